@@ -1,0 +1,232 @@
+"""One frozen configuration per job. Unknown fields are refused; every bound is checked here.
+
+Seconds, pixels, degrees and bytes are named in the field; a form (`schemas.forms`) shows the few that people change.
+"""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from schemas.names import HeightWeight, Split
+
+Fraction01 = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """A frozen group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class JobConfig(Settings):
+    """What every job has."""
+
+    run_id: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$", description="Name of the run; the same name resumes it. Default: UTC time and configuration digest"
+    )
+    home: str = Field(".argus", description="ARGUS_HOME, where runs are written")
+
+
+class FetchSettings(Settings):
+    """How videos are fetched."""
+
+    allow_private_hosts: bool = Field(False, description="Allow loopback and private addresses")
+    timeout_s: float = Field(1800, gt=0, description="Deadline for one video")
+    max_bytes: int = Field(8_000_000_000, gt=0, description="Largest file accepted")
+    attempts: int = Field(2, ge=1, le=10, description="Tries within one refresh for errors that may pass")
+    keep_files: bool = Field(False, description="Keep fetched files after their clips are committed")
+
+
+class ClipSettings(Settings):
+    """How clips are cut and stored. Part of the recipe: a change makes other bytes."""
+
+    height: int = Field(512, ge=32, le=2048, multiple_of=16, description="Stored height; the width is twice that")
+    fps: float = Field(5.0, gt=0, le=60, description="Target rate: every n-th frame with n = max(1, round(source fps / this))")
+    clip_s: float = Field(10.0, gt=0, le=60)
+    min_clip_s: float = Field(2.0, gt=0, description="A tail shorter than this is dropped")
+    crf: int = Field(18, ge=0, le=51)
+    gop: int = Field(8, ge=1, le=64)
+
+
+class FilterPolicy(Settings):
+    """Thresholds of the weight-free filters; scores are stored, so that these may change without decoding again."""
+
+    seam_ratio: float = Field(5.0, gt=0, description="Drop when the seam's gradient is above this multiple of its neighbours' and above seam_value")
+    seam_value: float = Field(0.05, ge=0)
+    black_level: int = Field(5, ge=0, le=255, description="Grey level up to which a pixel counts as black")
+    black_share: Fraction01 = Field(0.20, description="Drop when every sampled frame has a larger share of black")
+    variance: float = Field(500.0, ge=0, description="Drop when the least grey variance of the sampled frames is not above this")
+    static_difference: float = Field(0.005, ge=0, description="Drop when the mean difference of sampled frames over six views is below this, in [0,1]")
+    halves_similarity: float = Field(0.85, ge=0, le=1, description="Above this structural similarity of two halves the video is stereo")
+
+
+class CurateConfig(JobConfig):
+    """A refresh: catalogue in, committed clips out."""
+
+    catalogue: str = Field(description="Parquet, CSV, TSV, JSONL with `url` or `id`, or one url a line")
+    dataset: str = Field(".argus/dataset", description="Folder of the dataset")
+    fetch: FetchSettings = FetchSettings()
+    clip: ClipSettings = ClipSettings()
+    policy: FilterPolicy = FilterPolicy()
+    wave_size: int = Field(32, ge=1, le=4096, description="Sources per commit: fixed slices of the catalogue")
+    in_flight: int = Field(0, ge=0, description="Videos worked on at once; 0 means one per CPU of the cluster")
+
+
+class ModelSettings(Settings):
+    """The model and its sizes."""
+
+    name: str = Field("argus-tiny", description="argus-tiny, a folder, or a hub id of Stable Video Diffusion's format")
+    height: int = Field(64, ge=32, le=1024, multiple_of=16, description="ERP height; the width is twice that")
+    frames: int = Field(5, ge=2, le=100, description="T, frames of a window")
+    context_frames: int = Field(1, ge=0, description="S, frames that a window of a long video takes over from the one before")
+    view_height: int = Field(64, ge=16, le=1024, description="Height of the training views")
+    circular: bool = Field(True, description="Wrap convolutions along longitude")
+
+    @model_validator(mode="after")
+    def _context_fits(self) -> Self:
+        if self.context_frames >= self.frames:
+            raise ValueError(f"context_frames is {self.context_frames}, but must be less than frames ({self.frames})")
+        return self
+
+
+class NoisePhase(Settings):
+    """From `step` on, the log-normal mean of sigma is `p_mean`."""
+
+    step: int = Field(ge=0)
+    p_mean: float
+
+
+class NoiseSettings(Settings):
+    """Sigma in training, EDM's log-normal."""
+
+    p_mean: tuple[NoisePhase, ...] = (NoisePhase(step=0, p_mean=0.8),)
+    p_std: float = Field(1.2, gt=0)
+    sigma_min: float = Field(1e-5, gt=0)
+
+    @model_validator(mode="after")
+    def _phases_ascend(self) -> Self:
+        steps = [phase.step for phase in self.p_mean]
+        if not steps or steps[0] != 0 or steps != sorted(set(steps)):
+            raise ValueError(f"p_mean needs phases that start at step 0 and ascend; got steps {steps}")
+        return self
+
+
+class ConditionSettings(Settings):
+    """How a training view is cut from the panorama."""
+
+    dropout: Fraction01 = Field(0.2, description="Share of samples without condition, for guidance")
+    context: Fraction01 = Field(0.0, description="Share of samples whose first context_frames are fully visible")
+    unseen: Fraction01 = Field(0.0, description="Share of samples whose input is fully masked")
+    noise_mean: float = Field(-3.0, description="Mean of ln(sigma_c), noise on the visible pixels")
+    noise_std: float = Field(0.5, ge=0)
+    fov_min_deg: float = Field(30.0, ge=5, lt=179)
+    fov_max_deg: float = Field(120.0, gt=5, lt=179)
+    roll: bool = Field(True, description="Random circular shift of the panorama")
+    motion: bool = Field(True, description="Simulated camera motion")
+
+
+class OptimSettings(Settings):
+    """AdamW and the average of the weights."""
+
+    lr: float = Field(5e-4, gt=0)
+    warmup: int = Field(50, ge=0)
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
+    weight_decay: float = Field(1e-2, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    ema: float = Field(0.995, ge=0, lt=1, description="Decay of the exponential average; 0 keeps none")
+
+
+class SampleSettings(Settings):
+    """The sampler."""
+
+    steps: int = Field(25, ge=1, le=1000)
+    guidance_start: float = Field(3.0, ge=0, description="Guidance of the first frame; ramps to `guidance` over the frames")
+    guidance: float = Field(3.0, ge=0)
+    rotate: bool = Field(True, description="Roll a quarter turn after each step but the last")
+    blend: bool = Field(True, description="Blended decoding (Eq. 4-5)")
+    noise_aug: float = Field(0.02, ge=0, description="sigma_c at inference")
+
+
+class TrackingSettings(Settings):
+    """Where runs and models are recorded."""
+
+    uri: str | None = Field(None, description="MLflow tracking uri; default: MLFLOW_TRACKING_URI")
+    experiment: str = "argus"
+    model_name: str = Field("argus", pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]*$", description="Registered model")
+
+
+class TrainConfig(JobConfig):
+    """A training run."""
+
+    dataset: str = ".argus/dataset"
+    snapshot: int | None = Field(None, ge=1, description="Version of the dataset; default: the latest")
+    model: ModelSettings = ModelSettings()
+    noise: NoiseSettings = NoiseSettings()
+    condition: ConditionSettings = ConditionSettings()
+    optim: OptimSettings = OptimSettings()
+    sample: SampleSettings = SampleSettings(steps=12)
+    tracking: TrackingSettings = TrackingSettings()
+    height_weight: HeightWeight = HeightWeight.PAPER
+    min_quality: float | None = Field(None, description="Train only on clips of at least this quality")
+    steps: int = Field(1000, ge=1)
+    batch: int = Field(4, ge=1, description="Global batch, whatever the number of workers")
+    workers: int = Field(2, ge=1)
+    gpus_per_worker: int = Field(0, ge=0, le=1)
+    max_failures: int = Field(2, ge=0, description="Restarts after a lost worker")
+    seed: int = Field(0, ge=0)
+    validate_every: int = Field(100, ge=1)
+    validation_clips: int = Field(8, ge=1)
+    checkpoint_every: int = Field(100, ge=1)
+    sample_every: int = Field(500, ge=1)
+    register_model: bool = Field(True, description="Register the trained model as a candidate")
+
+    @model_validator(mode="after")
+    def _batch_splits(self) -> Self:
+        if self.batch % self.workers:
+            raise ValueError(f"batch is {self.batch}, but must be a multiple of workers ({self.workers})")
+        return self
+
+
+class EvaluateConfig(JobConfig):
+    """Metrics of a model on held-out clips, beside the untrained model and the strongest fill."""
+
+    dataset: str = ".argus/dataset"
+    snapshot: int | None = Field(None, ge=1)
+    model: str = Field("models:/argus@candidate", description="A registry uri or a pipeline folder")
+    split: Split = Split.TEST
+    max_clips: int = Field(64, ge=1)
+    untrained: bool = Field(True, description="Measure the untrained model too")
+    sample: SampleSettings = SampleSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    seed: int = Field(0, ge=0)
+
+
+class GenerateConfig(JobConfig):
+    """An ordinary video in, a 360° video out."""
+
+    input: str
+    output: str
+    model: str = Field("models:/argus@champion", description="A registry uri or a pipeline folder")
+    fov_deg: float = Field(75.0, gt=5, lt=179, description="Horizontal field of view, where no poses are given")
+    poses: str | None = Field(None, description="Trajectory file, npz or json")
+    max_seconds: float | None = Field(None, gt=0, description="Generate only the beginning")
+    seed: int = Field(0, ge=0)
+    sample: SampleSettings = SampleSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+
+class GatePolicy(Settings):
+    """When a candidate becomes champion."""
+
+    metric: str = Field("ws_psnr_all", description="Higher is better")
+    min_gain: float = Field(0.0, description="What a candidate must be better by than the champion, in the metric's unit")
+
+
+class PromoteConfig(Settings):
+    """The gate's input."""
+
+    model_name: str = "argus"
+    version: int | None = Field(None, ge=1, description="Default: the version with the alias candidate")
+    policy: GatePolicy = GatePolicy()
+    tracking_uri: str | None = None
