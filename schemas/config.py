@@ -22,7 +22,9 @@ class JobConfig(Settings):
     """What every job has."""
 
     run_id: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$", description="Name of the run; the same name resumes it. Default: UTC time and configuration digest"
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$",
+        description="Name of the run; the same name resumes it. Default: UTC time and configuration digest",
     )
     home: str = Field(".argus", description="ARGUS_HOME, where runs are written")
 
@@ -56,7 +58,9 @@ class FilterPolicy(Settings):
     black_level: int = Field(5, ge=0, le=255, description="Grey level up to which a pixel counts as black")
     black_share: Fraction01 = Field(0.20, description="Drop when every sampled frame has a larger share of black")
     variance: float = Field(500.0, ge=0, description="Drop when the least grey variance of the sampled frames is not above this")
-    static_difference: float = Field(0.005, ge=0, description="Drop when the mean difference of sampled frames over six views is below this, in [0,1]")
+    static_difference: float = Field(
+        0.005, ge=0, description="Drop when the mean difference of sampled frames over six views is below this, in [0,1]"
+    )
     halves_similarity: float = Field(0.85, ge=0, le=1, description="Above this structural similarity of two halves the video is stereo")
 
 
