@@ -1,0 +1,41 @@
+"""The diffusion model: preconditioning, noise, loss, latents, tokens, conditions, pipelines and the sampler.
+
+Knows nothing of runs, datasets on disk, or training loops.
+"""
+
+from argus.diffusion.condition import Condition, make_condition, with_context
+from argus.diffusion.fill import fill_unseen
+from argus.diffusion.latents import BandStatistics, Latents, TinyLatents, VaeLatents, band_statistics
+from argus.diffusion.loss import diffusion_loss, height_weight
+from argus.diffusion.noise import draw_sigma
+from argus.diffusion.pipeline import ArgusPipeline, build_pipeline, build_tiny
+from argus.diffusion.preconditioning import Denoiser
+from argus.diffusion.sampler import sample, sample_latents
+from argus.diffusion.settings import PipelineKind, PipelineSettings
+from argus.diffusion.tokens import ClipTokens, ThumbnailTokens, Tokens
+
+__all__ = [
+    "ArgusPipeline",
+    "BandStatistics",
+    "ClipTokens",
+    "Condition",
+    "Denoiser",
+    "Latents",
+    "PipelineKind",
+    "PipelineSettings",
+    "ThumbnailTokens",
+    "TinyLatents",
+    "Tokens",
+    "VaeLatents",
+    "band_statistics",
+    "build_pipeline",
+    "build_tiny",
+    "diffusion_loss",
+    "draw_sigma",
+    "fill_unseen",
+    "height_weight",
+    "make_condition",
+    "sample",
+    "sample_latents",
+    "with_context",
+]
