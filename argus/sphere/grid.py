@@ -1,0 +1,116 @@
+"""THE pixel grids and THE coordinates: which ray a pixel sees, and at which pixel a ray lies. One implementation for numpy and torch.
+
+Rays are needed only up to a positive factor. Divided by cos(lat), an ERP pixel's ray is (sin lon, -tan lat, cos lon): x and z depend
+on the column alone and y on the row alone, exactly as in a perspective view, (x, y, 1). Hence one `Grid` for all, and turned rays are a
+column term plus a row term. Pixel coordinates are indices: 0 is the centre of the first pixel.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from argus.errors import InvalidInput
+from argus.sphere.arrays import Array, namespace_of, real_like
+from argus.sphere.camera import Camera
+
+Rays = tuple[Array, Array, Array]
+"""x, y, z of directions, each `[T, H, W]`, of any positive length."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rays of a picture's pixels: x and z by column `[W]`, y by row `[H]`."""
+
+    x: Array
+    y: Array
+    z: Array
+
+
+def checked_size(erp_size: tuple[int, int]) -> tuple[int, int]:
+    """(H, W) of an ERP map, or InvalidInput."""
+    height, width = erp_size
+    if height < 2 or width < 4:
+        raise InvalidInput(f"erp_size is (height, width) with at least 2 rows and 4 columns, got {erp_size}")
+    return int(height), int(width)
+
+
+def erp_grid(erp_size: tuple[int, int], like: Array) -> Grid:
+    """Rays over cos(lat) of ERP pixels: lon = ((j+½)/W - ½)·2π, lat = (½ - (i+½)/H)·π."""
+    height, width = checked_size(erp_size)
+    lon = ((np.arange(width) + 0.5) / width - 0.5) * 2 * np.pi
+    lat = (0.5 - (np.arange(height) + 0.5) / height) * np.pi
+    return Grid(real_like(np.sin(lon), like), real_like(-np.tan(lat), like), real_like(np.cos(lon), like))
+
+
+def view_grid(camera: Camera, like: Array) -> Grid:
+    """Rays of a perspective picture's pixels, z = 1."""
+    x = (np.arange(camera.width) + 0.5 - camera.width / 2) / camera.fx
+    y = (np.arange(camera.height) + 0.5 - camera.height / 2) / camera.fy
+    return Grid(real_like(x, like), real_like(y, like), real_like(np.ones(camera.width), like))
+
+
+def face_grid(size: int, warp: Callable[[np.ndarray], np.ndarray], like: Array) -> Grid:
+    """Rays of one face of a cubemap; `warp` maps picture positions in (-1, 1) to tangents."""
+    tangents = warp((np.arange(size) + 0.5) / size * 2 - 1)
+    return Grid(real_like(tangents, like), real_like(tangents, like), real_like(np.ones(size), like))
+
+
+def turned(grid: Grid, turns: Array) -> Rays:
+    """`turns @ ray` for every pixel: `[T, 3, 3]` gives three `[T, H, W]`."""
+    x, y, z = (_column_term(grid, turns, i)[:, None, :] + _row_term(grid, turns, i)[:, :, None] for i in range(3))
+    return x, y, z
+
+
+def _column_term(grid: Grid, turns: Array, axis: int) -> Array:
+    return turns[:, axis, 0, None] * grid.x + turns[:, axis, 2, None] * grid.z  # [T, W]
+
+
+def _row_term(grid: Grid, turns: Array, axis: int) -> Array:
+    return turns[:, axis, 1, None] * grid.y  # [T, H]
+
+
+def turned_at(grid: Grid, turn: Array, rows: Array, columns: Array) -> Rays:
+    """`turn @ ray` for chosen pixels of one frame: `[1, 3, 3]` and index arrays `[N]` give three `[N]`."""
+    x, y, z = (_column_term(grid, turn, i)[0][columns] + _row_term(grid, turn, i)[0][rows] for i in range(3))
+    return x, y, z
+
+
+def inside(grid: Grid, turns: Array, camera: Camera) -> Array:
+    """Whether a camera sees each pixel's ray, bool `[T, H, W]`; `turns` are world-to-camera `[T, 3, 3]`.
+
+    Four half-spaces z·tan(fov/2) ± x ≥ 0 and the like for y. Each is a column term against a row term, so nothing is sampled and no ray is made.
+    """
+    tan_x, tan_y = camera.width / (2 * camera.fx), camera.height / (2 * camera.fy)
+    columns = [_column_term(grid, turns, i) for i in range(3)]
+    rows = [_row_term(grid, turns, i) for i in range(3)]
+    seen = None
+    for axis, tangent in ((0, tan_x), (1, tan_y)):
+        for sign in (1.0, -1.0):
+            side = (columns[2] * tangent + columns[axis] * sign)[:, None, :] >= -(rows[2] * tangent + rows[axis] * sign)[:, :, None]
+            seen = side if seen is None else seen & side
+    return seen
+
+
+def erp_pixels(rays: Rays, erp_size: tuple[int, int]) -> tuple[Array, Array]:
+    """(column, row) where rays lie in an ERP map; column in [-½, W-½], row in [-½, H-½]. Exact at the poles (no arcsine)."""
+    x, y, z = rays
+    xp = namespace_of(x)
+    height, width = erp_size
+    column = xp.arctan2(x, z) * (width / (2 * math.pi)) + (width / 2 - 0.5)
+    row = xp.arctan2(y, xp.hypot(x, z)) * (height / math.pi) + (height / 2 - 0.5)
+    return column, row
+
+
+def view_pixels(rays: Rays, camera: Camera) -> tuple[Array, Array]:
+    """(column, row) where rays with z > 0 lie in a perspective picture."""
+    x, y, z = rays
+    return x / z * camera.fx + (camera.width / 2 - 0.5), y / z * camera.fy + (camera.height / 2 - 0.5)
+
+
+def solid_angle(erp_size: tuple[int, int]) -> np.ndarray:
+    """Exact solid angle of every ERP pixel in steradians, float64 `[H, W]`; sums to 4π."""
+    height, width = checked_size(erp_size)
+    edges = np.sin((0.5 - np.arange(height + 1) / height) * np.pi)
+    return np.repeat(((edges[:-1] - edges[1:]) * (2 * np.pi / width))[:, None], width, axis=1)
