@@ -1,0 +1,33 @@
+"""Arrow shards of clips, the index of decisions, snapshots, and the order in which training reads them."""
+
+from argus.shards.dataset import Dataset, DecidedVideo
+from argus.shards.order import SamplePosition, epoch_order, global_batch, rank_slice
+from argus.shards.records import ClipRow, FetchRow, MediaRow, ScoreRow, ShardClip, SnapshotRow, SourceRow
+from argus.shards.shard import ShardReader, shard_name, write_shard
+from argus.shards.snapshots import Snapshot
+from argus.shards.windows import UsableRows, Window, load_window, usable_rows, window_start
+
+__all__ = [
+    "ClipRow",
+    "Dataset",
+    "DecidedVideo",
+    "FetchRow",
+    "MediaRow",
+    "SamplePosition",
+    "ScoreRow",
+    "ShardClip",
+    "ShardReader",
+    "Snapshot",
+    "SnapshotRow",
+    "SourceRow",
+    "UsableRows",
+    "Window",
+    "epoch_order",
+    "global_batch",
+    "load_window",
+    "rank_slice",
+    "shard_name",
+    "usable_rows",
+    "window_start",
+    "write_shard",
+]

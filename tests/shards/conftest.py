@@ -1,0 +1,64 @@
+"""Clips and rows made by hand: the parts under test here never look at pixels."""
+
+import random
+from datetime import UTC, datetime
+from fractions import Fraction
+
+import pytest
+
+from argus.shards import ClipRow, DecidedVideo, ScoreRow, ShardClip, SourceRow
+from schemas.names import Decision, Layout, Reason, Split
+
+RECIPE = "0" * 12
+
+
+class Maker:
+    """Makes the results of a wave."""
+
+    def clip(self, source: str, number: int = 0, split: Split = Split.TRAIN, frames: int = 50) -> ShardClip:
+        start = number * 10_000
+        return ShardClip(
+            clip_id=f"{source}@{start}-{start + 10_000}",
+            source_id=source,
+            split=split,
+            start_ms=start,
+            end_ms=start + 10_000,
+            frames=frames,
+            height=512,
+            width=1024,
+            fps=Fraction(30000, 6006),
+            quality=0.5,
+            video=random.Random(f"{source}/{number}").randbytes(1000),
+        )
+
+    def kept(self, source: str, clips: int = 1, *, recipe: str = RECIPE, split: Split = Split.TRAIN, frames: int = 50) -> DecidedVideo:
+        shard_clips = [self.clip(source, number, split, frames) for number in range(clips)]
+        score = ScoreRow(filter="static", name="difference", value=0.02, threshold=0.005, kept=True)
+        rows = tuple(
+            ClipRow(
+                clip_id=clip.clip_id,
+                start_ms=clip.start_ms,
+                end_ms=clip.end_ms,
+                frames=clip.frames,
+                decision=Decision.KEPT,
+                quality=clip.quality,
+                scores=(score,),
+            )
+            for clip in shard_clips
+        )
+        return DecidedVideo(self._row(source, Decision.KEPT, recipe, split=split, clips=rows, layout=Layout.MONO_ERP, scores=(score,)), shard_clips)
+
+    def dropped(self, source: str, *, recipe: str = RECIPE) -> DecidedVideo:
+        return DecidedVideo(self._row(source, Decision.DROPPED, recipe, reason=Reason.SEAM, detail="a seam"))
+
+    def failed(self, source: str, *, recipe: str = RECIPE, retryable: bool = True, reason: Reason = Reason.UNREACHABLE) -> DecidedVideo:
+        return DecidedVideo(self._row(source, Decision.FAILED, recipe, reason=reason, retryable=retryable))
+
+    def _row(self, source: str, decision: Decision, recipe: str, *, split: Split = Split.TRAIN, **values: object) -> SourceRow:
+        fixed = {"url": f"http://example.org/{source}", "run_id": "run", "code_version": "0", "decided": datetime(2026, 1, 1, tzinfo=UTC)}
+        return SourceRow.model_validate({"source_id": source, "split": split, "decision": decision, "recipe": recipe, **fixed, **values})
+
+
+@pytest.fixture
+def make() -> Maker:
+    return Maker()
