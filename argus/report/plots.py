@@ -20,7 +20,7 @@ _SKY = "#56B4E9"
 
 
 def loss_curve(train: Sequence[Point], validation: Sequence[Point] = (), *, file_format: Format = "svg", dark: bool = False) -> bytes:
-    """Training loss (each step faint, a running mean over it) and validation loss (dots) by step, logarithmic where they span more than a factor of 20."""
+    """Training loss (each step faint, a running mean over it) and validation loss by step; logarithmic where they span more than a factor of 20."""
     figure, axes = _canvas(dark, 3.4)
     if train:
         steps, values = zip(*train, strict=True)
