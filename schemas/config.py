@@ -3,7 +3,8 @@
 Seconds, pixels, degrees and bytes are named in the field; a form (`schemas.forms`) shows the few that people change.
 """
 
-from typing import Annotated, Self
+from pathlib import PurePath
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -29,6 +30,19 @@ class JobConfig(Settings):
     home: str = Field(".argus", description="ARGUS_HOME, where runs are written")
 
 
+class DatasetConfig(JobConfig):
+    """A job that works on a dataset."""
+
+    dataset: str = Field("", min_length=1, description="Folder of the dataset; default: `dataset` in ARGUS_HOME")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dataset_at_home(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("dataset") is None:
+            return {**values, "dataset": str(PurePath(values.get("home", ".argus")) / "dataset")}
+        return values
+
+
 class FetchSettings(Settings):
     """How videos are fetched."""
 
@@ -36,6 +50,7 @@ class FetchSettings(Settings):
     timeout_s: float = Field(1800, gt=0, description="Deadline for one video")
     max_bytes: int = Field(8_000_000_000, gt=0, description="Largest file accepted")
     attempts: int = Field(2, ge=1, le=10, description="Tries within one refresh for errors that may pass")
+    backoff_s: float = Field(2.0, ge=0, description="Pause before the second try; doubles with each further one, spread by half")
     keep_files: bool = Field(False, description="Keep fetched files after their clips are committed")
 
 
@@ -61,14 +76,13 @@ class FilterPolicy(Settings):
     static_difference: float = Field(
         0.005, ge=0, description="Drop when the mean difference of sampled frames over six views is below this, in [0,1]"
     )
-    halves_similarity: float = Field(0.85, ge=0, le=1, description="Above this structural similarity of two halves the video is stereo")
+    halves_similarity: Fraction01 = Field(0.75, description="Above this correlation of two halves' detail the video is stereo")
 
 
-class CurateConfig(JobConfig):
+class CurateConfig(DatasetConfig):
     """A refresh: catalogue in, committed clips out."""
 
     catalogue: str = Field(description="Parquet, CSV, TSV, JSONL with `url` or `id`, or one url a line")
-    dataset: str = Field(".argus/dataset", description="Folder of the dataset")
     fetch: FetchSettings = FetchSettings()
     clip: ClipSettings = ClipSettings()
     policy: FilterPolicy = FilterPolicy()
@@ -160,10 +174,9 @@ class TrackingSettings(Settings):
     model_name: str = Field("argus", pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]*$", description="Registered model")
 
 
-class TrainConfig(JobConfig):
+class TrainConfig(DatasetConfig):
     """A training run."""
 
-    dataset: str = ".argus/dataset"
     snapshot: int | None = Field(None, ge=1, description="Version of the dataset; default: the latest")
     model: ModelSettings = ModelSettings()
     noise: NoiseSettings = NoiseSettings()
@@ -192,10 +205,9 @@ class TrainConfig(JobConfig):
         return self
 
 
-class EvaluateConfig(JobConfig):
+class EvaluateConfig(DatasetConfig):
     """Metrics of a model on held-out clips, beside the untrained model and the strongest fill."""
 
-    dataset: str = ".argus/dataset"
     snapshot: int | None = Field(None, ge=1)
     model: str = Field("models:/argus@candidate", description="A registry uri or a pipeline folder")
     split: Split = Split.TEST

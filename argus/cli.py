@@ -1,0 +1,274 @@
+"""The command line, the roof of the house: it may import `ray_jobs` and `flows`, inside a command; nothing imports it.
+
+Each command resolves one configuration, runs one job or flow, and leaves with the exit status of its outcome.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+
+from argus.config import resolve
+from argus.errors import ArgusError
+from argus.runs import ProgressHook, argus_home, with_run_id
+from schemas.config import CurateConfig, EvaluateConfig, GenerateConfig, JobConfig, PromoteConfig, TrainConfig
+from schemas.names import EXIT_CODES, JobKind, Outcome
+from schemas.records import JobResult
+
+app = typer.Typer(
+    help="Turns an ordinary video into a full 360° video, and runs the factory around it: curate, train, evaluate, register, generate.",
+    epilog="Exit status: 0 done or nothing to do, 10 invalid input, 30 try again later, 130 stopped, 1 anything else. "
+    "Everything written goes under ARGUS_HOME (default ./.argus).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(stderr=True)
+C = TypeVar("C", bound=JobConfig)
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML configuration")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting, such as clip.height=256; may be repeated")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and stop")]
+RunId = Annotated[str | None, typer.Option(help="Name of the run; the same name resumes it")]
+Dataset = Annotated[str | None, typer.Option(metavar="DIR", help="Folder of the dataset [default: ARGUS_HOME/dataset]")]
+Snapshot = Annotated[int | None, typer.Option(help="Version of the dataset [default: the latest]")]
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Turns the project's errors into one line and the exit status of their outcome."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except ArgusError as error:
+            console.print(f"[red]argus:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
+            raise typer.Exit(EXIT_CODES[error.outcome]) from error
+        except KeyboardInterrupt:
+            console.print("[red]argus:[/red] stopped")
+            raise typer.Exit(EXIT_CODES[Outcome.CANCELLED]) from None
+
+    return run
+
+
+@app.command()
+@guarded
+def demo(
+    media: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Add the real videos of this folder (its labels.csv is shown beside the decisions) [env: ARGUS_TEST_MEDIA]"),
+    ] = None,
+    home: Annotated[Path | None, typer.Option(metavar="DIR", help="Where everything is written [default: ARGUS_HOME, else ./.argus/demo]")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps [default: the demo preset's]")] = None,
+) -> None:
+    """Run the whole factory once, on this machine, on a synthetic world: real Prefect, Ray and MLflow servers on loopback.
+
+    Takes a few minutes and no download. Ends with a table, the address of the model registry, and a report with pictures.
+    """
+    from flows.demo import run_demo
+
+    folder = media or (Path(os.environ["ARGUS_TEST_MEDIA"]) if os.environ.get("ARGUS_TEST_MEDIA") else None)
+    place = home or (Path(os.environ["ARGUS_HOME"]) if os.environ.get("ARGUS_HOME") else Path(".argus/demo"))
+    run_demo(place.absolute(), media=folder, steps=steps)
+
+
+@app.command()
+@guarded
+def up() -> None:
+    """Start Prefect, Ray and MLflow on this machine, deploy the flows, and serve them until Ctrl-C."""
+    from flows.serve import up as serve
+
+    serve()
+
+
+@app.command()
+@guarded
+def refresh(
+    catalogue: Annotated[str, typer.Argument(help="Parquet, CSV, TSV or JSONL with `url` or `id`, or one url a line")],
+    dataset: Dataset = None,
+    allow_private_hosts: Annotated[bool, typer.Option("--allow-private-hosts", help="Allow urls at loopback and private addresses")] = False,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    run_id: RunId = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Fetch and judge the new videos of a catalogue, and commit their clips as a new snapshot.
+
+    Videos that are settled already cost nothing. Kill it at any moment: the same command goes on.
+    """
+    fields = {
+        "catalogue": _absolute(catalogue),
+        "dataset": _absolute(dataset),
+        "run_id": run_id,
+        "fetch.allow_private_hosts": allow_private_hosts or None,
+    }
+    settings = _resolved(CurateConfig, JobKind.CURATE, config, sets, fields)
+    if not _shown(settings, dry_run):
+        _run(JobKind.CURATE, settings)
+
+
+@app.command()
+@guarded
+def train(
+    preset: Annotated[str | None, typer.Option(help="tiny (a laptop), demo, stage1 or stage2 (the full-size model)")] = "tiny",
+    dataset: Dataset = None,
+    snapshot: Snapshot = None,
+    steps: Annotated[int | None, typer.Option(min=1)] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Training processes; the global batch stays the same")] = None,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    run_id: RunId = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Train a model on a snapshot and register it as a candidate. The same --run-id resumes."""
+    fields = {"dataset": _absolute(dataset), "snapshot": snapshot, "steps": steps, "workers": workers, "run_id": run_id}
+    settings = _resolved(TrainConfig, JobKind.TRAIN, config, sets, fields, preset)
+    if not _shown(settings, dry_run):
+        _use_registry()
+        _run(JobKind.TRAIN, settings)
+
+
+@app.command()
+@guarded
+def evaluate(
+    model: Annotated[str | None, typer.Option(help="A registry uri or a pipeline folder [default: models:/argus@candidate]")] = None,
+    dataset: Dataset = None,
+    snapshot: Snapshot = None,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    run_id: RunId = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Measure a model on held-out videos, beside the untrained model and the strongest fill."""
+    fields = {"model": model, "dataset": _absolute(dataset), "snapshot": snapshot, "run_id": run_id}
+    settings = _resolved(EvaluateConfig, JobKind.EVALUATE, config, sets, fields)
+    if not _shown(settings, dry_run):
+        _use_registry()
+        _run(JobKind.EVALUATE, settings)
+
+
+@app.command()
+@guarded
+def promote(
+    model_name: Annotated[str | None, typer.Option(help="Registered model [default: argus]")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="Version to judge [default: the candidate]")] = None,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Let the gate decide whether a candidate becomes champion. Its evaluation must have been run."""
+    fields = {"model_name": model_name, "version": version}
+    settings = resolve(PromoteConfig, "promote", file=config, fields=fields, sets=sets or (), environ=_environ_withoutargus_home())
+    if not _shown(settings, dry_run):
+        from argus.registry.models import judge
+
+        _use_registry()
+        verdict = judge(settings)
+        console.print(f"[bold]{verdict.decision}[/bold]: {escape('; '.join(verdict.reasons))}", soft_wrap=True)
+
+
+@app.command()
+@guarded
+def generate(
+    video: Annotated[str, typer.Argument(help="The ordinary video")],
+    output: Annotated[str, typer.Option("--output", "-o", help="The 360° video to write, .mp4")],
+    model: Annotated[str | None, typer.Option(help="A registry uri or a pipeline folder [default: models:/argus@champion]")] = None,
+    fov: Annotated[float | None, typer.Option(help="Horizontal field of view in degrees, where no poses are given [default: 75]")] = None,
+    poses: Annotated[str | None, typer.Option(metavar="FILE", help="The camera's trajectory, npz or json")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Generate only the beginning")] = None,
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Turn an ordinary video into a full 360° video."""
+    fields = {
+        "input": _absolute(video),
+        "output": _absolute(output),
+        "model": model,
+        "fov_deg": fov,
+        "poses": _absolute(poses),
+        "max_seconds": max_seconds,
+        "seed": seed,
+    }
+    settings = _resolved(GenerateConfig, JobKind.GENERATE, config, sets, fields)
+    if not _shown(settings, dry_run):
+        _use_registry()
+        _run(JobKind.GENERATE, settings)
+
+
+def _environ_withoutargus_home() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "ARGUS_HOME"}
+
+
+def _absolute(path: str | None) -> str | None:
+    """Jobs may run in another folder."""
+    return str(Path(path).absolute()) if path else None
+
+
+def _resolved(model: type[C], kind: JobKind, file: Path | None, sets: list[str] | None, fields: Mapping[str, Any], preset: str | None = None) -> C:
+    return resolve(model, kind, preset=preset, file=file, sets=sets or (), fields={"home": str(argus_home()), **fields})
+
+
+def _shown(settings: Any, dry_run: bool) -> bool:
+    """Prints the configuration as JSON on standard output where only that was asked for."""
+    if dry_run:
+        typer.echo(settings.model_dump_json(indent=2))
+    return dry_run
+
+
+def _use_registry() -> None:
+    """Without a tracking server named, runs and models are kept in a database under ARGUS_HOME, the one that `argus up` serves."""
+    from flows.local import mlflow_database
+
+    os.environ.setdefault("MLFLOW_TRACKING_URI", mlflow_database(argus_home()))
+
+
+def _run(kind: JobKind, config: JobConfig) -> None:
+    """Runs a job, on the cluster that ARGUS_RAY_ADDRESS names or else on this machine, under a progress bar; leaves with its exit status."""
+    from ray_jobs.client import JobClient, run_locally
+
+    config = with_run_id(config)
+    with _bar(f"{kind} {config.run_id}") as told:
+        if os.environ.get("ARGUS_RAY_ADDRESS"):
+            client = JobClient()
+            result = client.follow(client.submit_or_attach(kind, config), on_progress=told)
+        else:
+            result = run_locally(kind, config, on_progress=told)
+    _report(result)
+    if EXIT_CODES[result.outcome]:
+        raise typer.Exit(EXIT_CODES[result.outcome])
+
+
+@contextlib.contextmanager
+def _bar(title: str) -> Iterator[ProgressHook]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[message]}"), TimeElapsedColumn())
+    with RichProgress(*columns, console=console) as progress:
+        task = progress.add_task(title, total=None, message="starting")
+
+        def told(step: int, total: int, unit: str, message: str) -> None:
+            progress.update(task, completed=step, total=total or None, message=escape(f"{unit}s · {message}" if message else f"{unit}s"))
+
+        yield told
+
+
+def _report(result: JobResult) -> None:
+    """What came of a job: figures and places on standard output, anything else on standard error."""
+    colour = "green" if EXIT_CODES[result.outcome] == 0 else "red"
+    reason = f": {escape(result.reason)}" if result.reason else ""
+    console.print(f"[{colour}]{result.kind} {result.run_id}: {result.outcome}[/{colour}]{reason}", soft_wrap=True, highlight=False)
+    for name, value in {**result.metrics, **result.outputs}.items():
+        typer.echo(f"{name}: {value:.6g}" if isinstance(value, float) else f"{name}: {value}")
+
+
+def main() -> None:
+    """The console script `argus`."""
+    app()
