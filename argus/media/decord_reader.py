@@ -1,0 +1,57 @@
+"""Reading through decord: fast, and exact only for what is let through here; the rest is PyAV's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from argus.media import faults
+from argus.media.probing import VideoIndex
+from argus.media.reader import BackendUnsuitable, VideoReader
+
+_CODECS = {"h264", "hevc", "vp8", "vp9", "mpeg4"}  # its FFmpeg is too old for AV1
+_CONTAINERS = {"mp4", "matroska"}  # it fails at the end of MPEG-TS files
+_CHUNK_BYTES = 64 << 20  # decoded frames held at once
+
+
+class DecordReader(VideoReader):
+    """A file read by decord."""
+
+    def __init__(self, path: Path, index: VideoIndex, threads: int) -> None:
+        super().__init__(str(path), index)
+        if index.info.codec not in _CODECS or index.info.container not in _CONTAINERS:
+            raise BackendUnsuitable(f"{index.info.codec} in {index.info.container}")
+        self._video: Any = _open(path, threads)
+        if len(self._video) != len(index.pts):
+            # An edit list that hides frames, or hidden VP8 frames: its frame numbers would not be ours.
+            raise BackendUnsuitable(f"it counts {len(self._video)} frames, not {len(index.pts)}")
+
+    def _decode(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        from decord import DECORDError
+
+        height, width = self.size
+        step = max(1, _CHUNK_BYTES // (height * width * 3))
+        for start in range(0, numbers.size, step):
+            chunk = numbers[start : start + step]
+            try:
+                pictures = self._video.get_batch(chunk.tolist()).asnumpy()
+            except DECORDError as exc:
+                raise faults.corrupt(self._name, f"decord cannot decode frames {chunk[0]} .. {chunk[-1]}") from exc
+            yield from zip(chunk.tolist(), pictures, strict=True)
+
+    def close(self) -> None:
+        self._video = None
+
+
+def _open(path: Path, threads: int) -> Any:
+    try:
+        import decord
+    except ImportError as exc:  # no wheel for this machine
+        raise BackendUnsuitable("decord is not installed") from exc
+    decord.logging.set_level(decord.logging.QUIET)
+    try:
+        return decord.VideoReader(str(path.absolute()), ctx=decord.cpu(0), num_threads=threads)
+    except (decord.DECORDError, RuntimeError) as exc:
+        raise BackendUnsuitable("it does not open it") from exc

@@ -1,0 +1,159 @@
+"""Running a function on hostile input in a child process that may crash, hang or eat memory without harm here.
+
+The child is this module run by the same Python. The parent tells it by name what to call; the result comes back as a pickle of which only plain data,
+numpy arrays and this project's own classes are accepted, so that a child taken over by hostile input cannot run code here.
+"""
+
+import contextlib
+import importlib
+import io
+import json
+import math
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from argus.errors import ArgusError, VideoError
+from schemas.names import Reason
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_FINISHED, _REFUSED, _FAILED = "finished", "refused", "failed"
+_OUT_OF_MEMORY = 77  # the child's exit status
+_TRUSTED_PACKAGES = ("argus.", "schemas.", "numpy.dtypes")
+_TRUSTED = {
+    ("builtins", "complex"),
+    ("builtins", "frozenset"),
+    ("builtins", "set"),
+    ("builtins", "slice"),
+    ("builtins", "range"),
+    ("builtins", "bytearray"),
+    ("collections", "Counter"),
+    ("collections", "OrderedDict"),
+    ("datetime", "date"),
+    ("datetime", "datetime"),
+    ("datetime", "timedelta"),
+    ("datetime", "timezone"),
+    ("fractions", "Fraction"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+    ("numpy._core.numeric", "_frombuffer"),
+    ("pathlib", "PosixPath"),
+    ("argus.errors", "_fetch_error"),
+}
+
+
+def isolated(function: Callable[P, T], *args: P.args, timeout_s: float, memory_bytes: int = 4 << 30) -> T:
+    """Calls function(*args) in a child process.
+
+    Args:
+        function: a function or class at the top level of a module; given to the child by its name.
+        args: picklable.
+        timeout_s: wall-clock seconds, after which the child is killed.
+        memory_bytes: limit on the child's address space.
+
+    Returns:
+        What the function returned: plain data, numpy arrays, classes of this project.
+
+    Raises:
+        VideoError: TIMED_OUT, or DECODER_CRASHED when the child died or ran out of memory.
+        ArgusError: what the function raised on purpose, unchanged.
+        RuntimeError: the function failed in another way (with its traceback).
+    """
+    order = json.dumps({"module": function.__module__, "name": function.__qualname__, "seconds": math.ceil(timeout_s) + 5, "bytes": memory_bytes})
+    child = subprocess.Popen(
+        [sys.executable, "-m", __name__, order],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    try:
+        answer, _ = child.communicate(pickle.dumps(args), timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        raise VideoError(Reason.TIMED_OUT, f"{function.__qualname__} took longer than {timeout_s:g} s and was stopped") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    if child.returncode == _OUT_OF_MEMORY:
+        raise VideoError(Reason.DECODER_CRASHED, f"{function.__qualname__} needed more than {memory_bytes:,} bytes of memory and was stopped")
+    if child.returncode != 0:
+        raise VideoError(
+            Reason.DECODER_CRASHED, f"{function.__qualname__} crashed ({_how_it_died(child.returncode)}); the input is damaged or hostile"
+        )
+    return _unwrap(answer, function.__qualname__)
+
+
+def _unwrap(answer: bytes, name: str) -> Any:
+    try:
+        how, what = _OwnClasses(io.BytesIO(answer)).load()
+    except Exception as exc:
+        raise VideoError(Reason.DECODER_CRASHED, f"the answer of {name} is damaged: {exc}") from exc
+    if how == _REFUSED and isinstance(what, ArgusError):
+        raise what
+    if how != _FINISHED:
+        raise RuntimeError(f"{name} failed in its child process:\n{what}")
+    return what
+
+
+def _how_it_died(status: int) -> str:
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-status).name
+    return f"exit status {abs(status)}"
+
+
+class _OwnClasses(pickle.Unpickler):
+    """Reads plain data, numpy arrays and classes of this project; refuses every other name."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _TRUSTED:
+            return super().find_class(module, name)
+        if module.startswith(_TRUSTED_PACKAGES) and "." not in name:
+            found = super().find_class(module, name)
+            if isinstance(found, type) and found.__module__ == module:
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name} is not expected from a child process")
+
+
+def _child(order: dict[str, Any]) -> int:
+    """Reads the arguments from standard input, calls, and writes the outcome to the original standard output."""
+    answer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever the function or its libraries print goes nowhere
+    args = pickle.load(sys.stdin.buffer)  # noqa: S301 (from our parent)
+    function = getattr(importlib.import_module(order["module"]), order["name"])
+    _limit(order["seconds"], order["bytes"])
+    outcome: tuple[str, Any]
+    try:
+        outcome = _FINISHED, function(*args)
+    except MemoryError:
+        return _OUT_OF_MEMORY
+    except ArgusError as exc:
+        outcome = _REFUSED, exc
+    except Exception:  # noqa: BLE001 (told to the parent, which raises it)
+        outcome = _FAILED, traceback.format_exc()
+    with answer:
+        pickle.dump(outcome, answer, protocol=5)
+    return 0
+
+
+def _limit(seconds: int, memory_bytes: int) -> None:
+    """Bounds memory, leaves no core file, and dies on its own where the parent was killed before it could."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    signal.alarm(seconds)
+
+
+if __name__ == "__main__":
+    sys.exit(_child(json.loads(sys.argv[1])))

@@ -1,0 +1,183 @@
+"""What a video file is, found without decoding more than its first frame."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from argus.errors import VideoError
+from argus.media import faults
+from argus.media.spherical import SphericalMetadata, read_boxes, read_side_data
+from schemas.names import Reason
+
+_ALLOWED = {
+    # No playlists, no network, no other files: a hostile file must not make the demuxer open anything else.
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,ogg,mp3,aac,wav,flac,h264,hevc,m4v,ivf,obu",
+}
+_HEADER_COUNTS = {"mp4"}  # containers whose header says how many packets there are
+_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art, not a video
+_SAME_RATE = Fraction(1, 100)
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """A video as its reader shows it: width and height are those of the frames after rotation."""
+
+    width: int
+    height: int
+    fps: Fraction  # the exact constant rate; of a variable rate, the mean
+    frames: int
+    duration_s: float
+    codec: str  # FFmpeg's name: h264, hevc, vp8, vp9, av1
+    container: str  # mp4 (and mov), matroska (and webm), mpegts, ...
+    rotation: int = 0  # counter-clockwise degrees that the reader turns the coded frames by
+    pixel_aspect: Fraction = Fraction(1)  # width : height of one pixel, before rotation
+    spherical: SphericalMetadata | None = None
+
+
+@dataclass(frozen=True)
+class VideoIndex:
+    """Every shown frame of a video by time, so that readers decode only what is asked for."""
+
+    info: MediaInfo
+    pts: NDArray[np.int64]  # [frames], rising, in units of time_base
+    keyframes: NDArray[np.int64]  # rising frame numbers where decoding can start
+    time_base: Fraction
+
+    @property
+    def timestamps(self) -> NDArray[np.float64]:
+        """Seconds from the first frame, [frames]."""
+        return (self.pts - self.pts[0]) * float(self.time_base)
+
+
+def probe(path: Path | str) -> MediaInfo:
+    """Reads a file's facts: packets are counted, only the first frame is decoded.
+
+    Raises:
+        VideoError: EMPTY_FILE, NOT_A_VIDEO, NO_VIDEO_STREAM, TRUNCATED, CORRUPT or UNSUPPORTED_CODEC.
+        InvalidInput: there is no such file.
+    """
+    return index_file(Path(path)).info
+
+
+def index_file(path: Path) -> VideoIndex:
+    """The index of a file, with its spherical metadata; errors as `probe`."""
+    faults.require_file(path)
+    with faults.opening(str(path), path), open_container(path) as container:
+        index, side_data = _index(container, str(path))
+    spherical = read_boxes(path) if index.info.container == "mp4" else None
+    return replace(index, info=replace(index.info, spherical=spherical or side_data))
+
+
+def index_container(container: Any, name: str) -> VideoIndex:
+    """The index of an open PyAV container (left at its end: seek before decoding); errors as `probe`."""
+    return _index(container, name)[0]
+
+
+def open_container(source: Path | BinaryIO) -> Any:
+    """A PyAV container of one file that can open nothing else; raises PyAV's errors: use inside `faults.opening`."""
+    if isinstance(source, Path):
+        return av.open(str(source.absolute()), options=_ALLOWED, metadata_errors="replace")
+    return av.open(source, options=_ALLOWED, metadata_errors="replace")
+
+
+def video_stream(container: Any, name: str) -> Any:
+    """The first video stream that is not a cover picture."""
+    if not len(container.streams):
+        raise VideoError(Reason.NOT_A_VIDEO, f"{name}: not a video: it holds no stream; give an mp4, mov, webm, mkv or ts file")
+    for stream in container.streams.video:
+        if not int(stream.disposition) & _ATTACHED_PICTURE:
+            if stream.codec_context is None:
+                raise faults.unsupported_codec(name, "its codec")
+            return stream
+    raise VideoError(Reason.NO_VIDEO_STREAM, f"{name}: it holds sound but no picture; give a file with a video stream")
+
+
+def _index(container: Any, name: str) -> tuple[VideoIndex, SphericalMetadata | None]:
+    stream = video_stream(container, name)
+    kind = container.format.name.split(",")[0].replace("mov", "mp4")
+    pts, keys, first = _list_packets(container, stream, name, kind)
+    width, height = (first.height, first.width) if first.rotation % 180 else (first.width, first.height)
+    span = int(pts[-1] - pts[0]) * stream.time_base
+    fps = _rate(stream, len(pts), span)
+    info = MediaInfo(
+        width=width,
+        height=height,
+        fps=fps,
+        frames=len(pts),
+        duration_s=float(span + 1 / fps),
+        codec=stream.codec_context.codec.canonical_name,
+        container=kind,
+        rotation=first.rotation % 360,
+        pixel_aspect=stream.codec_context.sample_aspect_ratio or Fraction(1),
+    )
+    return VideoIndex(info, pts, np.unique(np.searchsorted(pts, keys)), stream.time_base), read_side_data(first)
+
+
+def _list_packets(container: Any, stream: Any, name: str, kind: str) -> tuple[NDArray[np.int64], NDArray[np.int64], Any]:
+    """Times of all shown frames and of those that are keyframes, both rising; and the first frame, decoded."""
+    times: list[int] = []
+    keys: list[int] = []
+    first: Any = None
+    announced, seen, end = stream.frames, 0, Fraction(0)
+    is_vp8 = stream.codec_context.name == "vp8"
+    stream.thread_count = 1
+    for packet in container.demux():
+        if first is None and packet.stream_index == stream.index:
+            first = _decode_one(packet)  # the empty packet at the end flushes the decoder
+        time = packet.pts if packet.pts is not None else packet.dts
+        if packet.size == 0 or time is None:
+            continue
+        end = max(end, time * packet.time_base)
+        if packet.stream_index != stream.index:
+            continue
+        if packet.is_corrupt and kind in _HEADER_COUNTS:
+            raise faults.truncated(name, f"after {seen} of {announced} frames")
+        seen += 1
+        if packet.is_discard or (is_vp8 and _is_hidden_vp8(packet)):
+            continue
+        times.append(time)
+        if packet.is_keyframe:
+            keys.append(time)
+    if (kind in _HEADER_COUNTS and seen < announced) or not times:
+        raise faults.truncated(name, f"after {seen} of {announced} frames")
+    _require_whole(container, end, name)
+    if first is None:
+        raise faults.corrupt(name, "no frame can be decoded")
+    return np.unique(np.array(times, np.int64)), np.unique(np.array(keys or times[:1], np.int64)), first
+
+
+def _decode_one(packet: Any) -> Any:
+    """A frame, if this packet completes one."""
+    try:
+        return next(iter(packet.decode()), None)
+    except av.error.InvalidDataError:
+        return None  # a stream that is joined in its middle begins like this
+
+
+def _is_hidden_vp8(packet: Any) -> bool:
+    return not (memoryview(packet)[0] >> 4) & 1  # show_frame, RFC 6386 section 9.1
+
+
+def _require_whole(container: Any, end: Fraction, name: str) -> None:
+    """Raises TRUNCATED where packets stop well before the duration in the header (webm and mkv count no frames)."""
+    if container.duration is None:
+        return
+    start = Fraction(container.start_time or 0, av.time_base)
+    announced = Fraction(container.duration, av.time_base)
+    if announced - (end - start) > max(Fraction(1), announced / 20):
+        raise faults.truncated(name, f"after {float(end - start):.1f} of {float(announced):.1f} seconds")
+
+
+def _rate(stream: Any, frames: int, span: Fraction) -> Fraction:
+    """The rate that the header gives where the frames bear it out, else the mean rate of the frames."""
+    declared = [Fraction(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate]
+    if frames < 2 or span <= 0:
+        return declared[-1] if declared else Fraction(1)
+    measured = (frames - 1) / span
+    return next((rate for rate in declared if abs(rate / measured - 1) <= _SAME_RATE), measured)

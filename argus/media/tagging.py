@@ -1,0 +1,144 @@
+"""Writing Spherical Video V1 and V2 metadata into an mp4 without touching its pictures."""
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+from argus.errors import InvalidInput, VideoError
+from argus.files import replacing
+from argus.media import faults
+from argus.media.boxes import Box, boxes_of_file, edited, pack, payload_in_file
+from argus.media.spherical import ENTRY_HEADER, V1_NAMESPACE, V1_UUID, SphericalMetadata, is_video
+from schemas.names import Reason
+
+_STEREO_CODES = {"mono": 0, "top-bottom": 1, "left-right": 2}
+_PATH_TO_ENTRY = (b"mdia", b"minf", b"stbl")
+_V1 = """<?xml version="1.0"?>
+<rdf:SphericalVideo xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:GSpherical="{namespace}">
+<GSpherical:Spherical>true</GSpherical:Spherical>
+<GSpherical:Stitched>true</GSpherical:Stitched>
+<GSpherical:StitchingSoftware>Argus</GSpherical:StitchingSoftware>
+<GSpherical:ProjectionType>equirectangular</GSpherical:ProjectionType>
+<GSpherical:StereoMode>{stereo}</GSpherical:StereoMode>
+</rdf:SphericalVideo>"""
+
+
+def tag_spherical(src: Path | str, dst: Path | str, metadata: SphericalMetadata) -> None:
+    """Copies an mp4, adding V2 metadata and, for a whole equirectangular map, V1; earlier metadata is replaced. `dst` may be `src`.
+
+    Raises:
+        VideoError: the file is empty or no mp4 with a video track.
+        InvalidInput: there is no such file, or the projection cannot be written (equirectangular and cubemap can).
+    """
+    src, dst = Path(src), Path(dst)
+    if metadata.projection not in {"equirectangular", "cubemap"}:
+        raise InvalidInput(f"projection {metadata.projection!r} cannot be written; give equirectangular or cubemap")
+    faults.require_file(src)
+    with src.open("rb") as file, replacing(dst) as whole, whole.open("wb") as out:
+        boxes = list(boxes_of_file(file))
+        moov = next((box for box in boxes if box.kind == b"moov"), None)
+        content = payload_in_file(file, moov) if moov else None
+        if moov is None or content is None:
+            raise VideoError(Reason.NOT_A_VIDEO, f"{src}: no mp4 (it has no whole moov box); write it as mp4 first")
+        tagged = _tagged(content, metadata, str(src))
+        shift = 8 + len(tagged) - moov.size
+        _copy(file, out, boxes, {moov: _shifted(tagged, moov.end, shift)}, shift)
+
+
+def _tagged(moov: bytes, metadata: SphericalMetadata, name: str) -> bytes:
+    """The moov with metadata in its first video track."""
+    done = False
+
+    def edit(kind: bytes, content: bytes) -> bytes:
+        nonlocal done
+        if kind != b"trak" or done or not is_video(content):
+            return content
+        done = True
+        return _tagged_track(content, metadata)
+
+    new = edited(moov, edit)
+    if not done:
+        raise VideoError(Reason.NO_VIDEO_STREAM, f"{name}: it has no video track to tag")
+    return new
+
+
+def _tagged_track(track: bytes, metadata: SphericalMetadata) -> bytes:
+    boxes = _st3d(metadata) + _sv3d(metadata)
+
+    def edit(kind: bytes, content: bytes) -> bytes | None:
+        if kind in _PATH_TO_ENTRY:
+            return edited(content, edit)
+        if kind == b"stsd":
+            return edited(content, entry, 8)
+        return None if kind == b"uuid" and content.startswith(V1_UUID) else content
+
+    def entry(_: bytes, content: bytes) -> bytes:
+        return edited(content, without_old, ENTRY_HEADER) + boxes
+
+    def without_old(kind: bytes, content: bytes) -> bytes | None:
+        return None if kind in {b"st3d", b"sv3d"} else content
+
+    new = edited(track, edit)
+    if metadata.projection == "equirectangular" and metadata.is_full_sphere:
+        xml = _V1.format(namespace=V1_NAMESPACE, stereo=metadata.stereo_mode)
+        new += pack(b"uuid", V1_UUID + xml.encode())
+    return new
+
+
+def _st3d(metadata: SphericalMetadata) -> bytes:
+    return pack(b"st3d", bytes(4) + bytes([_STEREO_CODES[metadata.stereo_mode]]))
+
+
+def _sv3d(metadata: SphericalMetadata) -> bytes:
+    pose = [round(value * 65536) for value in (metadata.yaw_deg, metadata.pitch_deg, metadata.roll_deg)]
+    if metadata.projection == "cubemap":
+        sphere = pack(b"cbmp", bytes(12))  # layout 0, no padding
+    else:
+        bounds = [min(round(share * 2**32), 2**32 - 1) for share in metadata.bounds]
+        sphere = pack(b"equi", bytes(4) + struct.pack(">4I", *bounds))
+    projection = pack(b"prhd", bytes(4) + struct.pack(">3i", *pose)) + sphere
+    return pack(b"sv3d", pack(b"svhd", bytes(4) + b"Argus\0") + pack(b"proj", projection))
+
+
+def _shifted(content: bytes, threshold: int, shift: int) -> bytes:
+    """The content of a moov, moof or mfra with every absolute file position from `threshold` on moved by `shift`."""
+
+    def moved(position: int) -> int:
+        return position + shift if position >= threshold else position
+
+    def table(content: bytes, form: str) -> bytes:
+        count = min(struct.unpack_from(">I", content, 4)[0], (len(content) - 8) // struct.calcsize(form))
+        positions = [moved(value) for value in struct.unpack_from(f">{count}{form}", content, 8)]
+        if form == "I" and positions and max(positions) >= 2**32:
+            raise InvalidInput("the mp4 is at the 4 GiB limit of its 32-bit index; rewrite it with a 64-bit index first")
+        return content[:8] + struct.pack(f">{count}{form}", *positions) + content[8 + struct.calcsize(f">{count}{form}") :]
+
+    def edit(kind: bytes, content: bytes) -> bytes:
+        if kind in {b"trak", b"mdia", b"minf", b"stbl", b"traf"}:
+            return edited(content, edit)
+        if kind in {b"stco", b"co64"} and len(content) >= 8:
+            return table(content, "I" if kind == b"stco" else "Q")
+        if kind == b"tfhd" and len(content) >= 16 and content[3] & 1:
+            return content[:8] + struct.pack(">Q", moved(struct.unpack_from(">Q", content, 8)[0])) + content[16:]
+        return content
+
+    return edited(content, edit)
+
+
+def _copy(file: BinaryIO, out: BinaryIO, boxes: list[Box], new: dict[Box, bytes], shift: int) -> None:
+    """Copies all boxes, with the new content where there is one, and positions inside fragments moved."""
+    threshold = next(iter(new)).end
+    for box in boxes:
+        if box.kind == b"moof" and (content := payload_in_file(file, box)) is not None:
+            new = {**new, box: _shifted(content, threshold, shift)}
+        if box in new:
+            out.write(pack(box.kind, new[box]))
+        elif box.kind != b"mfra":  # an optional index of fragments by position: left out rather than wrong
+            file.seek(box.start)
+            _copy_bytes(file, out, box.size)
+
+
+def _copy_bytes(file: BinaryIO, out: BinaryIO, count: int) -> None:
+    while count > 0 and (chunk := file.read(min(count, 1 << 20))):
+        out.write(chunk)
+        count -= len(chunk)
