@@ -1,6 +1,6 @@
 """Arrow shards of clips, the index of decisions, snapshots, and the order in which training reads them."""
 
-from argus.shards.dataset import Dataset, DecidedVideo
+from argus.shards.dataset import Commit, Dataset, DecidedVideo
 from argus.shards.order import SamplePosition, epoch_order, global_batch, rank_slice
 from argus.shards.records import ClipRow, FetchRow, MediaRow, ScoreRow, ShardClip, SnapshotRow, SourceRow
 from argus.shards.shard import ShardReader, shard_name, write_shard
@@ -9,6 +9,7 @@ from argus.shards.windows import UsableRows, Window, load_window, usable_rows, w
 
 __all__ = [
     "ClipRow",
+    "Commit",
     "Dataset",
     "DecidedVideo",
     "FetchRow",

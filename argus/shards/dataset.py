@@ -26,6 +26,15 @@ class DecidedVideo:
     clips: Iterable[ShardClip] = ()
 
 
+@dataclass(frozen=True)
+class Commit:
+    """A wave that counts now."""
+
+    sequence: int  # of its rows in the index
+    sources: int  # how many were newly decided
+    snapshot: Snapshot | None  # the newest; None while no clip was ever kept
+
+
 class Dataset:
     """Opens a dataset's folder; nothing is made before the first commit."""
 
@@ -40,21 +49,21 @@ class Dataset:
         """Whether anything was ever committed."""
         return self.index.exists
 
-    def commit_wave(self, videos: Sequence[DecidedVideo]) -> Snapshot | None:
+    def commit_wave(self, videos: Sequence[DecidedVideo]) -> Commit | None:
         """Commits what was decided about a wave's sources, in the order given; all or none of it counts.
 
         A failure decides nothing where the index already has the same failure or a settled row under the same recipe.
-        Returns the newest snapshot, or None when nothing new was decided.
+        Returns None when nothing new was decided.
         """
         news = self._news(videos)
         if not news:
             return None
         if len({video.row.recipe for video in news}) > 1:
             raise InvalidInput("a wave has one recipe")
-        self.index.append(self._write_shard(news))
+        sequence = self.index.append(self._write_shard(news))
         publish_snapshots(self.index, self._snapshots)
         snapshots = self.snapshots()
-        return snapshots[-1] if snapshots else None
+        return Commit(sequence, len(news), snapshots[-1] if snapshots else None)
 
     def decided(self, recipe: str) -> dict[str, bool]:
         """By source_id, for sources whose latest row is of this recipe: settled (True), or to be tried again (False)."""

@@ -7,7 +7,7 @@ from deltalake import DeltaTable
 
 from argus.errors import InvalidInput
 from argus.files import sha256_file
-from argus.shards import Dataset, ShardReader, SnapshotRow, SourceRow, usable_rows
+from argus.shards import Commit, Dataset, ShardReader, SnapshotRow, SourceRow, usable_rows
 from argus.shards.index import Index
 from schemas.arrow import INDEX_SCHEMA, SNAPSHOT_SCHEMA
 from schemas.names import Split
@@ -22,7 +22,7 @@ def clip_ids(dataset: Dataset, version: int | None = None) -> list[str]:
 def test_a_wave_is_found_again_clip_by_clip(tmp_path: Path, make) -> None:
     wave = [make.kept("url:b", 2), make.dropped("url:c"), make.kept("url:a", split=Split.TEST)]
     dataset = Dataset(tmp_path)
-    snapshot = dataset.commit_wave(wave)
+    snapshot = dataset.commit_wave(wave).snapshot
     rows = [SnapshotRow.of(values) for values in snapshot.table.to_pylist()]
     assert [row.clip_id for row in rows] == sorted(clip.clip_id for video in wave for clip in video.clips)
     expected = {clip.clip_id: clip for video in wave for clip in video.clips}
@@ -34,7 +34,7 @@ def test_a_wave_is_found_again_clip_by_clip(tmp_path: Path, make) -> None:
 
 def test_the_shard_keeps_the_order_of_the_wave(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
-    snapshot = dataset.commit_wave([make.kept("url:b", 2), make.kept("url:a")])
+    snapshot = dataset.commit_wave([make.kept("url:b", 2), make.kept("url:a")]).snapshot
     with ShardReader(tmp_path / snapshot.table["shard"][0].as_py()) as reader:
         assert [reader.clip(row).source_id for row in range(len(reader))] == ["url:b", "url:b", "url:a"]
 
@@ -88,10 +88,10 @@ def test_nothing_new_commits_nothing(tmp_path: Path, make) -> None:
 
 def test_a_commit_without_clips_makes_no_snapshot(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
-    assert dataset.commit_wave([make.dropped("url:a")]) is None
+    assert dataset.commit_wave([make.dropped("url:a")]) == Commit(1, 1, None)
     with pytest.raises(InvalidInput, match="no clip was ever kept"):
         dataset.snapshot()
-    assert dataset.commit_wave([make.kept("url:b")]).version == 2
+    assert dataset.commit_wave([make.kept("url:b")]).snapshot.version == 2
     dataset.commit_wave([make.dropped("url:c")])
     assert [snapshot.version for snapshot in dataset.snapshots()] == [2]
 
@@ -112,13 +112,13 @@ def test_a_kill_before_the_index_leaves_nothing_that_counts(tmp_path: Path, make
     def killed(*_arguments: object) -> int:
         raise KeyboardInterrupt
 
-    whole = Dataset(tmp_path / "whole").commit_wave([make.kept("url:a", 3)])
+    whole = Dataset(tmp_path / "whole").commit_wave([make.kept("url:a", 3)]).snapshot
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Index, "append", killed)
         Dataset(tmp_path / "torn").commit_wave([make.kept("url:a", 3)])
     torn = Dataset(tmp_path / "torn")
     assert (torn.exists, torn.decided(RECIPE), torn.snapshots()) == (False, {}, [])
-    assert torn.commit_wave([make.kept("url:a", 3)]).digest == whole.digest
+    assert torn.commit_wave([make.kept("url:a", 3)]).snapshot.digest == whole.digest
 
 
 def test_writers_at_once_lose_nothing(tmp_path: Path, make) -> None:
@@ -134,7 +134,7 @@ def test_writers_at_once_lose_nothing(tmp_path: Path, make) -> None:
 
 
 def test_a_snapshot_has_the_schema_and_is_sorted(tmp_path: Path, make) -> None:
-    snapshot = Dataset(tmp_path).commit_wave([make.kept("url:b"), make.kept("url:a", 3)])
+    snapshot = Dataset(tmp_path).commit_wave([make.kept("url:b"), make.kept("url:a", 3)]).snapshot
     table = pq.read_table(snapshot.path)
     assert table.schema.equals(SNAPSHOT_SCHEMA, check_metadata=True)
     assert table["clip_id"].to_pylist() == sorted(table["clip_id"].to_pylist())
@@ -163,7 +163,9 @@ def test_rows_that_do_not_match_their_clips_are_refused(tmp_path: Path, make) ->
 
 
 def test_short_and_poor_clips_are_skipped_and_counted(tmp_path: Path, make) -> None:
-    snapshot = Dataset(tmp_path).commit_wave([make.kept("url:a", frames=10), make.kept("url:b", 2, frames=25), make.kept("url:c", split=Split.VAL)])
+    snapshot = (
+        Dataset(tmp_path).commit_wave([make.kept("url:a", frames=10), make.kept("url:b", 2, frames=25), make.kept("url:c", split=Split.VAL)]).snapshot
+    )
     usable = usable_rows(snapshot, Split.TRAIN, frames=25)
     assert ([row.source_id for row in usable.rows], usable.skipped) == (["url:b", "url:b"], 1)
     assert usable_rows(snapshot, Split.TRAIN, frames=5, min_quality=0.6).skipped == 3

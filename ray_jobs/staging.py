@@ -1,0 +1,176 @@
+"""One video from its url to a staged folder: `DATASET/staging/{source hash}-{recipe}/` with row.json, clips.arrow and thumb.jpg.
+
+The folder is renamed into place whole, so that what a killed refresh had finished is not worked on again. Only its path
+travels between processes, and it does not count until its wave is committed.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from argus.curate import CuratedClip, CuratedVideo, Fetched, VideoSource, assign_split, curate_isolated, fetch
+from argus.errors import FetchError
+from argus.files import replacing
+from argus.media import MediaInfo
+from argus.shards import ClipRow, DecidedVideo, FetchRow, MediaRow, ScoreRow, ShardClip, ShardReader, SourceRow, write_shard
+from schemas.config import CurateConfig
+from schemas.names import Decision, Reason
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What all rows of one refresh have in common."""
+
+    recipe: str
+    run_id: str
+    code_version: str
+
+
+def stage_video(source: VideoSource, config: CurateConfig, stamp: Stamp) -> Path:
+    """Fetches and judges one video; returns its staged folder. A settled one that is already there is taken as it is."""
+    dataset = Path(config.dataset).absolute()
+    target = staged_folder(dataset, source.source_id, stamp.recipe)
+    if target.exists():
+        if read_staged(target).row.settled:
+            return target
+        shutil.rmtree(target)
+    try:
+        fetched = fetch(source, dataset / "fetched", config.fetch)
+    except FetchError as error:
+        row = failed_row(source, stamp, error.reason, str(error), retryable=error.retryable)
+        _write(target, row, (), None)
+        return target
+    try:
+        video = curate_isolated(fetched.path, source, config)
+        thumbnail = f"thumbs/{_digits(source.source_id)}.jpg" if video.thumbnail else None
+        row = _row(source, stamp, **_judged(video), fetch=_fetch_row(fetched), thumbnail=thumbnail)
+        _write(target, row, _shard_clips(video, row), video.thumbnail)
+    finally:
+        if not config.fetch.keep_files:
+            fetched.path.unlink(missing_ok=True)
+    return target
+
+
+def read_staged(folder: Path) -> DecidedVideo:
+    """The staged result; its clips are read one by one when they are asked for."""
+    row = SourceRow.model_validate_json((folder / "row.json").read_text(encoding="utf-8"))
+    return DecidedVideo(row, _read_clips(folder) if row.kept_clips else ())
+
+
+def place_thumbnail(folder: Path, dataset: Path, row: SourceRow) -> None:
+    """Moves a staged thumbnail to where its row says."""
+    staged = folder / "thumb.jpg"
+    if row.thumbnail and staged.exists():
+        (dataset / row.thumbnail).parent.mkdir(parents=True, exist_ok=True)
+        staged.replace(dataset / row.thumbnail)
+
+
+def discard_staged(dataset: Path, recipe: str, source_ids: Iterable[str]) -> None:
+    """Removes what is staged for these sources, whole or torn."""
+    if not (dataset / "staging").is_dir():
+        return
+    names = {staged_folder(dataset, source_id, recipe).name for source_id in source_ids}
+    for path in (dataset / "staging").iterdir():
+        if path.name in names or path.name.removeprefix(".").partition(".")[0] in names:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def staged_folder(dataset: Path, source_id: str, recipe: str) -> Path:
+    """Where the result of a source under a recipe is staged."""
+    return dataset / "staging" / f"{_digits(source_id)}-{recipe}"
+
+
+def failed_row(source: VideoSource, stamp: Stamp, reason: Reason, detail: str, *, retryable: bool) -> SourceRow:
+    """The row of a video that could not be judged."""
+    return _row(source, stamp, decision=Decision.FAILED, reason=reason, detail=detail, retryable=retryable)
+
+
+def _row(source: VideoSource, stamp: Stamp, **values: Any) -> SourceRow:
+    split = source.split or assign_split(source.source_id)
+    fixed = {"source_id": source.source_id, "url": source.url, "split": split, "decided": datetime.now(UTC)}
+    return SourceRow.model_validate({**fixed, **asdict(stamp), **values})
+
+
+def _judged(video: CuratedVideo) -> dict[str, Any]:
+    return {
+        "decision": video.decision,
+        "reason": video.reason,
+        "detail": video.detail,
+        "retryable": video.retryable,
+        "layout_declared": video.layout_declared,
+        "layout": video.layout,
+        "scores": tuple(ScoreRow(**asdict(score)) for score in video.scores),
+        "clips": tuple(map(_clip_row, video.clips)),
+        "media": _media_row(video.media) if video.media else None,
+    }
+
+
+def _clip_row(clip: CuratedClip) -> ClipRow:
+    return ClipRow(
+        clip_id=clip.clip_id,
+        start_ms=clip.start_ms,
+        end_ms=clip.end_ms,
+        frames=clip.frames,
+        decision=clip.decision,
+        reason=clip.reason,
+        quality=clip.quality,
+        scores=tuple(ScoreRow(**asdict(score)) for score in clip.scores),
+    )
+
+
+def _fetch_row(fetched: Fetched) -> FetchRow:
+    return FetchRow.model_validate({name: value for name, value in asdict(fetched).items() if name != "path"})
+
+
+def _media_row(media: MediaInfo) -> MediaRow:
+    return MediaRow(
+        width=media.width,
+        height=media.height,
+        fps_num=media.fps.numerator,
+        fps_den=media.fps.denominator,
+        frames=media.frames,
+        codec=media.codec,
+        container=media.container,
+    )
+
+
+def _shard_clips(video: CuratedVideo, row: SourceRow) -> Iterator[ShardClip]:
+    for clip in video.clips:
+        if clip.decision is Decision.KEPT:
+            assert clip.video is not None, "a kept clip has its video"
+            yield ShardClip(
+                clip_id=clip.clip_id,
+                source_id=row.source_id,
+                split=row.split,
+                start_ms=clip.start_ms,
+                end_ms=clip.end_ms,
+                frames=clip.frames,
+                height=clip.height,
+                width=clip.width,
+                fps=clip.fps,
+                quality=clip.quality,
+                video=clip.video,
+            )
+
+
+def _write(target: Path, row: SourceRow, clips: Iterable[ShardClip], thumbnail: bytes | None) -> None:
+    with replacing(target) as folder:
+        folder.mkdir(parents=True)
+        if row.kept_clips:
+            write_shard(folder / "clips.arrow", clips)
+        if thumbnail:
+            (folder / "thumb.jpg").write_bytes(thumbnail)
+        (folder / "row.json").write_text(row.model_dump_json(), encoding="utf-8")
+
+
+def _read_clips(folder: Path) -> Iterator[ShardClip]:
+    with ShardReader(folder / "clips.arrow") as reader:
+        yield from map(reader.clip, range(len(reader)))
+
+
+def _digits(source_id: str) -> str:
+    return hashlib.sha256(source_id.encode()).hexdigest()[:16]
