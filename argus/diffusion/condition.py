@@ -1,4 +1,4 @@
-"""What the denoiser is told: the visible part of the panorama, the frames' features, the rates. The same function makes it in training and at inference."""
+"""What the denoiser is told: the visible part of the panorama, the frames' features, the rates. Made alike in training and at inference."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -74,7 +74,8 @@ def make_condition(
     """The condition of a batch that shares a frame rate.
 
     erp [B, T, 3, H, W] in [-1, 1], aligned in the shared map; mask bool [B, T, H, W], True where seen; views [B, T, 3, h, w] in [-1, 1].
-    sigma_c is the deviation of the noise put on visible pixels, from `generator` (CPU). `draw` encodes with a draw from the posterior (training) instead of its mode.
+    sigma_c is the deviation of the noise put on visible pixels, from `generator` (CPU).
+    `draw` encodes with a draw from the posterior (training) instead of its mode.
     """
     if erp.shape[1] != views.shape[1] or erp.shape[:2] != mask.shape[:2]:
         raise ValueError(f"erp {tuple(erp.shape)}, mask {tuple(mask.shape)} and views {tuple(views.shape)} must agree in batch and frames")

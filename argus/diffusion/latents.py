@@ -57,13 +57,13 @@ class BandStatistics(BaseModel):
 
 def haar_forward(x: Tensor) -> Tensor:
     """One orthonormal Haar step on every channel: [N, C, H, W] → [N, 4C, H/2, W/2], the C mean bands first."""
-    blocks = F.pixel_unshuffle(x, 2).unflatten(1, (-1, 4))
+    blocks = torch.unflatten(F.pixel_unshuffle(x, 2), 1, (-1, 4))
     return torch.einsum("kq,ncqhw->nkchw", HAAR.to(x), blocks).flatten(1, 2)
 
 
 def haar_inverse(x: Tensor) -> Tensor:
     """The inverse (the transpose) of `haar_forward`."""
-    blocks = torch.einsum("kq,nkchw->ncqhw", HAAR.to(x), x.unflatten(1, (4, -1)))
+    blocks = torch.einsum("kq,nkchw->ncqhw", HAAR.to(x), torch.unflatten(x, 1, (4, -1)))
     return F.pixel_shuffle(blocks.flatten(1, 2), 2)
 
 
@@ -112,13 +112,13 @@ class TinyLatents:
     def encode(self, video: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """[B, T, 3, H, W] → [B, T, 48, H/4, W/4] fp32; there is nothing to draw."""
         del generator
-        bands = pack(video.float().flatten(0, 1)).unflatten(0, video.shape[:2])
+        bands = torch.unflatten(pack(video.float().flatten(0, 1)), 0, video.shape[:2])
         return (bands - self._mean) / self._std
 
     def decode(self, latents: Tensor) -> Tensor:
         """[B, T, 48, h, w] → [B, T, 3, 4h, 4w]."""
         bands = latents.float() * self._std + self._mean
-        return unpack(bands.flatten(0, 1)).unflatten(0, latents.shape[:2])
+        return torch.unflatten(unpack(bands.flatten(0, 1)), 0, latents.shape[:2])
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "TinyLatents":
         """Moves the statistics; they stay fp32."""
@@ -139,8 +139,8 @@ class VaeLatents:
     def encode(self, video: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """[B, T, 3, H, W] → [B, T, 4, H/8, W/8] fp32, frame by frame."""
         frames = video.to(self.vae.device, self.vae.dtype).flatten(0, 1)
-        parts = [self._posterior(chunk, generator) for chunk in frames.split(DECODE_CHUNK)]
-        return torch.cat(parts).float().unflatten(0, video.shape[:2])
+        parts = [self._posterior(chunk, generator) for chunk in torch.split(frames, DECODE_CHUNK)]
+        return torch.unflatten(torch.cat(parts).float(), 0, video.shape[:2])
 
     def _posterior(self, frames: Tensor, generator: torch.Generator | None) -> Tensor:
         posterior = self.vae.encode(frames).latent_dist
@@ -153,7 +153,7 @@ class VaeLatents:
         """[B, T, 4, h, w] → [B, T, 3, 8h, 8w] fp32, in chunks of 10 frames of one video."""
         videos = []
         for video in latents.to(self.vae.device, self.vae.dtype):
-            parts = [self.vae.decode(chunk, num_frames=len(chunk)).sample for chunk in video.split(DECODE_CHUNK)]
+            parts = [self.vae.decode(chunk, num_frames=len(chunk)).sample for chunk in torch.split(video, DECODE_CHUNK)]
             videos.append(torch.cat(parts).float())
         return torch.stack(videos)
 

@@ -1,6 +1,7 @@
 """A whole model: denoising network, latents, tokens and settings; made, saved and loaded. Weights are safetensors only.
 
-A full-size folder names StableVideoDiffusionPipeline in its model_index.json, so plain diffusers opens it; Argus's settings lie in argus.json beside it.
+A full-size folder names StableVideoDiffusionPipeline in its model_index.json, so plain diffusers opens it; Argus's settings lie in argus.json
+beside it.
 """
 
 import shutil
@@ -96,7 +97,8 @@ class ArgusPipeline:
     @classmethod
     def _open_tiny(cls, folder: Path) -> Self:
         settings = folders.read_settings(folder)
-        assert settings is not None and settings.bands is not None
+        assert settings is not None
+        assert settings.bands is not None
         return cls(folders.read_unet(folder), TinyLatents(settings.bands), ThumbnailTokens(folders.read_projection(folder)), settings)
 
     @classmethod

@@ -1,6 +1,7 @@
 """EDM preconditioning with v-prediction and sigma_data 1, and the denoiser that wraps the network.
 
-Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models", Table 1 and Eq. 7-8. All of it in fp32, whatever the network runs in.
+Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models", Table 1 and Eq. 7-8.
+All of it in fp32, whatever the network runs in.
 """
 
 import torch

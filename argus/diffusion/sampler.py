@@ -44,7 +44,10 @@ def blend_weight(width: int, ratio: float = 2.0) -> Tensor:
 
 
 def decode_blended(latents: Latents, z: Tensor, ratio: float = 2.0) -> Tensor:
-    """Decodes z and z turned by half a turn, and mixes them so that each decode's seam has no weight (Argus, Eq. 4). z is unscaled [B, T, C, h, w]."""
+    """Decodes z and z turned by half a turn, and mixes them so that each decode's seam has no weight (Argus, Eq. 4).
+
+    z is unscaled [B, T, C, h, w].
+    """
     half = z.shape[-1] // 2
     plain = latents.decode(z)
     turned = latents.decode(z.roll(half, dims=-1)).roll(-half * latents.factor, dims=-1)

@@ -45,7 +45,7 @@ class ThumbnailTokens:
     def encode(self, views: Tensor) -> Tensor:
         """Area-averaged thumbnail, then the projection."""
         small = F.adaptive_avg_pool2d(views.float().flatten(0, 1), THUMBNAIL).flatten(1)
-        return (small @ self.projection.T).unflatten(0, views.shape[:2])
+        return torch.unflatten(small @ self.projection.T, 0, views.shape[:2])
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "ThumbnailTokens":
         """Moves the projection; it stays fp32."""
@@ -68,7 +68,7 @@ class ClipTokens:
         mean, std = (torch.tensor(values, device=frames.device)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
         pixels = ((frames.clamp(-1, 1) + 1) / 2 - mean) / std
         embeds = self.encoder(pixels.to(self.encoder.device, self.encoder.dtype)).image_embeds
-        return embeds.float().unflatten(0, views.shape[:2])
+        return torch.unflatten(embeds.float(), 0, views.shape[:2])
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "ClipTokens":
         """Moves the encoder."""

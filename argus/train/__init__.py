@@ -1,0 +1,19 @@
+"""Training: step, loop, checkpoints, average of the weights, validation. Knows neither Ray nor MLflow."""
+
+from argus.train.data import validation_examples
+from argus.train.loop import TrainSummary, train
+from argus.train.observer import LogObserver, NullObserver, Observer
+from argus.train.validation import sample_picture, validation_loss
+from argus.train.world import WorldPosition
+
+__all__ = [
+    "LogObserver",
+    "NullObserver",
+    "Observer",
+    "TrainSummary",
+    "WorldPosition",
+    "sample_picture",
+    "train",
+    "validation_examples",
+    "validation_loss",
+]

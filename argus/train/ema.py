@@ -1,0 +1,45 @@
+"""Exponential moving average of the weights."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+def ema_decay(decay: float, step: int) -> float:
+    """The decay at a step (from 1): shorter memory at first, min(decay, (1 + step)/(10 + step))."""
+    return min(decay, (1 + step) / (10 + step))
+
+
+class Ema:
+    """The averaged weights of a network, fp32, on its device. A decay of 0 makes it follow the weights."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.weights = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """w̄ ← decay·w̄ + (1 − decay)·w after optimiser step `step` (from 1)."""
+        weights = dict(module.named_parameters())
+        torch._foreach_lerp_(list(self.weights.values()), [weights[name].detach() for name in self.weights], 1 - ema_decay(self.decay, step))
+
+    @torch.no_grad()
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Takes saved averages."""
+        for name, average in self.weights.items():
+            average.copy_(weights[name])
+
+    @contextlib.contextmanager
+    def applied(self, module: nn.Module) -> Iterator[None]:
+        """The network holds the averages inside, its own weights again afterwards."""
+        parameters = dict(module.named_parameters())
+        own = {name: parameter.data for name, parameter in parameters.items()}
+        for name, average in self.weights.items():
+            parameters[name].data = average
+        try:
+            yield
+        finally:
+            for name, data in own.items():
+                parameters[name].data = data
