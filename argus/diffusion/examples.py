@@ -89,9 +89,8 @@ def make_batch(pipeline: ArgusPipeline, examples: Sequence[Example], noise: Nois
         with torch.no_grad():
             targets.append(pipeline.latents.encode(example.target[None].to(pipeline.device), generator) * pipeline.latents.scale)
         noises.append(torch.randn(targets[-1].shape, generator=generator))
-    return Batch(
-        torch.cat(targets), torch.cat(noises).to(pipeline.device), torch.stack(sigmas).to(pipeline.device), Condition.concatenated(conditions)
-    )
+    device = pipeline.device
+    return Batch(torch.cat(targets), torch.cat(noises).to(device), torch.stack(sigmas).to(device), Condition.concatenated(conditions))
 
 
 def condition_of(pipeline: ArgusPipeline, example: Example, generator: torch.Generator, *, draw: bool = False) -> Condition:

@@ -90,15 +90,12 @@ def _write_untrained(config: TrainConfig, dataset: Dataset, snapshot: Snapshot, 
 def _checkpoint_of(folder: RunFolder, step: int) -> tuple[Path, TrainState]:
     found = newest_checkpoint(folder.checkpoints)
     if found is None or found[1].step != step:
-        raise InvalidInput(
-            f"the workers see different checkpoints below {folder.checkpoints}; a run folder must be on storage that all of them share"
-        )
+        raise InvalidInput(f"workers see different checkpoints in {folder.checkpoints}; a run folder must be on storage that all share")
     return found
 
 
 def _check_same_run(checkpoint: Path, state: TrainState, fresh: TrainState) -> None:
     for name in ("config_digest", "seed", "snapshot_digest"):
         if getattr(state, name) != getattr(fresh, name):
-            raise InvalidInput(
-                f"{checkpoint} was trained with {name} {getattr(state, name)}, this run has {getattr(fresh, name)}; choose another run_id to start afresh"
-            )
+            before, now = getattr(state, name), getattr(fresh, name)
+            raise InvalidInput(f"{checkpoint} was trained with {name} {before}, this run has {now}; choose another run_id to start afresh")

@@ -50,7 +50,7 @@ class TrainState(BaseModel):
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
     """AdamW's moments and counts as `{weight}/{moment}`."""
-    state = optimizer.state
+    state: Mapping[Tensor, Mapping[str, Tensor]] = optimizer.state
     return {f"{name}/{key}": value for name, weight in module.named_parameters() for key, value in state.get(weight, {}).items()}
 
 

@@ -37,7 +37,7 @@ def optimise(optimizer: torch.optim.Optimizer, module: nn.Module, loss: torch.Te
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(settings, step)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(loss)
     norm = nn.utils.clip_grad_norm_(module.parameters(), settings.clip_norm)
     optimizer.step()
     return float(norm)

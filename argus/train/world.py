@@ -1,6 +1,6 @@
 """Where a worker stands among the workers of a run, and what they agree on. Alone, everything is the identity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
@@ -13,7 +13,7 @@ class WorldPosition:
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:
         if not 0 <= self.rank < self.size:
