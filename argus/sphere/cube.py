@@ -1,10 +1,11 @@
 """Cubemaps: plain 3x2 and 6x1, and the equi-angular cubemap (EAC) as YouTube lays it out.
 
-Faces of the plain layouts stand in ffmpeg's default order (right, left, up, down, front, back), row by row. The EAC's top row is left, front,
-right; its bottom row is down, back, up, lying on their sides.
+Faces of the plain layouts stand in ffmpeg's default order (right, left, up, down, front, back), row by row; "6x1" is six side by side. The EAC's
+upper row is left, front, right; its lower row is down, back, up, lying on their sides, so that each row is one continuous band. It has margins of 2
+pixels left and right of the picture and above and below each row (as ffmpeg's v360 found in YouTube's files); the bands continue into them.
 """
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,9 +13,9 @@ import numpy as np
 
 from argus.errors import InvalidInput
 from argus.sphere.arrays import Array, Frames, Interpolation, channels_last, namespace_of, own_order, real_like
-from argus.sphere.grid import Rays, checked_size, erp_grid, erp_pixels, face_grid, turned
+from argus.sphere.grid import Rays, checked_size, erp_grid, erp_pixels, turned
 from argus.sphere.rotations import from_euler_deg
-from argus.sphere.sampling import PAD, pad_edge, pad_erp, reduced, reduced_erp, reduced_size, sample
+from argus.sphere.sampling import MINIFY, PAD, pad_erp, reduced, reduced_erp, sample
 
 
 class CubeLayout(StrEnum):
@@ -25,105 +26,108 @@ class CubeLayout(StrEnum):
     EAC = "eac"
 
 
-FACES = {
-    "front": from_euler_deg(0, 0, 0),
-    "right": from_euler_deg(90, 0, 0),
-    "back": from_euler_deg(180, 0, 0),
-    "left": from_euler_deg(-90, 0, 0),
-    "up": from_euler_deg(0, 90, 0),
-    "down": from_euler_deg(0, -90, 0),
-}
-"""Camera-to-world rotation of each face, seen upright from inside."""
-
-
 @dataclass(frozen=True)
 class _Packing:
     rows: int
     columns: int
-    faces: tuple[str, ...]  # row by row
-    quarter_turns: tuple[int, ...]  # counter-clockwise, of the upright face when packed
+    tiles: np.ndarray  # [6, 3, 3] camera-to-world of each tile, row by row
+    equiangular: bool = False
+    margin: int = 0  # pixels
 
 
-_PLAIN = ("right", "left", "up", "down", "front", "back")
+_RIGHT, _LEFT, _UP, _DOWN, _FRONT, _BACK = (90, 0), (-90, 0), (0, 90), (0, -90), (0, 0), (180, 0)
+_PLAIN = np.stack([from_euler_deg(*face, 0) for face in (_RIGHT, _LEFT, _UP, _DOWN, _FRONT, _BACK)])
+_EAC = np.stack([from_euler_deg(*face, roll) for face, roll in ((_LEFT, 0), (_FRONT, 0), (_RIGHT, 0), (_DOWN, 90), (_BACK, -90), (_UP, 90))])
 _PACKINGS = {
-    CubeLayout.C3X2: _Packing(2, 3, _PLAIN, (0,) * 6),
-    CubeLayout.C6X1: _Packing(1, 6, _PLAIN, (0,) * 6),
-    CubeLayout.EAC: _Packing(2, 3, ("left", "front", "right", "down", "back", "up"), (0, 0, 0, 3, 1, 3)),
+    CubeLayout.C3X2: _Packing(2, 3, _PLAIN),
+    CubeLayout.C6X1: _Packing(1, 6, _PLAIN),
+    CubeLayout.EAC: _Packing(2, 3, _EAC, equiangular=True, margin=2),
 }
 
 
 def erp_to_cube(erp: Frames, face: int, layout: CubeLayout | str = CubeLayout.C3X2, *, interpolation: Interpolation = "linear") -> Frames:
-    """ERP frames (numpy `[T, H, W, C]`, torch `[T, C, H, W]`) as a packed cubemap of faces of `face` pixels; "6x1" is six faces side by side."""
-    layout = _layout(layout)
-    packing = _PACKINGS[layout]
-    if face < 1:
-        raise InvalidInput(f"face is {face}, but must be at least 1 pixel")
+    """ERP frames (numpy `[T, H, W, C]`, torch `[T, C, H, W]`) as packed cubemaps with faces of `face` pixels. Raises InvalidInput."""
+    packing = _packing(layout)
+    if face <= 2 * packing.margin:
+        raise InvalidInput(f"face is {face}, but must be more than {2 * packing.margin} pixels")
     frames = channels_last(erp)
     frames = reduced_erp(frames, frames.shape[2] / (4 * face))
-    size, padded = (int(frames.shape[1]), int(frames.shape[2])), pad_erp(frames)
-    xp = namespace_of(frames)
-    tiles = []
-    for name, quarters in zip(packing.faces, packing.quarter_turns, strict=True):
-        turn = real_like(FACES[name], frames)[None]
-        column, row = erp_pixels(turned(face_grid(face, _to_tangent(layout), frames), turn), size)
-        tiles.append(xp.rot90(sample(padded, column + PAD, row + PAD, interpolation), quarters, (1, 2)))
-    rows = [xp.concat(tiles[k : k + packing.columns], 2) for k in range(0, 6, packing.columns)]
-    cube: Frames = own_order(xp.concat(rows, 1))
+    size = int(frames.shape[1]), int(frames.shape[2])
+    x, y, z = (real_like(axis[None], frames) for axis in _packed_rays(packing, face))
+    column, row = erp_pixels((x, y, z), size)
+    cube: Frames = own_order(sample(pad_erp(frames), column + PAD, row + PAD, interpolation))
     return cube
 
 
 def cube_to_erp(
     cube: Frames, erp_size: tuple[int, int], layout: CubeLayout | str = CubeLayout.C3X2, *, interpolation: Interpolation = "linear"
 ) -> Frames:
-    """ERP frames `[T, H, W, C]` (torch `[T, C, H, W]`) of packed cubemaps. Faces that a codec squeezed may be of any size, even not square."""
-    layout = _layout(layout)
-    packing = _PACKINGS[layout]
+    """ERP frames `[T, H, W, C]` (torch `[T, C, H, W]`) of packed cubemaps, whose faces a codec may have stretched. Raises InvalidInput."""
+    packing = _packing(layout)
     size = checked_size(erp_size)
     frames = channels_last(cube)
-    if frames.shape[1] % packing.rows or frames.shape[2] % packing.columns:
-        raise InvalidInput(
-            f"a {layout} picture divides into {packing.rows} rows and {packing.columns} columns; {frames.shape[2]}x{frames.shape[1]} does not"
-        )
-    xp = namespace_of(frames)
-    tall, wide = frames.shape[1] // packing.rows, frames.shape[2] // packing.columns
-    tiles = [
-        xp.rot90(frames[:, r * tall : (r + 1) * tall, c * wide : (c + 1) * wide], -packing.quarter_turns[r * packing.columns + c], (1, 2))
-        for r in range(packing.rows)
-        for c in range(packing.columns)
-    ]
-    tiles = [pad_edge(reduced(tile, reduced_size(tile.shape[1:3], (2 * tile.shape[1] / size[0], 4 * tile.shape[2] / size[1])))) for tile in tiles]
+    height, width = int(frames.shape[1]), int(frames.shape[2])
+    if height % packing.rows or width % packing.columns:
+        raise InvalidInput(f"a {layout} picture is {packing.rows} rows of {packing.columns} faces; {width}x{height} does not divide so")
+    margin = packing.margin / width, packing.margin / height
+    frames = reduced(frames, _reduced_faces(packing, (height, width), size))
     rays = turned(erp_grid(size, frames), real_like(np.eye(3)[None], frames))
-    faces = [FACES[name] for name in packing.faces]
-    erp: Frames = own_order(_gathered(tiles, faces, rays, _from_tangent(layout), interpolation))
+    column, row = _packed_pixels(packing, rays, tuple(frames.shape[1:3]), margin)
+    erp: Frames = own_order(sample(frames, column, row, interpolation))
     return erp
 
 
-def _gathered(tiles: list[Array], faces: list[np.ndarray], rays: Rays, warp: Callable[[Array], Array], interpolation: Interpolation) -> Array:
-    """Each ray's pixel from the face that it falls on: the one along which it is longest."""
+def _packed_rays(packing: _Packing, face: int) -> tuple[np.ndarray, ...]:
+    """Rays of a packed picture's pixels: x, y, z, each `[rows·face, columns·face]`."""
+    across = (np.arange(packing.columns * face) + 0.5 - packing.margin) / (packing.columns * face - 2 * packing.margin) * packing.columns
+    tile_column = np.clip(np.floor(across), 0, packing.columns - 1).astype(int)
+    tile_row, line = np.divmod(np.arange(packing.rows * face), face)
+    down = (line + 0.5 - packing.margin) / (face - 2 * packing.margin)
+    s, t = 2 * (across - tile_column) - 1, 2 * down - 1
+    if packing.equiangular:
+        s, t = np.tan(s * np.pi / 4), np.tan(t * np.pi / 4)
+    turns = packing.tiles[tile_row[:, None] * packing.columns + tile_column[None]]  # [h, w, 3, 3]
+    return tuple(turns[..., k, 0] * s[None] + turns[..., k, 1] * t[:, None] + turns[..., k, 2] for k in range(3))
+
+
+def _packed_pixels(packing: _Packing, rays: Rays, size: tuple[int, int], margin: tuple[float, float]) -> tuple[Array, Array]:
+    """(column, row) of rays in a packed picture of `size` (height, width); `margin` (x, y) is in shares of it."""
     xp = namespace_of(rays[0])
-    locals_ = [tuple(sum(float(R[k, axis]) * rays[k] for k in range(3)) for axis in range(3)) for R in faces]
-    nearest = xp.argmax(xp.stack([local[2] for local in locals_], 0), 0)  # [1, H, W]
-    out = None
-    for k, (tile, (x, y, z)) in enumerate(zip(tiles, locals_, strict=True)):
-        height, width = tile.shape[1] - 2 * PAD, tile.shape[2] - 2 * PAD
+    height, width = size
+    ahead = [sum(float(R[k, 2]) * rays[k] for k in range(3)) for R in packing.tiles]
+    nearest = xp.argmax(xp.stack(ahead, 0), 0)  # the face along which a ray is longest
+    column, row = 0.0, 0.0
+    for k, R in enumerate(packing.tiles):
         chosen = nearest == k
-        ahead = xp.where(chosen, z, 1.0)
-        column = (warp(xp.where(chosen, x, 0.0) / ahead) + 1) / 2 * width - 0.5 + PAD
-        row = (warp(xp.where(chosen, y, 0.0) / ahead) + 1) / 2 * height - 0.5 + PAD
-        picked = sample(tile, column, row, interpolation)
-        out = picked if out is None else xp.where(chosen[..., None], picked, out)
-    return out
+        depth = xp.where(chosen, ahead[k], 1.0)
+        s, t = (sum(float(R[i, axis]) * rays[i] for i in range(3)) / depth for axis in (0, 1))
+        tile_row, tile_column = divmod(k, packing.columns)
+        if packing.equiangular:
+            across, down = ((xp.arctan(tangent) * (4 / math.pi) + 1) / 2 for tangent in (s, t))
+        else:  # neighbours in the picture are not neighbours on the sphere: stay within the face
+            across, down = (
+                xp.clip((tangent + 1) / 2, half, 1 - half) for tangent, half in ((s, 0.5 * packing.columns / width), (t, 0.5 * packing.rows / height))
+            )
+        p = margin[0] + (tile_column + across) * (1 - 2 * margin[0]) / packing.columns
+        q = tile_row / packing.rows + margin[1] + down * (1 / packing.rows - 2 * margin[1])
+        column = xp.where(chosen, p * width - 0.5, column)
+        row = xp.where(chosen, q * height - 0.5, row)
+    return column, row
 
 
-def _layout(layout: CubeLayout | str) -> CubeLayout:
+def _reduced_faces(packing: _Packing, size: tuple[int, int], erp_size: tuple[int, int]) -> tuple[int, int]:
+    """The size of a packed picture whose faces are about as dense as the ERP map, in whole faces; unchanged unless they are denser."""
+    height, width = (
+        round(n / r) * count if (r := n / wanted) > MINIFY else n * count
+        for n, wanted, count in (
+            (size[0] // packing.rows, erp_size[0] / 2, packing.rows),
+            (size[1] // packing.columns, erp_size[1] / 4, packing.columns),
+        )
+    )
+    return height, width
+
+
+def _packing(layout: CubeLayout | str) -> _Packing:
     if layout not in set(CubeLayout):
         raise InvalidInput(f"cubemap layout is '{layout}', but must be one of: {', '.join(CubeLayout)}")
-    return CubeLayout(layout)
-
-
-def _to_tangent(layout: CubeLayout) -> Callable[[np.ndarray], np.ndarray]:
-    return (lambda s: np.tan(s * np.pi / 4)) if layout is CubeLayout.EAC else lambda s: s
-
-
-def _from_tangent(layout: CubeLayout) -> Callable[[Array], Array]:
-    return (lambda t: namespace_of(t).arctan(t) * (4 / np.pi)) if layout is CubeLayout.EAC else lambda t: t
+    return _PACKINGS[CubeLayout(layout)]

@@ -1,4 +1,7 @@
-"""Equidistant fisheye circles to ERP: one lens, or two side by side (left half looks ahead, right half looks back)."""
+"""Equidistant fisheye circles to ERP: one lens, or two side by side.
+
+Of two, the right half looks ahead and the left half back, as in ffmpeg's dfisheye. Cameras differ; the other order is a half-turn away.
+"""
 
 import math
 
@@ -30,7 +33,7 @@ def fisheye_to_erp(frames: Frames, fov_deg: float, erp_size: tuple[int, int], *,
         circle = pictures[:, :, k * height : (k + 1) * height]
         ratio = height / (2 * half) * math.pi / size[0]
         circle = pad_edge(reduced(circle, reduced_size((height, height), (ratio, ratio))))
-        turn = xp.swapaxes(real_like(from_euler_deg(180 * k, 0, 0), pictures)[None], 1, 2)
+        turn = xp.swapaxes(real_like(from_euler_deg(180 * (lenses - 1 - k), 0, 0), pictures)[None], 1, 2)
         angle, column, row = _circle_pixels(turned(erp_grid(size, pictures), turn), half, circle.shape[1] - 2 * PAD)
         weight = xp.clip(half - angle, 0.0, None)[..., None]
         seen = sample(circle, column + PAD, row + PAD, interpolation)

@@ -6,7 +6,6 @@ column term plus a row term. Pixel coordinates are indices: 0 is the centre of t
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,12 +50,6 @@ def view_grid(camera: Camera, like: Array) -> Grid:
     return Grid(real_like(x, like), real_like(y, like), real_like(np.ones(camera.width), like))
 
 
-def face_grid(size: int, warp: Callable[[np.ndarray], np.ndarray], like: Array) -> Grid:
-    """Rays of one face of a cubemap; `warp` maps picture positions in (-1, 1) to tangents."""
-    tangents = warp((np.arange(size) + 0.5) / size * 2 - 1)
-    return Grid(real_like(tangents, like), real_like(tangents, like), real_like(np.ones(size), like))
-
-
 def turned(grid: Grid, turns: Array) -> Rays:
     """`turns @ ray` for every pixel: `[T, 3, 3]` gives three `[T, H, W]`."""
     x, y, z = (_column_term(grid, turns, i)[:, None, :] + _row_term(grid, turns, i)[:, :, None] for i in range(3))
@@ -85,11 +78,14 @@ def inside(grid: Grid, turns: Array, camera: Camera) -> Array:
     tan_x, tan_y = camera.width / (2 * camera.fx), camera.height / (2 * camera.fy)
     columns = [_column_term(grid, turns, i) for i in range(3)]
     rows = [_row_term(grid, turns, i) for i in range(3)]
-    seen = None
+    seen: Array = None
     for axis, tangent in ((0, tan_x), (1, tan_y)):
         for sign in (1.0, -1.0):
             side = (columns[2] * tangent + columns[axis] * sign)[:, None, :] >= -(rows[2] * tangent + rows[axis] * sign)[:, :, None]
-            seen = side if seen is None else seen & side
+            if seen is None:
+                seen = side
+            else:
+                seen &= side
     return seen
 
 
@@ -99,7 +95,7 @@ def erp_pixels(rays: Rays, erp_size: tuple[int, int]) -> tuple[Array, Array]:
     xp = namespace_of(x)
     height, width = erp_size
     column = xp.arctan2(x, z) * (width / (2 * math.pi)) + (width / 2 - 0.5)
-    row = xp.arctan2(y, xp.hypot(x, z)) * (height / math.pi) + (height / 2 - 0.5)
+    row = xp.arctan2(y, xp.sqrt(x * x + z * z)) * (height / math.pi) + (height / 2 - 0.5)
     return column, row
 
 

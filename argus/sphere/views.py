@@ -68,7 +68,7 @@ def _place_numpy(frames: np.ndarray, inverse: np.ndarray, camera: Camera, size: 
     """One frame; only what is seen is computed."""
     grid = erp_grid(size, inverse)
     mask = inside(grid, inverse, camera)
-    rows, columns = np.nonzero(mask[0])
+    rows, columns = np.divmod(np.flatnonzero(mask), size[1])
     column, row = view_pixels(turned_at(grid, inverse, rows, columns), camera)
     erp = np.full((1, *size, frames.shape[3]), fill, frames.dtype)
     erp[0, rows, columns] = sample_points(frames[0], column, row, interpolation)
