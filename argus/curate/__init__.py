@@ -1,0 +1,42 @@
+"""From a catalogue's line to clips: fetching, layout, filters, cutting. How many videos at once, and where clips are stored, is not known here.
+
+Flow: read_catalogue → fetch → curate_isolated (probe, layout, filters, clips), each with a typed record or a typed error.
+"""
+
+from argus.curate.cascade import Filter, ScorerFailed, clip_filters, judge, video_filters
+from argus.curate.catalogue import assign_split, read_catalogue
+from argus.curate.clips import Span, spans
+from argus.curate.fetch import fetch
+from argus.curate.layout import LayoutVerdict, judge_layout
+from argus.curate.quality import quality
+from argus.curate.recipe import RECIPE_VERSION, curate_isolated, curate_video, recipe_digest
+from argus.curate.records import CuratedClip, CuratedVideo, Fetched, Score, Verdict, VideoSource, clip_id
+from argus.curate.samples import Samples
+
+__all__ = [
+    "RECIPE_VERSION",
+    "CuratedClip",
+    "CuratedVideo",
+    "Fetched",
+    "Filter",
+    "LayoutVerdict",
+    "Samples",
+    "Score",
+    "ScorerFailed",
+    "Span",
+    "Verdict",
+    "VideoSource",
+    "assign_split",
+    "clip_filters",
+    "clip_id",
+    "curate_isolated",
+    "curate_video",
+    "fetch",
+    "judge",
+    "judge_layout",
+    "quality",
+    "read_catalogue",
+    "recipe_digest",
+    "spans",
+    "video_filters",
+]

@@ -1,0 +1,70 @@
+"""Runs filters over samples: scores first, decisions from scores. Fails closed: a filter that errs decides nothing."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from argus.curate.black import BlackFilter
+from argus.curate.records import Score, Verdict
+from argus.curate.samples import Samples
+from argus.curate.seam import SeamFilter
+from argus.curate.static import StaticFilter
+from argus.curate.variance import VarianceFilter
+from argus.errors import ArgusError
+from schemas.config import FilterPolicy
+
+
+class Filter(Protocol):
+    """Scores samples, and decides from the scores alone, so that a threshold changes without decoding."""
+
+    name: str
+
+    def score(self, samples: Samples) -> dict[str, float]:
+        """Named finite numbers."""
+        ...
+
+    def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
+        """Keep or drop, with the reason and the number that decided."""
+        ...
+
+
+class ScorerFailed(ArgusError):
+    """A filter raised, or gave a number that is none: the video was not judged."""
+
+
+def video_filters(policy: FilterPolicy) -> tuple[Filter, ...]:
+    """The filters of a whole video, in the order in which their reasons count."""
+    return SeamFilter(), BlackFilter(policy.black_level), VarianceFilter(), StaticFilter()
+
+
+def clip_filters() -> tuple[Filter, ...]:
+    """The filters of one clip."""
+    return (StaticFilter(),)
+
+
+def judge(samples: Samples, filters: Sequence[Filter], policy: FilterPolicy) -> tuple[tuple[Score, ...], Verdict | None]:
+    """All scores, and the first verdict that drops, or None when all keep. Raises ScorerFailed."""
+    scores: list[Score] = []
+    first: Verdict | None = None
+    for one in filters:
+        numbers, verdict = _run(one, samples, policy)
+        scores += [_record(one.name, name, value, verdict) for name, value in numbers.items()]
+        if first is None and not verdict.kept:
+            first = verdict
+    return tuple(scores), first
+
+
+def _run(one: Filter, samples: Samples, policy: FilterPolicy) -> tuple[dict[str, float], Verdict]:
+    try:
+        numbers = one.score(samples)
+        odd = [name for name, value in numbers.items() if not math.isfinite(value)]
+        if not odd:
+            return numbers, one.decide(numbers, policy)
+    except Exception as error:
+        raise ScorerFailed(f"the filter {one.name} failed, so the video is not judged: {type(error).__name__}: {error}") from error
+    raise ScorerFailed(f"the filter {one.name} failed, so the video is not judged: {odd[0]} is {numbers[odd[0]]}")
+
+
+def _record(name: str, score: str, value: float, verdict: Verdict) -> Score:
+    decided = score == verdict.name
+    return Score(name, score, value, verdict.threshold if decided else None, verdict.kept if decided else True)

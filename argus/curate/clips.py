@@ -1,0 +1,75 @@
+"""Cuts a video into clips: which frames, and what each clip becomes. Holds the frames of one clip at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from argus.curate.cascade import clip_filters, judge
+from argus.curate.quality import quality
+from argus.curate.records import CuratedClip, clip_id
+from argus.curate.samples import sample_frames
+from argus.media import VideoReader, encode_clip
+from schemas.config import ClipSettings, FilterPolicy
+from schemas.names import Decision
+
+
+@dataclass(frozen=True)
+class Span:
+    """The source frames of one clip, in order, and its times in milliseconds from the video's first frame."""
+
+    indices: NDArray[np.int64]
+    start_ms: int
+    end_ms: int
+
+
+def stride(fps: Fraction, target: float) -> int:
+    """n, where every n-th frame is kept: max(1, round(fps / target))."""
+    return max(1, round(float(fps) / target))
+
+
+def spans(timestamps: NDArray[np.float64], fps: Fraction, settings: ClipSettings) -> list[Span]:
+    """Spans of at most `clip_s` of every n-th frame; the tail only when it is at least `min_clip_s` long.
+
+    `timestamps` are seconds, one per source frame, at `fps`. A clip lasts until its last kept frame gives way to the next one.
+    """
+    step = stride(fps, settings.fps)
+    rate = fps / step
+    kept = np.arange(0, len(timestamps), step)
+    most = max(1, int(settings.clip_s * rate))
+    found = []
+    for first in range(0, len(kept), most):
+        indices = kept[first : first + most]
+        if len(indices) / rate >= settings.min_clip_s:
+            start, last = timestamps[indices[[0, -1]]] - timestamps[0]
+            found.append(Span(indices, round(start * 1000), round((last + float(1 / rate)) * 1000)))
+    return found
+
+
+def cut(reader: VideoReader, source_id: str, settings: ClipSettings, policy: FilterPolicy) -> Iterator[CuratedClip]:
+    """The clips of a video, one after the other; those that do not move are dropped without being encoded.
+
+    Raises VideoError when frames cannot be decoded, ScorerFailed when a clip cannot be judged.
+    """
+    rate = reader.fps / stride(reader.fps, settings.fps)
+    height, width = settings.height, 2 * settings.height
+    for span in spans(reader.timestamps, reader.fps, settings):
+        frames = reader.frames(span.indices, size=(height, width))
+        samples = sample_frames(frames)
+        scores, dropped = judge(samples, clip_filters(), policy)
+        yield CuratedClip(
+            clip_id=clip_id(source_id, span.start_ms, span.end_ms),
+            start_ms=span.start_ms,
+            end_ms=span.end_ms,
+            frames=len(frames),
+            height=height,
+            width=width,
+            fps=rate,
+            decision=Decision.DROPPED if dropped else Decision.KEPT,
+            reason=dropped.reason if dropped else None,
+            quality=quality(samples),
+            scores=scores,
+            video=None if dropped else encode_clip(frames, rate, crf=settings.crf, gop=settings.gop),
+        )

@@ -1,0 +1,119 @@
+"""The whole judgement of one video file: probe → layout → length → filters → clips. Which video, where and when is decided elsewhere."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from argus.curate.cascade import ScorerFailed, judge, video_filters
+from argus.curate.clips import cut, spans
+from argus.curate.halves import score_halves
+from argus.curate.layout import judge_layout
+from argus.curate.records import CuratedClip, CuratedVideo, Score, VideoSource
+from argus.curate.samples import sample_video, thumbnail
+from argus.errors import VideoError
+from argus.media import MediaInfo, VideoReader, isolated, open_video
+from schemas.config import CurateConfig, FilterPolicy
+from schemas.names import Decision, Layout, Reason
+
+RECIPE_VERSION = 1
+"""Grows when the same settings would make other clips or other decisions."""
+
+MEMORY_BYTES = 8 << 30
+_OURS = {Reason.DECODER_CRASHED, Reason.TIMED_OUT, Reason.SCORER_FAILED}  # not judged: never a judgement on the video
+_MAY_PASS = _OURS - {Reason.DECODER_CRASHED}  # the same bytes would crash it again
+
+
+def recipe_digest(config: CurateConfig) -> str:
+    """Sixteen hexadecimal digits of everything that shapes a clip's bytes or its decision; not of how and where it is fetched or run."""
+    parts = {"version": RECIPE_VERSION, "clip": config.clip.model_dump(mode="json"), "policy": config.policy.model_dump(mode="json")}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def curate_isolated(path: Path, source: VideoSource, config: CurateConfig) -> CuratedVideo:
+    """`curate_video` in a process that may crash or be killed: the whole judgement runs there, so nothing hostile is decoded here.
+
+    This is what a job calls. Every fault of the video or of a filter becomes a decision; what is raised is a fault of the machine.
+    """
+    try:
+        return isolated(curate_video, path, source, config, timeout_s=config.fetch.timeout_s, memory_bytes=MEMORY_BYTES)
+    except VideoError as error:
+        return _Sheet(source).ends(error.reason, error.message)
+    except RuntimeError as error:  # what the child did not foresee
+        return _Sheet(source).ends(Reason.SCORER_FAILED, f"curation failed: {str(error).strip().splitlines()[-1]}")
+
+
+def curate_video(path: Path, source: VideoSource, config: CurateConfig) -> CuratedVideo:
+    """Judges a file and cuts it into clips. Never raises for what the video holds: that is a decision with a reason."""
+    sheet = _Sheet(source)
+    try:
+        with open_video(path) as reader:
+            return _judge(reader, sheet, config)
+    except VideoError as error:
+        return sheet.ends(error.reason, error.message.removeprefix(f"{path}: "))
+    except ScorerFailed as error:
+        return sheet.ends(Reason.SCORER_FAILED, str(error))
+
+
+@dataclass
+class _Sheet:
+    """What is known of a video so far; whatever ends the judgement, this much is recorded."""
+
+    source: VideoSource
+    media: MediaInfo | None = None
+    declared: Layout | None = None
+    layout: Layout = Layout.UNKNOWN
+    thumbnail: bytes | None = None
+    scores: list[Score] = field(default_factory=list)
+
+    def ends(self, reason: Reason | None, detail: str, clips: tuple[CuratedClip, ...] = ()) -> CuratedVideo:
+        """The decision: kept without a reason; FAILED for faults of ours; else dropped."""
+        decision = Decision.KEPT if reason is None else Decision.FAILED if reason in _OURS else Decision.DROPPED
+        layout = Layout.NONE if reason == Reason.NO_VIDEO_STREAM else self.layout
+        return CuratedVideo(
+            source=self.source,
+            decision=decision,
+            reason=reason,
+            detail=detail,
+            layout_declared=self.declared,
+            layout=layout,
+            scores=tuple(self.scores),
+            clips=clips,
+            media=self.media,
+            thumbnail=self.thumbnail,
+            retryable=reason in _MAY_PASS,
+        )
+
+
+def _judge(reader: VideoReader, sheet: _Sheet, config: CurateConfig) -> CuratedVideo:
+    """Each step adds to the sheet, or ends it."""
+    sheet.media = reader.info
+    samples = sample_video(reader)
+    sheet.thumbnail = thumbnail(samples, reader.info.width / reader.info.height)
+    similarity = score_halves(samples)
+    sheet.scores += _half_scores(similarity, config.policy)
+    verdict = judge_layout(reader.info, similarity, config.policy)
+    sheet.declared, sheet.layout = verdict.declared, verdict.layout
+    if verdict.reason:
+        return sheet.ends(verdict.reason, verdict.detail)
+    length = reader.info.duration_s
+    enough = bool(spans(reader.timestamps, reader.fps, config.clip))
+    sheet.scores.append(Score("length", "seconds", length, config.clip.min_clip_s, enough))
+    if not enough:
+        return sheet.ends(Reason.TOO_SHORT, f"it is {length:.2f} s long, but a clip needs {config.clip.min_clip_s:g} s")
+    scores, dropped = judge(samples, video_filters(config.policy), config.policy)
+    sheet.scores += scores
+    if dropped:
+        detail = f"{dropped.filter}: {dropped.name} is {dropped.value:.4g}, the threshold is {dropped.threshold:g}"
+        return sheet.ends(dropped.reason, detail)
+    clips = tuple(cut(reader, sheet.source.source_id, config.clip, config.policy))
+    kept = sum(clip.decision == Decision.KEPT for clip in clips)
+    if not kept:
+        return sheet.ends(clips[0].reason, f"none of its {len(clips)} clips is kept", clips)
+    return sheet.ends(None, f"{kept} of {len(clips)} clips kept", clips)
+
+
+def _half_scores(similarity: Mapping[str, float], policy: FilterPolicy) -> list[Score]:
+    threshold = policy.halves_similarity
+    return [Score("halves", name, value, threshold, value <= threshold) for name, value in similarity.items()]
