@@ -1,0 +1,238 @@
+import numpy as np
+import pytest
+import torch
+
+from argus.errors import InvalidInput
+from argus.sphere import Camera, erp_to_view, from_euler_deg, rotate_erp, solid_angle, view_to_erp, visible_mask
+from argus.sphere.grid import erp_grid, erp_pixels, inside, turned, view_grid, view_pixels
+
+POSES = from_euler_deg([0, 40, 179.9, -120, 10, 30], [0, 20, 5, 90, -90, -47], [0, 30, -10, 0, 15, 120])
+
+
+def as_torch(frames):
+    return torch.from_numpy(frames).permute(0, 3, 1, 2)
+
+
+def as_numpy(frames):
+    return frames.permute(0, 2, 3, 1).numpy()
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_coordinates_equal_analytic_rays_everywhere(kind, angle_deg, view_rays_of):
+    like = np.empty(0) if kind == "numpy" else torch.empty(0)
+    poses = POSES if kind == "numpy" else torch.from_numpy(POSES).float()
+    camera, size = Camera(100, 96, 64, 80), (64, 128)
+    column, row = (np.asarray(axis, dtype=float) for axis in erp_pixels(turned(view_grid(camera, like), poses), size))
+    lon, lat = ((column + 0.5) / size[1] - 0.5) * 2 * np.pi, (0.5 - (row + 0.5) / size[0]) * np.pi
+    got = np.stack([np.cos(lat) * np.sin(lon), -np.sin(lat), np.cos(lat) * np.cos(lon)], -1)
+    wanted = np.einsum("tij,hwj->thwi", POSES, view_rays_of(camera))
+    assert angle_deg(got, wanted).max() < 1e-4
+
+
+def test_erp_grid_is_the_convention(angle_deg, rays_of):
+    x, y, z = turned(erp_grid((64, 128), np.empty(0)), np.eye(3)[None])
+    assert angle_deg(np.stack([x, y, z], -1)[0], rays_of((64, 128))).max() < 1e-9
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "cubic"])
+def test_a_map_of_directions_gives_each_pixels_ray(directions, interpolation, angle_deg, view_rays_of):
+    camera = Camera(70, 120, 90)
+    views = erp_to_view(directions, POSES, camera, interpolation=interpolation)
+    wanted = np.einsum("tij,hwj->thwi", POSES, view_rays_of(camera))
+    assert angle_deg(views, wanted).max() < (0.02 if interpolation == "linear" else 0.06)  # Keys' kernel bends ramps a little
+
+
+def test_quarter_turn_equals_rolled_map(picture):
+    camera = Camera(75, 80, 60)
+    rolled = np.roll(picture, -picture.shape[2] // 4, axis=2)
+    right, ahead = from_euler_deg(90, 0, 0), np.eye(3)
+    np.testing.assert_allclose(erp_to_view(picture, right, camera).astype(int), erp_to_view(rolled, ahead, camera), atol=1)
+    exact = picture.astype(np.float64) / 255
+    turned_back = np.roll(exact, -exact.shape[2] // 4, axis=2)
+    np.testing.assert_allclose(
+        as_numpy(erp_to_view(as_torch(exact), right, camera)), as_numpy(erp_to_view(as_torch(turned_back), ahead, camera)), atol=1e-5
+    )
+    single = exact.astype(np.float32)
+    np.testing.assert_allclose(erp_to_view(single, right, camera), erp_to_view(np.roll(single, -64, axis=2), ahead, camera), atol=1e-5)
+
+
+def test_yaw_by_whole_pixels_is_a_roll(picture):
+    k = 37
+    turned_map = rotate_erp(picture, from_euler_deg(k * 360 / picture.shape[2], 0, 0))
+    np.testing.assert_array_equal(turned_map, np.roll(picture, -k, axis=2))
+
+
+def test_rotate_shows_at_d_what_the_map_shows_at_r_d(directions, angle_deg, rays_of):
+    R = from_euler_deg(50, 35, -20)
+    wanted = np.einsum("ij,hwj->hwi", R, rays_of((256, 512)))
+    assert angle_deg(rotate_erp(directions, R)[0], wanted).max() < 0.02
+
+
+def test_rotation_and_its_inverse_give_the_map_back(picture):
+    R = from_euler_deg(50, 35, -20)
+    back = rotate_erp(rotate_erp(picture, R, interpolation="cubic"), R.T, interpolation="cubic")
+    assert np.abs(back.astype(int) - picture).max() <= 3
+
+
+@pytest.mark.parametrize("lon", [180, -180])
+def test_no_line_at_the_seam(lon):
+    """A linear ramp that meets itself at the seam stays constant across it."""
+    erp = np.full((1, 64, 128, 3), 200, np.uint8)
+    assert erp_to_view(erp, from_euler_deg(lon, 0, 0), Camera(60, 64, 48)).min() == 200
+
+
+def test_seam_is_interpolated_between_its_two_columns():
+    erp = np.zeros((1, 64, 128, 1), np.float32)
+    erp[:, :, 0], erp[:, :, -1] = 1, 3
+    row = erp_to_view(erp, from_euler_deg(180, 0, 0), Camera(2, 65, 1, 1), interpolation="linear")[0, 0, :, 0]
+    assert row[32] == pytest.approx(2, abs=1e-3)
+    assert row.min() >= 1 - 1e-3
+    assert row.max() <= 3 + 1e-3
+
+
+def test_pole_continues_half_a_turn_away():
+    """Across the pole the first row interpolates with itself, half a turn on."""
+    erp = np.zeros((1, 32, 64, 1), np.float32)
+    erp[:, 0] = np.arange(64)[:, None] >= 32
+    line = erp_to_view(erp, from_euler_deg(90, 90, 0), Camera(2, 1, 65, 2))[0, :, 0, 0]  # runs through the zenith from one side to the other
+    assert {round(float(line[0])), round(float(line[-1]))} == {0, 1}
+    assert line[32] == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "cubic"])
+def test_numpy_and_torch_agree(picture, interpolation):
+    exact = picture.astype(np.float32) / 255
+    camera = Camera(80, 60, 40)
+    view = erp_to_view(exact, POSES, camera, interpolation=interpolation)
+    other = as_numpy(erp_to_view(as_torch(exact), POSES, camera, interpolation=interpolation))
+    assert np.abs(view - other).max() < (1e-4 if interpolation == "linear" else 3e-3)  # OpenCV's bicubic places pixels to 1/32
+    erp, mask = view_to_erp(view, POSES, camera, (64, 128), -1.0, interpolation=interpolation)
+    erp_torch, mask_torch = view_to_erp(as_torch(view), POSES, camera, (64, 128), -1.0, interpolation=interpolation)
+    agree = mask == mask_torch.numpy()
+    assert agree.mean() > 0.999  # float32 rays on the very border
+    assert np.abs(erp - as_numpy(erp_torch))[agree].max() < (1e-4 if interpolation == "linear" else 3e-3)
+    turned_map = rotate_erp(exact, POSES, interpolation=interpolation)
+    assert np.abs(turned_map - as_numpy(rotate_erp(as_torch(exact), POSES, interpolation=interpolation))).max() < 3e-3
+
+
+def test_numpy_and_torch_agree_when_minifying(picture):
+    noise = np.random.default_rng(0).random((1, 128, 256, 3)).astype(np.float32)
+    camera = Camera(90, 24, 18)
+    np.testing.assert_allclose(erp_to_view(noise, POSES, camera), as_numpy(erp_to_view(as_torch(noise), POSES, camera)), atol=1e-4)
+    view = np.random.default_rng(1).random((1, 90, 120, 3)).astype(np.float32)
+    erp, mask = view_to_erp(view, POSES, Camera(40, 120, 90), (32, 64))
+    erp_torch, mask_torch = view_to_erp(as_torch(view), POSES, Camera(40, 120, 90), (32, 64))
+    agree = mask == mask_torch.numpy()
+    np.testing.assert_allclose(erp[agree], as_numpy(erp_torch)[agree], atol=1e-4)
+
+
+def test_minifying_does_not_alias():
+    """A checkerboard of single pixels has no contrast left in a view of a tenth of its density."""
+    board = np.indices((512, 1024)).sum(0) % 2 * 255.0
+    erp = np.repeat(board[None, :, :, None], 3, -1).astype(np.uint8)
+    view = erp_to_view(erp, from_euler_deg(20, 10, 5), Camera(90, 28, 20))
+    assert np.abs(view.astype(float) - 127.5).max() < 6
+    view = np.repeat((np.indices((480, 480)).sum(0) % 2 * 255)[None, :, :, None], 3, -1).astype(np.uint8)
+    erp, mask = view_to_erp(view, np.eye(3), Camera(30, 480, 480), (256, 512))
+    assert np.abs(erp[mask].astype(float) - 127.5).max() < 6
+
+
+def test_round_trip_through_a_view_is_close(picture):
+    camera = Camera(90, 180, 180)
+    for pose in POSES:
+        erp, mask = view_to_erp(erp_to_view(picture, pose, camera), pose, camera, picture.shape[1:3])
+        assert np.abs(erp.astype(int) - picture)[mask].max() <= 7
+        assert not erp[~mask].any()
+
+
+def test_mask_equals_projection(rays_of):
+    camera, size = Camera(75, 60, 40, 50), (128, 256)
+    rays = np.einsum("tji,hwj->thwi", POSES, rays_of(size))  # in the camera's frame
+    tx, ty = np.tan(np.radians(75 / 2)), np.tan(np.radians(50 / 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        seen = (rays[..., 2] > 0) & (np.abs(rays[..., 0] / rays[..., 2]) <= tx) & (np.abs(rays[..., 1] / rays[..., 2]) <= ty)
+    mask = visible_mask(POSES, camera, size)
+    np.testing.assert_array_equal(mask, seen)
+    np.testing.assert_array_equal(mask, view_to_erp(np.ones((1, 40, 60, 3), np.uint8), POSES, camera, size)[1])
+    np.testing.assert_array_equal(mask[..., None].repeat(3, -1), view_to_erp(np.ones((1, 40, 60, 3), np.uint8), POSES, camera, size)[0] == 1)
+
+
+def test_mask_has_the_views_solid_angle():
+    """A 90° by 90° view is a sixth of the sphere, wherever it looks."""
+    share = (visible_mask(POSES, Camera(90, 8, 8), (256, 512)) * solid_angle((256, 512))).sum((1, 2)) / (4 * np.pi)
+    np.testing.assert_allclose(share, 1 / 6, atol=1e-3)
+
+
+def test_visible_pixels_project_into_the_view():
+    camera, size = Camera(110, 50, 70), (64, 128)
+    inverse = POSES.transpose(0, 2, 1)
+    grid = erp_grid(size, inverse)
+    mask = inside(grid, inverse, camera)
+    column, row = view_pixels(turned(grid, inverse), camera)
+    assert column[mask].min() >= -0.5 - 1e-9
+    assert column[mask].max() <= 49.5 + 1e-9
+    assert row[mask].min() >= -0.5 - 1e-9
+    assert row[mask].max() <= 69.5 + 1e-9
+
+
+def test_fill_is_the_callers_in_float():
+    erp, mask = view_to_erp(np.zeros((1, 8, 8, 3), np.float32), np.eye(3), Camera(60, 8, 8), (32, 64), fill=-1.0)
+    assert (erp[~mask] == -1).all()
+    assert (erp[mask] == 0).all()
+
+
+def test_each_frame_has_its_own_camera():
+    size, cameras = (64, 128), [Camera(40, 20, 20), Camera(100, 20, 20)]
+    masks = visible_mask(np.stack([np.eye(3)] * 2), cameras, size)
+    assert masks[0].sum() < masks[1].sum()
+    erp = np.random.default_rng(0).random((2, 64, 128, 3)).astype(np.float32)
+    views = erp_to_view(erp, np.eye(3), cameras)
+    np.testing.assert_array_equal(views[1], erp_to_view(erp[1:], np.eye(3), cameras[1])[0])
+    both = as_numpy(erp_to_view(as_torch(erp), np.eye(3), cameras))
+    np.testing.assert_allclose(both, views, atol=1e-4)
+
+
+def test_gradients_reach_map_view_and_rotation():
+    erp = torch.rand(1, 3, 16, 32, dtype=torch.float64, requires_grad=True)
+    turn = torch.from_numpy(from_euler_deg(30, 20, 10)).requires_grad_()
+    camera = Camera(70, 6, 4)
+
+    def through(frames, pose):
+        return view_to_erp(erp_to_view(frames, pose, camera), pose.detach(), camera, (16, 32))[0].sum()
+
+    through(erp, turn).backward()
+    assert torch.isfinite(erp.grad).all()
+    assert erp.grad.abs().sum() > 0
+    assert torch.isfinite(turn.grad).all()
+    assert turn.grad.abs().sum() > 0
+
+
+def test_types_and_shapes_survive(picture):
+    camera = Camera(60, 30, 20)
+    assert erp_to_view(picture, POSES, camera).dtype == np.uint8
+    assert erp_to_view(picture, POSES, camera).shape == (6, 20, 30, 3)
+    half = torch.rand(1, 3, 32, 64).to(torch.bfloat16)
+    assert erp_to_view(half, POSES, camera).dtype == torch.bfloat16
+    assert erp_to_view(np.zeros((1, 32, 64, 1), np.float64), POSES, camera).shape == (6, 20, 30, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: erp_to_view(np.zeros((8, 16, 3), np.uint8), np.eye(3), Camera(60, 8, 8)), "4 axes"),
+        (lambda: erp_to_view(np.zeros((1, 8, 16, 3), np.int32), np.eye(3), Camera(60, 8, 8)), "uint8 or float"),
+        (lambda: erp_to_view(np.zeros((2, 8, 16, 3), np.uint8), np.stack([np.eye(3)] * 3), Camera(60, 8, 8)), "equally many"),
+        (lambda: erp_to_view(np.zeros((1, 8, 16, 3), np.uint8), np.ones((3, 3)), Camera(60, 8, 8)), "orthonormal"),
+        (lambda: view_to_erp(np.zeros((1, 8, 9, 3), np.uint8), np.eye(3), Camera(60, 8, 8), (16, 32)), "the camera is 8x8"),
+        (lambda: visible_mask(np.eye(3), Camera(60, 8, 8), (0, 32)), "erp_size"),
+        (lambda: erp_to_view(np.zeros((1, 8, 16, 3), np.uint8), np.eye(3), Camera(60, 8, 8), interpolation="box"), "interpolation"),
+    ],
+)
+def test_bad_input_is_said_clearly(call, message):
+    with pytest.raises(InvalidInput, match=message):
+        call()
+
+
+def test_solid_angles_cover_the_sphere():
+    for size in ((2, 4), (64, 128), (33, 70)):
+        assert solid_angle(size).sum() == pytest.approx(4 * np.pi, rel=1e-12)
