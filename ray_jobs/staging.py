@@ -38,20 +38,19 @@ def stage_video(source: VideoSource, config: CurateConfig, stamp: Stamp) -> Path
         if read_staged(target).row.settled:
             return target
         shutil.rmtree(target)
-    try:
-        fetched = fetch(source, dataset / "fetched", config.fetch)
-    except FetchError as error:
-        row = failed_row(source, stamp, error.reason, str(error), retryable=error.retryable)
-        _write(target, row, (), None)
-        return target
-    try:
-        video = curate_isolated(fetched.path, source, config)
-        thumbnail = f"thumbs/{_digits(source.source_id)}.jpg" if video.thumbnail else None
-        row = _row(source, stamp, **_judged(video), fetch=_fetch_row(fetched), thumbnail=thumbnail)
-        _write(target, row, _shard_clips(video, row), video.thumbnail)
-    finally:
-        if not config.fetch.keep_files:
-            fetched.path.unlink(missing_ok=True)
+    with replacing(target) as folder:
+        folder.mkdir(parents=True)
+        try:
+            fetched = fetch(source, folder / "fetched", config.fetch)
+        except FetchError as error:
+            row = failed_row(source, stamp, error.reason, str(error), retryable=error.retryable)
+        else:
+            row = _stage_judgement(folder, curate_isolated(fetched.path, source, config), fetched, stamp)
+            if config.fetch.keep_files:
+                (dataset / "fetched").mkdir(exist_ok=True)
+                fetched.path.replace(dataset / "fetched" / fetched.path.name)
+        shutil.rmtree(folder / "fetched", ignore_errors=True)
+        (folder / "row.json").write_text(row.model_dump_json(), encoding="utf-8")
     return target
 
 
@@ -87,6 +86,16 @@ def staged_folder(dataset: Path, source_id: str, recipe: str) -> Path:
 def failed_row(source: VideoSource, stamp: Stamp, reason: Reason, detail: str, *, retryable: bool) -> SourceRow:
     """The row of a video that could not be judged."""
     return _row(source, stamp, decision=Decision.FAILED, reason=reason, detail=detail, retryable=retryable)
+
+
+def _stage_judgement(folder: Path, video: CuratedVideo, fetched: Fetched, stamp: Stamp) -> SourceRow:
+    thumbnail = f"thumbs/{_digits(video.source.source_id)}.jpg" if video.thumbnail else None
+    row = _row(video.source, stamp, **_judged(video), fetch=_fetch_row(fetched), thumbnail=thumbnail)
+    if row.kept_clips:
+        write_shard(folder / "clips.arrow", _shard_clips(video, row))
+    if video.thumbnail:
+        (folder / "thumb.jpg").write_bytes(video.thumbnail)
+    return row
 
 
 def _row(source: VideoSource, stamp: Stamp, **values: Any) -> SourceRow:
@@ -155,16 +164,6 @@ def _shard_clips(video: CuratedVideo, row: SourceRow) -> Iterator[ShardClip]:
                 quality=clip.quality,
                 video=clip.video,
             )
-
-
-def _write(target: Path, row: SourceRow, clips: Iterable[ShardClip], thumbnail: bytes | None) -> None:
-    with replacing(target) as folder:
-        folder.mkdir(parents=True)
-        if row.kept_clips:
-            write_shard(folder / "clips.arrow", clips)
-        if thumbnail:
-            (folder / "thumb.jpg").write_bytes(thumbnail)
-        (folder / "row.json").write_text(row.model_dump_json(), encoding="utf-8")
 
 
 def _read_clips(folder: Path) -> Iterator[ShardClip]:
