@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.media import faults
 from argus.media.probing import VideoIndex
+from argus.media.pyav_reader import PyAVReader
 from argus.media.reader import BackendUnsuitable, VideoReader
 
 _CODECS = {"h264", "hevc", "vp8", "vp9", "mpeg4"}  # its FFmpeg is too old for AV1
@@ -23,6 +23,8 @@ class DecordReader(VideoReader):
         super().__init__(str(path), index)
         if index.info.codec not in _CODECS or index.info.container not in _CONTAINERS:
             raise BackendUnsuitable(f"{index.info.codec} in {index.info.container}")
+        self._path, self._threads = path, threads
+        self._instead: PyAVReader | None = None
         self._video: Any = _open(path, threads)
         if len(self._video) != len(index.pts):
             # An edit list that hides frames, or hidden VP8 frames: its frame numbers would not be ours.
@@ -35,14 +37,18 @@ class DecordReader(VideoReader):
         step = max(1, _CHUNK_BYTES // (height * width * 3))
         for start in range(0, numbers.size, step):
             chunk = numbers[start : start + step]
-            try:
-                pictures = self._video.get_batch(chunk.tolist()).asnumpy()
-            except DECORDError as exc:
-                raise faults.corrupt(self._name, f"decord cannot decode frames {chunk[0]} .. {chunk[-1]}") from exc
-            yield from zip(chunk.tolist(), pictures, strict=True)
+            if self._instead is None:
+                try:
+                    yield from zip(chunk.tolist(), self._video.get_batch(chunk.tolist()).asnumpy(), strict=True)
+                    continue
+                except DECORDError:  # damage, or a limit of decord's own: PyAV decides, from here on
+                    self._instead = PyAVReader(self._path, self._index, self._threads)
+            yield from zip(chunk.tolist(), self._instead.frames(chunk), strict=True)
 
     def close(self) -> None:
         self._video = None
+        if self._instead is not None:
+            self._instead.close()
 
 
 def _open(path: Path, threads: int) -> Any:

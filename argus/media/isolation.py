@@ -17,12 +17,12 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from argus.errors import ArgusError, VideoError
 from schemas.names import Reason
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _FINISHED, _REFUSED, _FAILED = "finished", "refused", "failed"
@@ -52,11 +52,11 @@ _TRUSTED = {
 }
 
 
-def isolated(function: Callable[P, T], *args: P.args, timeout_s: float, memory_bytes: int = 4 << 30) -> T:
+def isolated(function: Callable[..., T], *args: Any, timeout_s: float, memory_bytes: int = 4 << 30) -> T:
     """Calls function(*args) in a child process.
 
     Args:
-        function: a function or class at the top level of a module; given to the child by its name.
+        function: a function or class at the top level of a module that can be imported (not of a script); given to the child by its name.
         args: picklable.
         timeout_s: wall-clock seconds, after which the child is killed.
         memory_bytes: limit on the child's address space.
@@ -67,32 +67,45 @@ def isolated(function: Callable[P, T], *args: P.args, timeout_s: float, memory_b
     Raises:
         VideoError: TIMED_OUT, or DECODER_CRASHED when the child died or ran out of memory.
         ArgusError: what the function raised on purpose, unchanged.
-        RuntimeError: the function failed in another way (with its traceback).
+        RuntimeError: the function failed in another way: a fault of ours, told with its traceback.
+        ValueError: the function is not at the top level of a module.
     """
-    order = json.dumps({"module": function.__module__, "name": function.__qualname__, "seconds": math.ceil(timeout_s) + 5, "bytes": memory_bytes})
+    name = getattr(function, "__qualname__", repr(function))
+    if getattr(sys.modules.get(function.__module__), name, None) is not function or function.__module__ == "__main__":
+        raise ValueError(f"{name} cannot be named to a child process; give a function at the top level of a module that can be imported")
+    order = json.dumps({"module": function.__module__, "name": name, "seconds": math.ceil(timeout_s) + 5, "bytes": memory_bytes})
     child = subprocess.Popen(
-        [sys.executable, "-m", __name__, order],
+        [sys.executable, "-P", "-m", "argus.media.isolation", order],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+        },
         start_new_session=True,
     )
     try:
         answer, _ = child.communicate(pickle.dumps(args), timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        raise VideoError(Reason.TIMED_OUT, f"{function.__qualname__} took longer than {timeout_s:g} s and was stopped") from None
+        raise VideoError(Reason.TIMED_OUT, f"{name} took longer than {timeout_s:g} s and was stopped") from None
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
     if child.returncode == _OUT_OF_MEMORY:
-        raise VideoError(Reason.DECODER_CRASHED, f"{function.__qualname__} needed more than {memory_bytes:,} bytes of memory and was stopped")
+        raise VideoError(Reason.DECODER_CRASHED, f"{name} needed more than {memory_bytes:,} bytes of memory and was stopped")
     if child.returncode != 0:
-        raise VideoError(
-            Reason.DECODER_CRASHED, f"{function.__qualname__} crashed ({_how_it_died(child.returncode)}); the input is damaged or hostile"
-        )
-    return _unwrap(answer, function.__qualname__)
+        raise VideoError(Reason.DECODER_CRASHED, f"{name} crashed ({_how_it_died(child.returncode)}); the input is damaged")
+    return _unwrap(answer, name)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with our import path, and with one thread for libraries that would reserve memory for many."""
+    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    return {**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def _unwrap(answer: bytes, name: str) -> Any:
@@ -131,11 +144,11 @@ def _child(order: dict[str, Any]) -> int:
     """Reads the arguments from standard input, calls, and writes the outcome to the original standard output."""
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever the function or its libraries print goes nowhere
-    args = pickle.load(sys.stdin.buffer)  # noqa: S301 (from our parent)
-    function = getattr(importlib.import_module(order["module"]), order["name"])
-    _limit(order["seconds"], order["bytes"])
     outcome: tuple[str, Any]
     try:
+        args = pickle.load(sys.stdin.buffer)  # noqa: S301 (from our parent)
+        function = getattr(importlib.import_module(order["module"]), order["name"])
+        _limit(order["seconds"], order["bytes"])
         outcome = _FINISHED, function(*args)
     except MemoryError:
         return _OUT_OF_MEMORY

@@ -102,7 +102,8 @@ def _index(container: Any, name: str) -> tuple[VideoIndex, SphericalMetadata | N
     stream = video_stream(container, name)
     kind = container.format.name.split(",")[0].replace("mov", "mp4")
     pts, keys, first = _list_packets(container, stream, name, kind)
-    width, height = (first.height, first.width) if first.rotation % 180 else (first.width, first.height)
+    rotation = first.rotation % 360 if first.rotation % 90 == 0 else 0
+    width, height = (first.height, first.width) if rotation % 180 else (first.width, first.height)
     span = int(pts[-1] - pts[0]) * stream.time_base
     fps = _rate(stream, len(pts), span)
     info = MediaInfo(
@@ -113,7 +114,7 @@ def _index(container: Any, name: str) -> tuple[VideoIndex, SphericalMetadata | N
         duration_s=float(span + 1 / fps),
         codec=stream.codec_context.codec.canonical_name,
         container=kind,
-        rotation=first.rotation % 360,
+        rotation=rotation,
         pixel_aspect=stream.codec_context.sample_aspect_ratio or Fraction(1),
     )
     return VideoIndex(info, pts, np.unique(np.searchsorted(pts, keys)), stream.time_base), read_side_data(first)
