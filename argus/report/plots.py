@@ -45,6 +45,8 @@ def reason_bars(counts: Mapping[str, int], *, file_format: Format = "svg", dark:
     figure, axes = _canvas(dark, 0.7 + 0.27 * max(1, len(ordered)))
     names = [name.replace("_", " ") for name, _ in ordered]
     bars = axes.barh(names, [count for _, count in ordered], color=[_GREEN if name == "kept" else _ORANGE for name, _ in ordered], height=0.7)
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)
     axes.bar_label(bars, padding=4, color=_ink(dark))
     axes.grid(visible=False)
     axes.xaxis.set_visible(False)
