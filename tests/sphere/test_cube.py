@@ -32,11 +32,9 @@ def v360(frame, filters, size):
 
 @pytest.mark.parametrize("layout", list(CubeLayout))
 def test_cube_and_back_keeps_directions(directions, layout, angle_deg, rays_of):
-    back = cube_to_erp(erp_to_cube(directions, 256, layout), (256, 512), layout)
-    assert angle_deg(back[0], rays_of((256, 512))).max() < (
-        0.02 if layout is CubeLayout.EAC else 0.3
-    )  # half a pixel is repeated at plain faces' edges
-    assert np.median(angle_deg(back[0], rays_of((256, 512)))) < 0.01
+    error = angle_deg(cube_to_erp(erp_to_cube(directions, 256, layout), (256, 512), layout)[0], rays_of((256, 512)))
+    assert error.max() < (0.15 if layout is CubeLayout.EAC else 0.3)  # the outermost half pixel of a face, or of a band, is repeated
+    assert np.median(error) < 0.01
 
 
 @pytest.mark.parametrize("layout", list(CubeLayout))
