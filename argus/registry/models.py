@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -17,13 +18,15 @@ from mlflow.exceptions import MlflowException
 
 from argus.errors import InvalidInput
 from argus.files import replacing
-from argus.registry.gate import Measurement
+from argus.registry.gate import GateVerdict, Measurement, gate
 from argus.registry.server import ABSENT, connect, resolve_tracking_uri, service_errors, using
 from argus.runs import argus_home
+from schemas.config import PromoteConfig
+from schemas.names import GateDecision
 
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 RUN_TAG = "run_id"
-_MEASUREMENT_TAG = "measurement"
+_TRAINING_TAG, _MEASUREMENT_TAG = "training", "measurement"
 _URI = re.compile(r"^models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))$")
 _REQUIREMENTS = (
     "av",
@@ -78,15 +81,16 @@ def register(
     run_id: str,
     tracking_uri: str | None = None,
     untrained: Path | None = None,
-    tags: Mapping[str, str],
+    metrics: Mapping[str, float] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> ModelVersion:
     """Registers a pipeline folder as a new version with the alias `candidate`.
 
-    The same `run_id` registers once: later calls return the version that it made. Raises InvalidInput for a folder that holds no
-    pipeline, ServiceError when MLflow is away.
+    `metrics` are those of training (`validation_loss`, `untrained.validation_loss`). The same `run_id` registers once: later calls
+    return the version that it made. Raises InvalidInput for a folder that holds no pipeline, ServiceError when MLflow is away.
     """
-    if not (pipeline / "model_index.json").exists():
-        raise InvalidInput(f"{pipeline} holds no pipeline (it has no model_index.json)")
+    if not _is_pipeline(pipeline):
+        raise InvalidInput(f"{pipeline} holds no pipeline (neither argus.json nor model_index.json)")
     uri = resolve_tracking_uri(tracking_uri)
     client = connect(uri)
     with service_errors(uri), using(uri):
@@ -94,7 +98,9 @@ def register(
         if made is None:
             folders = {"pipeline": pipeline} | ({"untrained": untrained} if untrained else {})
             model_id = _log_model(client, name, mlflow_run_id, folders)
-            made = client.create_model_version(name, f"models:/{model_id}", mlflow_run_id, tags={**tags, RUN_TAG: run_id}, model_id=model_id)
+            _log_metrics(client, mlflow_run_id, model_id, metrics or {})
+            kept = {**(tags or {}), RUN_TAG: run_id, _TRAINING_TAG: json.dumps(dict(metrics or {}))}
+            made = client.create_model_version(name, f"models:/{model_id}", mlflow_run_id, tags=kept, model_id=model_id)
         current = _alias(client, name, CANDIDATE)
         if current is None or int(made.version) > int(current.version):
             client.set_registered_model_alias(name, CANDIDATE, str(made.version))
@@ -159,6 +165,18 @@ def promote(version: ModelVersion) -> None:
     set_alias(version, CHAMPION)
 
 
+def judge(config: PromoteConfig) -> GateVerdict:
+    """Lets the gate decide about a version (default: the candidate) by what was measured, and promotes it where the verdict says so."""
+    candidate = find(config.model_name, config.version or CANDIDATE, tracking_uri=config.tracking_uri)
+    incumbent = champion(config.model_name, tracking_uri=config.tracking_uri)
+    if incumbent and incumbent.version == candidate.version:
+        return GateVerdict(GateDecision.HOLD, (f"version {candidate.version} is the champion already",))
+    verdict = gate(measurement_of(candidate), measurement_of(incumbent) if incumbent else None, config.policy)
+    if verdict.decision is GateDecision.PROMOTE:
+        promote(candidate)
+    return verdict
+
+
 def record_measurement(
     version: ModelVersion, measurement: Measurement, *, mlflow_run_id: str | None = None, dataset: tuple[str, str] | None = None
 ) -> None:
@@ -166,29 +184,28 @@ def record_measurement(
 
     `mlflow_run_id` is the run that measured (default: the version's own); `dataset` is (name, digest) of what it was measured on.
     """
-    from mlflow.entities import Metric
-    from mlflow.utils.time import get_current_time_millis
-
-    known = measurement_of(version)
-    merged = {"metrics": {**(known.metrics if known else {}), **measurement.metrics}, "test": measurement.test}
-    name, digest = dataset or (None, None)
-    now = get_current_time_millis()
-    entries = [
-        Metric(key, value, now, 0, model_id=version.model_id, dataset_name=name, dataset_digest=digest) for key, value in measurement.metrics.items()
-    ]
     client = connect(version.tracking_uri)
+    text = json.dumps({"metrics": dict(measurement.metrics), "test": measurement.test})
     with service_errors(version.tracking_uri):
-        client.log_batch(mlflow_run_id or version.mlflow_run_id, metrics=entries)
-        client.set_model_version_tag(version.name, str(version.version), _MEASUREMENT_TAG, json.dumps(merged))
+        _log_metrics(client, mlflow_run_id or version.mlflow_run_id, version.model_id, measurement.metrics, dataset)
+        client.set_model_version_tag(version.name, str(version.version), _MEASUREMENT_TAG, text)
 
 
-def measurement_of(version: ModelVersion) -> Measurement | None:
-    """What was measured of a version last; None when nothing was. Reads the registry anew."""
+def measurement_of(version: ModelVersion) -> Measurement:
+    """What training and the last evaluation measured of a version; its `test` is empty when it was never evaluated. Reads the registry anew."""
     tags = find(version.name, version.version, tracking_uri=version.tracking_uri).tags
-    if _MEASUREMENT_TAG not in tags:
-        return None
-    kept = json.loads(tags[_MEASUREMENT_TAG])
-    return Measurement(kept["metrics"], kept["test"])
+    trained = json.loads(tags.get(_TRAINING_TAG, "{}"))
+    evaluated = json.loads(tags.get(_MEASUREMENT_TAG, '{"metrics": {}, "test": ""}'))
+    return Measurement({**trained, **evaluated["metrics"]}, evaluated["test"])
+
+
+def _log_metrics(client: MlflowClient, run_id: str, model_id: str, metrics: Mapping[str, float], dataset: tuple[str, str] | None = None) -> None:
+    from mlflow.entities import Metric
+
+    name, digest = dataset or (None, None)
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    entries = [Metric(key, value, now, 0, model_id=model_id, dataset_name=name, dataset_digest=digest) for key, value in metrics.items()]
+    client.log_batch(run_id, metrics=entries)
 
 
 def _log_model(client: MlflowClient, name: str, mlflow_run_id: str, folders: Mapping[str, Path]) -> str:
@@ -283,11 +300,15 @@ def _what_there_is(client: MlflowClient, name: str, which: int | str, uri: str) 
 
 
 def _plain_folder(folder: Path) -> LocatedModel:
-    if not (folder / "model_index.json").exists():
-        what = "holds no pipeline (it has no model_index.json)" if folder.exists() else "does not exist"
+    if not _is_pipeline(folder):
+        what = "holds no pipeline (neither argus.json nor model_index.json)" if folder.exists() else "does not exist"
         raise InvalidInput(f"model folder {folder} {what}; give models:/NAME@ALIAS or a pipeline folder")
-    untrained = folder.parent / "untrained"
-    return LocatedModel(folder, untrained if (untrained / "model_index.json").exists() else None, None)
+    untrained = folder.absolute().parent / "untrained"
+    return LocatedModel(folder, untrained if _is_pipeline(untrained) else None, None)
+
+
+def _is_pipeline(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("argus.json", "model_index.json"))
 
 
 def _artifacts(version: ModelVersion) -> dict[str, Path]:
@@ -311,4 +332,4 @@ def _model_folder(version: ModelVersion) -> Path:
         if not here.exists():
             with replacing(here) as beside:
                 download_artifacts(artifact_uri=location, dst_path=str(beside), tracking_uri=version.tracking_uri)
-        return here
+        return next(here.rglob("MLmodel")).parent

@@ -48,5 +48,27 @@ class ArgusModel(PythonModel):
         """Writes one 360° video per request, in order."""
         return [self._generate(request) for request in model_input]
 
+    def _generate(self, request: GenerateRequest) -> GenerateResponse:
+        from argus.diffusion import ArgusPipeline
+        from argus.infer import generate_video
+        from schemas.config import GenerateConfig, SampleSettings
+
+        if self._pipeline is None:
+            self._pipeline = ArgusPipeline.from_pretrained(self._folder)
+        given = request.model_dump(exclude_none=True)
+        sample = SampleSettings(steps=given.pop("steps")) if request.steps else SampleSettings()
+        wanted = GenerateConfig(**given, sample=sample)
+        made = generate_video(
+            self._pipeline,
+            wanted.input,
+            wanted.output,
+            fov_deg=wanted.fov_deg,
+            poses=wanted.poses,
+            max_seconds=wanted.max_seconds,
+            settings=wanted.sample,
+            seed=wanted.seed,
+        )
+        return GenerateResponse(output=str(made.path), frames=made.frames, height=made.height, width=made.width)
+
 
 set_model(ArgusModel())

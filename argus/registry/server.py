@@ -39,7 +39,9 @@ def service_errors(uri: str) -> Iterator[None]:
         if error.error_code in ABSENT:
             raise
         reason = str(error).splitlines()[0][:200]
-        raise ServiceError(f"MLflow at {uri} does not answer as it should ({reason}); start it, or correct MLFLOW_TRACKING_URI or tracking.uri") from error
+        raise ServiceError(
+            f"MLflow at {uri} does not answer as it should ({reason}); start it, or correct MLFLOW_TRACKING_URI or tracking.uri"
+        ) from error
 
 
 @contextlib.contextmanager

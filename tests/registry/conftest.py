@@ -34,7 +34,8 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
         port = free.getsockname()[1]
     sqlite = f"sqlite:///{folder}/mlflow.db"
     artifacts = f"file://{folder}/artifacts"
-    options = ["--backend-store-uri", sqlite, "--no-serve-artifacts", "--default-artifact-root", artifacts, "--workers", "1"]
+    remote = f"{folder}/remote"  # what lies here is reached through the server alone, as on another machine
+    options = ["--backend-store-uri", sqlite, "--artifacts-destination", remote, "--default-artifact-root", artifacts, "--workers", "1"]
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", *options, "--host", "127.0.0.1", "--port", str(port)],
