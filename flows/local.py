@@ -155,6 +155,13 @@ class LocalStack:
         self._running.clear()
 
 
+def mlflow_database(home: Path) -> str:
+    """The uri of the database that the MLflow server of this home serves: it can be read when no server runs."""
+    folder = home.absolute() / "mlflow"
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
 def _ray(home: Path, port: int, cpus: int) -> Server:
     temp = home / "ray"
     short = len(str(temp)) <= RAY_TEMP_LONGEST
@@ -205,15 +212,13 @@ def _prefect(home: Path, port: int) -> Server:
 
 
 def _mlflow(home: Path, port: int) -> Server:
-    folder = home / "mlflow"
-    folder.mkdir(parents=True, exist_ok=True)
     url = f"http://{HOST}:{port}"
     return Server(
         name="mlflow",
         command=(
             *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
-            *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
-            *("--no-serve-artifacts", "--default-artifact-root", (folder / "artifacts").as_uri()),
+            *("--backend-store-uri", mlflow_database(home)),
+            *("--no-serve-artifacts", "--default-artifact-root", (home / "mlflow" / "artifacts").as_uri()),
         ),
         url=url,
         health=f"{url}/health",
