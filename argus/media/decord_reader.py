@@ -23,6 +23,8 @@ class DecordReader(VideoReader):
         super().__init__(str(path), index)
         if index.info.codec not in _CODECS or index.info.container not in _CONTAINERS:
             raise BackendUnsuitable(f"{index.info.codec} in {index.info.container}")
+        if index.is_open:
+            raise BackendUnsuitable("open groups of pictures: after a seek it gives other frames than those asked for")
         self._path, self._threads = path, threads
         self._instead: PyAVReader | None = None
         self._video: Any = _open(path, threads)

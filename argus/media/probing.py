@@ -48,6 +48,7 @@ class VideoIndex:
     pts: NDArray[np.int64]  # [frames], rising, in units of time_base
     keyframes: NDArray[np.int64]  # rising frame numbers where decoding can start
     time_base: Fraction
+    is_open: bool  # frames are stored after a keyframe that they are shown before: a seek to that keyframe misses them
 
     @property
     def timestamps(self) -> NDArray[np.float64]:
@@ -101,7 +102,8 @@ def video_stream(container: Any, name: str) -> Any:
 def _index(container: Any, name: str) -> tuple[VideoIndex, SphericalMetadata | None]:
     stream = video_stream(container, name)
     kind = container.format.name.split(",")[0].replace("mov", "mp4")
-    pts, keys, first = _list_packets(container, stream, name, kind)
+    times, keys, first = _list_packets(container, stream, name, kind)
+    pts = np.unique(times)
     rotation = first.rotation % 360 if first.rotation % 90 == 0 else 0
     width, height = (first.height, first.width) if rotation % 180 else (first.width, first.height)
     span = int(pts[-1] - pts[0]) * stream.time_base
@@ -117,13 +119,15 @@ def _index(container: Any, name: str) -> tuple[VideoIndex, SphericalMetadata | N
         rotation=rotation,
         pixel_aspect=stream.codec_context.sample_aspect_ratio or Fraction(1),
     )
-    return VideoIndex(info, pts, np.unique(np.searchsorted(pts, keys)), stream.time_base), read_side_data(first)
+    last_keys = np.maximum.accumulate(np.where(keys, times, pts[0]))
+    keyframes = np.unique(np.searchsorted(pts, times[keys])) if keys.any() else np.zeros(1, np.int64)
+    return VideoIndex(info, pts, keyframes, stream.time_base, is_open=bool((times < last_keys).any())), read_side_data(first)
 
 
-def _list_packets(container: Any, stream: Any, name: str, kind: str) -> tuple[NDArray[np.int64], NDArray[np.int64], Any]:
-    """Times of all shown frames and of those that are keyframes, both rising; and the first frame, decoded."""
+def _list_packets(container: Any, stream: Any, name: str, kind: str) -> tuple[NDArray[np.int64], NDArray[np.bool_], Any]:
+    """Of all shown frames as stored: their times, and whether they are keyframes; and the first frame, decoded."""
     times: list[int] = []
-    keys: list[int] = []
+    keys: list[bool] = []
     first: Any = None
     announced, seen, end = stream.frames, 0, Fraction(0)
     is_vp8 = stream.codec_context.name == "vp8"
@@ -143,14 +147,13 @@ def _list_packets(container: Any, stream: Any, name: str, kind: str) -> tuple[ND
         if packet.is_discard or (is_vp8 and _is_hidden_vp8(packet)):
             continue
         times.append(time)
-        if packet.is_keyframe:
-            keys.append(time)
+        keys.append(packet.is_keyframe)
     if (kind in _HEADER_COUNTS and seen < announced) or not times:
         raise faults.truncated(name, f"after {seen} of {announced} frames")
     _require_whole(container, end, name)
     if first is None:
         raise faults.corrupt(name, "no frame can be decoded")
-    return np.unique(np.array(times, np.int64)), np.unique(np.array(keys or times[:1], np.int64)), first
+    return np.array(times, np.int64), np.array(keys, np.bool_), first
 
 
 def _decode_one(packet: Any) -> Any:

@@ -1,0 +1,119 @@
+"""Small videos of every codec and container, whose frames show their own number."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+FRAMES, HEIGHT, WIDTH = 40, 96, 160
+FPS = Fraction(30000, 1001)
+BITS = 8
+
+ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
+    "h264": ("libx264", {"crf": "10", "g": "12"}),
+    "hevc": ("libx265", {"crf": "10", "x265-params": "log-level=none:keyint=12:open-gop=0"}),
+    "openhevc": ("libx265", {"crf": "10", "x265-params": "log-level=none:keyint=12:open-gop=1"}),
+    "openh264": ("libx264", {"crf": "10", "x264-params": "keyint=12:open-gop=1"}),
+    "vp8": ("libvpx", {"crf": "4", "b": "4M", "g": "12", "auto-alt-ref": "1", "lag-in-frames": "8", "deadline": "realtime"}),
+    "vp9": ("libvpx-vp9", {"crf": "10", "b": "0", "g": "12", "cpu-used": "8", "deadline": "realtime"}),
+    "av1": ("libsvtav1", {"crf": "20", "g": "12", "preset": "12", "svtav1-params": "lp=1"}),
+}
+FILES = [
+    "h264.mp4",
+    "h264.mkv",
+    "h264.ts",
+    "hevc.mp4",
+    "hevc.mkv",
+    "openhevc.mp4",
+    "openh264.mp4",
+    "openh264.ts",
+    "vp8.webm",
+    "vp9.webm",
+    "vp9.mp4",
+    "av1.mp4",
+    "av1.webm",
+]
+DECORD_FILES = ["h264.mp4", "h264.mkv", "hevc.mp4", "hevc.mkv", "vp9.webm", "vp9.mp4"]
+
+
+def numbered(count: int = FRAMES, height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
+    """Frames whose upper half spells their number in black and white blocks, over a smooth coloured lower half: uint8 [count, H, W, 3]."""
+    frames = np.empty((count, height, width, 3), np.uint8)
+    rows, columns = np.mgrid[0:height, 0:width]
+    for number, frame in enumerate(frames):
+        frame[..., 0] = 60 + 120 * columns / width
+        frame[..., 1] = 60 + 120 * rows / height
+        frame[..., 2] = 60 + 120 * number / count
+        bits = (number >> np.arange(BITS)) & 1
+        frame[: height // 2] = (20 + 210 * bits[np.arange(width) * BITS // width])[None, :, None]
+    return frames
+
+
+def numbers_shown(frames: NDArray[np.uint8]) -> list[int]:
+    """The number that each frame spells."""
+    upper = frames[:, frames.shape[1] // 8 : frames.shape[1] * 3 // 8].mean((1, 3))  # [n, W]
+    blocks = np.stack([part[:, part.shape[1] // 4 : -part.shape[1] // 4].mean(1) for part in np.array_split(upper, BITS, axis=1)], 1)
+    return ((blocks > 125) @ (1 << np.arange(BITS))).tolist()
+
+
+def encode(path: Path, codec: str, frames: NDArray[np.uint8], *, times: list[int] | None = None, rotation: int = 0, pix_fmt: str = "yuv420p") -> Path:
+    """Writes a video by PyAV; `times` (in 1/90 s) make its rate variable."""
+    encoder, options = ENCODERS[codec]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(encoder, rate=FPS, options=options)
+        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], pix_fmt
+        stream.thread_count = 1
+        stream.codec_context.time_base = Fraction(1, 90) if times else 1 / FPS
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for number, picture in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = times[number] if times else number
+            frame.time_base = stream.codec_context.time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@dataclass(frozen=True)
+class Library:
+    """Makes each file once, when a test first asks for it."""
+
+    folder: Path
+
+    def __call__(self, name: str) -> Path:
+        path = self.folder / name
+        return path if path.exists() else encode(path, path.stem, numbered())
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    return Library(tmp_path_factory.mktemp("videos"))
+
+
+@pytest.fixture(scope="session")
+def ffmpeg_says() -> Callable[[Path], str]:
+    """What the bundled ffmpeg prints about a file."""
+
+    def says(path: Path) -> str:
+        return subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", str(path)], capture_output=True, text=True, check=False).stderr
+
+    return says
+
+
+def audio_only(path: Path) -> Path:
+    """Writes a tenth of a second of sound without a picture."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

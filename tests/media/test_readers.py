@@ -1,0 +1,109 @@
+"""One contract for every backend, codec and container."""
+
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+
+from argus.errors import InvalidInput
+from argus.media import open_video, probe
+from tests.media.conftest import DECORD_FILES, FILES, FPS, FRAMES, HEIGHT, WIDTH, encode, numbered, numbers_shown
+
+READERS = [(name, "pyav") for name in FILES] + [(name, "decord") for name in DECORD_FILES] + [(name, None) for name in FILES]
+
+
+@pytest.mark.parametrize(("name", "backend"), READERS)
+def test_any_frames_in_any_order_are_the_ones_asked_for(library, name, backend):
+    with open_video(library(name), backend) as video:
+        assert (len(video), video.fps, video.size) == (FRAMES, FPS, (HEIGHT, WIDTH))
+        np.testing.assert_allclose(video.timestamps, np.arange(FRAMES) / float(FPS), atol=1.1e-3)  # webm and mkv store milliseconds
+        for indices in ([39, 0, 13, 13, 12, 25], [5, 6, 7], [4], list(range(FRAMES))):
+            frames = video.frames(indices)
+            assert frames.shape == (len(indices), HEIGHT, WIDTH, 3)
+            assert frames.dtype == np.uint8
+            assert numbers_shown(frames) == indices
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_colours_are_those_that_were_written(library, name):
+    with open_video(library(name)) as video:
+        error = np.abs(video.frames(range(FRAMES))[:, HEIGHT // 2 + 8 :].astype(int) - numbered()[:, HEIGHT // 2 + 8 :]).mean()
+    assert error < 4
+
+
+@pytest.mark.parametrize("name", DECORD_FILES)
+def test_both_backends_give_the_same_pixels(library, name):
+    with open_video(library(name), "decord") as one, open_video(library(name), "pyav") as other:
+        np.testing.assert_array_equal(one.frames(range(FRAMES)), other.frames(range(FRAMES)))
+
+
+@pytest.mark.parametrize(("name", "backend"), [("h264.mp4", "decord"), ("h264.mp4", "pyav")])
+def test_resizing_averages_when_smaller(library, name, backend):
+    with open_video(library(name), backend) as video:
+        full, small, large = video.frames([7]), video.frames([7], size=(24, 32)), video.frames([7], size=(192, 320))
+    np.testing.assert_array_equal(small[0], cv2.resize(full[0], (32, 24), interpolation=cv2.INTER_AREA))
+    assert large.shape == (1, 192, 320, 3)
+
+
+@pytest.mark.parametrize("backend", ["decord", "pyav"])
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_frames_stand_upright_whatever_the_rotation_flag(tmp_path, rotation, backend):
+    upright = numbered(3)
+    path = encode(tmp_path / "turned.mp4", "h264", np.rot90(upright, -rotation // 90, axes=(1, 2)).copy(), rotation=rotation)
+    with open_video(path, backend) as video:
+        assert video.size == (HEIGHT, WIDTH)
+        assert video.info.rotation == rotation
+        assert numbers_shown(video.frames([2, 0, 1])) == [2, 0, 1]
+
+
+@pytest.mark.parametrize("backend", ["decord", "pyav"])
+def test_a_variable_frame_rate_keeps_its_timestamps_and_gives_the_mean_rate(tmp_path, backend):
+    times = [0, 3, 6, 9, 20, 23, 40, 41, 42, 90]
+    with open_video(encode(tmp_path / "variable.mp4", "h264", numbered(10), times=times), backend) as video:
+        np.testing.assert_allclose(video.timestamps, np.array(times) / 90)
+        assert video.fps == 9
+        assert numbers_shown(video.frames([9, 4])) == [9, 4]
+
+
+def test_odd_sizes_are_read(tmp_path):
+    path = encode(tmp_path / "odd.webm", "vp9", numbered(4, 95, 161))
+    for backend in ("decord", "pyav"):
+        with open_video(path, backend) as video:
+            assert video.frames([3, 1]).shape == (2, 95, 161, 3)
+
+
+def test_a_video_of_one_frame_is_read(tmp_path):
+    with open_video(encode(tmp_path / "one.mp4", "h264", numbered(1))) as video:
+        assert len(video) == 1
+        assert video.fps == FPS
+        assert video.frames([0]).shape == (1, HEIGHT, WIDTH, 3)
+
+
+def test_what_decord_cannot_read_exactly_goes_to_pyav(library):
+    with pytest.raises(ValueError, match="leave the backend open"):
+        open_video(library("av1.mp4"), "decord")
+    assert probe(library("av1.mp4")).codec == "av1"
+
+
+def test_frames_out_of_range_and_unknown_backends_are_refused(library):
+    with open_video(library("h264.mp4")) as video, pytest.raises(ValueError, match=r"frames 0 \.\. 39"):
+        video.frames([40])
+    with pytest.raises(ValueError, match="decord, pyav"):
+        open_video(library("h264.mp4"), "gstreamer")
+    with pytest.raises(InvalidInput, match="no such file"):
+        open_video("/nowhere.mp4")
+
+
+def test_no_frames_is_an_empty_array(library):
+    with open_video(library("h264.mp4")) as video:
+        assert video.frames([]).shape == (0, HEIGHT, WIDTH, 3)
+
+
+@pytest.mark.parametrize(("name", "container"), [("h264.mp4", "mp4"), ("vp8.webm", "matroska"), ("h264.ts", "mpegts")])
+def test_probe_tells_the_facts(library, name, container):
+    info = probe(library(name))
+    assert (info.width, info.height, info.frames, info.codec, info.container) == (WIDTH, HEIGHT, FRAMES, name.split(".")[0], container)
+    assert info.fps == FPS
+    assert info.duration_s == pytest.approx(FRAMES / FPS, abs=2e-3)
+    assert (info.rotation, info.pixel_aspect, info.spherical) == (0, Fraction(1), None)
