@@ -68,13 +68,16 @@ class Guarded:
 
     def poll(self) -> int | None:
         """The command's exit status (128 + signal), or None while anything of it runs."""
-        return self._process.poll()
+        status = self._process.poll()
+        if status is not None:
+            self.ask()  # closes the pipe
+        return status
 
     def wait(self, timeout_s: float) -> int | None:
         """Waits at most so long; the exit status or None."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
-        return self._process.poll()
+        return self.poll()
 
     def ask(self) -> None:
         """Asks the command to end (SIGTERM, then SIGKILL after the grace time); does not wait."""
@@ -120,7 +123,7 @@ class _Guardian:
         self.grace_s = grace_s
         self.told = False
         self.status: int | None = None
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):  # handled here, default in the child, ignored in neither
             signal.signal(number, self._tell)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
@@ -133,6 +136,7 @@ class _Guardian:
         if self.status is None:
             _send([self.child], signal.SIGTERM)
             self._linger(self.grace_s, lambda: self.status is None)
+            _send([self.child] if self.status is None else [], signal.SIGKILL)
         _send(descendants(os.getpid()), signal.SIGTERM)
         self._linger(LEFTOVER_S, lambda: bool(descendants(os.getpid())))
         while left := descendants(os.getpid()):
