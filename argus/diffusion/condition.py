@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from argus.diffusion.fill import fill_unseen
+from argus.diffusion.latents import Latents, TinyLatents
 
 if TYPE_CHECKING:
     from argus.diffusion.pipeline import ArgusPipeline
@@ -86,6 +87,12 @@ def make_condition(
     with torch.no_grad():
         latents = pipeline.latents.encode(noised, generator if draw else None)
         tokens = pipeline.tokens.encode(views.to(device, dtype))
-        fill = pipeline.latents.encode(fill_unseen(noised, seen), None) * pipeline.latents.scale if pipeline.settings.residual else None
+        fill = _fill(pipeline.latents, noised, seen, sigma_c) if pipeline.settings.residual else None
     time_ids = torch.tensor([[fps - 1, MOTION_BUCKET, sigma_c]], device=device, dtype=dtype).repeat(erp.shape[0], 1)
     return Condition(latents=latents, tokens=tokens, time_ids=time_ids, fill=fill)
+
+
+def _fill(latents: Latents, noised: Tensor, seen: Tensor, sigma_c: float) -> Tensor:
+    """Latents of the smoothly filled panorama, freed of the noise that was put on it."""
+    assert isinstance(latents, TinyLatents)
+    return latents.shrunk(latents.encode(fill_unseen(noised, seen)), sigma_c)

@@ -18,6 +18,9 @@ HAAR = torch.tensor([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1
 
 LEVELS = 2
 
+LEAST_STD = 0.02
+"""Least deviation of a band, 2.5 grey levels: what lies below is the encoder's noise, not to be blown up."""
+
 
 class Latents(Protocol):
     """Frames [B, T, 3, H, W] in [-1, 1] ↔ latents [B, T, channels, H/factor, W/factor]. `scale` times a latent has unit variance."""
@@ -93,7 +96,7 @@ def band_statistics(videos: Iterable[Tensor]) -> BandStatistics:
         raise ValueError("band statistics need at least one video")
     mean = total / count
     mean[3:] = 0
-    std = (square / count - mean.square()).clamp(min=0).sqrt().clamp(min=1e-3)
+    std = (square / count - mean.square()).clamp(min=0).sqrt().clamp(min=LEAST_STD)
     return BandStatistics(mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
 
@@ -119,6 +122,10 @@ class TinyLatents:
         """[B, T, 48, h, w] → [B, T, 3, 4h, 4w]."""
         bands = latents.float() * self._std + self._mean
         return torch.unflatten(unpack(bands.flatten(0, 1)), 0, latents.shape[:2])
+
+    def shrunk(self, latents: Tensor, sigma: float) -> Tensor:
+        """Wiener's estimate of latents whose pixels bear noise of deviation sigma: each band by std²/(std² + sigma²)."""
+        return latents * self._std.square() / (self._std.square() + sigma**2)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "TinyLatents":
         """Moves the statistics; they stay fp32."""

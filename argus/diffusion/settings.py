@@ -42,6 +42,8 @@ class PipelineSettings(BaseModel):
             raise ValueError(f"sigma_min {self.sigma_min} must be less than sigma_max {self.sigma_max}")
         if (self.kind == PipelineKind.TINY) != (self.bands is not None):
             raise ValueError("bands belong to kind tiny, and to it alone")
+        if self.residual and self.kind != PipelineKind.TINY:
+            raise ValueError("residual is for kind tiny alone")
         return self
 
     @property

@@ -8,6 +8,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -50,8 +51,11 @@ class TrainState(BaseModel):
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
     """AdamW's moments and counts as `{weight}/{moment}`."""
-    state: Mapping[Tensor, Mapping[str, Tensor]] = optimizer.state
-    return {f"{name}/{key}": value for name, weight in module.named_parameters() for key, value in state.get(weight, {}).items()}
+    state: Mapping[Any, Mapping[str, Tensor]] = dict(optimizer.state)
+    return {f"{name}/{key}": value for name, weight in module.named_parameters() for key, value in state.get(weight, _NOTHING).items()}
+
+
+_NOTHING: Mapping[str, Tensor] = {}
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
