@@ -33,18 +33,20 @@ def stride(fps: Fraction, target: float) -> int:
 def spans(timestamps: NDArray[np.float64], fps: Fraction, settings: ClipSettings) -> list[Span]:
     """Spans of at most `clip_s` of every n-th frame; the tail only when it is at least `min_clip_s` long.
 
-    `timestamps` are seconds, one per source frame, at `fps`. A clip lasts until its last kept frame gives way to the next one.
+    `timestamps` are seconds, one per source frame, at `fps`. A clip lasts until the next kept frame would come, or until the video ends.
     """
     step = stride(fps, settings.fps)
-    rate = fps / step
     kept = np.arange(0, len(timestamps), step)
-    most = max(1, int(settings.clip_s * rate))
+    most = max(1, int(settings.clip_s * fps / step))
+    times = timestamps - timestamps[0]
+    video_end = times[-1] + float(1 / fps)
     found = []
     for first in range(0, len(kept), most):
         indices = kept[first : first + most]
-        if len(indices) / rate >= settings.min_clip_s:
-            start, last = timestamps[indices[[0, -1]]] - timestamps[0]
-            found.append(Span(indices, round(start * 1000), round((last + float(1 / rate)) * 1000)))
+        start_ms = round(times[indices[0]] * 1000)
+        end_ms = round(min(times[indices[-1]] + float(step / fps), video_end) * 1000)
+        if end_ms - start_ms >= settings.min_clip_s * 1000:
+            found.append(Span(indices, start_ms, end_ms))
     return found
 
 

@@ -24,9 +24,11 @@ MESSAGES: tuple[tuple[str, Fault], ...] = (
     (r"private video|video is private|members.only|join this channel|requires payment", Fault(Reason.PRIVATE, False)),
     (r"removed|terminated|no longer available|video (is )?(unavailable|not available)|does not exist|deleted", Fault(Reason.REMOVED, False)),
     (r"did not get any data blocks|downloaded file is empty", Fault(Reason.EMPTY_FILE, False)),
+    (r"more expected|content too short", Fault(Reason.TRUNCATED, True)),
     (r"timed? ?out", Fault(Reason.TIMED_OUT, True)),
+    (r"connection (aborted|broken|refused|reset)|unable to connect|remote end closed", Fault(Reason.UNREACHABLE, True)),
 )
-"""The first pattern that occurs in the message, in lower case, decides."""
+"""The first pattern that occurs in the message, in lower case, decides: for faults whose cause yt-dlp does not pass on."""
 
 
 def fetch_error(error: BaseException, source: str, *, spherical: bool) -> FetchError:
@@ -90,6 +92,8 @@ def _by_message(message: str, *, spherical: bool) -> Fault:
     lower = message.lower()
     if "requested format is not available" in lower or "no video formats" in lower:
         return Fault(Reason.NO_SPHERICAL_FORMAT if spherical else Reason.UNSUPPORTED_URL, False)
+    if status := re.search(r"http error (\d{3})", lower):
+        return _by_status(int(status[1]))
     return next((fault for pattern, fault in MESSAGES if re.search(pattern, lower)), Fault(Reason.FETCH_FAILED, False))
 
 

@@ -91,13 +91,17 @@ def _remove(folder: Path, source: VideoSource) -> None:
 
 
 def download(source: VideoSource, folder: Path, settings: FetchSettings) -> Fetched:
-    """One attempt in this process, whose connections are guarded from now on. Raises FetchError."""
+    """One attempt in this process, which is guarded from now on until it ends. Raises FetchError."""
+    return download_with(Guard(allow_private=settings.allow_private_hosts).install(), source, folder, settings)
+
+
+def download_with(guard: Guard, source: VideoSource, folder: Path, settings: FetchSettings) -> Fetched:
+    """One attempt in this process; what the guard refused explains a failure first. Raises FetchError."""
     os.environ["YTDLP_NO_PLUGINS"] = "1"
     import yt_dlp
 
     from argus.curate.faults import fetch_error
 
-    guard = Guard(allow_private=settings.allow_private_hosts).install()
     youtube = source.source_id.startswith("youtube:")
     try:
         with yt_dlp.YoutubeDL(_options(source, folder, settings, youtube=youtube)) as client:
