@@ -145,6 +145,18 @@ class Refresh:
         return {path.name: sha256_file(path) for path in sorted((self.folder / "dataset" / "shards").iterdir())}
 
 
+def task_worker(driver: int) -> int:
+    """The process in which Ray runs the one task of a driver that started its own Ray."""
+    lines = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
+    table = {int(pid): (int(parent), name) for pid, parent, name in (line.split(None, 2) for line in lines)}
+
+    def ancestors(pid: int) -> list[int]:
+        return [] if pid not in table else [table[pid][0], *ancestors(table[pid][0])]
+
+    (worker,) = (pid for pid, (_, name) in table.items() if name.startswith("ray::stage") and driver in ancestors(pid))
+    return worker
+
+
 def test_every_video_gets_its_decision_and_a_second_refresh_has_nothing_to_do(tmp_path: Path, site: Site) -> None:
     names = ["good0.mp4", "none.mp4", "text.mp4", "good1.mp4", "empty.mp4", "black.mp4", "truncated.mp4"]
     refresh = Refresh(tmp_path, [f"{site.url}/{name}" for name in names], wave_size=3)
@@ -209,6 +221,21 @@ def test_a_refresh_killed_half_way_ends_like_one_that_was_not(tmp_path: Path, si
     for row in rows:
         with ShardReader(torn.dataset.folder / row.shard) as reader:
             assert reader.clip(row.row).clip_id == row.clip_id
+
+
+def test_a_video_that_kills_its_worker_fails_alone(tmp_path: Path, site: Site) -> None:
+    refresh = Refresh(tmp_path, [f"{site.url}/good{number}.mp4" for number in range(3)], in_flight=1, wave_size=3)
+    site.hold("/good1.mp4")
+    process = refresh.start()
+    for _attempt in range(3):
+        assert site.holding.wait(200), (refresh.folder / "log").read_text()
+        site.holding.clear()
+        os.kill(task_worker(process.pid), signal.SIGKILL)
+    assert process.wait(timeout=200) == 0
+    rows = {Path(row["url"]).name: row for row in refresh.dataset.latest_rows().to_pylist()}
+    assert {name: row["decision"] for name, row in rows.items()} == {"good0.mp4": "kept", "good1.mp4": "failed", "good2.mp4": "kept"}
+    assert (rows["good1.mp4"]["reason"], rows["good1.mp4"]["retryable"]) == (Reason.WORKER_DIED, True)
+    assert refresh.left_over() == []
 
 
 def test_a_stop_signal_ends_it_as_cancelled_and_what_is_committed_stays(tmp_path: Path, site: Site) -> None:
