@@ -77,8 +77,11 @@ def pack(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(content), kind) + content
 
 
-def edited(content: bytes, edit: Callable[[bytes, bytes], bytes | None], start: int = 0) -> bytes:
-    """The boxes of `content` (from `start` on; the bytes before stay) with each payload replaced by edit(kind, payload); None drops the box."""
+def edited(content: bytes, edit: Callable[[bytes, bytes], bytes | None], start: int = 0, added: bytes = b"") -> bytes:
+    """The boxes of `content` with each payload replaced by edit(kind, payload), where None drops the box; then `added`.
+
+    The bytes before `start` are no boxes, and stay.
+    """
     out = [content[:start]]
     end = start
     for box in boxes_in(content, start):
@@ -86,7 +89,7 @@ def edited(content: bytes, edit: Callable[[bytes, bytes], bytes | None], start: 
         if new is not None:
             out.append(pack(box.kind, new))
         end = box.end
-    out.append(content[end:])  # a terminator of QuickTime, or bytes that are no box: kept
+    out += [added, content[end:]]  # QuickTime may end with a terminator that is no box: kept, at the end
     return b"".join(out)
 
 
@@ -100,9 +103,9 @@ def runs_past_end(path: Path) -> bool:
 
 def _walk(read: Callable[[int, int], bytes], start: int, end: int) -> Iterator[Box]:
     for _ in range(MOST_BOXES):
-        head = read(start, 16)
-        if start + 8 > end or len(head) < 8:
+        if start + 8 > end:
             return
+        head = read(start, 16)
         size, kind = struct.unpack_from(">I4s", head)
         header = 8
         if size == 1 and len(head) == 16:

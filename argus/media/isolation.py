@@ -74,27 +74,17 @@ def isolated(function: Callable[..., T], *args: Any, timeout_s: float, memory_by
     if getattr(sys.modules.get(function.__module__), name, None) is not function or function.__module__ == "__main__":
         raise ValueError(f"{name} cannot be named to a child process; give a function at the top level of a module that can be imported")
     order = json.dumps({"module": function.__module__, "name": name, "seconds": math.ceil(timeout_s) + 5, "bytes": memory_bytes})
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "argus.media.isolation", order],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
-            "OPENBLAS_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-        },
-        start_new_session=True,
-    )
-    try:
-        answer, _ = child.communicate(pickle.dumps(args), timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        raise VideoError(Reason.TIMED_OUT, f"{name} took longer than {timeout_s:g} s and was stopped") from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+    sent = pickle.dumps(args)
+    command = [sys.executable, "-P", "-m", "argus.media.isolation", order]
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nothing, env=_environment(), start_new_session=True) as child:
+        try:
+            answer, _ = child.communicate(sent, timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise VideoError(Reason.TIMED_OUT, f"{name} took longer than {timeout_s:g} s and was stopped") from None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
     if child.returncode == _OUT_OF_MEMORY:
         raise VideoError(Reason.DECODER_CRASHED, f"{name} needed more than {memory_bytes:,} bytes of memory and was stopped")
     if child.returncode != 0:

@@ -73,16 +73,16 @@ def _tagged_track(track: bytes, metadata: SphericalMetadata) -> bytes:
         return None if kind == b"uuid" and content.startswith(V1_UUID) else content
 
     def entry(_: bytes, content: bytes) -> bytes:
-        return edited(content, without_old, ENTRY_HEADER) + boxes
+        return edited(content, without_old, ENTRY_HEADER, boxes)
 
     def without_old(kind: bytes, content: bytes) -> bytes | None:
         return None if kind in {b"st3d", b"sv3d"} else content
 
-    new = edited(track, edit)
+    v1 = b""
     if metadata.projection == "equirectangular" and metadata.is_full_sphere:
         xml = _V1.format(namespace=V1_NAMESPACE, stereo=metadata.stereo_mode)
-        new += pack(b"uuid", V1_UUID + xml.encode())
-    return new
+        v1 = pack(b"uuid", V1_UUID + xml.encode())
+    return edited(track, edit, added=v1)
 
 
 def _st3d(metadata: SphericalMetadata) -> bytes:

@@ -26,19 +26,9 @@ ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     "av1": ("libsvtav1", {"crf": "20", "g": "12", "preset": "12", "svtav1-params": "lp=1"}),
 }
 FILES = [
-    "h264.mp4",
-    "h264.mkv",
-    "h264.ts",
-    "hevc.mp4",
-    "hevc.mkv",
-    "openhevc.mp4",
-    "openh264.mp4",
-    "openh264.ts",
-    "vp8.webm",
-    "vp9.webm",
-    "vp9.mp4",
-    "av1.mp4",
-    "av1.webm",
+    *("h264.mp4", "h264.mkv", "h264.ts", "openh264.mp4", "openh264.ts"),
+    *("hevc.mp4", "hevc.mkv", "openhevc.mp4"),
+    *("vp8.webm", "vp9.webm", "vp9.mp4", "av1.mp4", "av1.webm"),
 ]
 DECORD_FILES = ["h264.mp4", "h264.mkv", "hevc.mp4", "hevc.mkv", "vp9.webm", "vp9.mp4"]
 
@@ -116,4 +106,15 @@ def audio_only(path: Path) -> Path:
         frame.sample_rate = 8000
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
+
+
+def remux(source: Path, path: Path, **options: str) -> Path:
+    """Copies the packets into another mp4, with the options given to the muxer."""
+    with av.open(str(source)) as old, av.open(str(path), "w", options=options) as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                new.mux(packet)
     return path

