@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.errors import InvalidInput
-from argus.media import decode_clip
 from argus.shards.dataset import Dataset
 from argus.shards.records import SnapshotRow
 from argus.shards.shard import ShardReader
@@ -51,6 +50,8 @@ def window_start(clip_frames: int, frames: int, key: Sequence[int]) -> int:
 
 def load_window(dataset: Dataset, row: SnapshotRow, *, frames: int, height: int, key: Sequence[int]) -> Window:
     """Decodes `frames` consecutive frames of the clip at (height, 2·height). The key's numbers must not be negative."""
+    from argus.media import decode_clip  # flows read datasets without video libraries
+
     start = window_start(row.frames, frames, key)
     with ShardReader(dataset.folder / row.shard) as reader:
         clip = reader.clip(row.row)
