@@ -47,9 +47,10 @@ class Server:
     name: str
     command: tuple[str, ...]
     url: str
-    health: str  # answers 200 when the server is ready
+    health: str  # answers 200 with `expected` in it when the server is ready
     environ: Mapping[str, str]
     headers: Mapping[str, str] = field(default_factory=dict)
+    expected: str = ""
     remove: Path | None = None  # a folder to delete at its end
     grace_s: float = 10.0
 
@@ -135,7 +136,7 @@ class LocalStack:
     def _await(self, server: Server) -> None:
         end = time.monotonic() + self.start_s
         guarded = self._running[server.name]
-        while not _answers(server.health, server.headers):
+        while not _is_ready(server):
             if guarded.poll() is not None or time.monotonic() > end:
                 what = "ended while it started" if guarded.poll() is not None else f"was not ready within {self.start_s:g} s"
                 tail = "\n".join(self.log(server.name).read_text(errors="replace").splitlines()[-TAIL_LINES:])
@@ -179,7 +180,8 @@ def _ray(home: Path, port: int, cpus: int) -> Server:
             *(f"--num-cpus={cpus}", f"--object-store-memory={OBJECT_STORE_BYTES}", f"--temp-dir={folder}"),
         ),
         url=f"http://{HOST}:{port}",
-        health=f"http://{HOST}:{port}/api/version",
+        health=f"http://{HOST}:{port}/api/v0/nodes",
+        expected="ALIVE",  # the dashboard answers before there is a node to run anything
         environ={
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": token,
@@ -252,12 +254,12 @@ def _free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
-def _answers(url: str, headers: Mapping[str, str]) -> bool:
-    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310  our own http address
+def _is_ready(server: Server) -> bool:
+    request = urllib.request.Request(server.health, headers=dict(server.headers))  # noqa: S310  our own http address
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a loopback address goes through no proxy
     try:
-        with opener.open(request, timeout=2) as answer:
-            return bool(answer.status == 200)
+        with opener.open(request, timeout=5) as answer:
+            return bool(answer.status == 200 and server.expected in answer.read().decode())
     except (OSError, urllib.error.URLError):
         return False
 

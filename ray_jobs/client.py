@@ -297,6 +297,7 @@ class _Taken(Exception):
 @contextlib.contextmanager
 def _service_errors(address: str | None) -> Iterator[None]:
     """Maps what Ray's HTTP clients raise."""
+    from ray.exceptions import AuthenticationError
     from ray.util.state.exception import RayStateApiException
     from requests import RequestException
 
@@ -305,6 +306,8 @@ def _service_errors(address: str | None) -> Iterator[None]:
         yield
     except (RequestException, ConnectionError, RayStateApiException) as error:
         raise ServiceError(f"the Ray cluster at {where} does not answer: {error}; start one with `argus up`, or set ARGUS_RAY_ADDRESS") from error
+    except AuthenticationError as error:
+        raise InvalidInput(f"the Ray cluster at {where} refuses the token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's") from error
     except RuntimeError as error:
         if "already exist" in str(error):
             raise _Taken(str(error)) from error

@@ -14,12 +14,14 @@ RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 
 
 def _flat(schema: dict[str, Any]) -> None:
-    """Numbers the fields, and shows an optional field as its plain type: a union with null renders as a choice of types."""
+    """Numbers the fields, and shows each as one plain type: a union with null renders as a choice of types, a constant not at all."""
     for position, field in enumerate(schema["properties"].values()):
         field["position"] = position
         if "anyOf" in field:
             del field["default"]
             field |= next(option for option in field.pop("anyOf") if option.get("type") != "null")
+        if "const" in field:
+            field["enum"] = [field.pop("const")]
 
 
 class Form(BaseModel):
