@@ -22,7 +22,7 @@ from argus.report import contact_sheet, encode_png
 from argus.runs import RunFolder
 from argus.shards import Dataset, Snapshot, SnapshotRow, load_window, usable_rows
 from ray_jobs.entry import run_job, start_ray
-from ray_jobs.train import job_tags, tracked_data
+from ray_jobs.tracked import job_tags, tracked_data
 from schemas.config import EvaluateConfig, SampleSettings
 from schemas.names import JobKind, Outcome
 from schemas.records import JobResult

@@ -4,26 +4,25 @@ The run folder holds everything that a resumed job needs: checkpoints, the MLflo
 A stop request reaches the ranks through the run folder; they leave with a checkpoint.
 """
 
-import json
 import logging
-import os
 from dataclasses import asdict
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from argus.diffusion.folders import read_settings
-from argus.errors import ArgusError, ServiceError
+from argus.errors import ArgusError, InvalidInput, ServiceError
 from argus.files import write_text
 from argus.registry import models
-from argus.registry.tracking import RunLogger, TrackedData, TrackedRun, close_run, code_tags, open_run
+from argus.registry.tracking import RunLogger, TrackedRun, close_run, code_tags, open_run
 from argus.runs import RunFolder
-from argus.shards import Dataset, Snapshot
+from argus.shards import Dataset, Snapshot, usable_rows
 from argus.train import NullObserver, TrainSummary, WorldPosition, train
 from ray_jobs.client import check_needs, needs
 from ray_jobs.entry import run_job, start_ray
+from ray_jobs.tracked import job_tags, tracked_data
 from schemas.config import TrainConfig
-from schemas.names import JobKind, Outcome
+from schemas.names import JobKind, Outcome, Split
 from schemas.records import JobResult
 
 TRAINED = "trained.json"
@@ -40,6 +39,7 @@ def run(config: TrainConfig, folder: RunFolder) -> JobResult:
     data = tracked_data(dataset, snapshot)
     summary = read_summary(folder)
     if summary is None:
+        check_data(config, snapshot)
         start_ray()
         _check_cluster(config)
     tracked = open_run(
@@ -116,16 +116,15 @@ def bound_snapshot(config: TrainConfig, folder: RunFolder) -> int | None:
     return int(settings.provenance["snapshot"] or 0) if settings else config.snapshot
 
 
-def tracked_data(dataset: Dataset, snapshot: Snapshot) -> TrackedData:
-    """A snapshot, as runs name it."""
-    return TrackedData(dataset.folder.name, str(dataset.folder), snapshot.version, snapshot.digest)
-
-
-def job_tags() -> dict[str, str]:
-    """`job_id`: the submission id, where this process is a submitted job's entry point."""
-    submitted = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
-    job_id = submitted.get("metadata", {}).get("job_submission_id")
-    return {"job_id": job_id} if job_id else {}
+def check_data(config: TrainConfig, snapshot: Snapshot) -> None:
+    """Raises InvalidInput where a split that training needs has no usable clip: better here than on every worker, again and again."""
+    for split, quality in ((Split.TRAIN, config.min_quality), (Split.VAL, None)):
+        usable = usable_rows(snapshot, split, frames=config.model.frames, min_quality=quality)
+        if not usable.rows:
+            raise InvalidInput(
+                f"snapshot {snapshot.version} has no usable clip in split '{split}' ({usable.skipped} skipped for length or quality); "
+                "add videos, or name splits in the catalogue's split column"
+            )
 
 
 def _check_cluster(config: TrainConfig) -> None:

@@ -1,0 +1,54 @@
+"""Which clips are measured, and what makes two tests the same."""
+
+import dataclasses
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from argus.errors import InvalidInput
+from argus.shards import Snapshot
+from ray_jobs.evaluate import Plan, chosen_rows
+from schemas.arrow import SNAPSHOT_SCHEMA
+from schemas.config import EvaluateConfig, SampleSettings
+from schemas.names import Split
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Snapshot:
+    rows = [
+        {"clip_id": f"{k:02d}", "source_id": f"{k // 4}", "split": "test", "quality": 0.5, "frames": 10, "shard": "s", "row": k, "checksum": f"c{k}"}
+        for k in range(16)
+    ]
+    rows[3]["frames"] = 4  # too short
+    rows[5]["split"] = "train"
+    pq.write_table(pa.Table.from_pylist(rows, schema=SNAPSHOT_SCHEMA), tmp_path / "000001.parquet")
+    return Snapshot(1, tmp_path / "000001.parquet")
+
+
+PLAN = Plan(Path("dataset"), {}, 5, 64, 64, SampleSettings(), 0)
+
+
+def test_clips_are_taken_evenly_over_the_sources(snapshot: Snapshot) -> None:
+    everything = chosen_rows(snapshot, EvaluateConfig(), frames=5)
+    assert [row.clip_id for row in everything] == [f"{k:02d}" for k in range(16) if k not in (3, 5)]
+    some = chosen_rows(snapshot, EvaluateConfig(max_clips=4), frames=5)
+    assert [row.source_id for row in some] == ["0", "1", "2", "3"]
+
+
+def test_no_clip_to_measure_on_says_what_to_do(snapshot: Snapshot) -> None:
+    with pytest.raises(InvalidInput, match=r"no clip of 11 frames in split 'test' \(15 are shorter\); add videos, or name their split"):
+        chosen_rows(snapshot, EvaluateConfig(), frames=11)
+    with pytest.raises(InvalidInput, match="in split 'val'"):
+        chosen_rows(snapshot, EvaluateConfig(split=Split.VAL), frames=5)
+
+
+def test_a_test_is_its_clips_and_how_they_are_sampled(snapshot: Snapshot) -> None:
+    rows = chosen_rows(snapshot, EvaluateConfig(), frames=5)
+    same = dataclasses.replace(PLAN, dataset=Path("elsewhere"), pipelines={"model": Path("other")})
+    assert same.test_digest(rows) == PLAN.test_digest(rows)
+    other_clip = [*rows[:-1], dataclasses.replace(rows[-1], checksum="other")]
+    others = [dataclasses.replace(PLAN, seed=1), dataclasses.replace(PLAN, sample=SampleSettings(steps=3)), dataclasses.replace(PLAN, height=32)]
+    digests = [PLAN.test_digest(rows), PLAN.test_digest(rows[:-1]), PLAN.test_digest(other_clip), *(plan.test_digest(rows) for plan in others)]
+    assert len(set(digests)) == len(digests)
