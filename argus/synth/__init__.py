@@ -1,0 +1,25 @@
+"""The synthetic world: ERP frames with exact poses and straight lines, video files of it with every defect, and a site that serves them.
+
+Needs no download. The same seed gives the same pixels.
+"""
+
+from argus.synth.catalogue import write_catalogue
+from argus.synth.paths import CameraPath, Motion, SynthClip, make_path, render_clip
+from argus.synth.site import Site, serve_folder
+from argus.synth.videos import SynthVideo, write_negatives, write_world_videos
+from argus.synth.world import World
+
+__all__ = [
+    "Motion",
+    "CameraPath",
+    "Site",
+    "SynthClip",
+    "SynthVideo",
+    "World",
+    "make_path",
+    "render_clip",
+    "serve_folder",
+    "write_catalogue",
+    "write_negatives",
+    "write_world_videos",
+]

@@ -1,0 +1,125 @@
+"""A folder served over HTTP on loopback, with ranges, as a video site would: for tests and the demo."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+_TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".ts": "video/mp2t", ".csv": "text/csv", ".json": "application/json"}
+_CHUNK = 1 << 16
+
+
+@dataclass
+class Site:
+    """A running site. `requests` grows by (path, status, bytes of the body sent) as they are answered."""
+
+    url: str  # without a slash at the end
+    folder: Path
+    requests: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def url_of(self, path: Path | str) -> str:
+        """The address of a file in the folder."""
+        return f"{self.url}/{Path(path).absolute().relative_to(self.folder).as_posix()}"
+
+
+@contextlib.contextmanager
+def serve_folder(folder: Path | str, port: int = 0) -> Iterator[Site]:
+    """Serves a folder's files on 127.0.0.1 (a free port by default) until the block ends."""
+    root = Path(folder).absolute()
+
+    class Handler(_Handler):
+        site: Site
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        server.daemon_threads = True
+        site = Handler.site = Site(f"http://127.0.0.1:{server.server_address[1]}", root)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield site
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """GET and HEAD of whole files and single byte ranges."""
+
+    protocol_version = "HTTP/1.1"
+    site: Site
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+    def _answer(self, *, body: bool) -> None:
+        path = self._file()
+        if path is None:
+            self._plain(HTTPStatus.NOT_FOUND, body=body)
+            return
+        size = path.stat().st_size
+        span = _range(self.headers.get("Range"), size)
+        if span is None:
+            self._plain(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, body=body, extra={"Content-Range": f"bytes */{size}"})
+            return
+        start, stop, partial = span
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK)
+        self.send_header("Content-Type", _TYPES.get(path.suffix.lower(), "application/octet-stream"))
+        self.send_header("Content-Length", str(stop - start))
+        self.send_header("Accept-Ranges", "bytes")
+        if partial:
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
+        self.end_headers()
+        sent = self._send(path, start, stop) if body else 0
+        self._note(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK, sent)
+
+    def _file(self) -> Path | None:
+        """The file that is asked for, if it is one and lies in the folder, links resolved."""
+        name = unquote(urlsplit(self.path).path).lstrip("/")
+        if "\0" in name:
+            return None
+        path = (self.site.folder / name).resolve()
+        return path if path.is_relative_to(self.site.folder.resolve()) and path.is_file() else None
+
+    def _plain(self, status: HTTPStatus, *, body: bool, extra: dict[str, str] | None = None) -> None:
+        text = f"{status.value} {status.phrase}\n".encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "text/plain", "Content-Length": str(len(text)), **(extra or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(text)
+        self._note(status, len(text) if body else 0)
+
+    def _send(self, path: Path, start: int, stop: int) -> int:
+        sent = 0
+        with path.open("rb") as file, contextlib.suppress(ConnectionError):  # clients may leave early
+            file.seek(start)
+            while sent < stop - start and (chunk := file.read(min(_CHUNK, stop - start - sent))):
+                self.wfile.write(chunk)
+                sent += len(chunk)
+        return sent
+
+    def _note(self, status: HTTPStatus, sent: int) -> None:
+        self.site.requests.append((unquote(urlsplit(self.path).path), status.value, sent))
+
+
+def _range(header: str | None, size: int) -> tuple[int, int, bool] | None:
+    """(start, stop, whether partial) of a Range header; None when it cannot be satisfied. What is not understood means the whole file (RFC 9110, 14.2)."""
+    if not header or not header.startswith("bytes=") or "," in header:
+        return 0, size, False
+    first, dash, last = header.removeprefix("bytes=").strip().partition("-")
+    if not dash or not (first or last) or not all(part == "" or part.isdecimal() for part in (first, last)):
+        return 0, size, False
+    start = int(first) if first else max(0, size - int(last))
+    stop = min(size, int(last) + 1) if first and last else size
+    return (start, stop, True) if start < stop else None
