@@ -123,7 +123,7 @@ class Refresh:
             return subprocess.Popen(command, env=environ, stderr=log)
 
     def run(self) -> JobResult:
-        status = self.start().wait(timeout=240)
+        status = self.start().wait(timeout=280)
         result = self.result()
         assert result is not None, (self.folder / "log").read_text()
         assert status == EXIT_CODES[result.outcome]
@@ -258,3 +258,22 @@ def test_a_catalogue_that_does_not_exist_is_invalid_input(tmp_path: Path) -> Non
     result = refresh.run()
     assert result.outcome is Outcome.INVALID
     assert "does not exist" in result.reason
+
+
+@pytest.mark.media
+def test_real_videos_get_the_decisions_that_a_person_gave_them(tmp_path: Path, media: Path) -> None:
+    site = Site(media)
+    try:
+        names = ["360/overpass.mp4", "360/prison_handheld.mp4", "360/city_cg.ts", "360/audio_only.mp4"]
+        names += [f"perspective/{path.name}" for path in sorted((media / "perspective").iterdir())]
+        refresh = Refresh(tmp_path, [f"{site.url}/{name}" for name in names], wave_size=32)
+        assert refresh.run().outcome is Outcome.DONE
+    finally:
+        site.close()
+    rows = {row["url"].removeprefix(f"{site.url}/"): row for row in refresh.dataset.latest_rows().to_pylist()}
+    decisions = {name: (rows[name]["decision"], rows[name]["reason"]) for name in names}
+    assert decisions == {
+        **dict.fromkeys(names[:3], (Decision.KEPT, None)),
+        "360/audio_only.mp4": (Decision.DROPPED, Reason.NO_VIDEO_STREAM),
+        **dict.fromkeys(names[4:], (Decision.DROPPED, Reason.NOT_360)),
+    }
