@@ -6,12 +6,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from argus.sphere.grid import erp_grid, turned
+from argus.synth.city import Solids
 
 FAINT = np.float32(1e-9)
 
 
 class Canvas:
-    """Unit rays `[H, W]` in world axes, the depth in metres of what they met (the ground to begin with), and the frame's colours `[H·W, 3]`."""
+    """Unit rays `[H, W]` in world axes, the solid that each meets (-1: none), depth in metres (at first the ground's), colours `[H·W, 3]`."""
 
     def __init__(self, rotation: np.ndarray, eye: float, erp_size: tuple[int, int]) -> None:
         self.size = erp_size
@@ -21,33 +22,31 @@ class Canvas:
         self.rays = [axis / length for axis in rays]
         self._inverse = [1 / np.where(np.abs(axis) < FAINT, FAINT, axis) for axis in self.rays]
         self.depth = np.where(self.rays[1] > 1e-6, np.float32(eye) * np.abs(self._inverse[1]), np.float32(np.inf))
-        self.free = np.ones(erp_size, bool)  # no solid met yet
+        self.thing = np.full(erp_size, -1, np.int32)
         self.colour = np.zeros((erp_size[0] * erp_size[1], 3), np.float32)
 
     def flat(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(rays `[N, 3]`, depth `[N]`) at flat indices."""
         return np.stack([axis.reshape(-1)[indices] for axis in self.rays], -1), self.depth.reshape(-1)[indices]
 
-    def meet(self, low: np.ndarray, high: np.ndarray, *, ellipsoid: bool) -> np.ndarray:
-        """Flat indices of the pixels where this solid (corners relative to the eye) is nearer than all before; their depth is updated."""
-        centre, half = (low + high) / 2, (high - low) / 2
-        nearest = float(np.linalg.norm(np.maximum(np.maximum(low, -high), 0)))
-        found = []
-        for rows, columns in self._windows(centre, float(np.linalg.norm(half))):
-            depth = self.depth[rows, columns]
-            if depth.max() <= nearest:
+    def meet(self, solids: Solids, eye: np.ndarray) -> None:
+        """Intersects all solids; `thing` and `depth` hold the nearest of each pixel. Those given first should be the near ones."""
+        low, high = solids.low - eye, solids.high - eye
+        centre, radius = (low + high) / 2, np.linalg.norm(high - low, axis=-1) / 2
+        nearest = np.linalg.norm(np.maximum(np.maximum(low, -high), 0), axis=-1)
+        lat, lon, spread, wide = self._extents(centre, radius)
+        meets = [self._ellipsoid if is_round else self._box for is_round in solids.round]
+        for k, meet in enumerate(meets):
+            if spread[k] < math.pi / self.size[0] / 2:  # less than a pixel across
                 continue
-            t, hit = (self._ellipsoid if ellipsoid else self._box)(rows, columns, low, high)
-            hit &= t < depth
-            inside = np.flatnonzero(hit)
-            if not len(inside):
-                continue
-            i, j = np.divmod(inside, hit.shape[1])
-            indices = (i + rows.start) * self.size[1] + (j + columns.start)
-            self.depth.reshape(-1)[indices] = t.reshape(-1)[inside]
-            self.free.reshape(-1)[indices] = False
-            found.append(indices)
-        return np.concatenate(found) if found else np.empty(0, np.int64)
+            for rows, columns in self._windows(lat[k], lon[k], spread[k], wide[k]):
+                depth = self.depth[rows, columns]
+                if depth.max() <= nearest[k]:
+                    continue
+                t, hit = meet(rows, columns, low[k], high[k])
+                hit &= t < depth
+                np.copyto(depth, t, where=hit)
+                np.copyto(self.thing[rows, columns], k, where=hit)
 
     def _box(self, rows: slice, columns: slice, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Slab test: (distance, hit)."""
@@ -74,21 +73,21 @@ class Canvas:
         t = (along - np.sqrt(np.maximum(discriminant, 0))) / square
         return t, (discriminant > 0) & (t > 0)
 
-    def _windows(self, centre: np.ndarray, radius: float) -> Iterator[tuple[slice, slice]]:
-        """Rows and columns that hold a sphere (middle relative to the eye); two windows where it crosses the seam."""
+    def _extents(self, centre: np.ndarray, radius: np.ndarray) -> tuple[list[float], ...]:
+        """(latitude, longitude, half-height, half-width) in radians of spheres as the map shows them; half-width π means all columns."""
+        distance = np.linalg.norm(centre, axis=-1)
+        x, y, z = ((centre / distance[:, None]) @ self._to_camera.T).T
+        lat, lon = np.arcsin(np.clip(-y, -1, 1)), np.arctan2(x, z)
+        spread = np.where(distance > radius * 1.01, np.arcsin(np.minimum(radius / distance, 1)), np.pi)
+        ratio = np.sin(np.minimum(spread, np.pi / 2)) / np.maximum(np.cos(lat), 1e-9)
+        wide = np.where((np.abs(lat) + spread < np.pi / 2) & (ratio < 1), np.arcsin(np.minimum(ratio, 1)), np.pi)
+        return lat.tolist(), lon.tolist(), spread.tolist(), wide.tolist()
+
+    def _windows(self, lat: float, lon: float, spread: float, wide: float) -> Iterator[tuple[slice, slice]]:
+        """Rows and columns that hold an extent; two windows where it crosses the seam."""
         height, width = self.size
-        distance = float(np.linalg.norm(centre))
-        if distance <= radius * 1.01:
-            yield slice(0, height), slice(0, width)
-            return
-        x, y, z = self._to_camera @ (centre / distance)
-        spread, lat, lon = math.asin(radius / distance), math.asin(max(-1.0, min(1.0, -y))), math.atan2(x, z)
         top = max(0, math.floor((0.5 - (lat + spread) / math.pi) * height - 0.5))
         bottom = min(height, math.ceil((0.5 - (lat - spread) / math.pi) * height + 0.5))
-        if abs(lat) + spread >= math.pi / 2:
-            yield slice(top, bottom), slice(0, width)
-            return
-        wide = math.asin(min(1.0, math.sin(spread) / math.cos(lat)))
         left = math.floor(((lon - wide) / (2 * math.pi) + 0.5) * width - 0.5)
         right = math.ceil(((lon + wide) / (2 * math.pi) + 0.5) * width + 0.5)
         if right - left >= width:

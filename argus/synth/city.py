@@ -14,9 +14,11 @@ from argus.synth.palette import Palette
 PERIOD = 56.0
 ROAD = 4.5  # half-width
 KERB = 8.5  # where the pavement ends
+EDGE_LINE = 4.1  # from the road's middle
+CROSSING = 8.0  # painted lines end here, before a crossing
 LANE = 2.2  # from the road's middle
 CAR_GAP, FIGURE_GAP, TREE_GAP = 22.0, 9.0, 9.5
-FAR, NEAR = 168.0, 70.0  # buildings and traffic are drawn to FAR, figures and trees to NEAR
+FAR, MIDDLE, NEAR = 168.0, 110.0, 60.0  # metres to which buildings, then cars and trees, then people are drawn
 
 
 class Material(IntEnum):
@@ -30,6 +32,10 @@ class Material(IntEnum):
     CLOTH = 5
 
 
+ROUND = frozenset({Material.LEAVES, Material.CLOTH})
+"""Materials of ellipsoids; all others are boxes."""
+
+
 @dataclass(frozen=True)
 class Solids:
     """N solids: boxes between two corners, or the ellipsoids inscribed in them."""
@@ -38,16 +44,17 @@ class Solids:
     high: np.ndarray  # [N, 3]
     colour: np.ndarray  # [N, 3] in [0, 1]
     material: np.ndarray  # [N] Material
-    round: np.ndarray  # [N] bool
     key: np.ndarray  # [N] in [0, 1): tells one from another
 
     @classmethod
-    def of(
-        cls, centre: np.ndarray, half: np.ndarray, colour: np.ndarray, material: Material, key: np.ndarray, *, ellipsoid: bool = False
-    ) -> "Solids":
+    def of(cls, centre: np.ndarray, half: np.ndarray, colour: np.ndarray, material: Material, key: np.ndarray) -> "Solids":
         """Solids of one kind, from middles and half-sizes."""
-        count = len(centre)
-        return cls(centre - half, centre + half, colour, np.full(count, material), np.full(count, ellipsoid), key)
+        return cls(centre - half, centre + half, colour, np.full(len(centre), material), key)
+
+    @property
+    def round(self) -> np.ndarray:
+        """Which are ellipsoids, bool `[N]`."""
+        return np.isin(self.material, [int(material) for material in ROUND])
 
     def select(self, chosen: np.ndarray) -> "Solids":
         """Those at the indices or under the mask."""
@@ -70,7 +77,7 @@ def buildings(seed: int, palette: Palette, middle: np.ndarray, reach: float = FA
     first = np.floor((middle[[0, 2]] - reach) / PERIOD).astype(int)
     last = np.floor((middle[[0, 2]] + reach) / PERIOD).astype(int)
     i, k, a, b = (axis.reshape(-1) for axis in np.meshgrid(*(np.arange(first[n], last[n] + 1) for n in (0, 1)), [0, 1], [0, 1], indexing="ij"))
-    chance = [uniform(seed, 21, n, i, k, a, b) for n in range(8)]
+    chance = uniform(seed, 21, np.arange(8)[:, None], i, k, a, b)
     lot = (PERIOD - 2 * KERB) / 2
     x0, z0 = PERIOD * i + KERB + lot * a, PERIOD * k + KERB + lot * b
     west, east, south, north = (0.3 + 2.7 * chance[n] for n in range(4))
@@ -80,7 +87,7 @@ def buildings(seed: int, palette: Palette, middle: np.ndarray, reach: float = FA
     stand = chance[6] < 0.85
     colour = palette.walls[(chance[7] * len(palette.walls)).astype(int)]
     kind = np.full(len(low), Material.WALL)
-    return Solids(low, high, colour, kind, np.zeros(len(low), bool), uniform(seed, 22, i, k, a, b)).select(stand)
+    return Solids(low, high, colour, kind, uniform(seed, 22, i, k, a, b)).select(stand)
 
 
 def _along_roads(middle: np.ndarray, reach: float, gap: float, offset: float, speed_time: np.ndarray | float, axis: int) -> tuple[np.ndarray, ...]:
@@ -113,10 +120,10 @@ def cars(seed: int, palette: Palette, middle: np.ndarray, time: float) -> Solids
     for axis in (0, 2):
         for forward in (False, True):
             side = LANE if forward == (axis == 2) else -LANE
-            roads = np.arange(np.floor((middle[2 - axis] - FAR) / PERIOD), np.ceil((middle[2 - axis] + FAR) / PERIOD) + 1)
+            roads = np.arange(np.floor((middle[2 - axis] - MIDDLE) / PERIOD), np.ceil((middle[2 - axis] + MIDDLE) / PERIOD) + 1)
             shift = lane_speed(seed, roads, axis == 2, forward) * time
-            road, number, place, across = _along_roads(middle, FAR, CAR_GAP, side, shift, axis)
-            chance = [uniform(seed, 31, n, axis, forward, road, number) for n in range(5)]
+            road, number, place, across = _along_roads(middle, MIDDLE, CAR_GAP, side, shift, axis)
+            chance = uniform(seed, 31, np.arange(5)[:, None], axis, forward, road, number)
             place = place + (chance[0] - 0.5) * CAR_GAP / 2
             length, tall = 1.9 + 0.5 * chance[1], 0.42 + 0.2 * chance[2]
             colour = palette.paints[(chance[3] * len(palette.paints)).astype(int)]
@@ -138,7 +145,7 @@ def figures(seed: int, palette: Palette, middle: np.ndarray, time: float) -> Sol
     for axis in (0, 2):
         for offset, speed in ((6.3, 1.2), (7.3, -1.35), (-6.3, -1.25), (-7.3, 1.3)):
             road, number, place, across = _along_roads(middle, NEAR, FIGURE_GAP, offset, speed * time, axis)
-            chance = [uniform(seed, 41, n, axis, int(offset * 10), road, number) for n in range(5)]
+            chance = uniform(seed, 41, np.arange(5)[:, None], axis, int(offset * 10), road, number)
             place = place + (chance[0] - 0.5) * FIGURE_GAP * 0.8
             scale, count = 0.9 + 0.2 * chance[1], len(place)
             step = 0.03 * np.abs(np.sin(2 * np.pi * (0.9 * time + chance[2])))
@@ -149,7 +156,7 @@ def figures(seed: int, palette: Palette, middle: np.ndarray, time: float) -> Sol
             )
             for (up, thick, tall), colour in zip(((0.45, 0.15, 0.47), (1.15, 0.24, 0.38), (1.66, 0.11, 0.14)), colours, strict=True):
                 where, size = _placed(place, across, up * scale + step, axis), _sized(thick * scale, thick * scale, tall * scale, axis, count)
-                part = Solids.of(where, size, colour, Material.CLOTH, chance[0], ellipsoid=True)
+                part = Solids.of(where, size, colour, Material.CLOTH, chance[0])
                 parts.append(part.select(chance[4] < 0.6))
     return joined(parts)
 
@@ -159,26 +166,15 @@ def trees(seed: int, palette: Palette, middle: np.ndarray) -> Solids:
     parts = []
     for axis in (0, 2):
         for offset in (8.0, -8.0):
-            road, number, place, across = _along_roads(middle, NEAR, TREE_GAP, offset, 0.0, axis)
-            chance = [uniform(seed, 51, n, axis, offset > 0, road, number) for n in range(5)]
+            road, number, place, across = _along_roads(middle, MIDDLE, TREE_GAP, offset, 0.0, axis)
+            chance = uniform(seed, 51, np.arange(5)[:, None], axis, offset > 0, road, number)
             crown, up = 1.2 + 0.7 * chance[0], 3.4 + 1.3 * chance[1]
             colour = palette.leaves[(chance[2] * len(palette.leaves)).astype(int)]
             free = (np.abs(place - PERIOD * np.rint(place / PERIOD)) > KERB + 2.5) & (chance[3] < 0.7)
-            trunk = Solids.of(
-                _placed(place, across, up / 2, axis),
-                _sized(0.14, 0.14, up / 2, axis, len(place)),
-                palette.bark + 0 * colour,
-                Material.TRUNK,
-                chance[4],
-            )
-            leaves = Solids.of(
-                _placed(place, across, up, axis),
-                _sized(crown, crown, 1.25 * crown, axis, len(place)),
-                colour,
-                Material.LEAVES,
-                chance[4],
-                ellipsoid=True,
-            )
+            size = _sized(0.14, 0.14, up / 2, axis, len(place))
+            trunk = Solids.of(_placed(place, across, up / 2, axis), size, palette.bark + 0 * colour, Material.TRUNK, chance[4])
+            size = _sized(crown, crown, 1.25 * crown, axis, len(place))
+            leaves = Solids.of(_placed(place, across, up, axis), size, colour, Material.LEAVES, chance[4])
             parts += [trunk.select(free), leaves.select(free)]
     return joined(parts)
 
@@ -195,7 +191,7 @@ def solids(seed: int, palette: Palette, middle: np.ndarray, time: float) -> Soli
 
 
 def lines(seed: int, palette: Palette, middle: np.ndarray, reach: float) -> np.ndarray:
-    """Straight edges around a position, float64 `[N, 2, 3]` end points: the twelve edges of buildings, kerbs and painted edge lines between crossings."""
+    """Straight edges around a position, float64 `[N, 2, 3]` end points: all edges of buildings; kerbs and painted edge lines between crossings."""
     built = buildings(seed, palette, middle, reach)
     corners = np.stack([np.where([a, b, c], built.high, built.low) for a in (0, 1) for b in (0, 1) for c in (0, 1)], 1)  # [N, 8, 3]
     pairs = [(p, p | bit) for bit in (1, 2, 4) for p in range(8) if not p & bit]
@@ -210,7 +206,3 @@ def lines(seed: int, palette: Palette, middle: np.ndarray, reach: float) -> np.n
             edges.append(np.stack(ends, 1))
     found: np.ndarray = np.concatenate(edges)
     return found
-
-
-EDGE_LINE = 4.1  # from the road's middle
-CROSSING = 8.0  # painted lines end here, before a crossing

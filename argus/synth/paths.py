@@ -55,7 +55,7 @@ _TRIPOD = MotionSettings(shake_deg=(0, 0, 0), jitter_deg=(0, 0, 0), drift_deg_s=
 
 
 def make_path(seed: int, frames: int, fps: Fraction | int, motion: Motion | str = Motion.WALK, *, route: int = 0) -> CameraPath:
-    """The path of a seed: a street, a place along it and a direction of its own; other routes are other places of the same world. Raises InvalidInput."""
+    """The path of a seed: its street, place and direction; other routes are other places of the same world. Raises InvalidInput."""
     if motion not in set(Motion):
         raise InvalidInput(f"motion is '{motion}', but must be one of: {', '.join(Motion)}")
     motion = Motion(motion)
@@ -68,10 +68,8 @@ def make_path(seed: int, frames: int, fps: Fraction | int, motion: Motion | str 
     axis, ahead = (2 if north < 0.5 else 0), forward < 0.5
     speed, across, eye = _gait(seed, motion, road, axis, ahead)
     sign = 1 if ahead else -1
-    if motion is Motion.DRIVE:  # midway between two cars of the lane
-        along = (cell + 0.5) * CAR_GAP + speed * times
-    else:
-        along = PERIOD * (cell + start) + sign * speed * elapsed
+    midway = (cell + 0.5) * CAR_GAP + speed * times  # between two cars of the lane
+    along = midway if motion is Motion.DRIVE else PERIOD * (cell + start) + sign * speed * elapsed
     height = eye + (0.025 * np.sin(2 * np.pi * 1.8 * elapsed) if motion is Motion.WALK else 0 * elapsed)
     side = np.full(frames, PERIOD * road + across)
     positions = np.stack([side, -height, along] if axis == 2 else [along, -height, side], -1)

@@ -114,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _range(header: str | None, size: int) -> tuple[int, int, bool] | None:
-    """(start, stop, whether partial) of a Range header; None when it cannot be satisfied. What is not understood means the whole file (RFC 9110, 14.2)."""
+    """(start, stop, whether partial) of a Range header; None when out of range. What is not understood means the whole file (RFC 9110, 14.2)."""
     if not header or not header.startswith("bytes=") or "," in header:
         return 0, size, False
     first, dash, last = header.removeprefix("bytes=").strip().partition("-")

@@ -1,5 +1,8 @@
 """What surfaces look like: ground, sky, walls, cars, leaves. Points and colours are float32 `[N, 3]`, footprints (pixel sizes) metres `[N]`."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from argus.synth.chance import uniform
@@ -11,6 +14,7 @@ HAZE = 120.0  # metres
 _LIT = np.array([0.95, 0.85, 0.6], np.float32)
 _PANE = np.array([0.16, 0.22, 0.3], np.float32)
 _WHITE = np.array([0.93, 0.92, 0.88], np.float32)
+_LAMP = np.array([1.0, 0.85, 0.7], np.float32)
 _TYRE = np.array([0.07, 0.07, 0.08], np.float32)
 
 
@@ -82,70 +86,85 @@ def sky(rays: np.ndarray, time: float, pixel: float, palette: Palette, noise: No
     return colour + glow[:, None] * palette.sunlight.astype(np.float32)
 
 
-def solid(
-    material: Material,
-    point: np.ndarray,
-    normal: np.ndarray,
-    half: np.ndarray,
-    footprint: np.ndarray,
-    *,
-    colour: np.ndarray,
-    key: float,
-    noise: Noise,
-) -> np.ndarray:
-    """Albedo of a solid at points relative to its middle; `normal` `[N, 3]` unit, `half` `[3]` its half-size."""
-    colour = colour.astype(np.float32)
-    sideways = np.abs(normal[:, 0]) > 0.5
-    u = np.where(sideways, point[:, 2], point[:, 0])
-    v = point[:, 1]
-    if material == Material.WALL:
-        return _wall(u, v, normal, half, footprint, colour, key, noise)
-    if material == Material.CAR:
-        return _car(point, normal, half, footprint, colour)
-    if material == Material.CABIN:
-        glass = area(v, float(half[1]) * 0.7, footprint) * (np.abs(normal[:, 1]) < 0.5)
-        return mix(np.broadcast_to(colour, point.shape), _PANE, glass)
-    if material == Material.LEAVES:
-        speck = noise.mixed(point[:, 0] + point[:, 1] + 9 * key, point[:, 2] - point[:, 1], footprint, ((0.25, 0.3), (0.8, 0.25)))
-        return colour * np.clip(1 + speck, 0.25, 1.9)[:, None]
-    folds = noise.mixed(u + 5 * key, v, footprint, ((0.15, 0.12),))
-    return colour * (1 + folds)[:, None]
+@dataclass(frozen=True)
+class Spot:
+    """N pixels of solids of one material."""
+
+    point: np.ndarray  # [N, 3] metres from the solid's middle
+    normal: np.ndarray  # [N, 3] unit
+    half: np.ndarray  # [N, 3] half-size of the solid
+    footprint: np.ndarray  # [N]
+    colour: np.ndarray  # [N, 3]
+    key: np.ndarray  # [N] in [0, 1): the solid's own number
+
+    @property
+    def upright(self) -> np.ndarray:
+        """Whether a side is seen rather than the top or the bottom."""
+        return np.abs(self.normal[:, 1]) < 0.5
+
+    @property
+    def along(self) -> np.ndarray:
+        """Horizontal place on a side, metres."""
+        return np.where(np.abs(self.normal[:, 0]) > 0.5, self.point[:, 2], self.point[:, 0])
 
 
-def _wall(
-    u: np.ndarray, v: np.ndarray, normal: np.ndarray, half: np.ndarray, footprint: np.ndarray, colour: np.ndarray, key: float, noise: Noise
-) -> np.ndarray:
+def wall(spot: Spot, noise: Noise) -> np.ndarray:
     """Windows in rows, storeys of about 3 m, a plinth; a plain roof."""
+    key, footprint, u = spot.key, spot.footprint, spot.along
     wide, storey = 2.2 + 1.6 * key, 2.9 + 0.4 * (key * 7 % 1)
-    height = half[1] - v  # above the ground
-    dirt = noise.mixed(u + 31 * key, v + 17 * key, footprint, ((0.2, 0.06), (1.5, 0.07), (8.0, 0.06)))
-    wall = colour * (1 + dirt)[:, None]
-    courses = stripe(centred(height, storey), 0.12, footprint)
-    wall = wall * (1 - 0.25 * courses)[:, None]
-    column, row = np.floor(u / np.float32(wide)), np.floor(height / np.float32(storey))
+    height = spot.half[:, 1] - spot.point[:, 1]  # above the ground
+    dirt = noise.mixed(u + 31 * key, spot.point[:, 1] + 17 * key, footprint, ((0.2, 0.06), (1.5, 0.07), (8.0, 0.06)))
+    course = stripe(height - storey * np.rint(height / storey), 0.12, footprint)
+    plaster = spot.colour * (1 + dirt - 0.25 * course)[:, None]
+    column, row = np.floor(u / wide), np.floor(height / storey)
     across, up = u - wide * (column + 0.5), height - storey * (row + 0.55)
     frame = area(across, 0.34 * wide, footprint) * area(up, 0.33 * storey, footprint)
     pane = area(across, 0.30 * wide, footprint) * area(up, 0.29 * storey, footprint) * (1 - stripe(across, 0.04, footprint))
-    shown = (np.abs(normal[:, 1]) < 0.5) * (half[1] * 2 - height > 0.5) * np.clip(1.5 - 0.5 * footprint / wide, 0.3, 1)
-    chance = _TABLE[(column.astype(np.int32) * 31 + row.astype(np.int32) * 17 + int(key * 4096)) & 1023]
+    shown = spot.upright * (2 * spot.half[:, 1] - height > 0.5) * np.clip(1.5 - 0.5 * footprint / wide, 0.3, 1)
+    chance = _TABLE[(column.astype(np.int32) * 31 + row.astype(np.int32) * 17 + (key * 4096).astype(np.int32)) & 1023]
     glass = mix(_PANE * (0.6 + 0.8 * chance)[:, None], _LIT, (chance > 0.85).astype(np.float32))
-    wall = mix(wall, np.broadcast_to(_WHITE, wall.shape), frame * shown * 0.8)
-    wall = mix(wall, glass, pane * shown)
-    return mix(wall, colour * 0.5, area(height, 0.6, footprint) * 0.8)
+    plaster = mix(mix(plaster, _WHITE, frame * shown * 0.8), glass, pane * shown)
+    return mix(plaster, spot.colour * 0.5, area(height, 0.6, footprint) * 0.8)
 
 
-def _car(point: np.ndarray, normal: np.ndarray, half: np.ndarray, footprint: np.ndarray, colour: np.ndarray) -> np.ndarray:
+def car(spot: Spot, _: Noise) -> np.ndarray:
     """Wheels on the long sides, lamps at the ends, dark below."""
-    length = 2 if half[2] > half[0] else 0
-    along, height = point[:, length], half[1] - point[:, 1]
-    ends = np.abs(normal[:, length]) > 0.5
-    wheel = np.full(len(along), np.inf, np.float32)
-    for place in (-0.6, 0.6):
-        wheel = np.minimum(wheel, np.hypot(along - place * half[length], height - 0.3))
-    dark = np.maximum(area(wheel, 0.32, footprint) * ~ends, area(height, 0.18, footprint))
-    body = mix(np.broadcast_to(colour, point.shape), _TYRE, dark * (np.abs(normal[:, 1]) < 0.5))
-    lamps = ends * area(height - 0.62 * 2 * half[1], 0.09, footprint) * area(np.abs(point[:, 2 - length]) - 0.65, 0.18, footprint)
-    return mix(body, np.array([1.0, 0.85, 0.7], np.float32), lamps)
+    lengthways = spot.half[:, 2] > spot.half[:, 0]
+    along, half = (np.where(lengthways, values[:, 2], values[:, 0]) for values in (spot.point, spot.half))
+    across, ends = np.where(lengthways, spot.point[:, 0], spot.point[:, 2]), np.abs(np.where(lengthways, spot.normal[:, 2], spot.normal[:, 0])) > 0.5
+    height = spot.half[:, 1] - spot.point[:, 1]
+    wheel = np.hypot(np.abs(along) - 0.6 * half, height - 0.3)
+    dark = np.maximum(area(wheel, 0.32, spot.footprint) * ~ends, area(height, 0.18, spot.footprint)) * spot.upright
+    lamp = ends * area(height - 1.24 * spot.half[:, 1], 0.09, spot.footprint) * area(np.abs(across) - 0.65, 0.18, spot.footprint)
+    return mix(mix(spot.colour, _TYRE, dark), _LAMP, lamp)
 
+
+def cabin(spot: Spot, _: Noise) -> np.ndarray:
+    """Glass all round under a painted roof."""
+    return mix(spot.colour, _PANE, area(spot.point[:, 1], 0.7 * spot.half[:, 1], spot.footprint) * spot.upright)
+
+
+def foliage(spot: Spot, noise: Noise) -> np.ndarray:
+    """Speckled leaves."""
+    x, y, z = spot.point.T
+    speck = noise.mixed(x + y + 9 * spot.key, z - y, spot.footprint, ((0.25, 0.3), (0.8, 0.25)))
+    return spot.colour * np.clip(1 + speck, 0.25, 1.9)[:, None]
+
+
+def cloth(spot: Spot, noise: Noise) -> np.ndarray:
+    """Faint folds; bark looks much the same."""
+    folds = noise.mixed(spot.along + 5 * spot.key, spot.point[:, 1], spot.footprint, ((0.15, 0.12),))
+    return spot.colour * (1 + folds)[:, None]
+
+
+LOOKS: dict[Material, Callable[[Spot, Noise], np.ndarray]] = {
+    Material.WALL: wall,
+    Material.CAR: car,
+    Material.CABIN: cabin,
+    Material.LEAVES: foliage,
+    Material.TRUNK: cloth,
+    Material.CLOTH: cloth,
+}
+"""Albedo `[N, 3]` of each material."""
 
 _TABLE = uniform(71, np.arange(1024)).astype(np.float32)

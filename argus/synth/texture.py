@@ -36,12 +36,12 @@ class Noise:
         return total
 
 
-def stripe(distance: np.ndarray, half: float, footprint: np.ndarray) -> np.ndarray:
+def stripe(distance: np.ndarray, half: float | np.ndarray, footprint: np.ndarray) -> np.ndarray:
     """Share of a pixel that a stripe of half-width `half` covers, at a distance (of either sign) from its middle."""
     return np.clip((half - np.abs(distance)) / footprint + 0.5, 0, 1) * np.minimum(1, 2 * half / footprint)
 
 
-def area(distance: np.ndarray, half: float, footprint: np.ndarray) -> np.ndarray:
+def area(distance: np.ndarray, half: float | np.ndarray, footprint: np.ndarray) -> np.ndarray:
     """As `stripe`, for something that is much wider than a pixel."""
     return np.clip((half - np.abs(distance)) / footprint + 0.5, 0, 1)
 

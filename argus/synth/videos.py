@@ -48,7 +48,7 @@ class _Shape:
 def write_world_videos(
     folder: Path | str, *, seed: int = 0, count: int = 8, seconds: float = 4, fps: Fraction | int = 10, height: int = 128, threads: int = 1
 ) -> list[SynthVideo]:
-    """`count` good mono ERP videos (height × 2·height), each of another world; they walk and drive in turn, and every second one carries spherical metadata."""
+    """`count` good mono ERP videos (height × 2·height), each of another world, walking and driving in turn; every second one is tagged."""
     shape = _Shape(seed, seconds, Fraction(fps), height, threads)
     written = []
     for k in range(count):
@@ -86,22 +86,23 @@ def _write_contents(folder: Path, shape: _Shape) -> list[SynthVideo]:
     every = shape.count // 3
     shots = (frame for n in range(3) for frame in _footage(shape, 6 + n, Motion.WALK, every))
     still = next(_footage(shape, 9, Motion.STILL))
-    drive = Motion.DRIVE
-    cuts = tuple(float(n * every / shape.fps) for n in (1, 2))
     with_cuts = _write(folder, "cuts", shots, shape, Layout.MONO_ERP, frozenset())
+
+    def write(name: str, frames: Iterable[np.ndarray], *reasons: Reason) -> SynthVideo:
+        return _write(folder, name, frames, shape, Layout.MONO_ERP, frozenset(reasons), SphericalMetadata() if name == "half_black" else None)
+
+    def drive(number: int, count: int = 0) -> Iterator[np.ndarray]:
+        return _footage(shape, number, Motion.DRIVE, count)
+
     return [
-        SynthVideo(with_cuts.path, with_cuts.layout, keep=True, cuts_s=cuts),
-        _write(folder, "static", [still] * shape.count, shape, Layout.MONO_ERP, frozenset({Reason.STATIC})),
-        _write(
-            folder, "half_black", map(_blackened, _footage(shape, 10, drive)), shape, Layout.MONO_ERP, frozenset({Reason.BLACK}), SphericalMetadata()
-        ),
-        _write(folder, "black", [still * 0] * shape.count, shape, Layout.MONO_ERP, frozenset({Reason.BLACK, Reason.LOW_VARIANCE, Reason.STATIC})),
-        _write(folder, "fog", map(_fogged, _footage(shape, 11, drive)), shape, Layout.MONO_ERP, frozenset({Reason.LOW_VARIANCE, Reason.STATIC})),
-        _write(
-            folder, "broken_seam", map(_without_seam, _footage(shape, 12, drive)), shape, Layout.MONO_ERP, frozenset({Reason.SEAM, Reason.NOT_360})
-        ),
-        _write(folder, "too_short", _footage(shape, 13, drive, max(2, round(shape.fps / 2))), shape, Layout.MONO_ERP, frozenset({Reason.TOO_SHORT})),
-        _write(folder, "one_frame", [still], shape, Layout.MONO_ERP, frozenset({Reason.TOO_SHORT, Reason.STATIC})),
+        SynthVideo(with_cuts.path, with_cuts.layout, keep=True, cuts_s=tuple(float(n * every / shape.fps) for n in (1, 2))),
+        write("static", [still] * shape.count, Reason.STATIC),
+        write("half_black", map(_blackened, drive(10)), Reason.BLACK),
+        write("black", [still * 0] * shape.count, Reason.BLACK, Reason.LOW_VARIANCE, Reason.STATIC),
+        write("fog", map(_fogged, drive(11)), Reason.LOW_VARIANCE, Reason.STATIC),
+        write("broken_seam", map(_without_seam, drive(12)), Reason.SEAM, Reason.NOT_360),
+        write("too_short", drive(13, max(2, round(shape.fps / 2))), Reason.TOO_SHORT),
+        write("one_frame", [still], Reason.TOO_SHORT, Reason.STATIC),
     ]
 
 

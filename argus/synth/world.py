@@ -12,7 +12,7 @@ from argus.synth import city
 from argus.synth.canvas import Canvas
 from argus.synth.city import Material
 from argus.synth.palette import make_palette
-from argus.synth.surfaces import ground, hazed, lit, sky, solid
+from argus.synth.surfaces import LOOKS, Spot, ground, hazed, lit, sky
 from argus.synth.texture import Noise
 
 
@@ -36,7 +36,7 @@ class World:
         supersample: int = 1,
         threads: int = 1,
     ) -> np.ndarray:
-        """uint8 `[T, H, W, 3]` from camera-to-world rotations `[T, 3, 3]`, positions `[T, 3]` (metres; y is down, so height is -y) and times `[T]` (s).
+        """uint8 `[T, H, W, 3]` from camera-to-world rotations `[T, 3, 3]`, positions `[T, 3]` and times `[T]`, in metres and seconds; y points down.
 
         `supersample` renders so many times as many rows and columns and averages. Raises InvalidInput.
         """
@@ -80,9 +80,14 @@ class World:
     def _frame(self, rotation: np.ndarray, eye: np.ndarray, time: float, size: tuple[int, int], supersample: int) -> np.ndarray:
         canvas = Canvas(rotation, -float(eye[1]), (size[0] * supersample, size[1] * supersample))
         pixel = np.pi / canvas.size[0]
-        for thing in self._solids(eye, time):
-            self._paint(canvas, thing, eye, pixel)
-        free = np.flatnonzero(canvas.free)
+        solids = city.solids(self.seed, self.palette, eye, time)
+        canvas.meet(solids, eye)
+        thing = canvas.thing.reshape(-1)
+        for material in Material:
+            indices = np.flatnonzero((thing >= 0) & (solids.material[thing] == material))
+            rays, depth = canvas.flat(indices)
+            canvas.colour[indices] = self._solid(material, solids.select(thing[indices]), rays, depth, eye, pixel)
+        free = np.flatnonzero(thing < 0)
         rays, depth = canvas.flat(free)
         down = np.isfinite(depth)
         canvas.colour[free[down]] = ground(rays[down], depth[down], eye, pixel, self.palette, self._noise, self.seed)
@@ -91,23 +96,12 @@ class World:
         frame = levels.astype(np.uint8).reshape(*canvas.size, 3)
         return frame if supersample == 1 else np.asarray(reduced(frame[None], size)[0])
 
-    def _solids(self, eye: np.ndarray, time: float) -> Iterator[city.Solids]:
-        """One at a time, near ones first."""
-        found = city.solids(self.seed, self.palette, eye, time)
-        for k in range(len(found.low)):
-            yield found.select(slice(k, k + 1))
-
-    def _paint(self, canvas: Canvas, thing: city.Solids, eye: np.ndarray, pixel: float) -> None:
-        low, high = thing.low[0] - eye, thing.high[0] - eye
-        ellipsoid = bool(thing.round[0])
-        indices = canvas.meet(low, high, ellipsoid=ellipsoid)
-        if not len(indices):
-            return
-        rays, depth = canvas.flat(indices)
-        half = ((high - low) / 2).astype(np.float32)
-        point = rays * depth[:, None] - ((low + high) / 2).astype(np.float32)
+    def _solid(self, material: Material, of: city.Solids, rays: np.ndarray, depth: np.ndarray, eye: np.ndarray, pixel: float) -> np.ndarray:
+        """Colours `[N, 3]` of pixels that all show one material; `of` has the solid of each pixel."""
+        half = ((of.high - of.low) / 2).astype(np.float32)
+        point = rays * depth[:, None] - ((of.high + of.low) / 2 - eye).astype(np.float32)
         scaled = point / half
-        if ellipsoid:
+        if material in city.ROUND:
             normal = scaled / half
             normal /= np.sqrt((normal * normal).sum(1, keepdims=True))
         else:
@@ -116,7 +110,5 @@ class World:
             normal[np.arange(len(axis)), axis] = np.sign(scaled[np.arange(len(axis)), axis])
         facing = np.maximum(np.abs((rays * normal).sum(1)), 0.1)
         footprint = depth * np.float32(pixel) / np.sqrt(facing)
-        albedo = solid(
-            Material(int(thing.material[0])), point, normal, half, footprint, colour=thing.colour[0], key=float(thing.key[0]), noise=self._noise
-        )
-        canvas.colour[indices] = hazed(lit(albedo, normal, self.palette), depth, self.palette)
+        spot = Spot(point, normal, half, footprint, of.colour.astype(np.float32), of.key.astype(np.float32))
+        return hazed(lit(LOOKS[material](spot, self._noise), normal, self.palette), depth, self.palette)
