@@ -66,6 +66,7 @@ def run_body(config: ConfigT, folder: RunFolder, body: Body[ConfigT]) -> JobResu
 
 def start_ray() -> None:
     """Joins the cluster of the submitted job or of RAY_ADDRESS; else starts a local Ray on loopback."""
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # otherwise Ray replaces a loopback address by the machine's own, and binds that
     import ray
 
     handler = signal.getsignal(signal.SIGTERM)

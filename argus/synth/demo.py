@@ -14,7 +14,7 @@ from argus.synth.catalogue import write_catalogue
 from argus.synth.paths import Motion, render_clip
 from argus.synth.videos import SynthVideo, write_negatives, write_world_videos
 
-GOOD = 16
+GOOD = 12
 FPS = 5
 SECONDS = 6
 HEIGHT = 128
