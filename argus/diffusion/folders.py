@@ -73,9 +73,12 @@ def read_unet(folder: Path) -> Any:
     if place is None:
         raise InvalidInput(f"{folder} has no UNet: neither unet/config.json nor config.json names {UNET_CLASS}")
     try:
-        return UNetSpatioTemporalConditionModel.from_pretrained(place, use_safetensors=True, low_cpu_mem_usage=False, local_files_only=True)
+        unet = UNetSpatioTemporalConditionModel.from_pretrained(place, use_safetensors=True, low_cpu_mem_usage=False, local_files_only=True)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise InvalidInput(f"the UNet in {place} cannot be read: {error}") from error
+    for weight in unet.parameters():
+        weight.data = weight.data.clone()  # off the mapped file, where it lies unaligned: sums would differ in their last digit
+    return unet
 
 
 def read_projection(folder: Path) -> Tensor:

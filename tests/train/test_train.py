@@ -1,0 +1,232 @@
+"""Facts of whole runs: resuming equals continuing, order and outcome do not depend on workers, a stop leaves a checkpoint."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from argus.diffusion import ArgusPipeline
+from argus.errors import ArgusError, InvalidInput
+from argus.runs import RunFolder
+from argus.shards import Dataset, global_batch
+from argus.train import TrainSummary, history, train, validation_examples, validation_loss
+from argus.train.data import TrainingData
+from schemas.config import TrainConfig
+from schemas.names import JobKind, Split
+
+Configure = Callable[..., TrainConfig]
+
+
+class Watcher:
+    """Remembers what it was told; asks for a stop after a step."""
+
+    def __init__(self, folder: RunFolder | None = None, stop_at: int | None = None) -> None:
+        self.values: dict[str, dict[int, float]] = {}
+        self.pictures: list[tuple[int, np.ndarray]] = []
+        self.folder, self.stop_at = folder, stop_at
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self.values.setdefault(name, {})[step] = value
+        if self.folder and "validation_loss" in values and step == self.stop_at:
+            self.folder.request_stop()
+
+    def picture(self, step: int, name: str, image: np.ndarray) -> None:
+        self.pictures.append((step, image))
+
+
+def run(config: TrainConfig, dataset: Dataset, stop_at: int | None = None) -> tuple[TrainSummary, RunFolder, Watcher]:
+    folder = RunFolder.of(config, JobKind.TRAIN)
+    folder.prepare()
+    watcher = Watcher(folder, stop_at)
+    return train(config, folder, dataset, observer=watcher), folder, watcher
+
+
+def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
+    return load_file(folder.path / "pipeline" / "unet" / "diffusion_pytorch_model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> tuple[TrainSummary, RunFolder, Watcher, TrainConfig]:
+    """Six steps without a break."""
+    from schemas.config import ModelSettings, OptimSettings, SampleSettings
+
+    config = TrainConfig(
+        run_id="straight",
+        home=str(tmp_path_factory.mktemp("straight")),
+        model=ModelSettings(height=32, frames=3, view_height=32),
+        optim=OptimSettings(lr=1e-3, warmup=4, ema=0.9),
+        sample=SampleSettings(steps=2),
+        steps=6,
+        batch=2,
+        workers=1,
+        validate_every=3,
+        validation_clips=2,
+        checkpoint_every=3,
+        sample_every=6,
+    )
+    return *run(config, dataset), config
+
+
+Straight = tuple[TrainSummary, RunFolder, Watcher, TrainConfig]
+
+
+def test_a_run_lowers_the_validation_loss_and_leaves_both_models(straight: Straight, dataset: Dataset) -> None:
+    summary, folder, watcher, config = straight
+    assert (summary.step, summary.stopped, summary.snapshot) == (6, False, 1)
+    assert summary.last_validation_loss < summary.first_validation_loss
+    assert sorted(watcher.values["validation_loss"]) == [0, 3, 6]
+    examples = validation_examples(config, dataset, dataset.snapshot())
+    assert summary.pipeline is not None
+    for place, loss in ((summary.untrained, summary.first_validation_loss), (summary.pipeline, summary.last_validation_loss)):
+        pipeline = ArgusPipeline.from_pretrained(place)
+        assert validation_loss(pipeline, examples) == pytest.approx(loss, rel=1e-5)
+        assert pipeline.settings.provenance["snapshot_digest"] == dataset.snapshot().digest
+    progress = folder.read_progress()
+    assert progress is not None
+    assert (progress.step, progress.total, progress.unit) == (6, 6, "step")
+
+
+def test_pictures_show_input_generated_and_truth(straight: Straight) -> None:
+    (step, image), *others = straight[2].pictures
+    assert not others
+    assert step == 6
+    assert (image.shape, image.dtype) == ((2 * 32, 3 * 64, 3), np.uint8)
+
+
+def test_resuming_equals_continuing(straight: Straight, configure: Configure, dataset: Dataset) -> None:
+    config = configure()
+    first, folder, _ = run(config, dataset, stop_at=3)
+    assert first.stopped
+    assert first.pipeline is None
+    assert not (folder.path / "pipeline").exists()
+    assert first.step < 6
+    second, folder, _ = run(config, dataset)
+    assert (second.step, second.stopped) == (6, False)
+    assert second.last_validation_loss == straight[0].last_validation_loss
+    assert second.first_validation_loss == straight[0].first_validation_loss
+    assert history.read(folder.path) == history.read(straight[1].path)
+    once = weights(straight[1])
+    assert all(torch.equal(once[name], weight) for name, weight in weights(folder).items())
+
+
+def test_lines_after_the_checkpoint_are_written_again(straight: Straight, configure: Configure, dataset: Dataset) -> None:
+    config = configure()
+    _, folder, _ = run(config, dataset)
+    shutil.rmtree(folder.checkpoints / "step-000006")
+    shutil.rmtree(folder.path / "pipeline")
+    with (folder.path / history.NAME).open("a") as file:
+        file.write('{"step": 7, "lo')  # a kill in the middle of a line
+    summary, folder, _ = run(config, dataset)
+    assert summary.step == 6
+    assert [line["step"] for line in history.read(folder.path)] == [1, 2, 3, 4, 5, 6]
+    assert history.read(folder.path) == history.read(straight[1].path)
+
+
+def test_a_broken_checkpoint_is_passed_over(straight: Straight, configure: Configure, dataset: Dataset, caplog: pytest.LogCaptureFixture) -> None:
+    config = configure()
+    _, folder, _ = run(config, dataset)
+    damaged = folder.checkpoints / "step-000006" / "ema.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    shutil.rmtree(folder.path / "pipeline")
+    summary, folder, _ = run(config, dataset)
+    assert "step-000006 is broken: ema.safetensors" in caplog.text
+    assert summary.last_validation_loss == straight[0].last_validation_loss
+    assert history.read(folder.path) == history.read(straight[1].path)
+
+
+def test_the_order_of_samples_is_that_of_the_seed(straight: Straight, dataset: Dataset) -> None:
+    _, folder, _, config = straight
+    data = TrainingData.of(config, dataset, dataset.snapshot())
+    lines = history.read(folder.path)
+    for step in range(6):
+        indices = [sample.index for sample in global_batch(step, batch=2, size=5, seed=config.seed)]
+        assert [str(name).split("#")[0] for name in lines[step]["samples"]] == [data.rows[index].clip_id for index in indices]
+
+
+def test_a_run_keeps_its_snapshot_when_a_newer_one_comes(
+    configure: Configure, tmp_path: Path, write_dataset: Callable[..., Dataset]
+) -> None:
+    dataset = write_dataset(tmp_path / "growing", [Split.TRAIN, Split.TRAIN, Split.VAL])
+    config = configure(validation_clips=1)
+    first, _, _ = run(config, dataset, stop_at=0)
+    assert first.stopped
+    write_dataset(tmp_path / "growing", [Split.TRAIN] * 2, first=10)
+    assert len(dataset.snapshots()) == 2
+    second, _, _ = run(config, dataset)
+    assert (first.snapshot, second.snapshot) == (1, 1)
+
+
+def test_another_configuration_does_not_continue_a_run(configure: Configure, dataset: Dataset) -> None:
+    run(configure(steps=3), dataset)
+    with pytest.raises(InvalidInput, match="config_digest"):
+        run(configure(steps=6, seed=3), dataset)
+    longer, _, _ = run(configure(steps=4), dataset)
+    assert longer.step == 4
+
+
+def test_no_clip_held_out_is_said(configure: Configure, tmp_path: Path, write_dataset: Callable[..., Dataset]) -> None:
+    dataset = write_dataset(tmp_path / "d", [Split.TRAIN])
+    with pytest.raises(InvalidInput, match="no usable clip in split 'val'"):
+        run(configure(), dataset)
+    with pytest.raises(InvalidInput, match="no usable clip in split 'train'"):
+        run(configure(min_quality=0.9, run_id="other"), dataset)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(configure: Configure, dataset: Dataset) -> None:
+    config = configure(optim={"lr": 1e30, "warmup": 0, "ema": 0.0}, validate_every=100)
+    with pytest.raises(ArgusError, match="the loss is"):
+        run(config, dataset)
+    assert not list((RunFolder.of(config, JobKind.TRAIN).path).glob("checkpoints/step-*"))
+
+
+@pytest.mark.parametrize("kind", ["context", "unseen"])
+def test_context_and_unseen_examples_train(configure: Configure, dataset: Dataset, kind: str) -> None:
+    config = configure(condition={kind: 1.0}, steps=1, validate_every=1, checkpoint_every=1, sample_every=9)
+    summary, _, _ = run(config, dataset)
+    assert summary.step == 1
+
+
+@pytest.mark.slow
+def test_two_workers_train_as_one(straight: Straight, tmp_path: Path, dataset: Dataset) -> None:
+    config = straight[3].model_copy(update={"home": str(tmp_path), "workers": 2})
+    path = tmp_path / "config.json"
+    path.write_text(config.model_dump_json())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = Path(__file__).parent / "gloo_worker.py"
+    workers = []
+    for rank in range(2):
+        environ = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+        workers.append(subprocess.Popen([sys.executable, str(script), str(path), str(dataset.folder)], env=environ))
+    try:
+        assert [worker.wait(timeout=240) for worker in workers] == [0, 0]
+    finally:
+        for worker in workers:
+            worker.kill()
+    folder = RunFolder.of(config, JobKind.TRAIN)
+    ours, theirs = history.read(folder.path), history.read(straight[1].path)
+    assert [line["samples"] for line in ours] == [line["samples"] for line in theirs]
+    assert [line["loss"] for line in ours] == pytest.approx([line["loss"] for line in theirs], rel=1e-3)
+    last = json.loads((folder.checkpoints / "step-000006" / "state.json").read_text())["validation"][-1]["loss"]
+    assert last == pytest.approx(straight[0].last_validation_loss, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_full_size_model_takes_a_step(configure: Configure, dataset: Dataset, full_folder: Path) -> None:
+    import diffusers
+
+    model = {"name": str(full_folder), "height": 64, "frames": 3, "context_frames": 1, "view_height": 32}
+    summary, _, _ = run(configure(model=model, steps=1, batch=1, validate_every=1, validation_clips=1, sample_every=9), dataset)
+    assert summary.pipeline is not None
+    assert diffusers.StableVideoDiffusionPipeline.from_pretrained(summary.pipeline, use_safetensors=True, low_cpu_mem_usage=False)
