@@ -178,11 +178,11 @@ def _record(
         folder.path, config, experiment=config.tracking.experiment, name=folder.run_id, tracking_uri=version.tracking_uri, data=data, tags=tags
     )
     test, dataset = outputs["test"], (data.name, data.digest[:36])
+    theirs = {name.removeprefix(f"{CHAMPION}."): value for name, value in metrics.items() if name.startswith(f"{CHAMPION}.")}
+    if champion and champion.version and theirs:  # first, so that the run itself ends with the candidate's figures
+        models.record_measurement(champion.version, Measurement(theirs, test), mlflow_run_id=run.run_id, dataset=dataset)
     ours = {name.removeprefix(f"{MODEL}."): value for name, value in metrics.items() if not name.startswith(f"{CHAMPION}.")}
     models.record_measurement(version, Measurement(ours, test), mlflow_run_id=run.run_id, dataset=dataset)
-    theirs = {name.removeprefix(f"{CHAMPION}."): value for name, value in metrics.items() if name.startswith(f"{CHAMPION}.")}
-    if champion and champion.version and theirs:
-        models.record_measurement(champion.version, Measurement(theirs, test), mlflow_run_id=run.run_id, dataset=dataset)
     log_file(run, Path(outputs["picture"]))
     close_run(run)
     return run.run_id

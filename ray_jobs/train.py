@@ -163,6 +163,7 @@ def _register(config: TrainConfig, folder: RunFolder, tracked: TrackedRun, summa
         tracking_uri=tracked.tracking_uri,
         untrained=summary.untrained,
         metrics={"validation_loss": summary.last_validation_loss, "untrained.validation_loss": summary.first_validation_loss},
+        step=summary.step,
         tags={"snapshot": str(summary.snapshot), "snapshot_digest": summary.snapshot_digest, **code_tags(), **tags},
     )
 

@@ -27,7 +27,7 @@ from schemas.names import GateDecision
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 RUN_TAG = "run_id"
 _TRAINING_TAG, _MEASUREMENT_TAG = "training", "measurement"
-_URI = re.compile(r"^models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))$")
+_URI = re.compile(r"^models:/(?P<name>[A-Za-z0-9][A-Za-z0-9._ -]*)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))$")
 _REQUIREMENTS = (
     "av",
     "diffusers",
@@ -82,11 +82,12 @@ def register(
     tracking_uri: str | None = None,
     untrained: Path | None = None,
     metrics: Mapping[str, float] | None = None,
+    step: int = 0,
     tags: Mapping[str, str] | None = None,
 ) -> ModelVersion:
     """Registers a pipeline folder as a new version with the alias `candidate`.
 
-    `metrics` are those of training (`validation_loss`, `untrained.validation_loss`). The same `run_id` registers once: later calls
+    `metrics` are those of training after `step` steps (`validation_loss`, `untrained.validation_loss`). The same `run_id` registers once: later calls
     return the version that it made. Raises InvalidInput for a folder that holds no pipeline, ServiceError when MLflow is away.
     """
     if not _is_pipeline(pipeline):
@@ -98,9 +99,9 @@ def register(
         if made is None:
             folders = {"pipeline": pipeline} | ({"untrained": untrained} if untrained else {})
             model_id = _log_model(client, name, mlflow_run_id, folders)
-            _log_metrics(client, mlflow_run_id, model_id, metrics or {})
+            _log_metrics(client, mlflow_run_id, model_id, metrics or {}, step=step)
             kept = {**(tags or {}), RUN_TAG: run_id, _TRAINING_TAG: json.dumps(dict(metrics or {}))}
-            made = client.create_model_version(name, f"models:/{model_id}", mlflow_run_id, tags=kept, model_id=model_id)
+            made = client.create_model_version(name, f"models:/{model_id}", mlflow_run_id, tags=kept, model_id=model_id, await_creation_for=0)
         current = _alias(client, name, CANDIDATE)
         if current is None or int(made.version) > int(current.version):
             client.set_registered_model_alias(name, CANDIDATE, str(made.version))
@@ -136,6 +137,8 @@ def find(name: str, which: int | str, *, tracking_uri: str | None = None) -> Mod
             by_number = isinstance(which, int)
             found = client.get_model_version(name, str(which)) if by_number else client.get_model_version_by_alias(name, str(which))
         except MlflowException as error:
+            if error.error_code not in ABSENT:
+                raise
             raise InvalidInput(_what_there_is(client, name, which, uri)) from error
         return _version(client.get_model_version(name, found.version), uri)
 
@@ -187,7 +190,7 @@ def record_measurement(
     client = connect(version.tracking_uri)
     text = json.dumps({"metrics": dict(measurement.metrics), "test": measurement.test})
     with service_errors(version.tracking_uri):
-        _log_metrics(client, mlflow_run_id or version.mlflow_run_id, version.model_id, measurement.metrics, dataset)
+        _log_metrics(client, mlflow_run_id or version.mlflow_run_id, version.model_id, measurement.metrics, dataset=dataset)
         client.set_model_version_tag(version.name, str(version.version), _MEASUREMENT_TAG, text)
 
 
@@ -199,12 +202,14 @@ def measurement_of(version: ModelVersion) -> Measurement:
     return Measurement({**trained, **evaluated["metrics"]}, evaluated["test"])
 
 
-def _log_metrics(client: MlflowClient, run_id: str, model_id: str, metrics: Mapping[str, float], dataset: tuple[str, str] | None = None) -> None:
+def _log_metrics(
+    client: MlflowClient, run_id: str, model_id: str, metrics: Mapping[str, float], *, step: int = 0, dataset: tuple[str, str] | None = None
+) -> None:
     from mlflow.entities import Metric
 
     name, digest = dataset or (None, None)
     now = int(datetime.now(UTC).timestamp() * 1000)
-    entries = [Metric(key, value, now, 0, model_id=model_id, dataset_name=name, dataset_digest=digest) for key, value in metrics.items()]
+    entries = [Metric(key, value, now, step, model_id=model_id, dataset_name=name, dataset_digest=digest) for key, value in metrics.items()]
     client.log_batch(run_id, metrics=entries)
 
 
@@ -316,6 +321,8 @@ def _artifacts(version: ModelVersion) -> dict[str, Path]:
     from mlflow.models import Model
 
     folder = _model_folder(version)
+    if not (folder / "MLmodel").is_file():
+        raise InvalidInput(f"the files of {version.uri} are gone: there is no {folder / 'MLmodel'}; register the model again")
     kept = Model.load(str(folder)).flavors["python_function"]["artifacts"]
     return {name: folder / entry["path"] for name, entry in kept.items()}
 

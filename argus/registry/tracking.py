@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -134,6 +135,8 @@ def code_tags() -> dict[str, str]:
     """`code_version`, and `git_sha` where the code lies in a checkout (`-dirty` when it was changed)."""
     tags = {"code_version": metadata.version("argus-360")}
     package = Path(__file__).parents[1]
+    if shutil.which("git") is None:
+        return tags
     tracked = subprocess.run(["git", "-C", str(package), "ls-files", "--error-unmatch", "__init__.py"], capture_output=True, check=False)
     if tracked.returncode == 0:
         describe = ["git", "-C", str(package), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

@@ -125,6 +125,9 @@ def test_training_registers_a_candidate(trained: JobResult, place: Path) -> None
     assert tracked.info.status == "FINISHED"
     assert tracked.data.metrics["validation_loss"] == pytest.approx(trained.metrics["validation_loss_last"])
     assert tracked.data.params["optim.lr"] == "0.0005"
+    points = connect(version.tracking_uri).get_metric_history(trained.outputs["mlflow_run_id"], "validation_loss")
+    assert {(point.step, point.value) for point in points if point.step == 0} == {(0, trained.metrics["validation_loss_first"])}
+    assert {point.step for point in points} == {0, 8, STEPS}
     again = run(JobKind.TRAIN, train_config(place, "whole"))  # over already: nothing is trained or registered again
     assert (again.outputs, again.metrics) == (trained.outputs, trained.metrics)
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,6 +124,7 @@ def test_judging_promotes_what_the_gate_promotes(add, mlflow_server, name: str) 
         ("models:/{name}@champion", "there are versions 1 and aliases candidate → 1"),
         ("models:/{name}/7", "there are versions 1 and aliases candidate → 1"),
         ("models:/nobody@champion", "no version of 'nobody' is registered"),
+        ("models:/it's@champion", "use models:/NAME@ALIAS"),
         ("models:/{name}", "use models:/NAME@ALIAS"),
         ("/not/there", "does not exist; give models:/NAME@ALIAS"),
     ],
@@ -138,6 +140,13 @@ def test_folder_without_a_pipeline_is_refused(mlflow_server, tmp_path: Path, nam
         models.register(tmp_path, name, mlflow_run_id="x", run_id="x", tracking_uri=mlflow_server.uri)
     with pytest.raises(InvalidInput, match="holds no pipeline"):
         models.resolve(str(tmp_path))
+
+
+def test_files_that_are_gone_are_named(add, name: str) -> None:
+    version = add("one")
+    shutil.rmtree(models.resolve(version.uri, version.tracking_uri).parents[1])
+    with pytest.raises(InvalidInput, match=r"the files of models:/.* are gone"):
+        models.resolve(version.uri, version.tracking_uri)
 
 
 def test_plain_folder_finds_the_untrained_one_beside_it(pipeline: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from argus.errors import ServiceError
 from argus.registry.server import connect
-from argus.registry.tracking import RunLogger, TrackedData, TrackedRun, close_run, flattened, open_run
+from argus.registry.tracking import RunLogger, TrackedData, TrackedRun, close_run, code_tags, flattened, open_run
 from schemas.config import OptimSettings, TrainConfig
 
 DATA = TrackedData("dataset", "/data/dataset", 4, "cd" * 32)
@@ -83,6 +85,14 @@ def test_server_that_is_away_begins_nothing(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ServiceError, match="start it, or correct MLFLOW_TRACKING_URI"):
         begin(tmp_path, "http://127.0.0.1:9")
     assert not (tmp_path / "mlflow.json").exists()
+
+
+def test_code_is_named_by_its_commit_where_there_is_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = code_tags()
+    if (Path(__file__).parents[2] / ".git").exists() and shutil.which("git"):
+        assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", named["git_sha"])
+    monkeypatch.setenv("PATH", "")
+    assert code_tags() == {"code_version": named["code_version"]}
 
 
 def test_nested_groups_become_dotted_names() -> None:
