@@ -51,6 +51,8 @@ def curate_video(path: Path, source: VideoSource, config: CurateConfig) -> Curat
         with open_video(path) as reader:
             return _judge(reader, sheet, config)
     except VideoError as error:
+        if sheet.thumbnail is None:
+            sheet.layout = Layout.NONE  # no picture was seen
         return sheet.ends(error.reason, error.message.removeprefix(f"{path}: "))
     except ScorerFailed as error:
         return sheet.ends(Reason.SCORER_FAILED, str(error))
@@ -70,14 +72,13 @@ class _Sheet:
     def ends(self, reason: Reason | None, detail: str, clips: tuple[CuratedClip, ...] = ()) -> CuratedVideo:
         """The decision: kept without a reason; FAILED for faults of ours; else dropped."""
         decision = Decision.KEPT if reason is None else Decision.FAILED if reason in _OURS else Decision.DROPPED
-        layout = Layout.NONE if reason == Reason.NO_VIDEO_STREAM else self.layout
         return CuratedVideo(
             source=self.source,
             decision=decision,
             reason=reason,
             detail=detail,
             layout_declared=self.declared,
-            layout=layout,
+            layout=self.layout,
             scores=tuple(self.scores),
             clips=clips,
             media=self.media,

@@ -178,11 +178,11 @@ def write_damaged(path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "reason", "layout"),
     [
-        (lambda path: path.write_bytes(b""), Reason.EMPTY_FILE, Layout.UNKNOWN),
-        (lambda path: path.write_text("a text, not a video\n" * 50), Reason.NOT_A_VIDEO, Layout.UNKNOWN),
+        (lambda path: path.write_bytes(b""), Reason.EMPTY_FILE, Layout.NONE),
+        (lambda path: path.write_text("a text, not a video\n" * 50), Reason.NOT_A_VIDEO, Layout.NONE),
         (write_audio, Reason.NO_VIDEO_STREAM, Layout.NONE),
-        (write_half, Reason.TRUNCATED, Layout.UNKNOWN),
-        (write_damaged, Reason.CORRUPT, Layout.UNKNOWN),
+        (write_half, Reason.TRUNCATED, Layout.NONE),
+        (write_damaged, Reason.CORRUPT, Layout.NONE),
     ],
     ids=["empty", "text", "audio", "truncated", "corrupt"],
 )
@@ -316,6 +316,8 @@ def test_the_seam_does_not_care_where_the_panorama_begins() -> None:
     assert (verdict.kept, verdict.reason) == (False, Reason.SEAM)
 
 
+@pytest.mark.slow
+@pytest.mark.media
 def test_the_real_media_are_judged_as_labelled(media: Path) -> None:
     """Kept: what is labelled so and needs no conversion. Squeezed panoramas without metadata, and duplicates, are for later."""
     later = {"mono_erp_16x9"}
