@@ -15,7 +15,7 @@ _CHUNK = 1 << 16
 
 @dataclass
 class Site:
-    """A running site. `requests` grows by (path, status, bytes of the body sent) as they are answered."""
+    """A running site. `requests` grows by (path, status, bytes of the body) as they are answered."""
 
     url: str  # without a slash at the end
     folder: Path
@@ -79,8 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
         if partial:
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
         self.end_headers()
-        sent = self._send(path, start, stop) if body else 0
-        self._note(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK, sent)
+        self._note(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK, stop - start if body else 0)
+        if body:
+            self._send(path, start, stop)
 
     def _file(self) -> Path | None:
         """The file that is asked for, if it is one and lies in the folder, links resolved."""
@@ -96,20 +97,19 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Type": "text/plain", "Content-Length": str(len(text)), **(extra or {})}.items():
             self.send_header(name, value)
         self.end_headers()
+        self._note(status, len(text) if body else 0)
         if body:
             self.wfile.write(text)
-        self._note(status, len(text) if body else 0)
 
-    def _send(self, path: Path, start: int, stop: int) -> int:
-        sent = 0
+    def _send(self, path: Path, start: int, stop: int) -> None:
         with path.open("rb") as file, contextlib.suppress(ConnectionError):  # clients may leave early
             file.seek(start)
-            while sent < stop - start and (chunk := file.read(min(_CHUNK, stop - start - sent))):
+            while start < stop and (chunk := file.read(min(_CHUNK, stop - start))):
                 self.wfile.write(chunk)
-                sent += len(chunk)
-        return sent
+                start += len(chunk)
 
     def _note(self, status: HTTPStatus, sent: int) -> None:
+        """Before the body, so that whoever has read an answer finds it noted."""
         self.site.requests.append((unquote(urlsplit(self.path).path), status.value, sent))
 
 

@@ -147,7 +147,10 @@ def cabin(spot: Spot, _: Noise) -> np.ndarray:
 def foliage(spot: Spot, noise: Noise) -> np.ndarray:
     """Speckled leaves."""
     x, y, z = spot.point.T
-    speck = noise.mixed(x + y + 9 * spot.key, z - y, spot.footprint, ((0.25, 0.3), (0.8, 0.25)))
+    octaves = ((0.25, 0.24), (0.8, 0.2))
+    speck = noise.mixed(x + 0.5 * y + 9 * spot.key, z - 0.3 * x, spot.footprint, octaves) + noise.mixed(
+        y + 5 * spot.key, x - z, spot.footprint, octaves
+    )
     return spot.colour * np.clip(1 + speck, 0.25, 1.9)[:, None]
 
 
