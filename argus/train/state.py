@@ -51,11 +51,8 @@ class TrainState(BaseModel):
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
     """AdamW's moments and counts as `{weight}/{moment}`."""
-    state: Mapping[Any, Mapping[str, Tensor]] = dict(optimizer.state)
-    return {f"{name}/{key}": value for name, weight in module.named_parameters() for key, value in state.get(weight, _NOTHING).items()}
-
-
-_NOTHING: Mapping[str, Tensor] = {}
+    moments: dict[Any, dict[str, Tensor]] = dict(optimizer.state)
+    return {f"{name}/{key}": value for name, weight in module.named_parameters() if weight in moments for key, value in moments[weight].items()}
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:

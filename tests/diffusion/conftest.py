@@ -18,7 +18,9 @@ def _smooth(seed: int, *shape: int) -> torch.Tensor:
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     flat = noise.flatten(0, -3)[:, None]
     for _ in range(3):
-        flat = nn.functional.avg_pool2d(nn.functional.pad(nn.functional.pad(flat, (2, 2, 0, 0), mode="circular"), (0, 0, 2, 2), mode="replicate"), 5, 1)
+        flat = nn.functional.avg_pool2d(
+            nn.functional.pad(nn.functional.pad(flat, (2, 2, 0, 0), mode="circular"), (0, 0, 2, 2), mode="replicate"), 5, 1
+        )
     return (flat / flat.abs().max()).reshape(shape)
 
 

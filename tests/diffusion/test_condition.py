@@ -41,7 +41,7 @@ def test_dropping_zeroes_tokens_latents_and_fill_together(tiny: ArgusPipeline, c
     told = condition(tiny)
     untold = told.dropped()
     assert untold.fill is not None
-    assert not (untold.tokens.any() or untold.latents.any() or untold.fill.any())
+    assert [part.any().item() for part in (untold.tokens, untold.latents, untold.fill)] == [False] * 3
     assert torch.equal(untold.time_ids, told.time_ids)
 
 

@@ -84,26 +84,30 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, write_dataset: Callable[..
     return write_dataset(tmp_path_factory.mktemp("dataset") / "d", [Split.TRAIN] * 5 + [Split.VAL] * 3)
 
 
+@pytest.fixture(scope="session")
+def quick() -> TrainConfig:
+    """A run of seconds."""
+    return TrainConfig(
+        run_id="run",
+        model=ModelSettings(height=HEIGHT, frames=3, view_height=32),
+        optim=OptimSettings(lr=1e-3, warmup=4, ema=0.9),
+        sample=SampleSettings(steps=2),
+        steps=6,
+        batch=2,
+        workers=1,
+        validate_every=3,
+        validation_clips=2,
+        checkpoint_every=3,
+        sample_every=6,
+    )
+
+
 @pytest.fixture
-def configure(tmp_path: Path) -> Callable[..., TrainConfig]:
-    """A quick run's configuration; keywords replace fields."""
+def configure(quick: TrainConfig, tmp_path: Path) -> Callable[..., TrainConfig]:
+    """The quick run in a folder of its own; keywords replace fields."""
 
     def make(**changes: Any) -> TrainConfig:
-        quick = TrainConfig(
-            run_id="run",
-            home=str(tmp_path),
-            model=ModelSettings(height=HEIGHT, frames=3, view_height=32),
-            optim=OptimSettings(lr=1e-3, warmup=4, ema=0.9),
-            sample=SampleSettings(steps=2),
-            steps=6,
-            batch=2,
-            workers=1,
-            validate_every=3,
-            validation_clips=2,
-            checkpoint_every=3,
-            sample_every=6,
-        )
-        return TrainConfig.model_validate({**quick.model_dump(), **changes})
+        return TrainConfig.model_validate({**quick.model_dump(), "home": str(tmp_path), **changes})
 
     return make
 

@@ -20,6 +20,7 @@ from argus.runs import RunFolder
 from argus.shards import Dataset, global_batch
 from argus.train import TrainSummary, history, train, validation_examples, validation_loss
 from argus.train.data import TrainingData
+from argus.train.state import read_checkpoint
 from schemas.config import TrainConfig
 from schemas.names import JobKind, Split
 
@@ -56,28 +57,21 @@ def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> tuple[TrainSummary, RunFolder, Watcher, TrainConfig]:
+def straight(tmp_path_factory: pytest.TempPathFactory, quick: TrainConfig, dataset: Dataset) -> tuple[TrainSummary, RunFolder, Watcher, TrainConfig]:
     """Six steps without a break."""
-    from schemas.config import ModelSettings, OptimSettings, SampleSettings
-
-    config = TrainConfig(
-        run_id="straight",
-        home=str(tmp_path_factory.mktemp("straight")),
-        model=ModelSettings(height=32, frames=3, view_height=32),
-        optim=OptimSettings(lr=1e-3, warmup=4, ema=0.9),
-        sample=SampleSettings(steps=2),
-        steps=6,
-        batch=2,
-        workers=1,
-        validate_every=3,
-        validation_clips=2,
-        checkpoint_every=3,
-        sample_every=6,
-    )
+    config = quick.model_copy(update={"home": str(tmp_path_factory.mktemp("straight"))})
     return *run(config, dataset), config
 
 
 Straight = tuple[TrainSummary, RunFolder, Watcher, TrainConfig]
+
+
+@pytest.fixture
+def copied(straight: Straight, tmp_path: Path) -> RunFolder:
+    """The folder of the straight run, to be damaged."""
+    folder = RunFolder(tmp_path, JobKind.TRAIN, "run")
+    shutil.copytree(straight[1].path, folder.path)
+    return folder
 
 
 def test_a_run_lowers_the_validation_loss_and_leaves_both_models(straight: Straight, dataset: Dataset) -> None:
@@ -119,29 +113,27 @@ def test_resuming_equals_continuing(straight: Straight, configure: Configure, da
     assert all(torch.equal(once[name], weight) for name, weight in weights(folder).items())
 
 
-def test_lines_after_the_checkpoint_are_written_again(straight: Straight, configure: Configure, dataset: Dataset) -> None:
-    config = configure()
-    _, folder, _ = run(config, dataset)
-    shutil.rmtree(folder.checkpoints / "step-000006")
-    shutil.rmtree(folder.path / "pipeline")
-    with (folder.path / history.NAME).open("a") as file:
-        file.write('{"step": 7, "lo')  # a kill in the middle of a line
-    summary, folder, _ = run(config, dataset)
-    assert summary.step == 6
+def test_after_a_kill_the_steps_since_the_checkpoint_are_done_again(
+    straight: Straight, copied: RunFolder, configure: Configure, dataset: Dataset
+) -> None:
+    shutil.rmtree(copied.checkpoints / "step-000006")
+    shutil.rmtree(copied.path / "pipeline")
+    with (copied.path / history.NAME).open("a") as file:
+        file.write('{"step": 7, "lo')  # in the middle of a line
+    summary, folder, _ = run(configure(), dataset)
+    assert folder.path == copied.path
+    assert summary.last_validation_loss == straight[0].last_validation_loss
     assert [line["step"] for line in history.read(folder.path)] == [1, 2, 3, 4, 5, 6]
     assert history.read(folder.path) == history.read(straight[1].path)
 
 
-def test_a_broken_checkpoint_is_passed_over(straight: Straight, configure: Configure, dataset: Dataset, caplog: pytest.LogCaptureFixture) -> None:
-    config = configure()
-    _, folder, _ = run(config, dataset)
-    damaged = folder.checkpoints / "step-000006" / "ema.safetensors"
+def test_a_broken_checkpoint_is_passed_over(copied: RunFolder, configure: Configure, dataset: Dataset, caplog: pytest.LogCaptureFixture) -> None:
+    damaged = copied.checkpoints / "step-000006" / "ema.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    shutil.rmtree(folder.path / "pipeline")
-    summary, folder, _ = run(config, dataset)
+    summary, _, watcher = run(configure(), dataset)
     assert "step-000006 is broken: ema.safetensors" in caplog.text
-    assert summary.last_validation_loss == straight[0].last_validation_loss
-    assert history.read(folder.path) == history.read(straight[1].path)
+    assert sorted(watcher.values["validation_loss"]) == [6]
+    assert read_checkpoint(copied.checkpoints / "step-000006").step == summary.step == 6
 
 
 def test_the_order_of_samples_is_that_of_the_seed(straight: Straight, dataset: Dataset) -> None:
@@ -153,11 +145,9 @@ def test_the_order_of_samples_is_that_of_the_seed(straight: Straight, dataset: D
         assert [str(name).split("#")[0] for name in lines[step]["samples"]] == [data.rows[index].clip_id for index in indices]
 
 
-def test_a_run_keeps_its_snapshot_when_a_newer_one_comes(
-    configure: Configure, tmp_path: Path, write_dataset: Callable[..., Dataset]
-) -> None:
+def test_a_run_keeps_its_snapshot_when_a_newer_one_comes(configure: Configure, tmp_path: Path, write_dataset: Callable[..., Dataset]) -> None:
     dataset = write_dataset(tmp_path / "growing", [Split.TRAIN, Split.TRAIN, Split.VAL])
-    config = configure(validation_clips=1)
+    config = configure(validation_clips=1, steps=2, sample_every=9)
     first, _, _ = run(config, dataset, stop_at=0)
     assert first.stopped
     write_dataset(tmp_path / "growing", [Split.TRAIN] * 2, first=10)
@@ -166,12 +156,14 @@ def test_a_run_keeps_its_snapshot_when_a_newer_one_comes(
     assert (first.snapshot, second.snapshot) == (1, 1)
 
 
-def test_another_configuration_does_not_continue_a_run(configure: Configure, dataset: Dataset) -> None:
-    run(configure(steps=3), dataset)
+def test_a_finished_run_goes_on_with_more_steps_but_not_with_another_configuration(copied: RunFolder, configure: Configure, dataset: Dataset) -> None:
     with pytest.raises(InvalidInput, match="config_digest"):
-        run(configure(steps=6, seed=3), dataset)
-    longer, _, _ = run(configure(steps=4), dataset)
-    assert longer.step == 4
+        run(configure(seed=3), dataset)
+    summary, _, _ = run(configure(), dataset)
+    assert (summary.step, summary.seconds_per_step) == (6, None)
+    longer, _, _ = run(configure(steps=7), dataset)
+    assert longer.step == 7
+    assert longer.seconds_per_step is not None
 
 
 def test_no_clip_held_out_is_said(configure: Configure, tmp_path: Path, write_dataset: Callable[..., Dataset]) -> None:
@@ -220,13 +212,3 @@ def test_two_workers_train_as_one(straight: Straight, tmp_path: Path, dataset: D
     assert [line["loss"] for line in ours] == pytest.approx([line["loss"] for line in theirs], rel=1e-3)
     last = json.loads((folder.checkpoints / "step-000006" / "state.json").read_text())["validation"][-1]["loss"]
     assert last == pytest.approx(straight[0].last_validation_loss, rel=1e-3)
-
-
-@pytest.mark.slow
-def test_a_full_size_model_takes_a_step(configure: Configure, dataset: Dataset, full_folder: Path) -> None:
-    import diffusers
-
-    model = {"name": str(full_folder), "height": 64, "frames": 3, "context_frames": 1, "view_height": 32}
-    summary, _, _ = run(configure(model=model, steps=1, batch=1, validate_every=1, validation_clips=1, sample_every=9), dataset)
-    assert summary.pipeline is not None
-    assert diffusers.StableVideoDiffusionPipeline.from_pretrained(summary.pipeline, use_safetensors=True, low_cpu_mem_usage=False)
