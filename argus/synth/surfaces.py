@@ -30,7 +30,7 @@ def hazed(colour: np.ndarray, depth: np.ndarray, palette: Palette) -> np.ndarray
     return mix(colour, palette.horizon.astype(np.float32), 1 - np.exp(-((depth / np.float32(HAZE)) ** 2)))
 
 
-def ground(rays: np.ndarray, depth: np.ndarray, eye: np.ndarray, pixel: float, palette: Palette, noise: Noise, seed: int) -> np.ndarray:
+def ground(rays: np.ndarray, depth: np.ndarray, eye: np.ndarray, pixel: float, *, palette: Palette, noise: Noise, seed: int) -> np.ndarray:
     """Colour of the street where rays `[N, 3]` meet it."""
     cell = np.rint(eye[[0, 2]] / PERIOD)
     near = (eye[[0, 2]] - PERIOD * cell).astype(np.float32)

@@ -72,9 +72,9 @@ def _write_layouts(folder: Path, shape: _Shape) -> list[SynthVideo]:
     """Pictures that are not one whole sphere."""
     stereo, flat = frozenset({Reason.STEREO}), frozenset({Reason.NOT_360})
     return [
-        _write(folder, "stereo_tb", _eyes(shape, 0, 0), shape, Layout.STEREO_TB, stereo, SphericalMetadata(stereo_mode="top-bottom")),
+        _write(folder, "stereo_tb", _eyes(shape, 0, 0), shape, Layout.STEREO_TB, stereo, spherical=SphericalMetadata(stereo_mode="top-bottom")),
         _write(folder, "stereo_tb_untagged", _eyes(shape, 1, 0), shape, Layout.STEREO_TB, stereo),
-        _write(folder, "stereo_sbs", _eyes(shape, 2, 1), shape, Layout.STEREO_SBS, stereo, SphericalMetadata(stereo_mode="left-right")),
+        _write(folder, "stereo_sbs", _eyes(shape, 2, 1), shape, Layout.STEREO_SBS, stereo, spherical=SphericalMetadata(stereo_mode="left-right")),
         _write(folder, "stereo_sbs_2to1", map(_half_width, _eyes(shape, 3, 1)), shape, Layout.STEREO_SBS, stereo),
         _write(folder, "perspective_16x9", _views(shape, 4, 16 / 9), shape, Layout.FLAT, flat),
         _write(folder, "perspective_2to1", _views(shape, 5, 2), shape, Layout.FLAT, flat | {Reason.SEAM}),
@@ -89,7 +89,8 @@ def _write_contents(folder: Path, shape: _Shape) -> list[SynthVideo]:
     with_cuts = _write(folder, "cuts", shots, shape, Layout.MONO_ERP, frozenset())
 
     def write(name: str, frames: Iterable[np.ndarray], *reasons: Reason) -> SynthVideo:
-        return _write(folder, name, frames, shape, Layout.MONO_ERP, frozenset(reasons), SphericalMetadata() if name == "half_black" else None)
+        tag = SphericalMetadata() if name == "half_black" else None
+        return _write(folder, name, frames, shape, Layout.MONO_ERP, frozenset(reasons), spherical=tag)
 
     def drive(number: int, count: int = 0) -> Iterator[np.ndarray]:
         return _footage(shape, number, Motion.DRIVE, count)
@@ -139,6 +140,7 @@ def _write(
     shape: _Shape,
     layout: Layout,
     reasons: frozenset[Reason],
+    *,
     spherical: SphericalMetadata | None = None,
 ) -> SynthVideo:
     path = folder / f"{name}.mp4"

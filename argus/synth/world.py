@@ -90,7 +90,7 @@ class World:
         free = np.flatnonzero(thing < 0)
         rays, depth = canvas.flat(free)
         down = np.isfinite(depth)
-        canvas.colour[free[down]] = ground(rays[down], depth[down], eye, pixel, self.palette, self._noise, self.seed)
+        canvas.colour[free[down]] = ground(rays[down], depth[down], eye, pixel, palette=self.palette, noise=self._noise, seed=self.seed)
         canvas.colour[free[~down]] = sky(rays[~down], time, pixel, self.palette, self._noise)
         levels = np.clip(canvas.colour, 0, 1) * 255 + 0.5
         frame = levels.astype(np.uint8).reshape(*canvas.size, 3)
