@@ -3,7 +3,6 @@
 import itertools
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -95,7 +94,7 @@ def generate_video(
                 progress(step, total, "step", f"window {window + 1} of {count}")
 
         blocks = generate_frames(pipeline, read, trajectory, settings, seed=seed, progress=report)
-        write_video(target, _single(blocks), sampling.fps, spherical=SphericalMetadata())
+        write_video(target, itertools.chain.from_iterable(blocks), sampling.fps, spherical=SphericalMetadata())
     return GeneratedVideo(
         path=target,
         frames=sampling.count,
@@ -132,7 +131,7 @@ def _sampling(reader: VideoReader, max_seconds: float | None, needed: int, sourc
     count = available if max_seconds is None else min(available, math.ceil(Fraction(max_seconds) * fps))
     least = f"this model needs at least {needed} ({float(needed / fps):.1f} s)"
     if available < needed:
-        rate = f" of which every {_ordinal(every)} is used, so {available} at {float(fps):.3g} fps" if every > 1 else f" at {float(fps):.3g} fps"
+        rate = f", of which every {_ordinal(every)} is used, so {available} at {float(fps):.3g} fps" if every > 1 else f" at {float(fps):.3g} fps"
         frames = "frame" if len(reader) == 1 else "frames"
         raise VideoError(Reason.TOO_SHORT, f"{source}: it has {len(reader)} {frames}{rate}; {least}; give a longer video")
     if count < needed:
@@ -179,7 +178,3 @@ def _sampling_notes(sampling: _Sampling) -> tuple[str, ...]:
     if sampling.every == 1:
         return ()
     return (f"every {_ordinal(sampling.every)} frame is used: {sampling.count} frames at {float(sampling.fps):.3g} fps",)
-
-
-def _single(blocks: Iterator[Frames]) -> Iterator[NDArray[np.uint8]]:
-    return itertools.chain.from_iterable(blocks)

@@ -14,7 +14,7 @@ def smooth_sphere(height: int, frames: int) -> np.ndarray:
     lon = ((np.arange(2 * height) + 0.5) / (2 * height) - 0.5) * 2 * np.pi
     lat, lon = np.meshgrid(lat, lon, indexing="ij")
     turned = [lon + 0.05 * k for k in range(frames)]
-    colours = [[np.cos(lat) * np.cos(l), np.sin(lat), np.cos(lat) * np.sin(l)] for l in turned]
+    colours = [[np.cos(lat) * np.cos(east), np.sin(lat), np.cos(lat) * np.sin(east)] for east in turned]
     return np.rint(127.5 + 100 * np.moveaxis(np.array(colours), 1, -1)).astype(np.uint8)
 
 
