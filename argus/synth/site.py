@@ -58,6 +58,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer(body=False)
 
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # clients may leave early
+            super().handle()
+
     def log_message(self, *_: object) -> None:
         """Quiet."""
 
@@ -102,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(text)
 
     def _send(self, path: Path, start: int, stop: int) -> None:
-        with path.open("rb") as file, contextlib.suppress(ConnectionError):  # clients may leave early
+        with path.open("rb") as file:
             file.seek(start)
             while start < stop and (chunk := file.read(min(_CHUNK, stop - start))):
                 self.wfile.write(chunk)
