@@ -75,8 +75,9 @@ def save_checkpoint(folder: Path, state: TrainState, module: nn.Module, ema: Ema
         shutil.rmtree(path)  # a broken one, or of a run that went back
     with replacing(path) as beside:
         beside.mkdir()
-        tensors = {"model": dict(module.named_parameters()), "ema": ema.weights, "optimizer": optimizer_tensors(optimizer, module)}
-        for name, group in tensors.items():
+        groups: dict[str, Mapping[str, Tensor]] = {"model": dict(module.named_parameters()), "ema": ema.weights}
+        groups["optimizer"] = optimizer_tensors(optimizer, module)
+        for name, group in groups.items():
             save_file({key: value.detach().contiguous().cpu() for key, value in group.items()}, beside / f"{name}.safetensors")
         (beside / STATE).write_text(state.model_dump_json(indent=2), encoding="utf-8")
         sums = {file.name: sha256_file(file) for file in sorted(beside.iterdir())}
