@@ -21,7 +21,7 @@ from schemas.names import JobKind, Outcome
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 TRAIN = {
-    "preset": "tiny",
+    "preset": "demo",
     "steps": 4,
     "batch": 2,
     "workers": 2,
