@@ -35,16 +35,17 @@ def contact_sheet(pictures: "Sequence[Pixels]", labels: Sequence[str] = (), *, c
         raise ValueError(f"got {len(labels)} labels for {len(pictures)} pictures; give one each, or none")
     tiles = [_scaled(picture, height) for picture in pictures]
     head = _LABEL if labels else 0
-    width = max(tile.width for tile in tiles)
-    across, down = min(columns, len(tiles)), -(-len(tiles) // columns)
-    sheet = Image.new("RGB", (across * (width + _GAP) - _GAP, down * (height + head + _GAP) - _GAP), _PAPER)
+    widths = [max(tile.width for tile in tiles[column::columns]) for column in range(min(columns, len(tiles)))]
+    lefts = [sum(widths[:column]) + column * _GAP for column in range(len(widths))]
+    down = -(-len(tiles) // columns)
+    sheet = Image.new("RGB", (lefts[-1] + widths[-1], down * (height + head + _GAP) - _GAP), _PAPER)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=18)
     for k, tile in enumerate(tiles):
-        x, y = (k % columns) * (width + _GAP), (k // columns) * (height + head + _GAP)
+        x, y = lefts[k % columns], (k // columns) * (height + head + _GAP)
         sheet.paste(tile, (x, y + head))
         if labels:
-            draw.text((x + 5, y + 3), _clipped(labels[k], width - 6, font.getlength), fill=_INK, font=font)
+            draw.text((x + 5, y + 3), _clipped(labels[k], widths[k % columns] - 6, font.getlength), fill=_INK, font=font)
     return np.asarray(sheet)
 
 

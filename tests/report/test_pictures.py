@@ -31,6 +31,12 @@ def test_a_strip_shows_every_panel_at_one_height(picture: np.ndarray) -> None:
     assert np.ptp(sheet[:28, :128]) > 100, "the label is written"
 
 
+def test_panels_of_other_shapes_stand_close(picture: np.ndarray) -> None:
+    sheet = strip({"square": picture[:, :32], "map": picture}, height=32)
+    assert sheet.shape == (32 + 28, 32 + 6 + 64, 3)
+    np.testing.assert_array_equal(sheet[28:, 38:], picture)
+
+
 def test_a_sheet_goes_on_in_the_next_row(picture: np.ndarray) -> None:
     sheet = contact_sheet([picture] * 5, columns=2, height=32)
     assert sheet.shape == (3 * 38 - 6, 2 * 70 - 6, 3)
