@@ -160,9 +160,15 @@ def _continued(client: MlflowClient, path: Path, uri: str) -> TrackedRun | None:
 
 def _begin(client: MlflowClient, uri: str, experiment: str, name: str, tags: Mapping[str, str]) -> TrackedRun:
     found = client.get_experiment_by_name(experiment)
-    experiment_id = found.experiment_id if found else client.create_experiment(experiment)
+    experiment_id = found.experiment_id if found else client.create_experiment(experiment, artifact_location=_beside_database(uri))
     run = client.create_run(experiment_id, tags=dict(tags), run_name=name)
     return TrackedRun(uri, run.info.run_id, experiment_id)
+
+
+def _beside_database(uri: str) -> str | None:
+    """Where artifacts go when a database file is used without a server: beside it, as our own server does. A server knows its own place."""
+    prefix = "sqlite:///"
+    return (Path(uri.removeprefix(prefix)).absolute().parent / "artifacts").as_uri() if uri.startswith(prefix) else None
 
 
 def _log_configuration(client: MlflowClient, run_id: str, config: BaseModel) -> None:
