@@ -80,6 +80,15 @@ def test_entries_wait_while_the_server_is_away(
     assert [(entry.step, entry.value) for entry in here.get_metric_history(run.run_id, "loss")] == [(1, 3.0), (2, 2.0)]
 
 
+def test_files_of_a_plain_database_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "mlflow").mkdir()
+    run = begin(tmp_path / "run", f"sqlite:///{tmp_path}/mlflow/mlflow.db")
+    assert list((tmp_path / "mlflow" / "artifacts").rglob(f"{run.run_id}/artifacts/config.json"))
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_server_that_is_away_begins_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ServiceError, match="start it, or correct MLFLOW_TRACKING_URI"):
