@@ -171,13 +171,6 @@ def _beside_database(uri: str) -> str | None:
     return (Path(uri.removeprefix(prefix)).absolute().parent / "artifacts").as_uri() if uri.startswith(prefix) else None
 
 
-def _artifact_location(uri: str, experiment: str) -> str | None:
-    """Where an experiment's files go: as the server says; with a database alone, beside it (by default they would go to the current folder)."""
-    if not uri.startswith("sqlite:///"):
-        return None
-    return (Path(uri.removeprefix("sqlite:///")).absolute().parent / "artifacts" / experiment).as_uri()
-
-
 def _log_configuration(client: MlflowClient, run_id: str, config: BaseModel) -> None:
     from mlflow.entities import Param
 
