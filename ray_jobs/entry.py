@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from argus.config import resolve, validated
-from argus.errors import ArgusError, InvalidInput
+from argus.errors import ArgusError, InvalidInput, ServiceError
 from argus.runs import RunFolder, with_run_id
 from schemas.config import JobConfig
 from schemas.names import EXIT_CODES, JobKind, Outcome
@@ -65,16 +65,22 @@ def run_body(config: ConfigT, folder: RunFolder, body: Body[ConfigT]) -> JobResu
 
 
 def start_ray() -> None:
-    """Joins the cluster of the submitted job or of RAY_ADDRESS; else starts a local Ray on loopback."""
+    """Joins the cluster of the submitted job or of RAY_ADDRESS; else starts a local Ray on loopback.
+
+    Raises ServiceError where Ray does not start or the cluster does not answer: a busy machine may have more luck later.
+    """
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # otherwise Ray replaces a loopback address by the machine's own, and binds that
     import ray
 
     handler = signal.getsignal(signal.SIGTERM)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if os.environ.get(_SUBMITTED) or os.environ.get("RAY_ADDRESS"):
-        ray.init(address="auto" if os.environ.get(_SUBMITTED) else None, log_to_driver=False)
-    else:
-        ray.init(address="local", include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    try:
+        if os.environ.get(_SUBMITTED) or os.environ.get("RAY_ADDRESS"):
+            ray.init(address="auto" if os.environ.get(_SUBMITTED) else None, log_to_driver=False)
+        else:
+            ray.init(address="local", include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    except Exception as error:
+        raise ServiceError(f"Ray did not start: {error}; try again when the machine is less busy, or check RAY_ADDRESS") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)  # ray.init() puts its own in place
 
