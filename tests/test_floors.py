@@ -78,7 +78,7 @@ def test_frameworks_stay_on_their_floors(module: str) -> None:
         assert module.startswith("argus.registry"), f"{module} imports mlflow; only argus.registry may"
 
 
-def loads(code: str, *absent: str) -> None:
+def check_loads(code: str, *absent: str) -> None:
     check = f"import sys\n{code}\nfound = {set(absent)!r} & set(sys.modules)\nassert not found, found"
     result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr[-2000:]
@@ -86,16 +86,16 @@ def loads(code: str, *absent: str) -> None:
 
 def test_flows_start_without_torch() -> None:
     flows = [module for module in modules() if module.startswith("flows")]
-    loads("\n".join(f"import {module}" for module in flows), "torch", "diffusers", "transformers", "cv2")
+    check_loads("\n".join(f"import {module}" for module in flows), "torch", "diffusers", "transformers", "cv2")
 
 
 def test_the_command_line_starts_light() -> None:
-    loads("import argus.cli", "torch", "diffusers", "transformers", "cv2", "ray", "prefect", "mlflow", "pyarrow")
+    check_loads("import argus.cli", "torch", "diffusers", "transformers", "cv2", "ray", "prefect", "mlflow", "pyarrow")
 
 
 def test_the_pinned_stack_starts() -> None:
     """A broken pin shows here first: every part is imported in one process."""
-    loads(
+    check_loads(
         "import torch, diffusers, transformers, ray.train.torch, ray.job_submission, prefect, mlflow.pyfunc, "
         "pyarrow, deltalake, decord, av, cv2, skimage, scipy, yt_dlp, imageio_ffmpeg, fastapi\n"
         "from diffusers import UNetSpatioTemporalConditionModel, AutoencoderKLTemporalDecoder, StableVideoDiffusionPipeline\n"
