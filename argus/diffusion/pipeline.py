@@ -115,7 +115,7 @@ class ArgusPipeline:
 
 
 def build_tiny(settings: ModelSettings, statistics: BandStatistics, seed: int = 0, *, residual: bool = True) -> ArgusPipeline:
-    """argus-tiny from scratch: 3.1 M parameters, nothing to download. The untrained network predicts F = 0."""
+    """argus-tiny from scratch: 3.1 M parameters, nothing to download."""
     own = PipelineSettings(
         kind=PipelineKind.TINY,
         height=settings.height,

@@ -12,7 +12,7 @@ TIME_IDS = 3  # fps − 1, motion bucket, σ_c
 
 
 def tiny_unet(latent_channels: int, token_width: int, frames: int, seed: int) -> Any:
-    """3.1 M parameters: widths (64, 64, 64), one layer a block, attention at the lowest level only. Its last convolution is zero."""
+    """3.1 M parameters: widths (64, 64, 64), one layer a block, attention at the lowest level only and silent at first."""
     from diffusers import UNetSpatioTemporalConditionModel
 
     with torch.random.fork_rng(devices=[]):
@@ -35,12 +35,11 @@ def tiny_unet(latent_channels: int, token_width: int, frames: int, seed: int) ->
 
 
 def _zero_outputs(unet: nn.Module) -> None:
-    """diffusers leaves output layers random; at zero, attention starts as the identity and the network as F = 0."""
+    """diffusers leaves the attention blocks' output layers random; at zero each block starts as the identity."""
     for name, layer in unet.named_modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d) and (name == "conv_out" or name.endswith(".proj_out")):
+        if isinstance(layer, nn.Linear) and name.endswith(".proj_out"):
             nn.init.zeros_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.bias)
 
 
 def check_unet(unet: Any, latent_channels: int, token_width: int) -> None:
