@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 STAGES = (JobKind.CURATE, JobKind.TRAIN, JobKind.EVALUATE, JobKind.GENERATE)
 METHODS = {"model": "trained", "untrained": "untrained", "fill": "strongest fill", "champion": "champion before"}
+SHORT = ("videos considered", "videos kept", "clips", "snapshot", "training steps", "validation loss")
 ABSENT = "never-there.mp4"
 
 
@@ -250,8 +251,8 @@ def _report(run: DemoRun, world: "DemoWorld", summary: "PipelineSummary", cards:
     return ReportData(
         title="Argus demo",
         subtitle="url → video → clip → shard → batch → latents → loss → checkpoint → metrics → registered model → 360° video",
-        summary=rows,
-        model={"uri": str(train.outputs["model_uri"]), "gate": rows["model"].split(", ")[-1], "why": rows["why"]},
+        summary={name: rows[name] for name in SHORT},  # the rest has its own place on the page
+        model={"uri": str(train.outputs["model_uri"]), "gate": str(summary.verdict.decision if summary.verdict else "")},
         metrics={METHODS.get(method, method): values for method, values in by_method(evaluated.metrics).items()},
         results=(
             Picture(_generated(run, world), "An ordinary video, the 360° video that the champion made of it, and its seam in the middle"),
@@ -269,6 +270,7 @@ def _report(run: DemoRun, world: "DemoWorld", summary: "PipelineSummary", cards:
 
 def _provenance(run: DemoRun, summary: "PipelineSummary") -> dict[str, str]:
     outputs: dict[str, Any] = {"run": run.run_id, **summary.refresh.outputs, **(summary.train.outputs if summary.train else {})}
+    outputs["gate"] = "; ".join(summary.verdict.reasons) if summary.verdict else None
     return {name: str(value) for name, value in outputs.items() if value is not None}
 
 
