@@ -266,7 +266,8 @@ def _report(result: JobResult) -> None:
     reason = f": {escape(result.reason)}" if result.reason else ""
     console.print(f"[{colour}]{result.kind} {result.run_id}: {result.outcome}[/{colour}]{reason}", soft_wrap=True, highlight=False)
     for name, value in {**result.metrics, **result.outputs}.items():
-        typer.echo(f"{name}: {value:.6g}" if isinstance(value, float) else f"{name}: {value}")
+        for part in value if isinstance(value, list) else [value]:
+            typer.echo(f"{name}: {part:.6g}" if isinstance(part, float) else f"{name}: {part}")
 
 
 def main() -> None:

@@ -90,7 +90,7 @@ def _run_flows(run: DemoRun, catalogue: Path, video: Path, steps: int | None) ->
 
     form = PipelineForm(catalogue=str(catalogue), preset="demo", steps=steps, allow_private_hosts=True, train_anyway=True, run_id=run.run_id)
     summary = pipeline(form)
-    generate(GenerateForm(input=str(video), output=str(run.output), model="models:/argus@champion", preset="demo", run_id=run.run_id))
+    generate(GenerateForm(input=str(video), output=str(run.output), model="models:/argus@champion", run_id=run.run_id))
     return summary
 
 

@@ -23,7 +23,7 @@ from argus.runs import RunFolder
 from argus.shards import Dataset, Snapshot, SnapshotRow, load_window, usable_rows
 from ray_jobs.entry import run_job, start_ray
 from ray_jobs.tracked import job_tags, tracked_data
-from schemas.config import EvaluateConfig, SampleSettings
+from schemas.config import EvaluateConfig, SampleOverrides
 from schemas.names import JobKind, Outcome
 from schemas.records import JobResult
 
@@ -42,7 +42,7 @@ class Plan:
     frames: int
     height: int
     view_height: int
-    sample: SampleSettings
+    sample: SampleOverrides
     seed: int
 
     def test_digest(self, rows: Sequence[SnapshotRow]) -> str:

@@ -36,7 +36,7 @@ def run(config: GenerateConfig, folder: RunFolder) -> JobResult:
         fov_deg=config.fov_deg,
         poses=config.poses,
         max_seconds=config.max_seconds,
-        settings=config.sample,
+        settings=config.sample.over(pipeline.settings.sample),
         seed=config.seed,
         progress=progress,
     )

@@ -166,6 +166,21 @@ class SampleSettings(Settings):
     noise_aug: float = Field(0.02, ge=0, description="sigma_c at inference")
 
 
+class SampleOverrides(Settings):
+    """Changes to the sampler's settings that a model was stored with."""
+
+    steps: int | None = Field(None, ge=1, le=1000)
+    guidance_start: float | None = Field(None, ge=0)
+    guidance: float | None = Field(None, ge=0)
+    rotate: bool | None = None
+    blend: bool | None = None
+    noise_aug: float | None = Field(None, ge=0)
+
+    def over(self, own: SampleSettings) -> SampleSettings:
+        """The model's own settings with these changes."""
+        return own.model_copy(update=self.model_dump(exclude_none=True))
+
+
 class TrackingSettings(Settings):
     """Where runs and models are recorded."""
 
@@ -182,7 +197,7 @@ class TrainConfig(DatasetConfig):
     noise: NoiseSettings = NoiseSettings()
     condition: ConditionSettings = ConditionSettings()
     optim: OptimSettings = OptimSettings()
-    sample: SampleSettings = SampleSettings(steps=12)
+    sample: SampleSettings = Field(SampleSettings(steps=12), description="Stored with the model: evaluation and generation use it")
     tracking: TrackingSettings = TrackingSettings()
     height_weight: HeightWeight = HeightWeight.PAPER
     min_quality: float | None = Field(None, description="Train only on clips of at least this quality")
@@ -213,7 +228,7 @@ class EvaluateConfig(DatasetConfig):
     split: Split = Split.TEST
     max_clips: int = Field(64, ge=1)
     untrained: bool = Field(True, description="Measure the untrained model too")
-    sample: SampleSettings = SampleSettings()
+    sample: SampleOverrides = SampleOverrides()
     tracking: TrackingSettings = TrackingSettings()
     seed: int = Field(0, ge=0)
 
@@ -228,7 +243,7 @@ class GenerateConfig(JobConfig):
     poses: str | None = Field(None, description="Trajectory file, npz or json")
     max_seconds: float | None = Field(None, gt=0, description="Generate only the beginning")
     seed: int = Field(0, ge=0)
-    sample: SampleSettings = SampleSettings()
+    sample: SampleOverrides = SampleOverrides()
     tracking: TrackingSettings = TrackingSettings()
 
 

@@ -86,7 +86,7 @@ class EvaluateForm(Form):
     preset: Literal["demo"] | None = Field(None, description="A named group of settings. Empty: the defaults")
     split: Split | None = Field(None, description="Which held-out part (test)")
     max_clips: int | None = Field(None, ge=1, le=1_000_000, description="At most so many clips (64)")
-    sample_steps: int | None = Field(None, ge=1, le=1000, description="Sampling steps (25)")
+    sample_steps: int | None = Field(None, ge=1, le=1000, description="Sampling steps. Empty: as the model was stored")
     untrained: bool = Field(True, description="Measure the untrained model too; the first promotion needs it")
     seed: int | None = SEED
     run_id: RunId | None = RUN_ID
@@ -109,12 +109,11 @@ class GenerateForm(Form):
     input: Text = Field(description="The ordinary video, a file")
     output: Text = Field(description="The 360° video to write, .mp4")
     model: Text = Field("models:/argus@champion", description="models:/NAME@ALIAS, models:/NAME/VERSION, or a pipeline folder")
-    preset: Literal["demo"] | None = Field(None, description="A named group of settings. Empty: the defaults")
     fov_deg: float | None = Field(None, gt=5, lt=179, description="Horizontal field of view, where no poses are given (75)")
     poses: Text | None = Field(None, description="The camera's trajectory, npz or json")
     max_seconds: float | None = Field(None, gt=0, le=86_400, description="Only the beginning")
-    sample_steps: int | None = Field(None, ge=1, le=1000, description="Sampling steps (25)")
-    guidance: float | None = Field(None, ge=0, le=100, description="Classifier-free guidance (3)")
+    sample_steps: int | None = Field(None, ge=1, le=1000, description="Sampling steps. Empty: as the model was stored")
+    guidance: float | None = Field(None, ge=0, le=100, description="Classifier-free guidance. Empty: as the model was stored")
     seed: int | None = SEED
     run_id: RunId | None = RUN_ID
     overrides: list[str] = OVERRIDES

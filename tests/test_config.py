@@ -6,7 +6,7 @@ import pytest
 
 from argus.config import presets, read_preset, resolve, validated
 from argus.errors import InvalidInput
-from schemas.config import CurateConfig, TrainConfig
+from schemas.config import CurateConfig, SampleOverrides, SampleSettings, TrainConfig
 
 
 def test_later_sources_win(tmp_path: Path) -> None:
@@ -59,3 +59,9 @@ def test_presets_validate_and_unknown_ones_are_named() -> None:
 def test_a_required_field_is_asked_for() -> None:
     with pytest.raises(InvalidInput, match="catalogue: Field required"):
         resolve(CurateConfig, "curate", environ={})
+
+
+def test_what_is_not_said_of_sampling_is_the_models_own() -> None:
+    own = SampleSettings(steps=2, guidance=1)
+    assert SampleOverrides().over(own) == own
+    assert SampleOverrides(steps=7).over(own) == SampleSettings(steps=7, guidance=1)

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from argus.diffusion.latents import BandStatistics
+from schemas.config import SampleSettings
 
 
 class PipelineKind(StrEnum):
@@ -31,6 +32,7 @@ class PipelineSettings(BaseModel):
     sigma_min: float = Field(0.002, gt=0)
     sigma_max: float = Field(700.0, gt=0)
     rho: float = Field(7.0, gt=0)
+    sample: SampleSettings = SampleSettings()  # how this model is sampled where nothing else is said
     bands: BandStatistics | None = None  # of the tiny model's latents
     provenance: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
 

@@ -18,7 +18,7 @@ from argus.evaluate.sums import Sums
 from argus.infer import generate_clip
 from argus.shards import Window
 from argus.sphere import Camera, Trajectory, erp_to_view, simulate_motion, view_to_erp
-from schemas.config import SampleSettings
+from schemas.config import SampleOverrides
 
 Frames = NDArray[np.uint8]
 
@@ -59,7 +59,7 @@ def make_task(window: Window, view_height: int, seed: int) -> Task:
     return Task(views, trajectory, visible, mask.astype(np.bool_), window.erp)
 
 
-def evaluate_clip(window: Window, pipelines: Mapping[str, ArgusPipeline], settings: SampleSettings, seed: int) -> ClipEvaluation:
+def evaluate_clip(window: Window, pipelines: Mapping[str, ArgusPipeline], changes: SampleOverrides, seed: int) -> ClipEvaluation:
     """Measures each pipeline (such as model and untrained, by name) and the strongest fill on one window.
 
     All pipelines must have one size. Raises InvalidInput when they differ, or when the window has another size.
@@ -69,7 +69,10 @@ def evaluate_clip(window: Window, pipelines: Mapping[str, ArgusPipeline], settin
         raise InvalidInput(f"window of {window.clip_id} is {window.erp.shape}, but the model's is ({frames}, {height}, {2 * height}, 3)")
     task = make_task(window, view_height, seed)
     drawn = int(np.random.SeedSequence((seed, key_of(window.clip_id), 1)).generate_state(1, np.uint32)[0])
-    made = {name: generate_clip(pipeline, task.views, task.trajectory, settings, seed=drawn) for name, pipeline in pipelines.items()}
+    made = {
+        name: generate_clip(pipeline, task.views, task.trajectory, changes.over(pipeline.settings.sample), seed=drawn)
+        for name, pipeline in pipelines.items()
+    }
     made[FILL] = strongest(task.visible, task.mask)
     sums = {name: Sums.of(video, task.truth, task.mask) for name, video in made.items()}
     shown = {"input": task.visible, **made, "truth": task.truth}

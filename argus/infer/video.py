@@ -69,7 +69,7 @@ def generate_video(
         fov_deg: horizontal field of view of a fixed camera, in degrees; used where there are no poses.
         poses: trajectory file (.npz or .json) with a rotation for each frame of the video, or for each frame that is used.
         max_seconds: only the beginning.
-        settings: the sampler's; default `SampleSettings()`.
+        settings: the sampler's; default those that the model was stored with.
         progress: called as (step, total, "step", message) after every sampling step.
 
     Raises:
@@ -78,7 +78,7 @@ def generate_video(
     """
     source, target = Path(input_path), Path(output_path)
     _check_paths(source, target)
-    settings = settings or SampleSettings()
+    settings = settings or pipeline.settings.sample
     own = pipeline.settings
     with open_video(source) as reader:
         sampling = _sampling(reader, max_seconds, own.frames, source)

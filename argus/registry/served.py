@@ -24,7 +24,7 @@ class GenerateRequest(BaseModel):
     poses: str | None = None  # trajectory file, npz or json
     max_seconds: float | None = Field(None, gt=0)
     seed: int | None = None  # default 0
-    steps: int | None = Field(None, ge=1)  # of the sampler; default 25
+    steps: int | None = Field(None, ge=1)  # of the sampler; default the model's own
 
 
 class GenerateResponse(BaseModel):
@@ -51,13 +51,12 @@ class ArgusModel(PythonModel):
     def _generate(self, request: GenerateRequest) -> GenerateResponse:
         from argus.diffusion import ArgusPipeline
         from argus.infer import generate_video
-        from schemas.config import GenerateConfig, SampleSettings
+        from schemas.config import GenerateConfig, SampleOverrides
 
         if self._pipeline is None:
             self._pipeline = ArgusPipeline.from_pretrained(self._folder)
         given = request.model_dump(exclude_none=True)
-        sample = SampleSettings(steps=given.pop("steps")) if request.steps else SampleSettings()
-        wanted = GenerateConfig(**given, sample=sample)
+        wanted = GenerateConfig(sample=SampleOverrides(steps=given.pop("steps", None)), **given)
         made = generate_video(
             self._pipeline,
             wanted.input,
@@ -65,7 +64,7 @@ class ArgusModel(PythonModel):
             fov_deg=wanted.fov_deg,
             poses=wanted.poses,
             max_seconds=wanted.max_seconds,
-            settings=wanted.sample,
+            settings=wanted.sample.over(self._pipeline.settings.sample),
             seed=wanted.seed,
         )
         return GenerateResponse(output=str(made.path), frames=made.frames, height=made.height, width=made.width)

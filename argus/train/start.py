@@ -83,6 +83,7 @@ def _write_untrained(config: TrainConfig, dataset: Dataset, snapshot: Snapshot, 
     shutil.rmtree(place, ignore_errors=True)
     statistics = data_statistics(config, dataset, snapshot) if config.model.name == TINY else None
     pipeline = build_pipeline(config.model, statistics=statistics, seed=config.seed)
+    pipeline.settings = pipeline.settings.model_copy(update={"sample": config.sample})
     state = TrainState(step=0, seed=config.seed, config_digest=training_digest(config), snapshot=snapshot.version, snapshot_digest=snapshot.digest)
     pipeline.with_provenance(**provenance(config, state)).save_pretrained(place)
 

@@ -61,7 +61,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, tensors:
     for place, value in tensors.items():
         name, _, key = place.rpartition("/")
         weight = weights[name]
-        optimizer.state[weight][key] = value if key == "step" and not _fused(optimizer) else value.to(weight.device)
+        place_of = torch.device("cpu") if key == "step" and not _fused(optimizer) else weight.device
+        optimizer.state[weight][key] = value.to(place_of, copy=True)  # off the mapped file: unaligned memory rounds otherwise
 
 
 def _fused(optimizer: torch.optim.Optimizer) -> bool:

@@ -7,9 +7,9 @@ from argus.diffusion import ArgusPipeline
 from argus.errors import InvalidInput
 from argus.evaluate import FILL, METRICS, Sums, evaluate_clip, make_task, strongest
 from argus.shards import Window
-from schemas.config import SampleSettings
+from schemas.config import SampleOverrides
 
-SAMPLE = SampleSettings(steps=2)
+SAMPLE = SampleOverrides(steps=2)
 
 
 def test_the_task_is_a_function_of_seed_and_clip(window: Window) -> None:

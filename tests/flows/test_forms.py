@@ -50,9 +50,7 @@ def test_an_unknown_field_is_refused(form: type[Form]) -> None:
         form.model_validate({"colour": 1})
 
 
-@pytest.mark.parametrize(
-    ("kind", "form"), [("curate", RefreshForm), ("train", TrainForm), ("evaluate", EvaluateForm), ("generate", GenerateForm), ("train", PipelineForm)]
-)
+@pytest.mark.parametrize(("kind", "form"), [("curate", RefreshForm), ("train", TrainForm), ("evaluate", EvaluateForm), ("train", PipelineForm)])
 def test_the_presets_that_a_form_offers_are_those_there_are(kind: str, form: type[Form]) -> None:
     assert sorted(form.model_json_schema()["properties"]["preset"]["enum"]) == presets(kind)
 

@@ -11,7 +11,7 @@ from argus.errors import InvalidInput
 from argus.shards import Snapshot
 from ray_jobs.evaluate import Plan, chosen_rows
 from schemas.arrow import SNAPSHOT_SCHEMA
-from schemas.config import EvaluateConfig, SampleSettings
+from schemas.config import EvaluateConfig, SampleOverrides
 from schemas.names import Split
 
 
@@ -27,7 +27,7 @@ def snapshot(tmp_path: Path) -> Snapshot:
     return Snapshot(1, tmp_path / "000001.parquet")
 
 
-PLAN = Plan(Path("dataset"), {}, 5, 64, 64, SampleSettings(), 0)
+PLAN = Plan(Path("dataset"), {}, 5, 64, 64, SampleOverrides(), 0)
 
 
 def test_clips_are_taken_evenly_over_the_sources(snapshot: Snapshot) -> None:
@@ -49,6 +49,6 @@ def test_a_test_is_its_clips_and_how_they_are_sampled(snapshot: Snapshot) -> Non
     same = dataclasses.replace(PLAN, dataset=Path("elsewhere"), pipelines={"model": Path("other")})
     assert same.test_digest(rows) == PLAN.test_digest(rows)
     other_clip = [*rows[:-1], dataclasses.replace(rows[-1], checksum="other")]
-    others = [dataclasses.replace(PLAN, seed=1), dataclasses.replace(PLAN, sample=SampleSettings(steps=3)), dataclasses.replace(PLAN, height=32)]
+    others = [dataclasses.replace(PLAN, seed=1), dataclasses.replace(PLAN, sample=SampleOverrides(steps=3)), dataclasses.replace(PLAN, height=32)]
     digests = [PLAN.test_digest(rows), PLAN.test_digest(rows[:-1]), PLAN.test_digest(other_clip), *(plan.test_digest(rows) for plan in others)]
     assert len(set(digests)) == len(digests)

@@ -62,13 +62,24 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shared(place: Path) -> dict[str, object]:
-    return {"home": str(place / "home"), "sample": SAMPLE, "tracking": TrackingSettings(uri=f"sqlite:///{place}/mlflow.db")}
+    return {"home": str(place / "home"), "tracking": TrackingSettings(uri=f"sqlite:///{place}/mlflow.db")}
 
 
 def train_config(place: Path, run_id: str, **changes: object) -> TrainConfig:
-    sizes = {"steps": STEPS, "batch": 2, "workers": 2, "validate_every": 8, "validation_clips": 1, "checkpoint_every": 4, "sample_every": STEPS}
+    sizes = {
+        "steps": STEPS,
+        "batch": 2,
+        "workers": 2,
+        "validate_every": 8,
+        "validation_clips": 1,
+        "checkpoint_every": 4,
+        "sample_every": STEPS,
+        "sample": SAMPLE,
+    }
     model = ModelSettings(height=32, view_height=32)
-    return TrainConfig.model_validate({**shared(place), **sizes, "run_id": run_id, "dataset": str(place / "dataset"), "model": model, **changes})
+    return TrainConfig.model_validate(
+        {**shared(place), **sizes, "run_id": run_id, "dataset": str(place / "dataset"), "model": model, "sample": SAMPLE, **changes}
+    )
 
 
 def start(kind: JobKind, config: JobConfig) -> tuple[Guarded, RunFolder]:

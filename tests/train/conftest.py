@@ -112,6 +112,6 @@ def configure(quick: TrainConfig, tmp_path: Path) -> Callable[..., TrainConfig]:
     return make
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")  # before the runs that a module shares
 def _one_thread() -> None:
     torch.set_num_threads(1)  # several tests run beside each other on few cores
