@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 STAGES = (JobKind.CURATE, JobKind.TRAIN, JobKind.EVALUATE, JobKind.GENERATE)
 METHODS = {"model": "trained", "untrained": "untrained", "fill": "strongest fill", "champion": "champion before"}
 SHORT = ("videos considered", "videos kept", "clips", "snapshot", "training steps", "validation loss")
+VIDEOS = (".mp4", ".mkv", ".mov", ".ts", ".webm")
+CHAMPION = "models:/argus@champion"
 ABSENT = "never-there.mp4"
 
 
@@ -59,7 +61,7 @@ class DemoRun:
 def run_demo(home: Path, *, media: Path | None = None, steps: int | None = None, console: Console | None = None) -> DemoRun:
     """Runs all of it below `home`, prints the table, and returns where everything lies.
 
-    `media` is a folder of real videos with a labels.csv. A second call in the same home finds the videos settled, trains again, and
+    `media` is a folder of real videos, with or without a labels.csv. A second call in the same home finds the videos settled, trains again, and
     lets the gate compare. Raises what the failing stage raises.
     """
     from argus.synth.demo import write_demo
@@ -84,24 +86,34 @@ def run_demo(home: Path, *, media: Path | None = None, steps: int | None = None,
 
 
 def _run_flows(run: DemoRun, catalogue: Path, video: Path, steps: int | None) -> "PipelineSummary":
+    from argus.registry.models import champion
     from flows.generate import generate
     from flows.pipeline import pipeline
     from schemas.forms import GenerateForm, PipelineForm
 
     form = PipelineForm(catalogue=str(catalogue), preset="demo", steps=steps, allow_private_hosts=True, train_anyway=True, run_id=run.run_id)
     summary = pipeline(form)
-    generate(GenerateForm(input=str(video), output=str(run.output), model="models:/argus@champion", run_id=run.run_id))
+    model = CHAMPION if champion(form.model_name) else candidate_of(summary)
+    generate(GenerateForm(input=str(video), output=str(run.output), model=model, run_id=run.run_id))
     return summary
 
 
+def candidate_of(summary: "PipelineSummary") -> str:
+    """The uri of the model that was trained."""
+    assert summary.train is not None
+    return str(summary.train.outputs["model_uri"])
+
+
 def read_labels(media: Path) -> dict[str, Mapping[str, str]]:
-    """The rows of labels.csv by the video's path below the folder. Raises InvalidInput where it is missing."""
-    path = media / "labels.csv"
-    if not path.exists():
-        raise InvalidInput(f"{media} has no labels.csv; it needs one with the columns path, keep and reason")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = {row["path"]: row for row in csv.DictReader(file)}
-    return {name: row for name, row in rows.items() if Path(name).suffix not in (".jpg", ".png")}
+    """The videos of a folder by their path in it; each with its row of labels.csv (path, keep, reason), where the folder has one."""
+    names = sorted(path.relative_to(media).as_posix() for path in media.rglob("*") if path.suffix.lower() in VIDEOS)
+    if not names:
+        raise InvalidInput(f"{media} holds no video; give a folder with files that end in {', '.join(VIDEOS)}")
+    labels: dict[str, Mapping[str, str]] = {}
+    if (media / "labels.csv").exists():
+        with (media / "labels.csv").open(newline="", encoding="utf-8") as file:
+            labels = {row["path"]: row for row in csv.DictReader(file)}
+    return {name: labels.get(name, {}) for name in names}
 
 
 @contextmanager
@@ -237,7 +249,7 @@ def _against_labels(cards: Sequence[VideoCard], labels: Mapping[str, Mapping[str
     decided = {card.url: card for card in cards}
     for name, label in labels.items():
         card = decided.get(f"{media_url}/{name}")
-        wanted = label["keep"] if label["keep"] == "yes" else f"{label['keep']}: {label['reason']}"
+        wanted = ": ".join(part for part in (label.get("keep"), label.get("reason")) if part)
         table.add_row(name, wanted, card.decision if card else "not considered", f"{card.reason} {card.detail}".strip() if card else "")
     return table
 
