@@ -37,6 +37,7 @@ C = TypeVar("C", bound=JobConfig)
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML configuration")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting, such as clip.height=256; may be repeated")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and stop")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port on loopback [default: a free one]")]
 RunId = Annotated[str | None, typer.Option(help="Name of the run; the same name resumes it")]
 Dataset = Annotated[str | None, typer.Option(metavar="DIR", help="Folder of the dataset [default: ARGUS_HOME/dataset]")]
 Snapshot = Annotated[int | None, typer.Option(help="Version of the dataset [default: the latest]")]
@@ -82,11 +83,19 @@ def demo(
 
 @app.command()
 @guarded
-def up() -> None:
-    """Start Prefect, Ray and MLflow on this machine, deploy the flows, and serve them until Ctrl-C."""
+def up(
+    prefect_port: Port = None,
+    mlflow_port: Port = None,
+    ray_port: Port = None,
+) -> None:
+    """Start Prefect, Ray and MLflow on this machine, deploy the flows, and serve them until Ctrl-C.
+
+    A server that PREFECT_API_URL, MLFLOW_TRACKING_URI or ARGUS_RAY_ADDRESS names already is used as it is.
+    """
+    from flows.local import LocalStack
     from flows.serve import up as serve
 
-    serve()
+    serve(typer.echo, LocalStack(prefect_port=prefect_port, mlflow_port=mlflow_port, ray_port=ray_port))
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The command line: what it resolves, what it says of bad input, and its exit status."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,13 @@ def test_bad_settings_are_one_line_and_status_10(arguments: list[str], words: st
     assert result.exit_code == 10
     assert words in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_port_in_use_is_said_before_anything_starts(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        result = argus("up", "--mlflow-port", str(taken.getsockname()[1]))
+    assert result.exit_code == 10
+    assert "for mlflow is in use" in result.stderr
+    assert not home.exists()
