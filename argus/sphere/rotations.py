@@ -5,11 +5,12 @@ Positive yaw turns right, positive pitch looks up, positive roll tilts the right
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.spatial.transform import Rotation
 
 
 def from_euler_deg(yaw: ArrayLike, pitch: ArrayLike, roll: ArrayLike) -> np.ndarray:
     """Matrices `[..., 3, 3]` of angles in degrees (scipy's intrinsic "YXZ"); the three broadcast."""
+    from scipy.spatial.transform import Rotation  # a third of a second that each process pays only where it needs it
+
     angles = np.stack(np.broadcast_arrays(*(np.asarray(angle, dtype=np.float64) for angle in (yaw, pitch, roll))), axis=-1)
     matrices: np.ndarray = Rotation.from_euler("YXZ", angles.reshape(-1, 3), degrees=True).as_matrix()
     return matrices.reshape(*angles.shape[:-1], 3, 3)
