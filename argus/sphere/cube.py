@@ -8,6 +8,7 @@ pixels left and right of the picture and above and below each row (as ffmpeg's v
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 import numpy as np
 
@@ -36,13 +37,18 @@ class _Packing:
 
 
 _RIGHT, _LEFT, _UP, _DOWN, _FRONT, _BACK = (90, 0), (-90, 0), (0, 90), (0, -90), (0, 0), (180, 0)
-_PLAIN = np.stack([from_euler_deg(*face, 0) for face in (_RIGHT, _LEFT, _UP, _DOWN, _FRONT, _BACK)])
-_EAC = np.stack([from_euler_deg(*face, roll) for face, roll in ((_LEFT, 0), (_FRONT, 0), (_RIGHT, 0), (_DOWN, 90), (_BACK, -90), (_UP, 90))])
-_PACKINGS = {
-    CubeLayout.C3X2: _Packing(2, 3, _PLAIN),
-    CubeLayout.C6X1: _Packing(1, 6, _PLAIN),
-    CubeLayout.EAC: _Packing(2, 3, _EAC, equiangular=True, margin=2),
-}
+_PLAIN = ((_RIGHT, 0), (_LEFT, 0), (_UP, 0), (_DOWN, 0), (_FRONT, 0), (_BACK, 0))
+_ROLLED = ((_LEFT, 0), (_FRONT, 0), (_RIGHT, 0), (_DOWN, 90), (_BACK, -90), (_UP, 90))
+
+
+@cache
+def _packings() -> dict[CubeLayout, _Packing]:
+    plain, rolled = (np.stack([from_euler_deg(*face, roll) for face, roll in faces]) for faces in (_PLAIN, _ROLLED))
+    return {
+        CubeLayout.C3X2: _Packing(2, 3, plain),
+        CubeLayout.C6X1: _Packing(1, 6, plain),
+        CubeLayout.EAC: _Packing(2, 3, rolled, equiangular=True, margin=2),
+    }
 
 
 def erp_to_cube(erp: Frames, face: int, layout: CubeLayout | str = CubeLayout.C3X2, *, interpolation: Interpolation = "linear") -> Frames:
@@ -130,4 +136,4 @@ def _reduced_faces(packing: _Packing, size: tuple[int, int], erp_size: tuple[int
 def _packing(layout: CubeLayout | str) -> _Packing:
     if layout not in set(CubeLayout):
         raise InvalidInput(f"cubemap layout is '{layout}', but must be one of: {', '.join(CubeLayout)}")
-    return _PACKINGS[CubeLayout(layout)]
+    return _packings()[CubeLayout(layout)]
