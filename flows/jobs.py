@@ -61,16 +61,18 @@ def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.result(raise_on_failure=False), ServiceError)
 
 
-@task(
-    name="run-job",
-    task_run_name="{kind}",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=3,
-    retry_delay_seconds=exponential_backoff(backoff_factor=5),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=may_pass,
-)
+RETRIED: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+    "retries": 3,
+    "retry_delay_seconds": exponential_backoff(backoff_factor=5),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": may_pass,
+}
+"""Options of every task that talks to a server."""
+
+
+@task(name="run-job", task_run_name="{kind}", **RETRIED)
 def run_job(kind: JobKind, config: JobConfig) -> JobResult:
     """Submits a job or finds it again, and follows it to its end. Raises what a result other than done or nothing stands for."""
     client = JobClient()

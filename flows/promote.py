@@ -2,12 +2,10 @@
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.tasks import exponential_backoff
 
 from argus.registry.gate import GateVerdict
 from flows.forms import promote_config
-from flows.jobs import may_pass
+from flows.jobs import RETRIED
 from schemas.config import PromoteConfig
 from schemas.forms import PromoteForm
 
@@ -23,15 +21,7 @@ def promote(form: PromoteForm) -> GateVerdict:
     return verdict
 
 
-@task(
-    name="gate",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=3,
-    retry_delay_seconds=exponential_backoff(backoff_factor=5),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=may_pass,
-)
+@task(name="gate", **RETRIED)
 def pass_gate(config: PromoteConfig) -> GateVerdict:
     """The gate's verdict, carried out."""
     from argus.registry.models import judge

@@ -77,9 +77,7 @@ def train_config(place: Path, run_id: str, **changes: object) -> TrainConfig:
         "sample": SAMPLE,
     }
     model = ModelSettings(height=32, view_height=32)
-    return TrainConfig.model_validate(
-        {**shared(place), **sizes, "run_id": run_id, "dataset": str(place / "dataset"), "model": model, "sample": SAMPLE, **changes}
-    )
+    return TrainConfig.model_validate({**shared(place), **sizes, "run_id": run_id, "dataset": str(place / "dataset"), "model": model, **changes})
 
 
 def start(kind: JobKind, config: JobConfig) -> tuple[Guarded, RunFolder]:
