@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.curate.cascade import clip_filters, judge
+from argus.curate.footage import Footage
 from argus.curate.quality import quality
 from argus.curate.records import CuratedClip, clip_id
-from argus.curate.samples import sample_frames
-from argus.media import VideoReader, encode_clip
+from argus.curate.samples import SIZE, resized, sample_clip
+from argus.media import encode_clip
 from schemas.config import ClipSettings, FilterPolicy
 from schemas.names import Decision
 
@@ -50,16 +51,18 @@ def spans(timestamps: NDArray[np.float64], fps: Fraction, settings: ClipSettings
     return found
 
 
-def cut(reader: VideoReader, source_id: str, settings: ClipSettings, policy: FilterPolicy) -> Iterator[CuratedClip]:
+def cut(footage: Footage, source_id: str, settings: ClipSettings, policy: FilterPolicy) -> Iterator[CuratedClip]:
     """The clips of a video, one after the other; those that do not move are dropped without being encoded.
 
     Raises VideoError when frames cannot be decoded, ScorerFailed when a clip cannot be judged.
     """
+    reader = footage.reader
     rate = reader.fps / stride(reader.fps, settings.fps)
     height, width = settings.height, 2 * settings.height
+    decoded = max(SIZE, (height, width))
     for span in spans(reader.timestamps, reader.fps, settings):
-        frames = reader.frames(span.indices, size=(height, width))
-        samples = sample_frames(frames)
+        frames = footage.frames(span.indices, decoded)
+        samples = sample_clip(frames, float(rate))
         scores, dropped = judge(samples, clip_filters(), policy)
         yield CuratedClip(
             clip_id=clip_id(source_id, span.start_ms, span.end_ms),
@@ -73,5 +76,5 @@ def cut(reader: VideoReader, source_id: str, settings: ClipSettings, policy: Fil
             reason=dropped.reason if dropped else None,
             quality=quality(samples),
             scores=scores,
-            video=None if dropped else encode_clip(frames, rate, crf=settings.crf, gop=settings.gop),
+            video=None if dropped else encode_clip(resized(frames, (height, width)), rate, crf=settings.crf, gop=settings.gop),
         )

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.curate.samples import Samples
+from argus.curate.samples import SMALL, StoredSamples, greys, resized
 
 _SIDE = 64
 _BLUR = 8.0  # what is wider than this is shared by the halves of any panorama: sky, ground, light
@@ -12,11 +12,11 @@ _SHIFT_X, _SHIFT_Y = 4, 2  # disparity that is searched, in pixels of 64
 _LEAST_STD = 0.5  # grey levels; below it there is no detail to compare
 
 
-def score_halves(samples: Samples) -> dict[str, float]:
+def score_halves(stored: StoredSamples) -> dict[str, float]:
     """`left_right` and `top_bottom` in [-1,1]: the median over frames of the halves' best correlation in detail."""
-    height, width = samples.frames.shape[1:3]
+    height, width = SMALL
     pairs: dict[str, list[float]] = {"left_right": [], "top_bottom": []}
-    for grey in samples.grey:
+    for grey in greys(resized(stored.frames, SMALL)):
         pairs["left_right"].append(_similarity(grey[:, : width // 2], grey[:, width // 2 :]))
         pairs["top_bottom"].append(_similarity(grey[: height // 2], grey[height // 2 :]))
     return {name: float(np.median(values)) for name, values in pairs.items()}

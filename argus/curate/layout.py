@@ -4,8 +4,12 @@ Only the whole sphere for one eye in one equirectangular map is wanted. Nothing 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from argus.curate.footage import AS_STORED, Conversion
+from argus.curate.halves import score_halves
+from argus.curate.records import Score
+from argus.curate.samples import StoredSamples
 from argus.media import MediaInfo, SphericalMetadata
 from schemas.config import FilterPolicy
 from schemas.names import Layout, Reason
@@ -35,6 +39,8 @@ class LayoutVerdict:
     layout: Layout
     reason: Reason | None
     detail: str
+    scores: tuple[Score, ...] = ()
+    conversion: Conversion = AS_STORED
 
 
 def declared_layout(metadata: SphericalMetadata | None) -> Layout | None:
@@ -48,8 +54,15 @@ def declared_layout(metadata: SphericalMetadata | None) -> Layout | None:
     return _PROJECTIONS.get(metadata.projection, Layout.UNKNOWN)
 
 
-def judge_layout(info: MediaInfo, halves: Mapping[str, float], policy: FilterPolicy) -> LayoutVerdict:
+def judge_layout(info: MediaInfo, stored: StoredSamples, policy: FilterPolicy) -> LayoutVerdict:
     """The layout by metadata, aspect and the similarity of halves (`argus.curate.halves`), strongest evidence first."""
+    halves = score_halves(stored)
+    threshold = policy.halves_similarity
+    scores = tuple(Score("halves", name, value, threshold, value <= threshold) for name, value in halves.items())
+    return replace(_judge(info, halves, policy), scores=scores)
+
+
+def _judge(info: MediaInfo, halves: Mapping[str, float], policy: FilterPolicy) -> LayoutVerdict:
     stated = declared_layout(info.spherical)
     seen = _stereo(halves, policy)
     aspect = info.width * info.pixel_aspect / info.height if info.rotation % 180 == 0 else info.width / (info.height * info.pixel_aspect)

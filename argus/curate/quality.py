@@ -16,7 +16,7 @@ def quality(samples: Samples) -> float:
     amounts = {
         "sharpness": float(np.median([cv2.Laplacian(frame, cv2.CV_32F).var() for frame in grey])),
         "contrast": float(np.median(grey.var(axis=(1, 2)))),
-        "motion": mean_difference(samples.frames),
+        "motion": mean_difference(samples),
     }
     terms = [amount / (amount + _HALF[name]) for name, amount in amounts.items()]
     return float(np.prod(terms) ** (1 / len(terms)))

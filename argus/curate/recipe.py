@@ -2,19 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from argus.curate.cascade import ScorerFailed, judge, video_filters
-from argus.curate.clips import cut, spans
-from argus.curate.halves import score_halves
+from argus.curate.clips import cut, spans, stride
+from argus.curate.footage import Footage, samples_of
 from argus.curate.layout import judge_layout
 from argus.curate.records import CuratedClip, CuratedVideo, Score, VideoSource
-from argus.curate.samples import sample_video, thumbnail
+from argus.curate.samples import SIZE, sample_stored, thumbnail
 from argus.errors import VideoError
 from argus.media import MediaInfo, VideoReader, isolated, open_video
-from schemas.config import CurateConfig, FilterPolicy
+from schemas.config import CurateConfig
 from schemas.names import Decision, Layout, Reason
 
 RECIPE_VERSION = 1
@@ -90,12 +89,11 @@ class _Sheet:
 def _judge(reader: VideoReader, sheet: _Sheet, config: CurateConfig) -> CuratedVideo:
     """Each step adds to the sheet, or ends it."""
     sheet.media = reader.info
-    samples = sample_video(reader)
-    sheet.thumbnail = thumbnail(samples, reader.info.width / reader.info.height)
-    similarity = score_halves(samples)
-    sheet.scores += _half_scores(similarity, config.policy)
-    verdict = judge_layout(reader.info, similarity, config.policy)
+    stored = sample_stored(reader, stride(reader.fps, config.clip.fps))
+    sheet.thumbnail = thumbnail(stored)
+    verdict = judge_layout(reader.info, stored, config.policy)
     sheet.declared, sheet.layout = verdict.declared, verdict.layout
+    sheet.scores += verdict.scores
     if verdict.reason:
         return sheet.ends(verdict.reason, verdict.detail)
     length = reader.info.duration_s
@@ -103,18 +101,14 @@ def _judge(reader: VideoReader, sheet: _Sheet, config: CurateConfig) -> CuratedV
     sheet.scores.append(Score("length", "seconds", length, config.clip.min_clip_s, enough))
     if not enough:
         return sheet.ends(Reason.TOO_SHORT, f"it is {length:.2f} s long, but a clip needs {config.clip.min_clip_s:g} s")
+    samples = samples_of(stored, verdict.conversion, SIZE)
     scores, dropped = judge(samples, video_filters(config.policy), config.policy)
     sheet.scores += scores
     if dropped:
         detail = f"{dropped.filter}: {dropped.name} is {dropped.value:.4g}, the threshold is {dropped.threshold:g}"
         return sheet.ends(dropped.reason, detail)
-    clips = tuple(cut(reader, sheet.source.source_id, config.clip, config.policy))
+    clips = tuple(cut(Footage(reader, verdict.conversion), sheet.source.source_id, config.clip, config.policy))
     kept = sum(clip.decision == Decision.KEPT for clip in clips)
     if not kept:
         return sheet.ends(clips[0].reason, f"none of its {len(clips)} clips is kept", clips)
     return sheet.ends(None, f"{kept} of {len(clips)} clips kept", clips)
-
-
-def _half_scores(similarity: Mapping[str, float], policy: FilterPolicy) -> list[Score]:
-    threshold = policy.halves_similarity
-    return [Score("halves", name, value, threshold, value <= threshold) for name, value in similarity.items()]

@@ -1,39 +1,76 @@
-"""The frames that every filter judges: decoded once per video or clip, small, spread over its length."""
+"""The frames that every filter judges: decoded once per video or clip, spread over its length, each with its successor.
+
+Everything derived from them (small frames, grey, six views) is made once and shared between filters.
+"""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from argus.curate.views import six_views
 from argus.media import VideoReader
+from argus.media.reader import resize
 
 COUNT = 8
-SIZE = (256, 512)  # (height, width)
+SIZE = (512, 1024)  # (height, width) of sampled ERP frames
+SMALL = (256, 512)
+VIEW_SIDE = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class StoredSamples:
+    """Moments of a video as it is stored, before its layout is known."""
+
+    frames: NDArray[np.uint8]  # [n, h, w, 3] RGB in the video's own shape
+    following: NDArray[np.uint8]  # [n, h, w, 3] RGB; a moment without a successor repeats its frame
+    gaps_s: NDArray[np.float64]  # [n] seconds from each frame to what follows it; 0 where nothing does
+
+
+@dataclass(frozen=True, eq=False)
 class Samples:
-    """At most `COUNT` frames in order, squashed to `SIZE`; every filter reads them as an ERP."""
+    """At most `COUNT` moments in order, as mono ERP frames of `SIZE`, and what follows each at the rate of clips."""
 
-    frames: NDArray[np.uint8]  # [n, 256, 512, 3] RGB
+    frames: NDArray[np.uint8]  # [n, 512, 1024, 3] RGB
+    following: NDArray[np.uint8]  # [n, 512, 1024, 3] RGB; a moment without a successor repeats its frame
+    gaps_s: NDArray[np.float64]  # [n] seconds from each frame to what follows it; 0 where nothing does
 
-    @property
+    @cached_property
+    def small(self) -> NDArray[np.uint8]:
+        """The frames at `SMALL`, [n, 256, 512, 3]."""
+        return resized(self.frames, SMALL)
+
+    @cached_property
+    def small_following(self) -> NDArray[np.uint8]:
+        """What follows, at `SMALL`, [n, 256, 512, 3]."""
+        return resized(self.following, SMALL)
+
+    @cached_property
     def grey(self) -> NDArray[np.uint8]:
-        """Luma of the frames, [n, 256, 512]."""
-        return np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in self.frames])
+        """Luma of the small frames, [n, 256, 512]."""
+        return greys(self.small)
+
+    @cached_property
+    def views(self) -> NDArray[np.uint8]:
+        """Six 90° views of each frame, [n, 6, 256, 256, 3], in the order of `argus.curate.views.VIEW_NAMES`."""
+        return six_views(self.frames, VIEW_SIDE)
 
 
-def sample_video(reader: VideoReader) -> Samples:
-    """Spread frames of a video. Raises VideoError when one cannot be decoded."""
-    return Samples(reader.frames(spread(len(reader)), size=SIZE))
+def sample_stored(reader: VideoReader, step: int) -> StoredSamples:
+    """Spread moments of a video and the frames `step` later, just covering `SIZE`. Raises VideoError when one cannot be decoded."""
+    moments, after = _moments(len(reader), step)
+    numbers = np.unique(np.concatenate([moments, after]))
+    pictures = reader.frames(numbers, size=_covering(reader.size))
+    gaps = (after - moments) / float(reader.fps)
+    return StoredSamples(pictures[np.searchsorted(numbers, moments)], pictures[np.searchsorted(numbers, after)], gaps)
 
 
-def sample_frames(frames: NDArray[np.uint8]) -> Samples:
-    """Spread frames of a clip [T, H, W, 3]."""
-    height, width = SIZE
-    chosen = frames[spread(len(frames))]
-    return Samples(np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in chosen]))
+def sample_clip(frames: NDArray[np.uint8], fps: float) -> Samples:
+    """Spread moments of a clip [T, H, W, 3] of mono ERP frames, at `SIZE`, and the next frames."""
+    moments, after = _moments(len(frames), 1)
+    return Samples(resized(frames[moments], SIZE), resized(frames[after], SIZE), (after - moments) / fps)
 
 
 def spread(length: int) -> NDArray[np.int64]:
@@ -42,12 +79,37 @@ def spread(length: int) -> NDArray[np.int64]:
     return ((np.arange(count) + 0.5) * length / count).astype(np.int64)
 
 
-def thumbnail(samples: Samples, aspect: float) -> bytes:
-    """JPEG 256×128 of the middle frame in its video's aspect (width / height), on black."""
-    height, width = (128, round(128 * aspect)) if aspect <= 2 else (round(256 / aspect), 256)
-    picture = cv2.resize(samples.frames[len(samples.frames) // 2], (max(width, 1), max(height, 1)), interpolation=cv2.INTER_AREA)
+def greys(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Luma [n, H, W] of frames [n, H, W, 3]."""
+    return np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])
+
+
+def resized(frames: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """[n, H, W, 3] at another size (H, W): averaged over area where smaller, linearly where larger."""
+    if frames.shape[1:3] == size:
+        return frames
+    return np.stack([resize(frame, size) for frame in frames])
+
+
+def thumbnail(stored: StoredSamples) -> bytes:
+    """JPEG 256×128 of the middle moment in its own shape, on black."""
+    picture = stored.frames[len(stored.frames) // 2]
+    scale = min(128 / picture.shape[0], 256 / picture.shape[1])
+    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+    top, left = (128 - height) // 2, (256 - width) // 2
     canvas = np.zeros((128, 256, 3), np.uint8)
-    top, left = (128 - picture.shape[0]) // 2, (256 - picture.shape[1]) // 2
-    canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    canvas[top : top + height, left : left + width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
     return data.tobytes()
+
+
+def _moments(length: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    moments = spread(length)
+    return moments, np.minimum(moments + step, length - 1)
+
+
+def _covering(stored: tuple[int, int]) -> tuple[int, int]:
+    """(h, w) in the stored shape that just covers `SIZE`, never enlarged."""
+    height, width = stored
+    scale = min(1.0, max(SIZE[0] / height, SIZE[1] / width))
+    return max(1, round(height * scale)), max(1, round(width * scale))

@@ -1,18 +1,15 @@
 """Does anything move? Measured on six 90° views, which see the sphere evenly, not on the map, which sees its poles too large."""
 
 from collections.abc import Mapping
-from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from argus.curate.records import Verdict
 from argus.curate.samples import Samples
-from argus.sphere import Camera, erp_to_view, from_euler_deg
+from argus.curate.views import six_views, view_weights
 from schemas.config import FilterPolicy
 from schemas.names import Reason
 
-_DIRECTIONS_DEG = ((0, 0), (90, 0), (180, 0), (270, 0), (0, 90), (0, -90))  # (yaw, pitch)
 _SIDE = 64
 
 
@@ -23,7 +20,7 @@ class StaticFilter:
 
     def score(self, samples: Samples) -> dict[str, float]:
         """Mean absolute difference of successive sampled frames over six views, in [0,1]."""
-        return {"difference": mean_difference(samples.frames)}
+        return {"difference": mean_difference(samples)}
 
     def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
         """Kept from `static_difference` on."""
@@ -32,22 +29,10 @@ class StaticFilter:
         return Verdict(self.name, "difference", kept, None if kept else Reason.STATIC, difference, policy.static_difference)
 
 
-def mean_difference(frames: NDArray[np.uint8]) -> float:
-    """Mean absolute difference of successive ERP frames [n, H, W, 3] over six 90° views, in [0,1]."""
-    if len(frames) < 2:
+def mean_difference(samples: Samples) -> float:
+    """Mean absolute difference of successive moments over six 90° views, weighted by solid angle, in [0,1]."""
+    if len(samples.frames) < 2:
         return 0.0
-    total = 0.0
-    for rotation in _rotations():
-        views = erp_to_view(frames, rotation, _camera()).astype(np.float32)
-        total += float(np.abs(np.diff(views, axis=0)).mean()) / 255
-    return total / len(_DIRECTIONS_DEG)
-
-
-@cache
-def _camera() -> Camera:
-    return Camera(90.0, _SIDE, _SIDE)
-
-
-@cache
-def _rotations() -> tuple[NDArray[np.float64], ...]:
-    return tuple(from_euler_deg(yaw, pitch, 0) for yaw, pitch in _DIRECTIONS_DEG)
+    views = six_views(samples.small, _SIDE).astype(np.float32)
+    differences = np.abs(np.diff(views, axis=0)).mean(axis=(0, 4))  # [6, side, side]
+    return float((differences * view_weights(_SIDE)).sum() / 255)

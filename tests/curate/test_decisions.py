@@ -15,6 +15,7 @@ from argus.curate import CuratedVideo, Samples, Verdict, VideoSource, clips, cur
 from argus.curate.black import BlackFilter
 from argus.curate.clips import stride
 from argus.curate.quality import quality
+from argus.curate.samples import StoredSamples, sample_clip
 from argus.curate.seam import SeamFilter
 from argus.media import MediaInfo, SphericalMetadata, decode_clip, write_video
 from schemas.config import ClipSettings, CurateConfig, FetchSettings, FilterPolicy
@@ -150,7 +151,10 @@ def test_a_dropped_video_names_the_number_and_the_threshold(tmp_path: Path) -> N
 )
 def test_what_metadata_declares_counts_where_the_aspect_says_nothing(metadata: SphericalMetadata, reason: Reason) -> None:
     info = MediaInfo(1024, 512, Fraction(30), 90, 3.0, "h264", "mp4", spherical=metadata)
-    assert judge_layout(info, {"left_right": 0.1, "top_bottom": 0.1}, FilterPolicy()).reason == reason
+    assert (
+        judge_layout(info, StoredSamples(panorama(size=(512, 1024))[None], panorama(size=(512, 1024))[None], np.zeros(1)), FilterPolicy()).reason
+        == reason
+    )
 
 
 def write_audio(path: Path) -> None:
@@ -302,18 +306,18 @@ def test_quality_rises_with_sharpness_contrast_and_motion() -> None:
     moves = np.stack([np.roll(panorama(size=(256, 512)), 8 * k, axis=1) for k in range(4)])
     blurred = np.stack([cv2.GaussianBlur(frame, (0, 0), 6) for frame in base])
     pale = base // 2 + 64
-    best = quality(Samples(base))
-    assert 0 < quality(Samples(blurred)) < best < quality(Samples(moves)) < 1
-    assert quality(Samples(pale)) < best
-    assert quality(Samples(base[:1])) == 0.0
+    best = quality(sample_clip(base, 5.0))
+    assert 0 < quality(sample_clip(blurred, 5.0)) < best < quality(sample_clip(moves, 5.0)) < 1
+    assert quality(sample_clip(pale, 5.0)) < best
+    assert quality(sample_clip(base[:1], 5.0)) == 0.0
 
 
 def test_the_seam_does_not_care_where_the_panorama_begins() -> None:
     picture = cv2.resize(panorama(), (512, 256), interpolation=cv2.INTER_AREA)
     closed = SeamFilter()
-    assert all(closed.decide(closed.score(Samples(np.roll(picture, yaw, axis=1)[None])), FilterPolicy()).kept for yaw in (0, 100, 256, 300))
+    assert all(closed.decide(closed.score(sample_clip(np.roll(picture, yaw, axis=1)[None], 5.0)), FilterPolicy()).kept for yaw in (0, 100, 256, 300))
     halves = np.concatenate([picture[:, :256], picture[:, 100:356]], axis=1)
-    verdict = closed.decide(closed.score(Samples(halves[None])), FilterPolicy())
+    verdict = closed.decide(closed.score(sample_clip(halves[None], 5.0)), FilterPolicy())
     assert (verdict.kept, verdict.reason) == (False, Reason.SEAM)
 
 
