@@ -6,7 +6,7 @@ pixel (i, j) is lon ((j+½)/W - ½)·360°, lat (½ - (i+½)/H)·180°; rotation
 
 from argus.sphere.camera import Camera
 from argus.sphere.cube import CubeLayout, cube_to_erp, erp_to_cube
-from argus.sphere.fisheye import fisheye_to_erp
+from argus.sphere.fisheye import erp_to_fisheye, fisheye_to_erp
 from argus.sphere.grid import solid_angle
 from argus.sphere.motion import MotionSettings, simulate_motion
 from argus.sphere.rotations import from_euler_deg, to_euler_deg
@@ -20,6 +20,7 @@ __all__ = [
     "Trajectory",
     "cube_to_erp",
     "erp_to_cube",
+    "erp_to_fisheye",
     "erp_to_view",
     "fisheye_to_erp",
     "from_euler_deg",

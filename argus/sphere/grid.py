@@ -3,19 +3,26 @@
 Rays are needed only up to a positive factor. Divided by cos(lat), an ERP pixel's ray is (sin lon, -tan lat, cos lon): x and z depend
 on the column alone and y on the row alone, exactly as in a perspective view, (x, y, 1). Hence one `Grid` for all, and turned rays are a
 column term plus a row term. Pixel coordinates are indices: 0 is the centre of the first pixel.
+
+In numpy the terms are float64 and their sums, the turned rays, float32: that is at most 5e-5° from exact, anywhere, on maps up to 8K (tested),
+and a quarter of the time. Masks compare the float64 terms.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from argus.errors import InvalidInput
-from argus.sphere.arrays import Array, namespace_of, real_like
+from argus.sphere.arrays import Array, is_numpy, namespace_of, real_like
 from argus.sphere.camera import Camera
 
 Rays = tuple[Array, Array, Array]
 """x, y, z of directions, each `[T, H, W]`, of any positive length."""
+
+BAND = 32768
+"""Pixels computed at once in numpy: their arrays stay in the cache, and below the size at which malloc asks the system for fresh pages."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,9 @@ class Grid:
     x: Array
     y: Array
     z: Array
+
+    def part(self, rows: slice, columns: slice) -> "Grid":
+        return Grid(self.x[columns], self.y[rows], self.z[columns])
 
 
 def checked_size(erp_size: tuple[int, int]) -> tuple[int, int]:
@@ -51,9 +61,13 @@ def view_grid(camera: Camera, like: Array) -> Grid:
 
 
 def turned(grid: Grid, turns: Array) -> Rays:
-    """`turns @ ray` for every pixel: `[T, 3, 3]` gives three `[T, H, W]`."""
-    x, y, z = (_column_term(grid, turns, i)[:, None, :] + _row_term(grid, turns, i)[:, :, None] for i in range(3))
+    """`turns @ ray` for every pixel: `[T, 3, 3]` gives three `[T, H, W]`, float32 in numpy."""
+    x, y, z = (_short(_column_term(grid, turns, i))[:, None, :] + _short(_row_term(grid, turns, i))[:, :, None] for i in range(3))
     return x, y, z
+
+
+def _short(values: Array) -> Array:
+    return values.astype(np.float32) if is_numpy(values) else values
 
 
 def _column_term(grid: Grid, turns: Array, axis: int) -> Array:
@@ -62,12 +76,6 @@ def _column_term(grid: Grid, turns: Array, axis: int) -> Array:
 
 def _row_term(grid: Grid, turns: Array, axis: int) -> Array:
     return turns[:, axis, 1, None] * grid.y  # [T, H]
-
-
-def turned_at(grid: Grid, turn: Array, rows: Array, columns: Array) -> Rays:
-    """`turn @ ray` for chosen pixels of one frame: `[1, 3, 3]` and index arrays `[N]` give three `[N]`."""
-    x, y, z = (_column_term(grid, turn, i)[0][columns] + _row_term(grid, turn, i)[0][rows] for i in range(3))
-    return x, y, z
 
 
 def inside(grid: Grid, turns: Array, camera: Camera) -> Array:
@@ -89,13 +97,47 @@ def inside(grid: Grid, turns: Array, camera: Camera) -> Array:
     return seen
 
 
+def bands(rows: slice, columns: slice) -> Iterator[tuple[slice, slice]]:
+    """A window in bands of about BAND pixels."""
+    step = max(1, BAND // max(1, columns.stop - columns.start))
+    for top in range(rows.start, rows.stop, step):
+        yield slice(top, min(top + step, rows.stop)), columns
+
+
+def windows(turn: np.ndarray, camera: Camera, erp_size: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of an ERP map that hold all that a camera (camera-to-world `[3, 3]`) sees: those of the cap about the picture's corners.
+
+    Two windows where it crosses the seam.
+    """
+    height, width = erp_size
+    reach = math.atan(math.hypot(camera.width / (2 * camera.fx), camera.height / (2 * camera.fy)))
+    x, y, z = turn[:, 2].tolist()
+    lat, lon = math.atan2(-y, math.hypot(x, z)), math.atan2(x, z)
+    top = max(0, math.floor((0.5 - (lat + reach) / math.pi) * height) - 1)
+    bottom = min(height, math.ceil((0.5 - (lat - reach) / math.pi) * height) + 1)
+    wide = math.asin(math.sin(reach) / math.cos(lat)) if abs(lat) + reach < math.pi / 2 - 1e-6 else math.pi
+    left = math.floor(((lon - wide) / (2 * math.pi) + 0.5) * width) - 1
+    right = math.ceil(((lon + wide) / (2 * math.pi) + 0.5) * width) + 1
+    if right - left >= width:
+        yield slice(top, bottom), slice(0, width)
+        return
+    for shift in (-width, 0, width):
+        start, stop = max(0, left + shift), min(width, right + shift)
+        if start < stop:
+            yield slice(top, bottom), slice(start, stop)
+
+
 def erp_pixels(rays: Rays, erp_size: tuple[int, int]) -> tuple[Array, Array]:
     """(column, row) where rays lie in an ERP map; column in [-½, W-½], row in [-½, H-½]. Exact at the poles (no arcsine)."""
     x, y, z = rays
     xp = namespace_of(x)
     height, width = erp_size
-    column = xp.arctan2(x, z) * (width / (2 * math.pi)) + (width / 2 - 0.5)
-    row = xp.arctan2(y, xp.sqrt(x * x + z * z)) * (height / math.pi) + (height / 2 - 0.5)
+    column = xp.arctan2(x, z)
+    column *= width / (2 * math.pi)
+    column += width / 2 - 0.5
+    row = xp.arctan2(y, xp.sqrt(x * x + z * z))
+    row *= height / math.pi
+    row += height / 2 - 0.5
     return column, row
 
 

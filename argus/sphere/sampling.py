@@ -1,9 +1,8 @@
 """Pixels: padding a map across its seam and poles, exact area reduction, and the two samplers (cv2.remap, torch's grid_sample).
 
-All frames here are channels-last `[T, H, W, C]`.
+All frames here are channels-last `[T, H, W, C]`. Bilinear weights are exact from OpenCV 5 on (4 rounds them to 1/32), and only for uint8 and float32,
+so other types are sampled in float32. Bicubic ones are still rounded to 1/32 pixel in numpy.
 """
-
-import math
 
 import cv2
 import numpy as np
@@ -42,12 +41,15 @@ def reduced_size(size: tuple[int, int], ratio: tuple[float, float]) -> tuple[int
     return height, width
 
 
+def reduced_erp_size(size: tuple[int, int], ratio: float) -> tuple[int, int]:
+    """(height, width) of an ERP map after filtering by one ratio; the width stays even, as its half must be whole pixels at the poles."""
+    height, width = size
+    return size if ratio <= MINIFY else (max(2, round(height / ratio)), 2 * max(2, round(width / ratio / 2)))
+
+
 def reduced_erp(frames: Array, ratio: float) -> Array:
-    """An ERP map area-averaged to the density that is asked for; the width stays even."""
-    height, width = frames.shape[1:3]
-    if ratio <= MINIFY:
-        return frames
-    return reduced(frames, (max(2, round(height / ratio)), 2 * max(2, round(width / ratio / 2))))
+    """An ERP map area-averaged to the density that is asked for."""
+    return reduced(frames, reduced_erp_size((int(frames.shape[1]), int(frames.shape[2])), ratio))
 
 
 def reduced(frames: Array, size: tuple[int, int]) -> Array:
@@ -56,10 +58,10 @@ def reduced(frames: Array, size: tuple[int, int]) -> Array:
     if size == (height, width):
         return frames
     if is_numpy(frames):
-        return np.stack([_with_channels(cv2.resize(_readable(frame), size[::-1], interpolation=cv2.INTER_AREA), frame) for frame in frames])
+        return np.stack([_with_channels(cv2.resize(readable(frame), size[::-1], interpolation=cv2.INTER_AREA), frame) for frame in frames])
     torch = namespace_of(frames)
     rows, columns = (torch.as_tensor(_overlaps(n, m), dtype=frames.dtype, device=frames.device) for n, m in zip((height, width), size, strict=True))
-    return torch.einsum("ih,jw,thwc->tijc", rows, columns, frames)
+    return torch.einsum("jw,tiwc->tijc", columns, torch.einsum("ih,thwc->tiwc", rows, frames))  # in turn: at once is their product in memory
 
 
 def _overlaps(source: int, target: int) -> np.ndarray:
@@ -73,32 +75,49 @@ def _overlaps(source: int, target: int) -> np.ndarray:
 def sample(frames: Array, column: Array, row: Array, interpolation: Interpolation) -> Array:
     """Pixels at (column, row), each `[T, h, w]`, as `[T, h, w, C]` of the frames' type; the border repeats.
 
-    T is the frames' or 1 in either. Bicubic is Keys' kernel with a = -0.75 in both libraries; OpenCV places it to 1/32 pixel.
+    T is the frames' or 1 in either. Bicubic is Keys' kernel with a = -0.75 in both libraries.
     """
-    if interpolation not in ("linear", "cubic"):
-        raise InvalidInput(f"interpolation is '{interpolation}', but must be 'linear' or 'cubic'")
-    return _sample_numpy(frames, column, row, interpolation) if is_numpy(frames) else _sample_torch(frames, column, row, interpolation)
-
-
-def _sample_numpy(frames: np.ndarray, column: np.ndarray, row: np.ndarray, interpolation: Interpolation) -> np.ndarray:
-    kernel = cv2.INTER_LINEAR if interpolation == "linear" else cv2.INTER_CUBIC
+    if not is_numpy(frames):
+        return _sample_torch(frames, column, row, interpolation)
     count = max(len(frames), len(column))
     out = np.empty((count, *column.shape[1:], frames.shape[3]), frames.dtype)
     for k in range(count):
-        frame = _readable(frames[min(k, len(frames) - 1)])
-        x, y = (axis[min(k, len(axis) - 1)].astype(np.float32) for axis in (column, row))
-        out[k] = _with_channels(cv2.remap(frame, x, y, kernel, borderMode=cv2.BORDER_REPLICATE), frame)
+        x, y = (axis[min(k, len(axis) - 1)].astype(np.float32, copy=False) for axis in (column, row))
+        out[k] = remapped(readable(frames[min(k, len(frames) - 1)]), x, y, interpolation)
     return out
 
 
-def sample_points(frame: np.ndarray, column: np.ndarray, row: np.ndarray, interpolation: Interpolation) -> np.ndarray:
-    """Pixels of one numpy frame `[H, W, C]` at N scattered points, as `[N, C]`."""
-    width = 1024  # cv2 refuses pictures of 32768 pixels and more on a side, so the points are folded
-    height = max(1, math.ceil(len(column) / width))
-    folded = [np.zeros((1, height, width), np.float32) for _ in range(2)]
-    for plane, values in zip(folded, (column, row), strict=True):
-        plane.reshape(-1)[: len(values)] = values
-    return sample(frame[None], folded[0], folded[1], interpolation).reshape(height * width, -1)[: len(column)]
+def remapped(frame: np.ndarray, column: np.ndarray, row: np.ndarray, interpolation: Interpolation) -> np.ndarray:
+    """Pixels of a `readable` frame `[H, W, C]` at float32 (column, row) `[h, w]`, as `[h, w, C]`."""
+    kernel = cv2.INTER_LINEAR if _checked(interpolation) == "linear" else cv2.INTER_CUBIC
+    return _with_channels(cv2.remap(frame, column, row, kernel, borderMode=cv2.BORDER_REPLICATE), frame)
+
+
+def _checked(interpolation: Interpolation) -> Interpolation:
+    if interpolation not in ("linear", "cubic"):
+        raise InvalidInput(f"interpolation is '{interpolation}', but must be 'linear' or 'cubic'")
+    return interpolation
+
+
+class ErpSampler:
+    """Samples one numpy ERP frame `[H, W, C]`, continued across seam and poles where the coordinates reach there."""
+
+    def __init__(self, frame: np.ndarray, interpolation: Interpolation) -> None:
+        self._interpolation = interpolation
+        self._frame = readable(frame)
+        self._padded: np.ndarray | None = None
+
+    def __call__(self, column: np.ndarray, row: np.ndarray, out: np.ndarray) -> None:
+        """Coordinates float32 `[h, w]`, which may be changed; `out` `[h, w, C]` of any type."""
+        height, width = self._frame.shape[:2]
+        if min(column.min(), row.min()) >= PAD and column.max() <= width - 1 - PAD and row.max() <= height - 1 - PAD:
+            out[...] = remapped(self._frame, column, row, self._interpolation)
+            return
+        if self._padded is None:
+            self._padded = pad_erp(self._frame[None])[0]
+        column += PAD
+        row += PAD
+        out[...] = remapped(self._padded, column, row, self._interpolation)
 
 
 def _sample_torch(frames: Array, column: Array, row: Array, interpolation: Interpolation) -> Array:
@@ -110,16 +129,16 @@ def _sample_torch(frames: Array, column: Array, row: Array, interpolation: Inter
     out = torch.nn.functional.grid_sample(
         planes.expand(count, -1, -1, -1),
         where.expand(count, -1, -1, -1),
-        mode="bilinear" if interpolation == "linear" else "bicubic",
+        mode="bilinear" if _checked(interpolation) == "linear" else "bicubic",
         padding_mode="border",
         align_corners=False,
     )
     return out.to(frames.dtype).permute(0, 2, 3, 1)
 
 
-def _readable(frame: np.ndarray) -> np.ndarray:
-    """A frame that cv2 takes: contiguous, and not half precision."""
-    return np.ascontiguousarray(frame, dtype=np.float32 if frame.dtype == np.float16 else None)
+def readable(frame: np.ndarray) -> np.ndarray:
+    """A frame that cv2 samples exactly: contiguous, uint8 or float32."""
+    return np.ascontiguousarray(frame, dtype=None if frame.dtype == np.uint8 else np.float32)
 
 
 def _with_channels(picture: np.ndarray, like: np.ndarray) -> np.ndarray:

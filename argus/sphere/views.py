@@ -2,36 +2,48 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 
 from argus.errors import InvalidInput
 from argus.sphere.arrays import Array, Frames, Interpolation, channels_last, is_numpy, namespace_of, own_order, turns_of
 from argus.sphere.camera import Camera
-from argus.sphere.grid import checked_size, erp_grid, erp_pixels, inside, turned, turned_at, view_grid, view_pixels
-from argus.sphere.sampling import PAD, pad_erp, reduced, reduced_erp, reduced_size, sample, sample_points
+from argus.sphere.grid import Grid, bands, checked_size, erp_grid, erp_pixels, inside, turned, view_grid, view_pixels, windows
+from argus.sphere.sampling import PAD, ErpSampler, pad_erp, readable, reduced, reduced_erp_size, reduced_size, remapped, sample
 
 Cameras = Camera | Sequence[Camera]
 """One camera for all frames, or one per frame, all of one size."""
 
+AHEAD = 1e-9
+"""Rays less far ahead than this, which no camera sees, are set to it: pixels stay finite."""
 
-def erp_to_view(erp: Frames, rotations: Array, camera: Cameras, *, interpolation: Interpolation = "linear") -> Frames:
+
+def erp_to_view(erp: Frames, rotations: Array, camera: Cameras, *, interpolation: Interpolation = "linear", threads: int = 1) -> Frames:
     """Perspective pictures of ERP frames.
 
     erp: numpy uint8 or float `[T, H, W, C]`, or torch float `[T, C, H, W]`; one frame serves many rotations.
     rotations: camera-to-world `[T, 3, 3]`, or one for all. Result: the same type, `[T, h, w, C]` or `[T, C, h, w]`.
-    The map is area-averaged first where the view has fewer pixels per radian. Raises InvalidInput.
+    The map is area-averaged first where the view has fewer pixels per radian. `threads` share the frames (numpy only). Raises InvalidInput.
     """
+    task = _Task(erp, rotations, camera)
+    size = task.size
 
-    def look(frames: Array, turns: Array, one: Camera) -> Array:
-        density = frames.shape[2] / (2 * math.pi)
-        frames = reduced_erp(frames, density / math.sqrt(one.density[0] * one.density[1]))
-        column, row = erp_pixels(turned(view_grid(one, turns), turns), tuple(frames.shape[1:3]))
-        return sample(pad_erp(frames), column + PAD, row + PAD, interpolation)
+    def small(one: Camera) -> tuple[int, int]:
+        return reduced_erp_size(size, size[1] / (2 * math.pi) / math.sqrt(one.density[0] * one.density[1]))
 
-    return _joined([look(*part) for part in _parts(erp, rotations, camera)])
+    return _looked(task, (task.cameras[0].height, task.cameras[0].width), view_grid, small, interpolation=interpolation, threads=threads)
+
+
+def rotate_erp(erp: Frames, rotations: Array, *, interpolation: Interpolation = "linear", threads: int = 1) -> Frames:
+    """ERP frames that show at direction d what `erp` shows at R·d; shapes and types as given, `rotations` `[T, 3, 3]` or one for all."""
+    task = _Task(erp, rotations, Camera(90, 1, 1))
+    size = checked_size(task.size)
+    return _looked(task, size, lambda _, like: erp_grid(size, like), lambda _: size, interpolation=interpolation, threads=threads)
 
 
 def view_to_erp(
@@ -42,83 +54,173 @@ def view_to_erp(
     fill: float | None = None,
     *,
     interpolation: Interpolation = "linear",
+    threads: int = 1,
 ) -> tuple[Frames, Frames]:
     """ERP maps `[T, H, W, C]` (torch `[T, C, H, W]`) of perspective pictures, and what they cover: bool `[T, H, W]`.
 
     Pixels that no camera sees hold `fill` (default 0). The view is area-averaged first where it has more pixels per radian.
+    `threads` share the frames (numpy only). Raises InvalidInput.
     """
     size = checked_size(erp_size)
+    task = _Task(view, rotations, camera)
+    if task.size != (task.cameras[0].height, task.cameras[0].width):
+        one = task.cameras[0]
+        raise InvalidInput(f"the camera is {one.width}x{one.height}, but the view is {task.size[1]}x{task.size[0]}")
+    value = 0.0 if fill is None else fill
+    if is_numpy(task.frames):
+        return _placed_numpy(task, size, value, interpolation, threads)
+    xp = namespace_of(task.frames)
+    placed = [_placed_torch(part, size, value, interpolation) for part in task.runs()]
+    erp: Frames = own_order(xp.concat([erp for erp, _ in placed], 0))
+    return erp, xp.concat([mask for _, mask in placed], 0)
 
-    def place(frames: Array, turns: Array, one: Camera) -> tuple[Array, Array]:
-        if tuple(frames.shape[1:3]) != (one.height, one.width):
-            raise InvalidInput(f"the camera is {one.width}x{one.height}, but the view is {frames.shape[2]}x{frames.shape[1]}")
-        ratio = one.density[1] * math.pi / size[0], one.density[0] * 2 * math.pi / size[1]
-        small = reduced_size((one.height, one.width), ratio)
+
+def visible_mask(rotations: Frames, camera: Cameras, erp_size: tuple[int, int], *, threads: int = 1) -> Frames:
+    """Which ERP pixels the camera sees: bool `[T, H, W]`, numpy or torch as the rotations `[T, 3, 3]` are. Analytic, nothing is sampled."""
+    size = checked_size(erp_size)
+    turns = turns_of(rotations, rotations)
+    grid = erp_grid(size, turns)
+    inverse = namespace_of(turns).swapaxes(turns, 1, 2)
+    cameras = _cameras(camera, len(turns))
+    mask: Frames
+    if not is_numpy(turns):
+        mask = namespace_of(turns).concat([inside(grid, inverse[start:stop], one) for start, stop, one in _runs(cameras)], 0)
+        return mask
+    seen = np.zeros((len(turns), *size), bool)
+
+    def look(k: int) -> None:
+        for rows, columns in windows(turns[k], cameras[k], size):
+            seen[k, rows, columns] = inside(grid.part(rows, columns), inverse[k : k + 1], cameras[k])[0]
+
+    _each(look, len(turns), threads)
+    return seen  # type: ignore[return-value]
+
+
+class _Task:
+    """Frames `[T, H, W, C]`, rotations `[T, 3, 3]` and cameras that belong together: as many of each, or one for all."""
+
+    def __init__(self, frames: Array, rotations: Array, camera: Cameras) -> None:
+        self.frames = channels_last(frames)
+        self.turns = turns_of(rotations, frames)
+        frames_and_turns = f"{len(self.frames)} frames, {len(self.turns)} rotations"
+        counts = {len(self.frames), len(self.turns), 1 if isinstance(camera, Camera) else len(camera)} - {1}
+        if len(counts) > 1 or 0 in counts:
+            raise InvalidInput(f"{frames_and_turns} and the cameras must be equally many, or one for all, and at least one")
+        self.count = max(counts, default=1)
+        self.cameras = _cameras(camera, self.count)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the frames."""
+        return int(self.frames.shape[1]), int(self.frames.shape[2])
+
+    def at(self, k: int) -> tuple[Array, Array, Camera]:
+        """Frame `[1, H, W, C]`, rotation `[1, 3, 3]` and camera of one frame."""
+        return _slice(self.frames, k, k + 1), _slice(self.turns, k, k + 1), self.cameras[k]
+
+    def runs(self) -> Iterator[tuple[Array, Array, Camera]]:
+        """The same for runs of one camera."""
+        for start, stop, one in _runs(self.cameras):
+            yield _slice(self.frames, start, stop), _slice(self.turns, start, stop), one
+
+
+def _looked(
+    task: _Task,
+    shape: tuple[int, int],
+    grid_of: Callable[[Camera, Array], Grid],
+    small: Callable[[Camera], tuple[int, int]],
+    *,
+    interpolation: Interpolation,
+    threads: int,
+) -> Any:
+    """What the rays of a grid of `shape`, turned, meet in ERP frames that are first reduced to the size `small` tells."""
+    if not is_numpy(task.frames):
+        parts = []
+        for frames, turns, one in task.runs():
+            frames = reduced(frames, small(one))
+            column, row = erp_pixels(turned(grid_of(one, turns), turns), tuple(frames.shape[1:3]))
+            parts.append(sample(pad_erp(frames), column + PAD, row + PAD, interpolation))
+        return own_order(namespace_of(task.frames).concat(parts, 0))
+    out = np.empty((task.count, *shape, task.frames.shape[3]), task.frames.dtype)
+
+    def sampler(k: int, size: tuple[int, int]) -> ErpSampler:
+        return ErpSampler(reduced(task.frames[k : k + 1], size)[0], interpolation)
+
+    if len(task.frames) == 1:
+        sampler = lru_cache(maxsize=2)(sampler)  # prepared once for all rotations
+
+    def look(k: int) -> None:
+        _, turns, one = task.at(k)
+        size = small(one)
+        pixels = sampler(min(k, len(task.frames) - 1), size)
+        grid = grid_of(one, turns)
+        for rows, columns in bands(slice(0, shape[0]), slice(0, shape[1])):
+            column, row = erp_pixels(turned(grid.part(rows, columns), turns), size)
+            pixels(column[0], row[0], out[k, rows])
+
+    _each(look, task.count, threads)
+    return out
+
+
+def _reduction(camera: Camera, size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) to which a view is reduced before it is placed in a map of `size`."""
+    ratio = camera.density[1] * math.pi / size[0], camera.density[0] * 2 * math.pi / size[1]
+    return reduced_size((camera.height, camera.width), ratio)
+
+
+def _placed_numpy(task: _Task, size: tuple[int, int], fill: float, interpolation: Interpolation, threads: int) -> Any:
+    """Only the windows that hold what is seen are computed."""
+    erp = np.full((task.count, *size, task.frames.shape[3]), fill, task.frames.dtype)
+    mask = np.zeros((task.count, *size), bool)
+    grid = erp_grid(size, task.turns)
+
+    def place(k: int) -> None:
+        frames, turns, one = task.at(k)
+        small = _reduction(one, size)
         one = one.resized(small[1], small[0])
-        inverse = namespace_of(turns).swapaxes(turns, 1, 2)
-        put = _place_numpy if is_numpy(frames) else _place_torch
-        return put(reduced(frames, small), inverse, one, size, 0.0 if fill is None else fill, interpolation)
+        picture = readable(reduced(frames, small)[0])
+        inverse = turns.swapaxes(1, 2)
+        plane = erp[k] if erp.dtype == picture.dtype else erp[k].astype(picture.dtype)
+        for rows, columns in itertools.chain.from_iterable(bands(*window) for window in windows(turns[0], one, size)):
+            part = grid.part(rows, columns)
+            seen = inside(part, inverse, one)[0]
+            mask[k, rows, columns] = seen
+            x, y, z = turned(part, inverse)
+            column, row = view_pixels((x, y, np.maximum(z, AHEAD)), one)
+            cv2.copyTo(remapped(picture, column[0], row[0], interpolation), seen.view(np.uint8), plane[rows, columns])
+        if plane.dtype != erp.dtype:
+            erp[k] = plane
 
-    placed = [place(*part) for part in _parts(view, rotations, camera)]
-    masks = [mask for _, mask in placed]
-    return _joined([erp for erp, _ in placed]), namespace_of(masks[0]).concat(masks, 0)
-
-
-def _place_numpy(frames: np.ndarray, inverse: np.ndarray, camera: Camera, size: tuple[int, int], fill: float, interpolation: Interpolation) -> Any:
-    """One frame; only what is seen is computed."""
-    grid = erp_grid(size, inverse)
-    mask = inside(grid, inverse, camera)
-    rows, columns = np.divmod(np.flatnonzero(mask), size[1])
-    column, row = view_pixels(turned_at(grid, inverse, rows, columns), camera)
-    erp = np.full((1, *size, frames.shape[3]), fill, frames.dtype)
-    erp[0, rows, columns] = sample_points(frames[0], column, row, interpolation)
+    _each(place, task.count, threads)
     return erp, mask
 
 
-def _place_torch(frames: Array, inverse: Array, camera: Camera, size: tuple[int, int], fill: float, interpolation: Interpolation) -> Any:
+def _placed_torch(part: tuple[Array, Array, Camera], size: tuple[int, int], fill: float, interpolation: Interpolation) -> tuple[Array, Array]:
+    frames, turns, one = part
     torch = namespace_of(frames)
+    small = _reduction(one, size)
+    one = one.resized(small[1], small[0])
+    inverse = torch.swapaxes(turns, 1, 2)
     grid = erp_grid(size, inverse)
-    mask = inside(grid, inverse, camera)
+    mask = inside(grid, inverse, one)
     x, y, z = turned(grid, inverse)
     ahead = torch.where(mask, z, 1.0)  # keeps unseen rays, and their gradients, finite
-    column, row = view_pixels((torch.where(mask, x, 0.0), torch.where(mask, y, 0.0), ahead), camera)
-    erp = sample(frames, column, row, interpolation)
+    column, row = view_pixels((torch.where(mask, x, 0.0), torch.where(mask, y, 0.0), ahead), one)
+    erp = sample(reduced(frames, small), column, row, interpolation)
     mask = mask.expand(len(erp), -1, -1)
     return torch.where(mask[..., None], erp, fill), mask
 
 
-def visible_mask(rotations: Frames, camera: Cameras, erp_size: tuple[int, int]) -> Frames:
-    """Which ERP pixels the camera sees: bool `[T, H, W]`, numpy or torch as the rotations `[T, 3, 3]` are. Analytic, nothing is sampled."""
-    turns = turns_of(rotations, rotations)
-    grid = erp_grid(erp_size, turns)
-    inverse = namespace_of(turns).swapaxes(turns, 1, 2)
-    cameras = _cameras(camera, len(turns))
-    runs = [inside(grid, inverse[start:stop], one) for start, stop, one in _runs(cameras, 1 if is_numpy(turns) else len(turns))]
-    mask: Frames = namespace_of(turns).concat(runs, 0)
-    return mask
-
-
-def rotate_erp(erp: Frames, rotations: Array, *, interpolation: Interpolation = "linear") -> Frames:
-    """ERP frames that show at direction d what `erp` shows at R·d; shapes and types as given, `rotations` `[T, 3, 3]` or one for all."""
-
-    def turn(frames: Array, turns: Array, _: Camera) -> Array:
-        size = tuple(frames.shape[1:3])
-        column, row = erp_pixels(turned(erp_grid(size, turns), turns), size)
-        return sample(pad_erp(frames), column + PAD, row + PAD, interpolation)
-
-    return _joined([turn(*part) for part in _parts(erp, rotations, Camera(90, 1, 1))])
-
-
-def _parts(frames: Array, rotations: Array, camera: Cameras) -> Iterator[tuple[Array, Array, Camera]]:
-    """(frames, rotations, camera) to compute at once: single frames in numpy (small maps stay in the cache), runs of one camera in torch."""
-    last = channels_last(frames)
-    turns = turns_of(rotations, frames)
-    counts = {len(last), len(turns), 1 if isinstance(camera, Camera) else len(camera)} - {1}
-    if len(counts) > 1 or 0 in counts:
-        raise InvalidInput(f"{len(last)} frames, {len(turns)} rotations and the cameras must be equally many, or one for all, and at least one")
-    count = max(counts, default=1)
-    for start, stop, one in _runs(_cameras(camera, count), 1 if is_numpy(last) else count):
-        yield _slice(last, start, stop), _slice(turns, start, stop), one
+def _each(work: Callable[[int], None], count: int, threads: int) -> None:
+    """Calls work(0), ..., work(count - 1) on so many threads."""
+    if threads < 1:
+        raise InvalidInput(f"threads is {threads}, but must be at least 1")
+    if min(threads, count) == 1:
+        for k in range(count):
+            work(k)
+        return
+    with ThreadPoolExecutor(min(threads, count)) as pool:
+        list(pool.map(work, range(count)))
 
 
 def _slice(values: Array, start: int, stop: int) -> Array:
@@ -134,16 +236,10 @@ def _cameras(camera: Cameras, count: int) -> Sequence[Camera]:
     return cameras
 
 
-def _runs(cameras: Sequence[Camera], longest: int) -> Iterator[tuple[int, int, Camera]]:
-    """(start, stop, camera) of consecutive frames with the same camera, at most `longest` frames each."""
+def _runs(cameras: Sequence[Camera]) -> Iterator[tuple[int, int, Camera]]:
+    """(start, stop, camera) of consecutive frames with the same camera."""
     start = 0
     for one, group in itertools.groupby(cameras):
         stop = start + len(list(group))
-        for first in range(start, stop, longest):
-            yield first, min(first + longest, stop), one
+        yield start, stop, one
         start = stop
-
-
-def _joined(parts: list[Any]) -> Any:
-    frames = parts[0] if len(parts) == 1 else namespace_of(parts[0]).concat(parts, 0)
-    return own_order(frames)
