@@ -6,7 +6,7 @@ pixels left and right of the picture and above and below each row (as ffmpeg's v
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 
@@ -51,15 +51,21 @@ def _packings() -> dict[CubeLayout, _Packing]:
     }
 
 
-def erp_to_cube(erp: Frames, face: int, layout: CubeLayout | str = CubeLayout.C3X2, *, interpolation: Interpolation = "linear") -> Frames:
-    """ERP frames (numpy `[T, H, W, C]`, torch `[T, C, H, W]`) as packed cubemaps with faces of `face` pixels. Raises InvalidInput."""
+def erp_to_cube(
+    erp: Frames, face: int | tuple[int, int], layout: CubeLayout | str = CubeLayout.C3X2, *, interpolation: Interpolation = "linear"
+) -> Frames:
+    """ERP frames (numpy `[T, H, W, C]`, torch `[T, C, H, W]`) as packed cubemaps.
+
+    `face` is a face's side in pixels, or (height, width) where the picture is stretched: (1080, 1280) for an EAC of 3840×2160. Raises InvalidInput.
+    """
     packing = _packing(layout)
-    if face <= 2 * packing.margin:
+    faces = (face, face) if isinstance(face, int) else face
+    if min(faces) <= 2 * packing.margin:
         raise InvalidInput(f"face is {face}, but must be more than {2 * packing.margin} pixels")
     frames = channels_last(erp)
-    frames = reduced_erp(frames, frames.shape[2] / (4 * face))
+    frames = reduced_erp(frames, frames.shape[2] / (4 * math.sqrt(faces[0] * faces[1])))
     size = int(frames.shape[1]), int(frames.shape[2])
-    x, y, z = (real_like(axis[None], frames) for axis in _packed_rays(packing, face))
+    x, y, z = (real_like(axis[None], frames) for axis in _packed_rays(packing, _tiling(packing, faces)))
     column, row = erp_pixels((x, y, z), size)
     cube: Frames = own_order(sample(pad_erp(frames), column + PAD, row + PAD, interpolation))
     return cube
@@ -68,56 +74,101 @@ def erp_to_cube(erp: Frames, face: int, layout: CubeLayout | str = CubeLayout.C3
 def cube_to_erp(
     cube: Frames, erp_size: tuple[int, int], layout: CubeLayout | str = CubeLayout.C3X2, *, interpolation: Interpolation = "linear"
 ) -> Frames:
-    """ERP frames `[T, H, W, C]` (torch `[T, C, H, W]`) of packed cubemaps, whose faces a codec may have stretched. Raises InvalidInput."""
+    """ERP frames `[T, H, W, C]` (torch `[T, C, H, W]`) of packed cubemaps, whose faces may be stretched.
+
+    Across the edges of faces pixels are interpolated with those of the face beyond. Raises InvalidInput.
+    """
     packing = _packing(layout)
     size = checked_size(erp_size)
     frames = channels_last(cube)
     height, width = int(frames.shape[1]), int(frames.shape[2])
     if height % packing.rows or width % packing.columns:
         raise InvalidInput(f"a {layout} picture is {packing.rows} rows of {packing.columns} faces; {width}x{height} does not divide so")
-    margin = packing.margin / width, packing.margin / height
-    frames = reduced(frames, _reduced_faces(packing, (height, width), size))
+    if height <= 2 * packing.margin * packing.rows or width <= 2 * packing.margin:
+        raise InvalidInput(f"a {layout} picture has margins of {packing.margin} pixels; {width}x{height} has nothing beside them")
+    small = _reduced_faces(packing, (height, width), size)
+    tiling = _tiling(packing, (small[0] // packing.rows, small[1] // packing.columns), (small[0] / height, small[1] / width))
+    frames, tiling = _padded(packing, reduced(frames, small), tiling)
     rays = turned(erp_grid(size, frames), real_like(np.eye(3)[None], frames))
-    column, row = _packed_pixels(packing, rays, tuple(frames.shape[1:3]), margin)
+    column, row = _packed_pixels(packing, rays, tiling)
     erp: Frames = own_order(sample(frames, column, row, interpolation))
     return erp
 
 
-def _packed_rays(packing: _Packing, face: int) -> tuple[np.ndarray, ...]:
-    """Rays of a packed picture's pixels: x, y, z, each `[rows·face, columns·face]`."""
-    across = (np.arange(packing.columns * face) + 0.5 - packing.margin) / (packing.columns * face - 2 * packing.margin) * packing.columns
-    tile_column = np.clip(np.floor(across), 0, packing.columns - 1).astype(int)
-    tile_row, line = np.divmod(np.arange(packing.rows * face), face)
-    down = (line + 0.5 - packing.margin) / (face - 2 * packing.margin)
-    s, t = 2 * (across - tile_column) - 1, 2 * down - 1
+@dataclass(frozen=True)
+class _Axis:
+    """Tiles side by side along one axis of a packed picture. A tile is a face, or a band of faces that continue one another; margins are at its ends."""
+
+    tiles: int
+    pixels: int  # of a tile
+    faces: int  # in a tile
+    margin: float  # pixels
+
+    @property
+    def face(self) -> float:
+        """Pixels of a face."""
+        return (self.pixels - 2 * self.margin) / self.faces
+
+    def start(self, index: int) -> float:
+        """Where a face starts, pixels."""
+        tile, nth = divmod(index, self.faces)
+        return tile * self.pixels + self.margin + nth * self.face
+
+    def shares(self) -> tuple[np.ndarray, np.ndarray]:
+        """(face, place on it) of every pixel; 0 and 1 are the face's edges, and margins lie beyond them."""
+        tile, pixel = np.divmod(np.arange(self.tiles * self.pixels), self.pixels)
+        place = (pixel + 0.5 - self.margin) / self.face
+        nth = np.clip(np.floor(place), 0, self.faces - 1).astype(int)
+        return tile * self.faces + nth, place - nth
+
+    def padded(self) -> "_Axis":
+        """With PAD pixels more around each tile."""
+        return replace(self, pixels=self.pixels + 2 * PAD, margin=self.margin + PAD)
+
+
+def _tiling(packing: _Packing, face: tuple[int, int], scale: tuple[float, float] = (1.0, 1.0)) -> tuple[_Axis, _Axis]:
+    """(down, across) of a picture with faces of `face` (height, width) pixels, margins included; `scale` is that of the margins."""
+    down, across = packing.margin * scale[0], packing.margin * scale[1]
+    if packing.equiangular:
+        return _Axis(packing.rows, face[0], 1, down), _Axis(1, packing.columns * face[1], packing.columns, across)
+    return _Axis(packing.rows, face[0], 1, down), _Axis(packing.columns, face[1], 1, across)
+
+
+def _padded(packing: _Packing, frames: Array, tiling: tuple[_Axis, _Axis]) -> tuple[Array, tuple[_Axis, _Axis]]:
+    """Each tile with PAD pixels around it of what lies there on the sphere, which is not what lies there in the picture."""
+    wide = tiling[0].padded(), tiling[1].padded()
+    x, y, z = (real_like(axis[None], frames) for axis in _packed_rays(packing, wide))
+    column, row = _packed_pixels(packing, (x, y, z), tiling)
+    return sample(frames, column, row, "linear"), wide
+
+
+def _packed_rays(packing: _Packing, tiling: tuple[_Axis, _Axis]) -> tuple[np.ndarray, ...]:
+    """Rays of a packed picture's pixels: x, y, z, each `[height, width]`."""
+    (tile_row, down), (tile_column, across) = (axis.shares() for axis in tiling)
+    s, t = 2 * across - 1, 2 * down - 1
     if packing.equiangular:
         s, t = np.tan(s * np.pi / 4), np.tan(t * np.pi / 4)
     turns = packing.tiles[tile_row[:, None] * packing.columns + tile_column[None]]  # [h, w, 3, 3]
     return tuple(turns[..., k, 0] * s[None] + turns[..., k, 1] * t[:, None] + turns[..., k, 2] for k in range(3))
 
 
-def _packed_pixels(packing: _Packing, rays: Rays, size: tuple[int, int], margin: tuple[float, float]) -> tuple[Array, Array]:
-    """(column, row) of rays in a packed picture of `size` (height, width); `margin` (x, y) is in shares of it."""
+def _packed_pixels(packing: _Packing, rays: Rays, tiling: tuple[_Axis, _Axis]) -> tuple[Array, Array]:
+    """(column, row) of rays in a packed picture, at least half a pixel inside their tile, so that no interpolation needs another."""
     xp = namespace_of(rays[0])
-    height, width = size
     ahead = [sum(float(R[k, 2]) * rays[k] for k in range(3)) for R in packing.tiles]
     nearest = xp.argmax(xp.stack(ahead, 0), 0)  # the face along which a ray is longest
-    column, row = 0.0, 0.0
+    found = [0.0, 0.0]
     for k, R in enumerate(packing.tiles):
         chosen = nearest == k
         depth = xp.where(chosen, ahead[k], 1.0)
-        s, t = (sum(float(R[i, axis]) * rays[i] for i in range(3)) / depth for axis in (0, 1))
-        tile_row, tile_column = divmod(k, packing.columns)
-        if packing.equiangular:
-            across, down = ((xp.arctan(tangent) * (4 / math.pi) + 1) / 2 for tangent in (s, t))
-        else:  # neighbours in the picture are not neighbours on the sphere: stay within the face
-            across, down = (
-                xp.clip((tangent + 1) / 2, half, 1 - half) for tangent, half in ((s, 0.5 * packing.columns / width), (t, 0.5 * packing.rows / height))
-            )
-        p = margin[0] + (tile_column + across) * (1 - 2 * margin[0]) / packing.columns
-        q = tile_row / packing.rows + margin[1] + down * (1 / packing.rows - 2 * margin[1])
-        column = xp.where(chosen, p * width - 0.5, column)
-        row = xp.where(chosen, q * height - 0.5, row)
+        for n, (axis, index) in enumerate(zip(tiling, divmod(k, packing.columns), strict=True)):
+            along = 1 - n  # rows follow a face's y, columns its x
+            tangent = sum(float(R[i, along]) * rays[i] for i in range(3)) / depth
+            share = ((xp.arctan(tangent) * (4 / math.pi) if packing.equiangular else tangent) + 1) / 2
+            first = index // axis.faces * axis.pixels
+            place = xp.clip(axis.start(index) + share * axis.face - 0.5, first, first + axis.pixels - 1)
+            found[n] = xp.where(chosen, place, found[n])
+    row, column = found
     return column, row
 
 

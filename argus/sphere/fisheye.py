@@ -1,15 +1,17 @@
-"""Equidistant fisheye circles to ERP: one lens, or two side by side.
+"""Equidistant fisheye circles to ERP and back: one lens, or two side by side.
 
 Of two, the right half looks ahead and the left half back, as in ffmpeg's dfisheye. Cameras differ; the other order is a half-turn away.
 """
 
 import math
 
+import numpy as np
+
 from argus.errors import InvalidInput
 from argus.sphere.arrays import Array, Frames, Interpolation, channels_last, namespace_of, own_order, real_like
-from argus.sphere.grid import Rays, checked_size, erp_grid, turned
+from argus.sphere.grid import Rays, checked_size, erp_grid, erp_pixels, turned
 from argus.sphere.rotations import from_euler_deg
-from argus.sphere.sampling import PAD, pad_edge, reduced, reduced_size, sample
+from argus.sphere.sampling import PAD, pad_edge, pad_erp, reduced, reduced_erp, reduced_size, sample
 
 
 def fisheye_to_erp(frames: Frames, fov_deg: float, erp_size: tuple[int, int], *, interpolation: Interpolation = "linear") -> Frames:
@@ -24,10 +26,8 @@ def fisheye_to_erp(frames: Frames, fov_deg: float, erp_size: tuple[int, int], *,
     lenses = width // height
     if lenses not in (1, 2) or width % height:
         raise InvalidInput(f"a fisheye frame is n x n or two of them side by side, got {width}x{height}")
-    if not 0 < fov_deg <= 360:
-        raise InvalidInput(f"fov_deg is {fov_deg}, but must lie in (0, 360]")
     xp = namespace_of(pictures)
-    half = math.radians(fov_deg) / 2
+    half = _half_angle(fov_deg)
     total, weights = 0.0, 0.0
     for k in range(lenses):
         circle = pictures[:, :, k * height : (k + 1) * height]
@@ -42,6 +42,42 @@ def fisheye_to_erp(frames: Frames, fov_deg: float, erp_size: tuple[int, int], *,
     mixed = total / xp.where(weights > 0, weights, 1.0)
     erp: Frames = own_order(_as_type(mixed, pictures))
     return erp
+
+
+def erp_to_fisheye(erp: Frames, fov_deg: float, size: int, *, lenses: int = 2, interpolation: Interpolation = "linear") -> Frames:
+    """Fisheye frames of ERP frames `[T, H, W, C]` (torch `[T, C, H, W]`): circles of `size` pixels, one or two side by side.
+
+    The reverse of `fisheye_to_erp`. Outside the circles is 0, but for a rim of 2 pixels that interpolation at their edge reaches. Raises InvalidInput.
+    """
+    half = _half_angle(fov_deg)
+    if lenses not in (1, 2) or size < 2:
+        raise InvalidInput(f"a fisheye frame has 1 or 2 lenses of at least 2 pixels, got {lenses} of {size}")
+    frames = channels_last(erp)
+    frames = reduced_erp(frames, frames.shape[2] / (2 * math.pi) / (size / (2 * half)))
+    column, row = erp_pixels(_circle_rays(half, size, lenses, frames), (int(frames.shape[1]), int(frames.shape[2])))
+    seen = sample(pad_erp(frames), column + PAD, row + PAD, interpolation)
+    offset = np.arange(size) + 0.5 - size / 2
+    inside = np.tile(np.hypot(offset[:, None], offset) <= size / 2 + PAD, lenses)
+    circles: Frames = own_order(_as_type(seen * real_like(inside[None, ..., None], frames), frames))
+    return circles
+
+
+def _half_angle(fov_deg: float) -> float:
+    """From the axis to the edge of the circle, radians."""
+    if not 0 < fov_deg <= 360:
+        raise InvalidInput(f"fov_deg is {fov_deg}, but must lie in (0, 360]")
+    return math.radians(fov_deg) / 2
+
+
+def _circle_rays(half: float, size: int, lenses: int, like: Array) -> Rays:
+    """Rays of the pixels of circles side by side, each `[1, size, lenses·size]`; the last lens looks ahead."""
+    offset = ((np.arange(size) + 0.5) / (size / 2) - 1) * half  # radians along an axis
+    angle = np.hypot(offset[:, None], offset)
+    scale = np.sinc(angle / np.pi)
+    across, down, ahead = offset * scale, offset[:, None] * scale, np.cos(angle)
+    signs = [1 - 2 * (lenses - 1 - k) for k in range(lenses)]  # half a turn about y
+    x, y, z = (np.concatenate(planes, 1)[None] for planes in ([sign * across for sign in signs], [down] * lenses, [sign * ahead for sign in signs]))
+    return real_like(x, like), real_like(y, like), real_like(z, like)
 
 
 def _circle_pixels(rays: Rays, half: float, size: int) -> tuple[Array, Array, Array]:
