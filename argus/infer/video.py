@@ -67,7 +67,7 @@ def generate_video(
 
     Args:
         fov_deg: horizontal field of view of a fixed camera, in degrees; used where there are no poses.
-        poses: trajectory file (.npz or .json) with a rotation for each frame of the video, or for each frame that is used.
+        poses: anything that `Trajectory.load` reads, with a rotation for each frame of the video, or for each frame that is used.
         max_seconds: only the beginning.
         settings: the sampler's; default those that the model was stored with.
         progress: called as (step, total, "step", message) after every sampling step.
@@ -162,7 +162,7 @@ def _trajectory(
         still = np.broadcast_to(np.eye(3), (sampling.count, 3, 3)).copy()
         note = f"no poses were given: the camera is taken to be fixed, with a horizontal field of view of {fov_deg:g}°"
         return Trajectory(still, camera, sampling.fps), (note,)
-    trajectory = Trajectory.load(Path(poses))
+    trajectory = Trajectory.load(poses, fps=reader.fps, size=size)
     count = len(trajectory)
     if count == len(reader):
         rotations = trajectory.rotations[:: sampling.every]

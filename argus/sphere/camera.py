@@ -43,7 +43,7 @@ class Camera:
         K = np.asarray(intrinsics, dtype=np.float64)
         if K.shape != (3, 3):
             raise InvalidInput(f"intrinsics must be [3, 3], got shape {K.shape}")
-        if abs(K[0, 2] - width / 2) > 0.02 * width + 0.5 or abs(K[1, 2] - height / 2) > 0.02 * height + 0.5:
+        if not (abs(K[0, 2] - width / 2) <= 0.02 * width + 0.5 and abs(K[1, 2] - height / 2) <= 0.02 * height + 0.5):
             raise InvalidInput(
                 f"principal point ({K[0, 2]:.1f}, {K[1, 2]:.1f}) is not in the middle of {width}x{height}; crop the frames around it first"
             )

@@ -1,7 +1,7 @@
 """`Trajectory`: the orientation of a camera over time, and its files."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from argus.errors import InvalidInput
 from argus.files import replacing, write_text
 from argus.sphere.arrays import turns_of
 from argus.sphere.camera import Camera
+from argus.sphere.pose_files import read_arrays, read_bounded, read_colmap, read_evaluation, read_megasam
 
 VERSION = 1
+_FIELDS = ("schema", "fps", "fov_deg", "square_pixels", "size", "rotations")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +29,10 @@ class Trajectory:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rotations", turns_of(np.asarray(self.rotations, dtype=np.float64), np.empty(0)))
         object.__setattr__(self, "fps", Fraction(self.fps))
+        if not len(self.rotations):
+            raise InvalidInput("a trajectory has at least one frame, got none")
+        if (np.linalg.det(self.rotations) < 0).any():
+            raise InvalidInput("rotations must have determinant 1; at least one mirrors (axes are x right, y down, z forward)")
         if self.fps <= 0:
             raise InvalidInput(f"fps is {self.fps}, but must be positive")
 
@@ -58,31 +64,66 @@ class Trajectory:
                 raise InvalidInput(f"a trajectory is saved as .npz or .json, got '{path.name}'")
 
     @classmethod
-    def load(cls, path: Path | str) -> "Trajectory":
-        """Reads what `save` wrote. Raises InvalidInput for another file."""
+    def load(cls, path: Path | str, *, fps: Fraction | float | None = None, size: tuple[int, int] | None = None) -> "Trajectory":
+        """Reads a trajectory; the name and the content tell the format. Positions are ignored: only rotations are kept.
+
+        | path | format | holds no |
+        |---|---|---|
+        | `.npz`, `.json` | what `save` wrote | |
+        | `.npz` with `cam_c2w` and `intrinsic` | MegaSaM | fps |
+        | folder with `cameras.txt` and `images.txt` | COLMAP text | fps |
+        | `motion/NAME.txt`, with `fov/NAME.txt` beside `motion` | the paper's evaluation trajectories | fps, size |
+
+        Args:
+            fps: frames per second of the video that the poses belong to; replaces the file's own.
+            size: its (height, width) in pixels; replaces the file's own, and the field of view stays.
+
+        Raises:
+            InvalidInput: the file is broken or of another kind, frames are missing in it, its camera is no perspective camera with the
+                principal point in the middle, or it does not hold what was not given.
+        """
         path = Path(path)
-        if path.suffix not in (".npz", ".json"):
-            raise InvalidInput(f"a trajectory is a .npz or .json file, got '{path.name}'")
         if not path.exists():
             raise InvalidInput(f"trajectory {path} does not exist")
         try:
-            fields = _read(path)
-            version = int(fields["schema"])
-            fov, size, fps = (np.asarray(fields[name]).tolist() for name in ("fov_deg", "size", "fps"))
-            camera = Camera(float(fov[0]), int(size[0]), int(size[1]), None if bool(fields["square_pixels"]) else float(fov[1]))
-            trajectory = cls(np.asarray(fields["rotations"], dtype=np.float64), camera, Fraction(int(fps[0]), int(fps[1])))
-        except InvalidInput:
-            raise
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError, ZeroDivisionError) as error:
-            raise InvalidInput(f"{path} is not a trajectory that this version reads: {error}") from error
-        if version != VERSION:
-            raise InvalidInput(f"{path} has trajectory schema {version}; this version reads {VERSION}")
-        return trajectory
+            trajectory = cls(*_read(path, fps, size))
+        except InvalidInput as error:
+            raise InvalidInput(f"trajectory {path}: {error}") from error
+        except Exception as error:  # a hostile file fails in any way
+            raise InvalidInput(f"trajectory {path} cannot be read, it is broken or of another kind: {type(error).__name__}: {error}") from error
+        camera = trajectory.camera
+        if size is None or size == (camera.height, camera.width):
+            return trajectory
+        return replace(trajectory, camera=camera.resized(size[1], size[0]))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if path.suffix == ".json":
-        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return fields
-    with np.load(path, allow_pickle=False) as archive:
-        return dict(archive)
+def _read(path: Path, fps: Fraction | float | None, size: tuple[int, int] | None) -> tuple[np.ndarray, Camera, Fraction]:
+    if path.is_dir():
+        found = read_colmap(path)
+    elif not path.is_file():
+        raise InvalidInput("it is no file")
+    elif path.suffix == ".txt":
+        found = read_evaluation(path, size)
+    elif path.suffix == ".json":
+        return _own(json.loads(read_bounded(path)), fps)
+    elif path.suffix == ".npz":
+        arrays = read_arrays(path, {*_FIELDS, "cam_c2w", "intrinsic"})
+        if "cam_c2w" not in arrays:
+            return _own(arrays, fps)
+        found = read_megasam(arrays)
+    else:
+        raise InvalidInput("a trajectory is a .npz, .json or .txt file, or COLMAP's folder")
+    if fps is None:
+        raise InvalidInput("the frame rate is not in this format; give fps")
+    return found.rotations, found.camera, Fraction(fps)
+
+
+def _own(fields: Any, fps: Fraction | float | None) -> tuple[np.ndarray, Camera, Fraction]:
+    """From what `save` wrote."""
+    if absent := [name for name in _FIELDS if name not in fields]:
+        raise InvalidInput(f"it has no {', '.join(absent)}; this version saves {', '.join(_FIELDS)}")
+    if int(fields["schema"]) != VERSION:
+        raise InvalidInput(f"it has trajectory schema {int(fields['schema'])}; this version reads {VERSION}")
+    fov, size, rate = (np.asarray(fields[name]).tolist() for name in ("fov_deg", "size", "fps"))
+    camera = Camera(float(fov[0]), int(size[0]), int(size[1]), None if bool(fields["square_pixels"]) else float(fov[1]))
+    return np.asarray(fields["rotations"], dtype=np.float64), camera, Fraction(int(rate[0]), int(rate[1])) if fps is None else Fraction(fps)

@@ -1,11 +1,10 @@
-import json
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from argus.errors import InvalidInput
-from argus.sphere import Camera, MotionSettings, Trajectory, from_euler_deg, simulate_motion
+from argus.sphere import Camera, MotionSettings, simulate_motion
 from argus.sphere.motion import motion_angles_deg
 
 
@@ -38,28 +37,6 @@ def test_impossible_fields_of_view_are_refused(fov):
 def test_an_off_centre_principal_point_is_refused():
     with pytest.raises(InvalidInput, match="principal point"):
         Camera.from_intrinsics([[300, 0, 200], [0, 300, 240], [0, 0, 1]], 640, 480)
-
-
-@pytest.mark.parametrize("suffix", [".npz", ".json"])
-@pytest.mark.parametrize("camera", [Camera(75, 640, 480), Camera(75, 640, 480, 40)])
-def test_trajectory_survives_its_file(tmp_path, suffix, camera):
-    before = Trajectory(from_euler_deg([0, 150, -30], [1, 60, 2], [3, 30, 0]), camera, Fraction(30000, 1001))
-    before.save(tmp_path / f"poses{suffix}")
-    after = Trajectory.load(tmp_path / f"poses{suffix}")
-    np.testing.assert_array_equal(after.rotations, before.rotations)
-    assert (after.camera, after.fps) == (camera, Fraction(30000, 1001))
-    np.testing.assert_allclose(after.relative().rotations, before.rotations[0].T @ before.rotations, atol=1e-12)
-    assert [path.name for path in tmp_path.iterdir()] == [f"poses{suffix}"]
-
-
-def test_files_that_are_no_trajectory_are_refused(tmp_path):
-    (tmp_path / "a.json").write_text(json.dumps({"schema": 1}))
-    (tmp_path / "b.json").write_text("no json")
-    np.savez(tmp_path / "c.npz", rotations=np.array([{}], dtype=object))
-    (tmp_path / "d.npz").write_text("no zip")
-    for name in ("a.json", "b.json", "c.npz", "d.npz", "absent.npz", "e.txt"):
-        with pytest.raises(InvalidInput):
-            Trajectory.load(tmp_path / name)
 
 
 def test_motion_is_a_function_of_its_seed():
