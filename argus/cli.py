@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,11 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichProgress
 
 from argus.config import resolve
-from argus.errors import ArgusError
+from argus.errors import ArgusError, InvalidInput
 from argus.runs import ProgressHook, argus_home, with_run_id
 from schemas.config import CurateConfig, EvaluateConfig, GenerateConfig, JobConfig, PromoteConfig, TrainConfig
 from schemas.names import EXIT_CODES, JobKind, Outcome
 from schemas.records import JobResult
+
+if TYPE_CHECKING:
+    from argus.media import SphericalMetadata
 
 app = typer.Typer(
     help="Turns an ordinary video into a full 360° video, and runs the factory around it: curate, train, evaluate, register, generate.",
@@ -30,6 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # rich's own markup would swallow "[default: 75]"
 )
 console = Console(stderr=True)
 C = TypeVar("C", bound=JobConfig)
@@ -191,7 +195,14 @@ def generate(
     output: Annotated[str, typer.Option("--output", "-o", help="The 360° video to write, .mp4")],
     model: Annotated[str | None, typer.Option(help="A registry uri or a pipeline folder [default: models:/argus@champion]")] = None,
     fov: Annotated[float | None, typer.Option(help="Horizontal field of view in degrees, where no poses are given [default: 75]")] = None,
-    poses: Annotated[str | None, typer.Option(metavar="FILE", help="The camera's trajectory, npz or json")] = None,
+    poses: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="The camera's trajectory: npz or json of Argus, npz of MegaSaM, a folder with COLMAP's text files, "
+            "or motion/NAME.txt with fov/NAME.txt of the published evaluation",
+        ),
+    ] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Generate only the beginning")] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
     config: ConfigFile = None,
@@ -212,6 +223,54 @@ def generate(
     if not _shown(settings, dry_run):
         _use_registry()
         _run(JobKind.GENERATE, settings)
+
+
+@app.command()
+@guarded
+def tag(
+    video: Annotated[Path, typer.Argument(metavar="IN", help="A video; an mp4 or mov if it is to be tagged")],
+    output: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="The tagged copy to write, which may be IN; without it, show IN's tags")
+    ] = None,
+    projection: Annotated[
+        Literal["equirectangular", "cubemap"] | None, typer.Option(help="How the sphere lies in the frames [default: equirectangular]")
+    ] = None,
+    stereo: Annotated[Literal["mono", "top-bottom", "left-right"] | None, typer.Option(help="Where the two eyes lie [default: mono]")] = None,
+) -> None:
+    """Tell players that a video is a sphere, or show what it tells them.
+
+    Writes Spherical Video V2 metadata and, for an equirectangular video, V1; earlier ones are replaced, the pictures stay as they are.
+    """
+    from argus.media import SphericalMetadata, read_spherical, tag_spherical
+
+    if output is None:
+        if projection or stereo:
+            raise InvalidInput("--projection and --stereo are to be written, but no file to write was given; name it after the video")
+    else:
+        if output.suffix.lower() not in {".mp4", ".mov", ".m4v"}:
+            raise InvalidInput(f"the output is {output}, but its name must end in .mp4, .mov or .m4v")
+        try:
+            tag_spherical(video, output, SphericalMetadata(projection=projection or "equirectangular", stereo_mode=stereo or "mono"))
+        except OSError as error:
+            raise InvalidInput(f"{video} cannot be copied to {output}: {error.strerror}; choose another place") from error
+        typer.echo(f"output: {output.absolute()}")
+    _tell(read_spherical(output or video))
+
+
+def _tell(metadata: "SphericalMetadata | None") -> None:
+    """What a file declares, as `name: value` lines."""
+    typer.echo(f"spherical: {metadata.version if metadata else 'no'}")
+    if metadata is None:
+        return
+    typer.echo(f"projection: {metadata.projection}")
+    typer.echo(f"stereo: {metadata.stereo_mode}")
+    for name, values in (("missing at top, bottom, left, right", metadata.bounds), ("yaw, pitch, roll", _pose(metadata))):
+        if any(values):
+            typer.echo(f"{name}: {', '.join(f'{value:g}' for value in values)}")
+
+
+def _pose(metadata: "SphericalMetadata") -> tuple[float, ...]:
+    return metadata.yaw_deg, metadata.pitch_deg, metadata.roll_deg
 
 
 def _environ_withoutargus_home() -> dict[str, str]:

@@ -240,7 +240,7 @@ class GenerateConfig(JobConfig):
     output: str
     model: str = Field("models:/argus@champion", description="A registry uri or a pipeline folder")
     fov_deg: float = Field(75.0, gt=5, lt=179, description="Horizontal field of view, where no poses are given")
-    poses: str | None = Field(None, description="Trajectory file, npz or json")
+    poses: str | None = Field(None, description="Trajectory file: npz, json, COLMAP's folder, or motion/NAME.txt")
     max_seconds: float | None = Field(None, gt=0, description="Generate only the beginning")
     seed: int = Field(0, ge=0)
     sample: SampleOverrides = SampleOverrides()

@@ -110,7 +110,7 @@ class GenerateForm(Form):
     output: Text = Field(description="The 360° video to write, .mp4")
     model: Text = Field("models:/argus@champion", description="models:/NAME@ALIAS, models:/NAME/VERSION, or a pipeline folder")
     fov_deg: float | None = Field(None, gt=5, lt=179, description="Horizontal field of view, where no poses are given (75)")
-    poses: Text | None = Field(None, description="The camera's trajectory, npz or json")
+    poses: Text | None = Field(None, description="The camera's trajectory: npz, json, COLMAP's folder, or motion/NAME.txt")
     max_seconds: float | None = Field(None, gt=0, le=86_400, description="Only the beginning")
     sample_steps: int | None = Field(None, ge=1, le=1000, description="Sampling steps. Empty: as the model was stored")
     guidance: float | None = Field(None, ge=0, le=100, description="Classifier-free guidance. Empty: as the model was stored")

@@ -2,15 +2,19 @@
 
 import json
 import socket
+import subprocess
 from pathlib import Path
 
+import imageio_ffmpeg
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from argus.cli import app
+from argus.media import SphericalMetadata, read_spherical, write_video
 from schemas.config import CurateConfig, GenerateConfig, TrainConfig
 
-COMMANDS = ["demo", "up", "refresh", "train", "evaluate", "promote", "generate"]
+COMMANDS = ["demo", "up", "refresh", "train", "evaluate", "promote", "generate", "tag"]
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +34,11 @@ def test_every_command_explains_itself(command: str) -> None:
     result = argus(command, "--help")
     assert result.exit_code == 0
     assert len(result.output.splitlines()) > 5
+
+
+def test_help_shows_the_defaults() -> None:
+    assert "[default: 75]" in argus("generate", "--help").output
+    assert "[default: equirectangular]" in argus("tag", "--help").output
 
 
 def test_dry_run_prints_the_resolved_configuration_and_writes_nothing(home: Path, tmp_path: Path) -> None:
@@ -81,3 +90,81 @@ def test_a_port_in_use_is_said_before_anything_starts(home: Path) -> None:
     assert result.exit_code == 10
     assert "for mlflow is in use" in result.stderr
     assert not home.exists()
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """A video without metadata."""
+    path = tmp_path / "plain.mp4"
+    write_video(path, np.zeros((3, 32, 64, 3), np.uint8), 30)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "projection", "stereo", "ffmpeg"),
+    [
+        ([], "equirectangular", "mono", "mapping: equirectangular"),
+        (["--stereo", "top-bottom"], "equirectangular", "top-bottom", "top and bottom"),
+        (["--projection", "cubemap", "--stereo", "left-right"], "cubemap", "left-right", "mapping: cubemap"),
+    ],
+)
+def test_tag_writes_and_says_what_a_player_will_read(
+    options: list[str], projection: str, stereo: str, ffmpeg: str, plain: Path, tmp_path: Path
+) -> None:
+    tagged = tmp_path / "tagged.mp4"
+    result = argus("tag", plain, tagged, *options)
+    assert result.exit_code == 0, result.output
+    declared = ["spherical: v2", f"projection: {projection}", f"stereo: {stereo}"]
+    assert result.stdout.splitlines() == [f"output: {tagged}", *declared]
+    assert argus("tag", tagged).stdout.splitlines() == declared
+    said = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", tagged], capture_output=True, text=True, timeout=60, check=False)
+    assert ffmpeg in said.stderr.lower()
+    assert read_spherical(plain) is None
+
+
+def test_tag_replaces_in_place(plain: Path) -> None:
+    argus("tag", plain, plain, "--stereo", "left-right")
+    assert argus("tag", plain, plain).exit_code == 0
+    assert read_spherical(plain) == SphericalMetadata()
+
+
+def test_tag_shows_a_plain_video_and_a_turned_part_of_a_sphere(plain: Path, tmp_path: Path) -> None:
+    assert argus("tag", plain).stdout.splitlines() == ["spherical: no"]
+    part = SphericalMetadata(bounds=(0, 0, 0.25, 0.25), yaw_deg=90, roll_deg=-12.5)
+    write_video(tmp_path / "part.mp4", np.zeros((3, 32, 64, 3), np.uint8), 30, spherical=part)
+    assert argus("tag", tmp_path / "part.mp4").stdout.splitlines()[3:] == [
+        "missing at top, bottom, left, right: 0, 0, 0.25, 0.25",
+        "yaw, pitch, roll: 90, 0, -12.5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["absent.mp4"], "there is no such file"),
+        (["absent.mp4", "out.mp4"], "there is no such file"),
+        (["plain.mp4", "out.webm"], "must end in .mp4"),
+        (["plain.mp4", "folder.mp4"], "Is a directory; choose another place"),
+        (["plain.mp4", "--stereo", "mono"], "no file to write was given"),
+        (["text.mp4", "out.mp4"], "text.mp4"),
+        (["text.mp4"], "text.mp4"),
+    ],
+)
+def test_what_cannot_be_tagged_is_one_line_and_status_10(
+    arguments: list[str], words: str, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.mp4").write_text("no video\n" * 99)
+    (tmp_path / "folder.mp4").mkdir()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    result = argus("tag", *arguments)
+    assert result.exit_code == 10, result.output
+    assert words in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_tag_names_the_choices(plain: Path) -> None:
+    result = argus("tag", plain, "out.mp4", "--stereo", "over-under")
+    assert result.exit_code == 2
+    assert all(choice in result.stderr for choice in ("mono", "top-bottom", "left-right"))

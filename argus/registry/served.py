@@ -21,7 +21,7 @@ class GenerateRequest(BaseModel):
     input: str
     output: str
     fov_deg: float | None = Field(None, gt=5, lt=179)  # horizontal, where no poses are given; default 75
-    poses: str | None = None  # trajectory file, npz or json
+    poses: str | None = None  # whatever `Trajectory.load` reads
     max_seconds: float | None = Field(None, gt=0)
     seed: int | None = None  # default 0
     steps: int | None = Field(None, ge=1)  # of the sampler; default the model's own
