@@ -19,12 +19,11 @@ from argus.errors import InvalidInput
 from argus.sphere.camera import Camera
 from argus.sphere.rotations import from_euler_deg
 
-MOST_BYTES = 256 << 20
-"""Of one file, or one array of an npz; about 400 000 frames in the widest format."""
-
-_LONGEST_LINE = 64 << 10
+_MOST_TEXT = 64 << 20  # bytes: 260 000 frames as our JSON; ten times as much in memory
+_MOST_ARRAY = 256 << 20  # bytes: 3.7 million frames as ours
+_LONGEST_LINE = 4096
 _DIGITS = re.compile(r"(\d+)")
-_MOST_FRAMES = 1_000_000
+_MOST_FRAMES = 200_000
 _MOST_BEND_DEG = 0.5  # a map of 1024 columns has 0.35 degrees a pixel
 _MODELS = {  # COLMAP's models, with their parameters by name
     "SIMPLE_PINHOLE": ("f", "cx", "cy"),
@@ -43,9 +42,9 @@ class Poses(NamedTuple):
 
 
 def read_bounded(path: Path) -> str:
-    """The text of a file of at most MOST_BYTES."""
-    if path.stat().st_size > MOST_BYTES:
-        raise InvalidInput(f"{path.name} has {path.stat().st_size >> 20} MiB, but a trajectory has at most {MOST_BYTES >> 20}; split it")
+    """The text of a file of at most 64 MiB."""
+    if path.stat().st_size > _MOST_TEXT:
+        raise InvalidInput(f"{path.name} has {path.stat().st_size >> 20} MiB, but may have at most {_MOST_TEXT >> 20}; split it, or save it as npz")
     return path.read_text(encoding="utf-8")
 
 
@@ -53,12 +52,13 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
     """Those of the named arrays that an npz file holds; others, such as pictures, are not read, and none is unpickled."""
     found = {}
     with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            name = entry.filename.removesuffix(".npy")
-            if name not in names:
+        present = set(archive.namelist())
+        for name in names:
+            entry = f"{name}.npy"
+            if entry not in present:
                 continue
-            if entry.file_size > MOST_BYTES:
-                raise InvalidInput(f"{name} has {entry.file_size >> 20} MiB, but may have at most {MOST_BYTES >> 20}; split the file")
+            if (size := archive.getinfo(entry).file_size) > _MOST_ARRAY:
+                raise InvalidInput(f"{name} has {size >> 20} MiB, but may have at most {_MOST_ARRAY >> 20}; split the file")
             with archive.open(entry) as file:
                 found[name] = np.lib.format.read_array(file, allow_pickle=False)
     return found
@@ -153,6 +153,8 @@ def _images(path: Path) -> Iterator[_Image]:
     for number, line in lines:
         if not line or line.startswith("#"):
             continue
+        if len(line) == _LONGEST_LINE:
+            raise InvalidInput(f"images.txt line {number} is longer than {_LONGEST_LINE} characters, but should be a pose and a name")
         words = line.split(maxsplit=9)
         if len(words) != 10:
             raise InvalidInput(f"images.txt line {number} has {len(words)} fields, but must have 10: IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME")

@@ -282,8 +282,8 @@ def _image(fields="1 1 0 0 0 0 0 0 7 a1.png", points=""):
         (_image() + _image(), "a1.png twice"),
         ("1 1 0 0 0 0 0 0 7 a1.png\n2 1 0 0 0 0 0 0 7 a2.png\n", "line 2 is no line of points"),
         (_image() + _image("1 1 0 0 0 0 0 0 8 a2.png"), "2 different cameras"),
-        (_image("1 1 0 0 0 0 0 0 7 " + "9" * 70_000), "cannot be read"),
-        (_image() + "x" * 200_000, "fields"),
+        (_image("1 1 0 0 0 0 0 0 7 " + "9" * 70_000), "line 1 is longer than 4096"),
+        (_image() + "x" * 4095 + "\n" + "x", "line 3 is longer"),
     ],
     ids=range(11),
 )
