@@ -105,26 +105,42 @@ def bands(rows: slice, columns: slice) -> Iterator[tuple[slice, slice]]:
 
 
 def windows(turn: np.ndarray, camera: Camera, erp_size: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of an ERP map that hold all that a camera (camera-to-world `[3, 3]`) sees: those of the cap about the picture's corners.
-
-    Two windows where it crosses the seam.
-    """
+    """Rows and columns of an ERP map that just hold all that a camera (camera-to-world `[3, 3]`) sees; two windows where it crosses the seam."""
     height, width = erp_size
-    reach = math.atan(math.hypot(camera.width / (2 * camera.fx), camera.height / (2 * camera.fy)))
-    x, y, z = turn[:, 2].tolist()
-    lat, lon = math.atan2(-y, math.hypot(x, z)), math.atan2(x, z)
-    top = max(0, math.floor((0.5 - (lat + reach) / math.pi) * height) - 1)
-    bottom = min(height, math.ceil((0.5 - (lat - reach) / math.pi) * height) + 1)
-    wide = math.asin(math.sin(reach) / math.cos(lat)) if abs(lat) + reach < math.pi / 2 - 1e-6 else math.pi
-    left = math.floor(((lon - wide) / (2 * math.pi) + 0.5) * width) - 1
-    right = math.ceil(((lon + wide) / (2 * math.pi) + 0.5) * width) + 1
-    if right - left >= width:
-        yield slice(top, bottom), slice(0, width)
+    low, high, left, right = _extent(turn, camera)
+    rows = slice(max(0, math.floor((0.5 - high / math.pi) * height) - 1), min(height, math.ceil((0.5 - low / math.pi) * height) + 1))
+    first = math.floor((left / (2 * math.pi) + 0.5) * width) - 1
+    last = math.ceil((right / (2 * math.pi) + 0.5) * width) + 1
+    if last - first >= width:
+        yield rows, slice(0, width)
         return
     for shift in (-width, 0, width):
-        start, stop = max(0, left + shift), min(width, right + shift)
+        start, stop = max(0, first + shift), min(width, last + shift)
         if start < stop:
-            yield slice(top, bottom), slice(start, stop)
+            yield rows, slice(start, stop)
+
+
+def _extent(turn: np.ndarray, camera: Camera) -> tuple[float, float, float, float]:
+    """(lowest, highest latitude, first, last longitude) that a camera sees, radians; longitudes may exceed ±π.
+
+    Its sides are great circles. So latitude is extreme at a corner, at a side's own highest or lowest point if that is seen, or at a pole that
+    is seen; and longitude is extreme at a corner, if no pole is seen.
+    """
+    tan_x, tan_y = camera.width / (2 * camera.fx), camera.height / (2 * camera.fy)
+    corners = np.array([(u * tan_x, v * tan_y, 1.0) for u in (-1, 1) for v in (-1, 1)]) @ turn.T
+    normals = np.array([(1.0, 0.0, tan_x), (-1.0, 0.0, tan_x), (0.0, 1.0, tan_y), (0.0, -1.0, tan_y)])
+    normals = (normals / np.linalg.norm(normals, axis=1, keepdims=True)) @ turn.T
+    pole = np.array([0.0, 1.0, 0.0])
+    tops = pole - normals[:, 1:2] * normals
+    candidates = np.concatenate([tops, -tops, [pole, -pole]])
+    seen = (candidates @ normals.T > -1e-6).all(1)
+    x, y, z = np.concatenate([corners, candidates[seen]]).T
+    lat = np.arctan2(-y, np.hypot(x, z))
+    middle = math.atan2(turn[0, 2], turn[2, 2])
+    if seen[-2:].any():
+        return float(lat.min()), float(lat.max()), middle - math.pi, middle + math.pi
+    lon = np.remainder(np.arctan2(x[:4], z[:4]) - middle + math.pi, 2 * math.pi) - math.pi
+    return float(lat.min()), float(lat.max()), middle + float(lon.min()), middle + float(lon.max())
 
 
 def erp_pixels(rays: Rays, erp_size: tuple[int, int]) -> tuple[Array, Array]:
