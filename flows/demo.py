@@ -21,7 +21,7 @@ from rich.table import Table
 from argus.errors import InvalidInput
 from argus.files import write_text
 from argus.registry.history import curve, pictures
-from argus.report import Picture, ReportData, VideoCard, write_report
+from argus.report import Picture, ReportData, VideoCard, first_picture, write_report
 from argus.runs import RunFolder
 from argus.shards import Dataset
 from flows.local import LocalStack, mlflow_database
@@ -234,7 +234,7 @@ def _cards(dataset: Dataset) -> list[VideoCard]:
             decision=row["decision"],
             reason=row["reason"] or "",
             detail=row["detail"] or "",
-            thumbnail=dataset.folder / row["thumbnail"] if row["thumbnail"] else None,
+            thumbnail=first_picture(dataset.folder / row["thumbnail"]) if row["thumbnail"] else None,
             layout=row["layout"] or "",
             split=row["split"] or "",
             clips=sum(clip["decision"] == "kept" for clip in row["clips"] or ()),

@@ -12,6 +12,7 @@ from argus.curate.footage import Footage
 from argus.curate.quality import quality
 from argus.curate.records import CuratedClip, clip_id
 from argus.curate.samples import SIZE, resized, sample_clip
+from argus.curate.sheet import clip_row
 from argus.media import encode_clip
 from schemas.config import ClipSettings, FilterPolicy
 from schemas.names import Decision
@@ -76,5 +77,6 @@ def cut(footage: Footage, source_id: str, settings: ClipSettings, policy: Filter
             reason=dropped.reason if dropped else None,
             quality=quality(samples),
             scores=scores,
+            picture=clip_row(samples),
             video=None if dropped else encode_clip(resized(frames, (height, width)), rate, crf=settings.crf, gop=settings.gop),
         )

@@ -10,7 +10,8 @@ from argus.curate.clips import cut, spans, stride
 from argus.curate.footage import Footage, samples_of
 from argus.curate.layout import judge_layout
 from argus.curate.records import CuratedClip, CuratedVideo, Score, VideoSource
-from argus.curate.samples import SIZE, sample_stored, thumbnail
+from argus.curate.samples import SIZE, sample_stored
+from argus.curate.sheet import Row, encode_sheet, video_row
 from argus.errors import VideoError
 from argus.media import MediaInfo, VideoReader, isolated, open_video
 from schemas.config import CurateConfig
@@ -26,8 +27,13 @@ _MAY_PASS = _OURS - {Reason.DECODER_CRASHED}  # the same bytes would crash it ag
 
 def recipe_digest(config: CurateConfig) -> str:
     """Sixteen hexadecimal digits of everything that shapes a clip's bytes or its decision; not of how and where it is fetched or run."""
+    return hashlib.sha256(recipe_text(config).encode()).hexdigest()[:16]
+
+
+def recipe_text(config: CurateConfig) -> str:
+    """What the digest is of, as JSON: `version`, `clip` (ClipSettings) and `policy` (FilterPolicy)."""
     parts = {"version": RECIPE_VERSION, "clip": config.clip.model_dump(mode="json"), "policy": config.policy.model_dump(mode="json")}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return json.dumps(parts, sort_keys=True)
 
 
 def curate_isolated(path: Path, source: VideoSource, config: CurateConfig) -> CuratedVideo:
@@ -50,7 +56,7 @@ def curate_video(path: Path, source: VideoSource, config: CurateConfig) -> Curat
         with open_video(path) as reader:
             return _judge(reader, sheet, config)
     except VideoError as error:
-        if sheet.thumbnail is None:
+        if sheet.picture is None:
             sheet.layout = Layout.NONE  # no picture was seen
         return sheet.ends(error.reason, error.message.removeprefix(f"{path}: "))
     except ScorerFailed as error:
@@ -65,7 +71,7 @@ class _Sheet:
     media: MediaInfo | None = None
     declared: Layout | None = None
     layout: Layout = Layout.UNKNOWN
-    thumbnail: bytes | None = None
+    picture: Row | None = None
     scores: list[Score] = field(default_factory=list)
 
     def ends(self, reason: Reason | None, detail: str, clips: tuple[CuratedClip, ...] = ()) -> CuratedVideo:
@@ -81,16 +87,19 @@ class _Sheet:
             scores=tuple(self.scores),
             clips=clips,
             media=self.media,
-            thumbnail=self.thumbnail,
+            thumbnail=self._thumbnail(clips),
             retryable=reason in _MAY_PASS,
         )
+
+    def _thumbnail(self, clips: tuple[CuratedClip, ...]) -> bytes | None:
+        return None if self.picture is None else encode_sheet([self.picture, *(clip.picture for clip in clips)])
 
 
 def _judge(reader: VideoReader, sheet: _Sheet, config: CurateConfig) -> CuratedVideo:
     """Each step adds to the sheet, or ends it."""
     sheet.media = reader.info
     stored = sample_stored(reader, stride(reader.fps, config.clip.fps))
-    sheet.thumbnail = thumbnail(stored)
+    sheet.picture = video_row(stored)
     verdict = judge_layout(reader.info, stored, config.policy)
     sheet.declared, sheet.layout = verdict.declared, verdict.layout
     sheet.scores += verdict.scores
@@ -102,6 +111,7 @@ def _judge(reader: VideoReader, sheet: _Sheet, config: CurateConfig) -> CuratedV
     if not enough:
         return sheet.ends(Reason.TOO_SHORT, f"it is {length:.2f} s long, but a clip needs {config.clip.min_clip_s:g} s")
     samples = samples_of(stored, verdict.conversion, SIZE)
+    sheet.picture = video_row(stored, samples)
     scores, dropped = judge(samples, video_filters(config.policy), config.policy)
     sheet.scores += scores
     if dropped:

@@ -3,9 +3,12 @@
 Everything here pickles, so that a video may be judged in another process.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from argus.media import MediaInfo
 from schemas.names import Decision, Layout, Reason, Split
@@ -73,6 +76,7 @@ class CuratedClip:
     quality: float  # in [0, 1], see `argus.curate.quality`
     scores: tuple[Score, ...]
     video: bytes | None
+    picture: NDArray[np.uint8] = field(compare=False, repr=False)  # its row of the contact sheet
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class CuratedVideo:
     scores: tuple[Score, ...]
     clips: tuple[CuratedClip, ...]
     media: MediaInfo | None
-    thumbnail: bytes | None  # JPEG, 256×128
+    thumbnail: bytes | None  # JPEG, a contact sheet: see `argus.curate.sheet`
     retryable: bool = False  # whether a later refresh should try again
 
 

@@ -91,18 +91,6 @@ def resized(frames: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     return np.stack([resize(frame, size) for frame in frames])
 
 
-def thumbnail(stored: StoredSamples) -> bytes:
-    """JPEG 256×128 of the middle moment in its own shape, on black."""
-    picture = stored.frames[len(stored.frames) // 2]
-    scale = min(128 / picture.shape[0], 256 / picture.shape[1])
-    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
-    top, left = (128 - height) // 2, (256 - width) // 2
-    canvas = np.zeros((128, 256, 3), np.uint8)
-    canvas[top : top + height, left : left + width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return data.tobytes()
-
-
 def _moments(length: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     moments = spread(length)
     return moments, np.minimum(moments + step, length - 1)

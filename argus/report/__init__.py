@@ -5,7 +5,7 @@ Importing this package loads nothing heavy; numpy, Pillow, matplotlib and jinja2
 
 from argus.report.data import Picture, Point, ReportData, VideoCard
 from argus.report.page import render_report, write_report
-from argus.report.pictures import contact_sheet, encode_jpeg, encode_png, seam_view, strip
+from argus.report.pictures import contact_sheet, encode_jpeg, encode_png, first_picture, seam_view, strip
 from argus.report.plots import loss_curve, reason_bars
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "contact_sheet",
     "encode_jpeg",
     "encode_png",
+    "first_picture",
     "loss_curve",
     "reason_bars",
     "render_report",

@@ -128,7 +128,7 @@ def test_every_reason_has_its_example(tmp_path: Path, case: Case) -> None:
     assert case.reason or all(score.kept for score in video.scores)
     assert video.media is not None
     picture = cv2.imdecode(np.frombuffer(video.thumbnail or b"", np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (128, 256, 3)
+    assert picture.shape == (128 * (1 + len(video.clips)), 768, 3), "a row for the video and one for each clip"
 
 
 def test_a_dropped_video_names_the_number_and_the_threshold(tmp_path: Path) -> None:
