@@ -1,4 +1,4 @@
-"""Writing Spherical Video V1 and V2 metadata into an mp4 without touching its pictures."""
+"""Writing Spherical Video V1 and V2 metadata into an mp4 without touching its pictures. What is no mp4 becomes one first."""
 
 import struct
 from pathlib import Path
@@ -8,7 +8,9 @@ from argus.errors import InvalidInput, VideoError
 from argus.files import replacing
 from argus.media import faults
 from argus.media.boxes import Box, boxes_of_file, edited, pack, payload_in_file
-from argus.media.spherical import ENTRY_HEADER, V1_NAMESPACE, V1_UUID, SphericalMetadata, is_video
+from argus.media.mesh import eac_box
+from argus.media.remuxing import remux
+from argus.media.spherical import ENTRY_HEADER, V1_NAMESPACE, V1_UUID, SphericalMetadata, entry_size, is_video
 from schemas.names import Reason
 
 _STEREO_CODES = {"mono": 0, "top-bottom": 1, "left-right": 2}
@@ -23,24 +25,50 @@ _V1 = """<?xml version="1.0"?>
 </rdf:SphericalVideo>"""
 
 
+_HALF = (0.0, 0.0, 0.25, 0.25)
+_WRITABLE = ("equirectangular", "half_equirectangular", "cubemap", "eac")
+
+
 def tag_spherical(src: Path | str, dst: Path | str, metadata: SphericalMetadata) -> None:
-    """Copies an mp4, adding V2 metadata and, for a whole equirectangular map, V1; earlier metadata is replaced. `dst` may be `src`.
+    """Copies a video into an mp4 with V2 metadata and, for a whole equirectangular map, V1; earlier metadata is replaced. `dst` may be `src`.
+
+    An mp4 or mov keeps everything else as it is. Of other files (Matroska, WebM, MPEG-TS) the video and the sound are copied, not coded again.
+    A half map is written, and read back, as a map with a quarter missing on the left and on the right; an "eac" as the mesh that unfolds it.
 
     Raises:
-        VideoError: the file is empty or no mp4 with a video track.
-        InvalidInput: there is no such file, or the projection cannot be written (equirectangular and cubemap can).
+        VideoError: the file is empty or no video, or an mp4 cannot hold its codec.
+        InvalidInput: there is no such file, or the projection cannot be written.
     """
     src, dst = Path(src), Path(dst)
-    if metadata.projection not in {"equirectangular", "cubemap"}:
-        raise InvalidInput(f"projection {metadata.projection!r} cannot be written; give equirectangular or cubemap")
+    if metadata.projection not in _WRITABLE:
+        raise InvalidInput(f"projection {metadata.projection!r} cannot be written; give one of {', '.join(_WRITABLE)}")
     faults.require_file(src)
-    with src.open("rb") as file, replacing(dst) as whole, whole.open("wb") as out:
+    with replacing(dst) as whole:
+        if _has_index(src):
+            _write_tagged(src, whole, metadata, str(src))
+            return
+        plain = whole.with_suffix(".plain.mp4")
+        try:
+            remux(src, plain)
+            _write_tagged(plain, whole, metadata, str(src))
+        finally:
+            plain.unlink(missing_ok=True)
+
+
+def _has_index(path: Path) -> bool:
+    """Whether it is an mp4 with a moov box."""
+    with path.open("rb") as file:
+        return any(box.kind == b"moov" for box in boxes_of_file(file))
+
+
+def _write_tagged(src: Path, dst: Path, metadata: SphericalMetadata, name: str) -> None:
+    with src.open("rb") as file, dst.open("wb") as out:
         boxes = list(boxes_of_file(file))
-        moov = next((box for box in boxes if box.kind == b"moov"), None)
-        content = payload_in_file(file, moov) if moov else None
-        if moov is None or content is None:
-            raise VideoError(Reason.NOT_A_VIDEO, f"{src}: no mp4 (it has no whole moov box); write it as mp4 first")
-        tagged = _tagged(content, metadata, str(src))
+        moov = next(box for box in boxes if box.kind == b"moov")
+        content = payload_in_file(file, moov)
+        if content is None:
+            raise VideoError(Reason.TRUNCATED, f"{name}: its index (moov) is cut off; fetch or copy it again")
+        tagged = _tagged(content, metadata, name)
         shift = 8 + len(tagged) - moov.size
         _copy(file, out, boxes, {moov: _shifted(tagged, moov.end, shift)}, shift)
 
@@ -63,8 +91,6 @@ def _tagged(moov: bytes, metadata: SphericalMetadata, name: str) -> bytes:
 
 
 def _tagged_track(track: bytes, metadata: SphericalMetadata) -> bytes:
-    boxes = _st3d(metadata) + _sv3d(metadata)
-
     def edit(kind: bytes, content: bytes) -> bytes | None:
         if kind in _PATH_TO_ENTRY:
             return edited(content, edit)
@@ -73,7 +99,7 @@ def _tagged_track(track: bytes, metadata: SphericalMetadata) -> bytes:
         return None if kind == b"uuid" and content.startswith(V1_UUID) else content
 
     def entry(_: bytes, content: bytes) -> bytes:
-        return edited(content, without_old, ENTRY_HEADER, boxes)
+        return edited(content, without_old, ENTRY_HEADER, _st3d(metadata) + _sv3d(metadata, entry_size(content)))
 
     def without_old(kind: bytes, content: bytes) -> bytes | None:
         return None if kind in {b"st3d", b"sv3d"} else content
@@ -89,15 +115,20 @@ def _st3d(metadata: SphericalMetadata) -> bytes:
     return pack(b"st3d", bytes(4) + bytes([_STEREO_CODES[metadata.stereo_mode]]))
 
 
-def _sv3d(metadata: SphericalMetadata) -> bytes:
+def _sv3d(metadata: SphericalMetadata, size: tuple[int, int]) -> bytes:
     pose = [round(value * 65536) for value in (metadata.yaw_deg, metadata.pitch_deg, metadata.roll_deg)]
-    if metadata.projection == "cubemap":
-        sphere = pack(b"cbmp", bytes(12))  # layout 0, no padding
-    else:
-        bounds = [min(round(share * 2**32), 2**32 - 1) for share in metadata.bounds]
-        sphere = pack(b"equi", bytes(4) + struct.pack(">4I", *bounds))
-    projection = pack(b"prhd", bytes(4) + struct.pack(">3i", *pose)) + sphere
+    projection = pack(b"prhd", bytes(4) + struct.pack(">3i", *pose)) + _shape(metadata, size)
     return pack(b"sv3d", pack(b"svhd", bytes(4) + b"Argus\0") + pack(b"proj", projection))
+
+
+def _shape(metadata: SphericalMetadata, size: tuple[int, int]) -> bytes:
+    """The box of the projection itself."""
+    if metadata.projection == "cubemap":
+        return pack(b"cbmp", bytes(8) + struct.pack(">I", metadata.padding))  # layout 0
+    if metadata.projection == "eac":
+        return pack(b"mshp", eac_box(size))
+    shares = _HALF if metadata.projection == "half_equirectangular" else metadata.bounds
+    return pack(b"equi", bytes(4) + struct.pack(">4I", *(min(round(share * 2**32), 2**32 - 1) for share in shares)))
 
 
 def _shifted(content: bytes, threshold: int, shift: int) -> bytes:

@@ -47,7 +47,7 @@ def fisheye_to_erp(frames: Frames, fov_deg: float, erp_size: tuple[int, int], *,
 def erp_to_fisheye(erp: Frames, fov_deg: float, size: int, *, lenses: int = 2, interpolation: Interpolation = "linear") -> Frames:
     """Fisheye frames of ERP frames `[T, H, W, C]` (torch `[T, C, H, W]`): circles of `size` pixels, one or two side by side.
 
-    The reverse of `fisheye_to_erp`. Outside the circles is 0, but for a rim of 2 pixels that interpolation at their edge reaches. Raises InvalidInput.
+    The reverse of `fisheye_to_erp`. Outside the circles is 0, but for a rim of 2 pixels for interpolation at their edge. Raises InvalidInput.
     """
     half = _half_angle(fov_deg)
     if lenses not in (1, 2) or size < 2:

@@ -4,14 +4,17 @@ Needs no download. The same seed gives the same pixels.
 """
 
 from argus.synth.catalogue import write_catalogue
+from argus.synth.kinds import KINDS, Kind
 from argus.synth.paths import CameraPath, Motion, SynthClip, make_path, render_clip
 from argus.synth.site import Site, serve_folder
-from argus.synth.videos import SynthVideo, write_negatives, write_world_videos
+from argus.synth.videos import SynthVideo, write_kind, write_layouts, write_negatives, write_world_videos
 from argus.synth.world import World
 
 __all__ = [
-    "Motion",
+    "KINDS",
     "CameraPath",
+    "Kind",
+    "Motion",
     "Site",
     "SynthClip",
     "SynthVideo",
@@ -20,6 +23,8 @@ __all__ = [
     "render_clip",
     "serve_folder",
     "write_catalogue",
+    "write_kind",
+    "write_layouts",
     "write_negatives",
     "write_world_videos",
 ]

@@ -1,19 +1,23 @@
-"""Video files of the world: good ones, and one of every defect that a refresh must find."""
+"""Video files of the world: one of any kind, the good ones, and one of every defect that a refresh must find."""
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 import av
 import numpy as np
 
+from argus.errors import InvalidInput
 from argus.files import replacing
-from argus.media import SphericalMetadata, write_video
-from argus.sphere import Camera, erp_to_view
-from argus.synth.paths import Motion, make_path
-from argus.synth.world import World
+from argus.media import tag_spherical, write_video
+from argus.synth.kinds import KINDS, Shot
 from schemas.names import Layout, Reason
+
+Codec = Literal["h264", "hevc", "vp9", "av1"]
 
 
 @dataclass(frozen=True)
@@ -30,167 +34,139 @@ class SynthVideo:
     cuts_s: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """What the videos of one call share."""
+def write_kind(
+    path: Path | str,
+    kind: str,
+    *,
+    seed: int = 0,
+    seconds: float = 3,
+    fps: Fraction | int = 10,
+    height: int = 128,
+    tagged: bool = False,
+    codec: Codec = "h264",
+    crf: int = 18,
+    gop: int = 8,
+    threads: int = 1,
+) -> SynthVideo:
+    """Writes one mp4 of a kind (a name in `KINDS`). The same arguments show the same; in H.264 they are the same bytes.
 
-    seed: int
-    seconds: float
-    fps: Fraction
-    height: int
-    threads: int
+    Args:
+        seed: which world and path.
+        height: rows of the whole ERP map, which other layouts are made from; a multiple of 4 from 16 on.
+        tagged: declare the kind's layout in the file's metadata.
+        crf: the codec's own scale, 0 .. 51 or 63.
+        gop: the most frames between keyframes.
+        threads: for rendering.
 
-    @property
-    def count(self) -> int:
-        return max(2, round(self.seconds * self.fps))
+    Raises InvalidInput.
+    """
+    _require(kind, height, codec, tagged)
+    path, what = Path(path), KINDS[kind]
+    shot = Shot(seed, max(2, round(seconds * fps)), Fraction(fps), height, threads)
+    with replacing(path) as whole:
+        if what.frames is None:
+            _write_audio(whole, seconds)
+        else:
+            _encode(whole, what.frames(shot), shot.fps, codec, crf, gop)
+            if tagged and what.spherical:
+                tag_spherical(whole, whole, what.spherical)
+        if what.damage:
+            whole.write_bytes(what.damage(whole.read_bytes()))
+    every = shot.count // what.shots
+    cuts = tuple(float(n * every / shot.fps) for n in range(1, what.shots))
+    return SynthVideo(path, what.layout, not what.reasons, what.reasons, cuts)
 
 
 def write_world_videos(
     folder: Path | str, *, seed: int = 0, count: int = 8, seconds: float = 4, fps: Fraction | int = 10, height: int = 128, threads: int = 1
 ) -> list[SynthVideo]:
     """`count` good mono ERP videos (height × 2·height), each of another world, walking and driving in turn; every second one is tagged."""
-    shape = _Shape(seed, seconds, Fraction(fps), height, threads)
-    written = []
-    for k in range(count):
-        path = Path(folder) / f"world_{seed + k:04d}.mp4"
-        motion = Motion.WALK if k % 2 == 0 else Motion.DRIVE
-        write_video(path, _footage(shape, k, motion), shape.fps, spherical=SphericalMetadata() if k % 2 == 0 else None)
-        written.append(SynthVideo(path, Layout.MONO_ERP, keep=True))
-    return written
+    options: dict[str, Any] = {"seconds": seconds, "fps": fps, "height": height, "threads": threads}
+    return [
+        write_kind(Path(folder) / f"world_{seed + k:04d}.mp4", "drive" if k % 2 else "walk", seed=seed + k, tagged=not k % 2, **options)
+        for k in range(count)
+    ]
+
+
+_Entry = tuple[str, bool, int]
+"""A kind, whether it is tagged, and how far its world is from the first seed."""
+
+_NEGATIVES: tuple[_Entry, ...] = (
+    *(("stereo_tb", True, 0), ("stereo_tb", False, 1), ("stereo_sbs", True, 2), ("stereo_sbs_2to1", False, 3)),
+    *(("perspective_16x9", False, 4), ("perspective_2to1", False, 5)),
+    *(("cuts", False, 6), ("static", False, 9), ("half_black", True, 10), ("black", False, 9), ("fog", False, 11)),
+    *(("broken_seam", False, 12), ("too_short", False, 13), ("one_frame", False, 9)),
+    *(("corrupt", True, 14), ("corrupt_index", True, 14), ("truncated", True, 14), ("empty", False, 0), ("text", False, 0), ("audio_only", False, 0)),
+)
+_LAYOUTS: tuple[_Entry, ...] = tuple(
+    (name, tagged, number)
+    for number, name in enumerate(
+        ("vr180", "vr180_mono", "partial", "cubemap_3x2", "cubemap_v2", "cubemap_6x1", "eac", "dual_fisheye", "mono_erp_16x9", "stereo_tb_2to1")
+    )
+    for tagged in (True, False)
+    if KINDS[name].spherical or not tagged
+)
 
 
 def write_negatives(
     folder: Path | str, *, seed: int = 1000, seconds: float = 3, fps: Fraction | int = 10, height: int = 128, threads: int = 1
 ) -> list[SynthVideo]:
     """One file of each defect, and one good video with cuts; the files' names say which is which."""
-    folder = Path(folder)
-    shape = _Shape(seed, seconds, Fraction(fps), height, threads)
-    return [*_write_layouts(folder, shape), *_write_contents(folder, shape), *_write_broken(folder, shape)]
+    return _write_set(Path(folder), _NEGATIVES, seed, seconds, Fraction(fps), height, threads)
 
 
-def _write_layouts(folder: Path, shape: _Shape) -> list[SynthVideo]:
-    """Pictures that are not one whole sphere."""
-    stereo, flat = frozenset({Reason.STEREO}), frozenset({Reason.NOT_360})
+def write_layouts(
+    folder: Path | str, *, seed: int = 2000, seconds: float = 3, fps: Fraction | int = 10, height: int = 128, threads: int = 1
+) -> list[SynthVideo]:
+    """A file of each way in which a sphere, or a part of it, is stored; those that metadata can declare with and without it."""
+    return _write_set(Path(folder), _LAYOUTS, seed, seconds, Fraction(fps), height, threads)
+
+
+def _write_set(folder: Path, entries: Sequence[_Entry], seed: int, seconds: float, fps: Fraction, height: int, threads: int) -> list[SynthVideo]:
+    """A file for each entry; of a kind that is there both ways, the untagged one says so in its name."""
+    both = {name for name, tagged, _ in entries if tagged} & {name for name, tagged, _ in entries if not tagged}
+    options: dict[str, Any] = {"seconds": seconds, "fps": fps, "height": height, "threads": threads}
     return [
-        _write(folder, "stereo_tb", _eyes(shape, 0, 0), shape, Layout.STEREO_TB, stereo, spherical=SphericalMetadata(stereo_mode="top-bottom")),
-        _write(folder, "stereo_tb_untagged", _eyes(shape, 1, 0), shape, Layout.STEREO_TB, stereo),
-        _write(folder, "stereo_sbs", _eyes(shape, 2, 1), shape, Layout.STEREO_SBS, stereo, spherical=SphericalMetadata(stereo_mode="left-right")),
-        _write(folder, "stereo_sbs_2to1", map(_half_width, _eyes(shape, 3, 1)), shape, Layout.STEREO_SBS, stereo),
-        _write(folder, "perspective_16x9", _views(shape, 4, 16 / 9), shape, Layout.FLAT, flat),
-        _write(folder, "perspective_2to1", _views(shape, 5, 2), shape, Layout.FLAT, flat | {Reason.SEAM}),
+        write_kind(folder / f"{name}{'_untagged' * (name in both and not tagged)}.mp4", name, seed=seed + world, tagged=tagged, **options)
+        for name, tagged, world in entries
     ]
 
 
-def _write_contents(folder: Path, shape: _Shape) -> list[SynthVideo]:
-    """Whole spheres that are not worth keeping, and the one with cuts, which is."""
-    every = shape.count // 3
-    shots = (frame for n in range(3) for frame in _footage(shape, 6 + n, Motion.WALK, every))
-    still = next(_footage(shape, 9, Motion.STILL))
-    with_cuts = _write(folder, "cuts", shots, shape, Layout.MONO_ERP, frozenset())
-
-    def write(name: str, frames: Iterable[np.ndarray], *reasons: Reason) -> SynthVideo:
-        tag = SphericalMetadata() if name == "half_black" else None
-        return _write(folder, name, frames, shape, Layout.MONO_ERP, frozenset(reasons), spherical=tag)
-
-    def drive(number: int, count: int = 0) -> Iterator[np.ndarray]:
-        return _footage(shape, number, Motion.DRIVE, count)
-
-    return [
-        SynthVideo(with_cuts.path, with_cuts.layout, keep=True, cuts_s=tuple(float(n * every / shape.fps) for n in (1, 2))),
-        write("static", [still] * shape.count, Reason.STATIC),
-        write("half_black", map(_blackened, drive(10)), Reason.BLACK),
-        write("black", [still * 0] * shape.count, Reason.BLACK, Reason.LOW_VARIANCE, Reason.STATIC),
-        write("fog", map(_fogged, drive(11)), Reason.LOW_VARIANCE, Reason.STATIC),
-        write("broken_seam", map(_without_seam, drive(12)), Reason.SEAM, Reason.NOT_360),
-        write("too_short", drive(13, max(2, round(shape.fps / 2))), Reason.TOO_SHORT),
-        write("one_frame", [still], Reason.TOO_SHORT, Reason.STATIC),
-    ]
+def _require(kind: str, height: int, codec: str, tagged: bool) -> None:
+    if kind not in KINDS:
+        raise InvalidInput(f"kind is '{kind}', but must be one of: {', '.join(KINDS)}")
+    if codec not in get_args(Codec):
+        raise InvalidInput(f"codec is '{codec}', but must be one of: {', '.join(get_args(Codec))}")
+    if height < 16 or height % 4:
+        raise InvalidInput(f"height is {height}, but must be a multiple of 4 from 16 on")
+    if tagged and KINDS[kind].spherical is None:
+        raise InvalidInput(f"no metadata declares '{kind}': leave it untagged")
 
 
-def _write_broken(folder: Path, shape: _Shape) -> list[SynthVideo]:
-    """Files that hold no readable video."""
-    good = folder / ".good.mp4"
-    write_video(good, _footage(shape, 14, Motion.DRIVE), shape.fps, spherical=SphericalMetadata())
-    data = good.read_bytes()
-    good.unlink()
-    noise = np.random.default_rng(shape.seed).integers(0, 256, len(data), np.uint8).tobytes()
-    pictures = data.index(b"mdat") + 4
-    unreadable = frozenset({Reason.CORRUPT, Reason.NOT_A_VIDEO, Reason.DECODER_CRASHED})
-    contents = {
-        "corrupt": (data[:pictures] + noise[pictures:], unreadable),
-        "corrupt_index": (data[:64] + noise[64:], unreadable),
-        "truncated": (data[: pictures + (len(data) - pictures) // 4], unreadable | {Reason.TRUNCATED}),
-        "empty": (b"", frozenset({Reason.EMPTY_FILE})),
-        "text": (b"This is a line of text, and no video.\n" * 40, unreadable - {Reason.DECODER_CRASHED}),
-    }
-    written = []
-    for name, (content, reasons) in contents.items():
-        path = folder / f"{name}.mp4"
-        path.write_bytes(content)
-        written.append(SynthVideo(path, Layout.NONE, keep=False, reasons=reasons))
-    audio = folder / "audio_only.mp4"
-    _write_audio(audio, shape.seconds)
-    return [*written, SynthVideo(audio, Layout.NONE, keep=False, reasons=frozenset({Reason.NO_VIDEO_STREAM}))]
-
-
-def _write(
-    folder: Path,
-    name: str,
-    frames: Iterable[np.ndarray],
-    shape: _Shape,
-    layout: Layout,
-    reasons: frozenset[Reason],
-    *,
-    spherical: SphericalMetadata | None = None,
-) -> SynthVideo:
-    path = folder / f"{name}.mp4"
-    write_video(path, frames, shape.fps, spherical=spherical)
-    return SynthVideo(path, layout, keep=False, reasons=reasons)
-
-
-def _footage(shape: _Shape, number: int, motion: Motion, count: int = 0, sideways: float = 0.0) -> Iterator[np.ndarray]:
-    """ERP frames `[H, 2H, 3]` of the world numbered so; `sideways` moves the eye to its right, metres."""
-    seed = shape.seed + number
-    path = make_path(seed, count or shape.count, shape.fps, motion)
-    positions = path.positions + sideways * path.rotations[:1, :, 0]
-    size = (shape.height, 2 * shape.height)
-    return World(seed).frames(path.rotations, positions, path.times, size, threads=shape.threads)
-
-
-def _eyes(shape: _Shape, number: int, axis: int) -> Iterator[np.ndarray]:
-    """Left and right eye 65 mm apart, stacked along an axis (0: left on top)."""
-    left, right = (_footage(shape, number, Motion.WALK, sideways=side) for side in (-0.0325, 0.0325))
-    return (np.concatenate(pair, axis) for pair in zip(left, right, strict=True))
-
-
-def _views(shape: _Shape, number: int, aspect: float) -> Iterator[np.ndarray]:
-    """An ordinary video: a 90° view of the world."""
-    camera = Camera(90, 2 * round(shape.height * aspect / 2), shape.height)
-    return (erp_to_view(frame[None], np.eye(3), camera)[0] for frame in _footage(shape, number, Motion.WALK))
-
-
-def _half_width(frame: np.ndarray) -> np.ndarray:
-    return np.asarray((frame[:, 0::2].astype(np.uint16) + frame[:, 1::2] + 1) // 2, dtype=np.uint8)
-
-
-def _blackened(frame: np.ndarray) -> np.ndarray:
-    return np.concatenate([frame[: len(frame) * 11 // 20], 0 * frame[len(frame) * 11 // 20 :]])
-
-
-def _fogged(frame: np.ndarray) -> np.ndarray:
-    return np.asarray(150 + (frame.astype(np.int16) - 128) // 12, dtype=np.uint8)
-
-
-def _without_seam(frame: np.ndarray) -> np.ndarray:
-    """What is left when a quarter of the map is cut off and the rest stretched: its two ends do not meet."""
-    width = frame.shape[1]
-    return frame[:, np.arange(width) * 3 // 4]
+def _encode(path: Path, frames: Iterable[np.ndarray], fps: Fraction, codec: Codec, crf: int, gop: int) -> None:
+    if codec == "h264":
+        write_video(path, frames, fps, crf=crf, gop=gop)
+        return
+    name, options = {
+        "hevc": ("libx265", {"x265-params": f"log-level=none:keyint={gop}:open-gop=0:pools=1"}),
+        "vp9": ("libvpx-vp9", {"b": "0", "g": f"{gop}", "cpu-used": "8", "deadline": "realtime"}),
+        "av1": ("libsvtav1", {"g": f"{gop}", "preset": "12", "svtav1-params": "lp=1"}),
+    }[codec]
+    os.environ.setdefault("SVT_LOG", "1")  # errors alone
+    rest = iter(frames)
+    first = next(rest)
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream(name, rate=fps, options={"crf": str(crf), **options})
+        stream.width, stream.height, stream.pix_fmt = first.shape[1], first.shape[0], "yuv420p"
+        for picture in chain([first], rest):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
 
 
 def _write_audio(path: Path, seconds: float) -> None:
     """An mp4 whose only stream is a tone."""
     rate = 44100
-    with replacing(path) as beside, av.open(str(beside), "w", format="mp4") as container:
+    with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("aac", rate=rate, layout="mono")
         samples = (0.2 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
         for start in range(0, len(samples), 1024):
