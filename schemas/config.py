@@ -65,6 +65,28 @@ class ClipSettings(Settings):
     gop: int = Field(8, ge=1, le=64)
 
 
+class LearnedThresholds(Settings):
+    """When a clip is dropped by what a network measured; None: the number is only recorded. A set one needs its scorer at hand."""
+
+    lpips_left_right: float | None = Field(None, ge=0, description="Drop below this LPIPS of the map's left and right halves; published: 0.05")
+    lpips_top_bottom: float | None = Field(None, ge=0, description="Drop below this LPIPS of the map's upper and lower halves; published: 0.3")
+    lpips_between: float | None = Field(None, ge=0, description="Drop below this LPIPS between moments, over six views; published: 0.002")
+    raft_speed_deg_s: float | None = Field(None, ge=0, description="Drop below this mean optical flow over six views")
+    transnetv2_boundary: float | None = Field(None, ge=0, le=1, description="Drop above this probability of a shot boundary")
+    aesthetic_mean: float | None = Field(None, description="Drop below this mean aesthetic score over six views")
+    text_db_share: float | None = Field(None, ge=0, le=1, description="Drop above this share of the sphere in lines of text")
+
+
+class LearnedSettings(Settings):
+    """Which networks measure the kept clips, and where. Their weights are local files: see `argus.curate.learned`."""
+
+    scorers: tuple[str, ...] = Field((), description="Of lpips, raft, transnetv2, aesthetic, text_db; those not at hand are reported by name")
+    weights: str | None = Field(None, description="Folder of the networks' weights; default: `weights` in ARGUS_HOME")
+    gpu_share: float = Field(0.5, ge=0, le=1, description="Share of a GPU for each process that scores, where the cluster has GPUs; 0: on CPUs")
+    processes: int = Field(0, ge=0, description="Processes that score; 0 means as many as fit the GPUs, or one on CPUs")
+    batch_clips: int = Field(4, ge=1, le=64, description="Clips per call; each is about 25 MB")
+
+
 class FilterPolicy(Settings):
     """Thresholds of the weight-free filters; scores are stored, so that these may change without decoding again."""
 
@@ -77,6 +99,7 @@ class FilterPolicy(Settings):
         0.005, ge=0, description="Drop when the mean difference of sampled frames over six views is below this, in [0,1]"
     )
     halves_similarity: Fraction01 = Field(0.75, description="Above this correlation of two halves' detail the video is stereo")
+    learned: LearnedThresholds = LearnedThresholds()
 
 
 class CurateConfig(DatasetConfig):
@@ -86,6 +109,7 @@ class CurateConfig(DatasetConfig):
     fetch: FetchSettings = FetchSettings()
     clip: ClipSettings = ClipSettings()
     policy: FilterPolicy = FilterPolicy()
+    learned: LearnedSettings = LearnedSettings()
     wave_size: int = Field(32, ge=1, le=4096, description="Sources per commit: fixed slices of the catalogue")
     in_flight: int = Field(0, ge=0, description="Videos worked on at once; 0 means one per CPU of the cluster")
 

@@ -63,6 +63,9 @@ class Reason(StrEnum):
     STATIC = "static"
     TOO_SHORT = "too_short"
     DUPLICATE = "duplicate"
+    TEXT = "text"  # lettering laid over the picture, or too much of it
+    SHOT_BOUNDARY = "shot_boundary"
+    LOW_AESTHETIC = "low_aesthetic"
     # faults of ours: never a judgement on the video's quality
     SCORER_FAILED = "scorer_failed"
     WORKER_DIED = "worker_died"
