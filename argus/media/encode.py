@@ -61,7 +61,7 @@ def write_video(
             plain.unlink(missing_ok=True)
 
 
-def encode_clip(frames: NDArray[np.uint8], fps: Fraction | int, *, crf: int = 18, gop: int = 8) -> bytes:
+def encode_clip(frames: NDArray[np.uint8], fps: Fraction | int, *, crf: int = 18, gop: int = 8, spherical: SphericalMetadata | None = None) -> bytes:
     """The bytes of an mp4 as `write_video` writes it, by one encoder thread: equal frames give equal bytes.
 
     Args:
@@ -69,10 +69,11 @@ def encode_clip(frames: NDArray[np.uint8], fps: Fraction | int, *, crf: int = 18
         fps: frames per second, exact.
         crf: x264's quality, 0 .. 51.
         gop: the most frames between keyframes.
+        spherical: as `write_video`.
     """
     with tempfile.TemporaryDirectory() as folder:  # a file, because faststart reads back what was written
         path = Path(folder) / "clip.mp4"
-        _encode(path, frames, fps, crf=crf, gop=gop, threads=1)
+        write_video(path, frames, fps, crf=crf, gop=gop, spherical=spherical)
         return path.read_bytes()
 
 

@@ -1,6 +1,7 @@
 """Copying the video and the sound of a file into an mp4 without coding them again."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from argus.media.probing import open_container, video_stream
 from schemas.names import Reason
 
 _OPTIONS = {"movflags": "+faststart", "avoid_negative_ts": "make_zero", "fflags": "+bitexact"}
+_MOST_WAITING = 32  # frames that a decoder may hold back are 16
 
 
 def remux(src: Path, dst: Path) -> None:
@@ -25,9 +27,13 @@ def remux(src: Path, dst: Path) -> None:
     with old, av.open(str(dst.absolute()), "w", format="mp4", options=_OPTIONS) as new:
         copies = {stream.index: _copy_of(stream, new, name) for stream in (video_stream(old, name), *old.streams.audio)}
         for packet in _packets(old, name, src):
-            if packet.stream_index in copies:
-                packet.stream = copies[packet.stream_index]
+            if packet.stream_index not in copies:
+                continue
+            packet.stream = copies[packet.stream_index]
+            try:
                 new.mux(packet)
+            except ValueError as exc:  # times that run backwards, or no header that an mp4 needs
+                raise faults.corrupt(name, "an mp4 cannot take its packets as they are") from exc
 
 
 def _copy_of(stream: Any, new: Any, name: str) -> Any:
@@ -37,11 +43,25 @@ def _copy_of(stream: Any, new: Any, name: str) -> Any:
         raise VideoError(
             Reason.UNSUPPORTED_CODEC, f"{name}: an mp4 cannot hold its {stream.type} ({codec}); convert it to H.264, HEVC, VP9 or AV1 first"
         )
-    return new.add_stream_from_template(stream)
+    return new.add_stream_from_template(stream, opaque=True)  # no encoder is needed
 
 
 def _packets(container: Any, name: str, path: Path) -> Iterator[Any]:
+    """All packets, those that Matroska begins with given the decoding times that it does not store: one frame before another."""
+    early: dict[int, list[Any]] = {}
     with faults.opening(name, path):
         for packet in container.demux():
-            if packet.size and packet.dts is not None:
-                yield packet
+            if packet.size == 0:
+                continue
+            waiting = early.setdefault(packet.stream_index, [])
+            waiting.append(packet)
+            if packet.dts is None and len(waiting) < _MOST_WAITING:
+                continue
+            packet.dts = packet.pts if packet.dts is None else packet.dts
+            for before, after in zip(waiting[-2::-1], waiting[:0:-1], strict=True):
+                before.dts = None if after.dts is None else after.dts - max(1, before.duration or 0)
+            yield from waiting
+            waiting.clear()
+    for packet in chain.from_iterable(early.values()):  # a stream without any decoding time
+        packet.dts = packet.pts
+        yield packet
