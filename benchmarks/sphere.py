@@ -30,7 +30,7 @@ import torch  # noqa: E402
 
 from argus.sphere import Camera, erp_to_view, from_euler_deg, rotate_erp, view_to_erp, visible_mask  # noqa: E402
 from argus.sphere.grid import bands, erp_pixels, turned, view_grid  # noqa: E402
-from argus.sphere.sampling import reduced, reduced_erp_size, remapped  # noqa: E402
+from argus.sphere.sampling import remapped  # noqa: E402
 
 ERP = (512, 1024)
 VIEW = (320, 480)
@@ -48,6 +48,7 @@ class Scene:
         self.cameras = [Camera(float(fov), view[1], view[0]) for fov in random.uniform(80, 100, count)]
         self.erp = random.integers(0, 256, (count, *size, 3), np.uint8)
         self.views = random.integers(0, 256, (count, *view, 3), np.uint8)
+        self.small = self.erp[:, : size[0] // 10, : size[1] // 10]
         self.erp_planes = np.ascontiguousarray(self.erp.transpose(0, 3, 1, 2))  # [T, C, H, W]
         self.erp_torch = torch.from_numpy(self.erp_planes).float()
         self.views_torch = torch.from_numpy(self.views).permute(0, 3, 1, 2).float().contiguous()
@@ -55,10 +56,10 @@ class Scene:
 
 
 def equilib_view(erp: np.ndarray, camera: Camera, euler_deg: tuple[float, float, float]) -> np.ndarray:
-    """One view `[C, h, w]` of one map `[C, H, W]`; yaw, pitch, roll as ours."""
+    """One view `[C, h, w]` of one map `[C, H, W]`; with its z axis down its yaw, pitch and roll are ours."""
     yaw, pitch, roll = np.radians(euler_deg)
     rotation = {"yaw": float(yaw), "pitch": float(pitch), "roll": float(roll)}
-    view: np.ndarray = equilib.equi2pers(equi=erp, rots=rotation, height=camera.height, width=camera.width, fov_x=camera.fov_x_deg, mode="bilinear")
+    view: np.ndarray = equilib.equi2pers(equi=erp, rots=rotation, height=camera.height, width=camera.width, fov_x=camera.fov_x_deg, z_down=True)
     return view
 
 
@@ -68,12 +69,12 @@ def authors_pixels(turns: torch.Tensor, cameras: list[Camera], size: tuple[int, 
     lon = ((torch.arange(width) + 0.5) / width - 0.5) * 2 * math.pi
     lat = (0.5 - (torch.arange(height) + 0.5) / height) * math.pi
     lat, lon = torch.meshgrid(lat, lon, indexing="ij")
-    vectors = torch.stack([lat.cos() * lon.sin(), -lat.sin(), lat.cos() * lon.cos()], 0).reshape(3, -1)
-    rays = torch.matmul(turns.transpose(1, 2), vectors.expand(len(turns), -1, -1))  # [T, 3, H*W]
-    tangents = torch.tensor([[one.width / (2 * one.fx), one.height / (2 * one.fy)] for one in cameras])
-    places = rays[:, :2] / rays[:, 2:] / tangents[:, :, None]
-    inside = (rays[:, 2] > 0) & (places.abs() <= 1).all(1)
-    return places.permute(0, 2, 1).reshape(len(turns), height, width, 2), inside.reshape(len(turns), height, width)
+    vectors = torch.stack([lat.cos() * lon.sin(), -lat.sin(), lat.cos() * lon.cos()], -1).reshape(1, -1, 3).repeat(len(turns), 1, 1)
+    rays = torch.matmul(vectors, turns)  # [T, H*W, 3]: rows times R are the inverse rotation
+    tangents = torch.tensor([[one.width / (2 * one.fx), one.height / (2 * one.fy)] for one in cameras])[:, None]
+    places = rays[..., :2] / rays[..., 2:] / tangents
+    inside = (rays[..., 2] > 0) & (places[..., 0].abs() <= 1) & (places[..., 1].abs() <= 1)
+    return places.reshape(len(turns), height, width, 2), inside.reshape(len(turns), height, width)
 
 
 def authors_mask(scene: Scene) -> torch.Tensor:
@@ -164,35 +165,38 @@ def others(scene: Scene, count_4k: int, rounds: int) -> None:
         calls[f"view_to_erp, threads={threads}"] = lambda n=threads: view_to_erp(scene.views, scene.rotations, scene.cameras, ERP, threads=n)
     table("The rest", calls, scene.count, rounds)
     large = Scene(count_4k, (1920, 3840), (256, 256))
-    camera = Camera(90, 256, 256)
-    small = reduced_erp_size(large.size, large.size[1] / (2 * math.pi) / camera.density[0])
-    table(
-        f"4K map (1920x3840) into a 90 degree view of 256 px; filtered to {small[1]}x{small[0]} first",
-        {
-            "whole, threads=1": lambda: erp_to_view(large.erp, large.rotations, camera),
-            "  filtering, threads=1": lambda: reduced(large.erp, small),
-            f"whole, threads={THREADS}": lambda: erp_to_view(large.erp, large.rotations, camera, threads=THREADS),
-        },
-        large.count,
-        rounds,
-    )
+    for pixels in (256, 96):
+        narrow = Camera(90, pixels, pixels)
+        table(
+            f"4K map (1920x3840) into a 90 degree view of {pixels} px",
+            {
+                "whole, threads=1": lambda one=narrow: erp_to_view(large.erp, large.rotations, one),
+                f"whole, threads={THREADS}": lambda one=narrow: erp_to_view(large.erp, large.rotations, one, threads=THREADS),
+                "  the same without a filter (a map of 192x384), threads=1": lambda one=narrow: erp_to_view(large.small, large.rotations, one),
+            },
+            large.count,
+            rounds,
+        )
+
+
+def torch_calls(scene: Scene, device: str) -> dict[str, Call]:
+    erp, views, turns = (values.to(device) for values in (scene.erp_torch, scene.views_torch, scene.turns_torch))
+
+    def finished(call: Call) -> Call:
+        return lambda: (call(), torch.cuda.synchronize() if device == "cuda" else None)
+
+    return {
+        "erp_to_view": finished(lambda: erp_to_view(erp, turns, scene.cameras)),
+        "view_to_erp": finished(lambda: view_to_erp(views, turns, scene.cameras, ERP)),
+        "visible_mask": finished(lambda: visible_mask(turns, scene.cameras, ERP)),
+        "rotate_erp": finished(lambda: rotate_erp(erp, turns)),
+    }
 
 
 def on_torch(scene: Scene, rounds: int) -> None:
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     for device in devices:
-        erp, views, turns = (values.to(device) for values in (scene.erp_torch, scene.views_torch, scene.turns_torch))
-
-        def finished(call: Call, device: str = device) -> Call:
-            return lambda: (call(), torch.cuda.synchronize() if device == "cuda" else None)
-
-        calls = {
-            "erp_to_view": finished(lambda: erp_to_view(erp, turns, scene.cameras)),
-            "view_to_erp": finished(lambda: view_to_erp(views, turns, scene.cameras, ERP)),
-            "visible_mask": finished(lambda: visible_mask(turns, scene.cameras, ERP)),
-            "rotate_erp": finished(lambda: rotate_erp(erp, turns)),
-        }
-        table(f"torch float32 on {device}", calls, scene.count, rounds)
+        table(f"torch float32 on {device}", torch_calls(scene, device), scene.count, rounds)
     if len(devices) == 1:
         print("\ntorch on CUDA: not measured, this machine has no such device")
 
@@ -235,7 +239,7 @@ def main() -> None:
         {"yaw": math.radians(a), "pitch": math.radians(b), "roll": math.radians(c)}
         for a, b, c in zip(scene.yaw, scene.pitch, scene.roll, strict=True)
     ]
-    batch = {"height": VIEW[0], "width": VIEW[1], "fov_x": 90.0, "mode": "bilinear"}
+    batch = {"height": VIEW[0], "width": VIEW[1], "fov_x": 90.0, "z_down": True}
     print(f"{count} frames, {rounds} rounds, {THREADS} threads; OpenCV {cv2.__version__}, numpy {np.__version__}, torch {torch.__version__}")
     pair(
         "erp_to_view",

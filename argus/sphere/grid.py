@@ -33,7 +33,9 @@ class Grid:
     y: Array
     z: Array
 
-    def part(self, rows: slice, columns: slice) -> "Grid":
+    def part(self, rows: slice, columns: slice, fine: int = 1) -> "Grid":
+        """The rays within a window of pixels, of a grid `fine` times as dense as they are."""
+        rows, columns = (slice(fine * window.start, fine * window.stop) for window in (rows, columns))
         return Grid(self.x[columns], self.y[rows], self.z[columns])
 
 
@@ -97,9 +99,9 @@ def inside(grid: Grid, turns: Array, camera: Camera) -> Array:
     return seen
 
 
-def bands(rows: slice, columns: slice) -> Iterator[tuple[slice, slice]]:
-    """A window in bands of about BAND pixels."""
-    step = max(1, BAND // max(1, columns.stop - columns.start))
+def bands(rows: slice, columns: slice, fine: int = 1) -> Iterator[tuple[slice, slice]]:
+    """A window in bands that are about BAND pixels on a grid `fine` times as dense."""
+    step = max(1, BAND // max(1, (columns.stop - columns.start) * fine**2))
     for top in range(rows.start, rows.stop, step):
         yield slice(top, min(top + step, rows.stop)), columns
 

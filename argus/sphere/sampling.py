@@ -1,8 +1,10 @@
-"""Pixels: padding a map across its seam and poles, exact area reduction, and the two samplers (cv2.remap, torch's grid_sample).
+"""Pixels: padding a map across its seam and poles, filters, and the two samplers (cv2.remap, torch's grid_sample).
 
 All frames here are channels-last `[T, H, W, C]`. Bilinear weights are exact from OpenCV 5 on (4 rounds them to 1/32), and only for uint8 and float32,
 so other types are sampled in float32. Bicubic ones are still rounded to 1/32 pixel in numpy.
 """
+
+import math
 
 import cv2
 import numpy as np
@@ -14,7 +16,10 @@ PAD = 2
 """Pixels added on each side: what a bicubic kernel reaches."""
 
 MINIFY = 1.25
-"""Reductions stronger than this are filtered first; a bilinear kernel covers the rest."""
+"""Reductions stronger than this are filtered; a bilinear kernel covers the rest."""
+
+FINE = 2
+"""A minified pixel is the mean of so many samples along each axis."""
 
 
 def pad_erp(frames: Array) -> Array:
@@ -23,8 +28,14 @@ def pad_erp(frames: Array) -> Array:
     height, width = frames.shape[1:3]
     above = xp.roll(frames[:, list(range(PAD))[::-1]], width // 2, 2)
     below = xp.roll(frames[:, [height - 1 - k for k in range(PAD)]], width // 2, 2)
-    tall = xp.concat([above, frames, below], 1)
-    return xp.concat([tall[:, :, -PAD:], tall, tall[:, :, :PAD]], 2)
+    if not is_numpy(frames):
+        tall = xp.concat([above, frames, below], 1)
+        return xp.concat([tall[:, :, -PAD:], tall, tall[:, :, :PAD]], 2)
+    padded = np.empty((len(frames), height + 2 * PAD, width + 2 * PAD, frames.shape[3]), frames.dtype)  # one pass over large maps
+    inner = padded[:, :, PAD:-PAD]
+    inner[:, :PAD], inner[:, PAD:-PAD], inner[:, -PAD:] = above, frames, below
+    padded[:, :, :PAD], padded[:, :, -PAD:] = inner[:, :, -PAD:], inner[:, :, :PAD]
+    return padded
 
 
 def pad_edge(frames: Array) -> Array:
@@ -41,15 +52,21 @@ def reduced_size(size: tuple[int, int], ratio: tuple[float, float]) -> tuple[int
     return height, width
 
 
-def reduced_erp_size(size: tuple[int, int], ratio: float) -> tuple[int, int]:
-    """(height, width) of an ERP map after filtering by one ratio; the width stays even, as its half must be whole pixels at the poles."""
-    height, width = size
-    return size if ratio <= MINIFY else (max(2, round(height / ratio)), 2 * max(2, round(width / ratio / 2)))
-
-
 def reduced_erp(frames: Array, ratio: float) -> Array:
-    """An ERP map area-averaged to the density that is asked for."""
-    return reduced(frames, reduced_erp_size((int(frames.shape[1]), int(frames.shape[2])), ratio))
+    """An ERP map area-averaged to the density that is asked for; the width stays even."""
+    height, width = frames.shape[1:3]
+    if ratio <= MINIFY:
+        return frames
+    return reduced(frames, (max(2, round(height / ratio)), 2 * max(2, round(width / ratio / 2))))
+
+
+def halvings(ratio: float) -> int:
+    """How often a picture, `ratio` times as dense as wanted, is halved before FINE samples per pixel are taken of it: never to fewer than those.
+
+    Beside one area reduction to the mean density this leaves 8 to 17 dB less error against a 64-fold supersampled picture (fields of view of 30 to
+    120 degrees, ratios of 1.4 to 11), for the density of a perspective picture, and of a map towards its poles, varies within it.
+    """
+    return max(0, math.floor(math.log2(ratio / FINE)))
 
 
 def reduced(frames: Array, size: tuple[int, int]) -> Array:
@@ -58,10 +75,18 @@ def reduced(frames: Array, size: tuple[int, int]) -> Array:
     if size == (height, width):
         return frames
     if is_numpy(frames):
-        return np.stack([_with_channels(cv2.resize(readable(frame), size[::-1], interpolation=cv2.INTER_AREA), frame) for frame in frames])
+        return np.stack([_with_channels(_reduced_frame(readable(frame), size), frame) for frame in frames])
+    if height % size[0] == 0 and width % size[1] == 0:
+        return frames.reshape(len(frames), size[0], height // size[0], size[1], width // size[1], -1).mean((2, 4))
     torch = namespace_of(frames)
     rows, columns = (torch.as_tensor(_overlaps(n, m), dtype=frames.dtype, device=frames.device) for n, m in zip((height, width), size, strict=True))
-    return torch.einsum("jw,tiwc->tijc", columns, torch.einsum("ih,thwc->tiwc", rows, frames))  # in turn: at once is their product in memory
+    return torch.einsum("ih,jw,thwc->tijc", rows, columns, frames)
+
+
+def _reduced_frame(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    while frame.shape[0] % (2 * size[0]) == 0 and frame.shape[1] % (2 * size[1]) == 0:  # halving is by far the quickest in OpenCV
+        frame = cv2.resize(frame, (frame.shape[1] // 2, frame.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return frame if frame.shape[:2] == size else cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
 
 
 def _overlaps(source: int, target: int) -> np.ndarray:
@@ -107,17 +132,16 @@ class ErpSampler:
         self._frame = readable(frame)
         self._padded: np.ndarray | None = None
 
-    def __call__(self, column: np.ndarray, row: np.ndarray, out: np.ndarray) -> None:
-        """Coordinates float32 `[h, w]`, which may be changed; `out` `[h, w, C]` of any type."""
+    def __call__(self, column: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """`[h, w, C]` at float32 coordinates `[h, w]`, which may be changed."""
         height, width = self._frame.shape[:2]
         if min(column.min(), row.min()) >= PAD and column.max() <= width - 1 - PAD and row.max() <= height - 1 - PAD:
-            out[...] = remapped(self._frame, column, row, self._interpolation)
-            return
+            return remapped(self._frame, column, row, self._interpolation)
         if self._padded is None:
             self._padded = pad_erp(self._frame[None])[0]
         column += PAD
         row += PAD
-        out[...] = remapped(self._padded, column, row, self._interpolation)
+        return remapped(self._padded, column, row, self._interpolation)
 
 
 def _sample_torch(frames: Array, column: Array, row: Array, interpolation: Interpolation) -> Array:

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from argus.errors import InvalidInput
 from argus.sphere.arrays import Array, Frames, Interpolation, channels_last, is_numpy, namespace_of, own_order, turns_of
 from argus.sphere.camera import Camera
 from argus.sphere.grid import Grid, bands, checked_size, erp_grid, erp_pixels, inside, turned, view_grid, view_pixels, windows
-from argus.sphere.sampling import PAD, ErpSampler, pad_erp, readable, reduced, reduced_erp_size, reduced_size, remapped, sample
+from argus.sphere.sampling import FINE, MINIFY, PAD, ErpSampler, halvings, pad_erp, readable, reduced, remapped, sample
 
 Cameras = Camera | Sequence[Camera]
 """One camera for all frames, or one per frame, all of one size."""
@@ -28,22 +29,25 @@ def erp_to_view(erp: Frames, rotations: Array, camera: Cameras, *, interpolation
 
     erp: numpy uint8 or float `[T, H, W, C]`, or torch float `[T, C, H, W]`; one frame serves many rotations.
     rotations: camera-to-world `[T, 3, 3]`, or one for all. Result: the same type, `[T, h, w, C]` or `[T, C, h, w]`.
-    The map is area-averaged first where the view has fewer pixels per radian. `threads` share the frames (numpy only). Raises InvalidInput.
+    Where the view has fewer pixels per radian than the map, each of its pixels is an area's mean. `threads` share the frames (numpy only).
+    Raises InvalidInput.
     """
     task = _Task(erp, rotations, camera)
-    size = task.size
 
-    def small(one: Camera) -> tuple[int, int]:
-        return reduced_erp_size(size, size[1] / (2 * math.pi) / math.sqrt(one.density[0] * one.density[1]))
+    def look(one: Camera, like: Array) -> _Look:
+        ratio = task.size[1] / (2 * math.pi) / math.sqrt(one.density[0] * one.density[1])
+        fine, part = (FINE if ratio > MINIFY else 1), 2 ** halvings(ratio)
+        size = task.size if part == 1 else (max(2, round(task.size[0] / part)), 2 * max(2, round(task.size[1] / part / 2)))
+        return _Look(view_grid(one.resized(fine * one.width, fine * one.height), like), size, fine)
 
-    return _looked(task, (task.cameras[0].height, task.cameras[0].width), view_grid, small, interpolation=interpolation, threads=threads)
+    return _looked(task, (task.cameras[0].height, task.cameras[0].width), look, interpolation=interpolation, threads=threads)
 
 
 def rotate_erp(erp: Frames, rotations: Array, *, interpolation: Interpolation = "linear", threads: int = 1) -> Frames:
     """ERP frames that show at direction d what `erp` shows at R·d; shapes and types as given, `rotations` `[T, 3, 3]` or one for all."""
     task = _Task(erp, rotations, Camera(90, 1, 1))
     size = checked_size(task.size)
-    return _looked(task, size, lambda _, like: erp_grid(size, like), lambda _: size, interpolation=interpolation, threads=threads)
+    return _looked(task, size, lambda _, like: _Look(erp_grid(size, like), size, 1), interpolation=interpolation, threads=threads)
 
 
 def view_to_erp(
@@ -58,7 +62,7 @@ def view_to_erp(
 ) -> tuple[Frames, Frames]:
     """ERP maps `[T, H, W, C]` (torch `[T, C, H, W]`) of perspective pictures, and what they cover: bool `[T, H, W]`.
 
-    Pixels that no camera sees hold `fill` (default 0). The view is area-averaged first where it has more pixels per radian.
+    Pixels that no camera sees hold `fill` (default 0). Where the view has more pixels per radian, each of the map's pixels is an area's mean.
     `threads` share the frames (numpy only). Raises InvalidInput.
     """
     size = checked_size(erp_size)
@@ -124,22 +128,23 @@ class _Task:
             yield _slice(self.frames, start, stop), _slice(self.turns, start, stop), one
 
 
-def _looked(
-    task: _Task,
-    shape: tuple[int, int],
-    grid_of: Callable[[Camera, Array], Grid],
-    small: Callable[[Camera], tuple[int, int]],
-    *,
-    interpolation: Interpolation,
-    threads: int,
-) -> Any:
-    """What the rays of a grid of `shape`, turned, meet in ERP frames that are first reduced to the size `small` tells."""
+@dataclass(frozen=True)
+class _Look:
+    """What rays look into a map, how large the map is made first, and how many of them, along each axis, make one pixel."""
+
+    grid: Grid
+    size: tuple[int, int]
+    fine: int
+
+
+def _looked(task: _Task, shape: tuple[int, int], look_of: Callable[[Camera, Array], _Look], *, interpolation: Interpolation, threads: int) -> Any:
+    """Pictures of `shape` of what turned rays meet in ERP frames."""
     if not is_numpy(task.frames):
         parts = []
         for frames, turns, one in task.runs():
-            frames = reduced(frames, small(one))
-            column, row = erp_pixels(turned(grid_of(one, turns), turns), tuple(frames.shape[1:3]))
-            parts.append(sample(pad_erp(frames), column + PAD, row + PAD, interpolation))
+            look = look_of(one, turns)
+            column, row = erp_pixels(turned(look.grid, turns), look.size)
+            parts.append(reduced(sample(pad_erp(reduced(frames, look.size)), column + PAD, row + PAD, interpolation), shape))
         return own_order(namespace_of(task.frames).concat(parts, 0))
     out = np.empty((task.count, *shape, task.frames.shape[3]), task.frames.dtype)
 
@@ -149,45 +154,43 @@ def _looked(
     if len(task.frames) == 1:
         sampler = lru_cache(maxsize=2)(sampler)  # prepared once for all rotations
 
-    def look(k: int) -> None:
+    def picture(k: int) -> None:
         _, turns, one = task.at(k)
-        size = small(one)
-        pixels = sampler(min(k, len(task.frames) - 1), size)
-        grid = grid_of(one, turns)
-        for rows, columns in bands(slice(0, shape[0]), slice(0, shape[1])):
-            column, row = erp_pixels(turned(grid.part(rows, columns), turns), size)
-            pixels(column[0], row[0], out[k, rows])
+        look = look_of(one, turns)
+        pixels = sampler(min(k, len(task.frames) - 1), look.size)
+        for rows, columns in bands(slice(0, shape[0]), slice(0, shape[1]), look.fine):
+            column, row = erp_pixels(turned(look.grid.part(rows, columns, look.fine), turns), look.size)
+            out[k, rows] = reduced(pixels(column[0], row[0])[None], (rows.stop - rows.start, shape[1]))[0]
 
-    _each(look, task.count, threads)
+    _each(picture, task.count, threads)
     return out
 
 
-def _reduction(camera: Camera, size: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) to which a view is reduced before it is placed in a map of `size`."""
+def _plan(camera: Camera, size: tuple[int, int]) -> tuple[Camera, int]:
+    """The camera of a view that has been reduced for a map of `size`, and how many samples along each axis make one of the map's pixels."""
     ratio = camera.density[1] * math.pi / size[0], camera.density[0] * 2 * math.pi / size[1]
-    return reduced_size((camera.height, camera.width), ratio)
+    height, width = (max(1, round(n / 2 ** halvings(r))) for n, r in zip((camera.height, camera.width), ratio, strict=True))
+    return camera.resized(width, height), FINE if max(ratio) > MINIFY else 1
 
 
 def _placed_numpy(task: _Task, size: tuple[int, int], fill: float, interpolation: Interpolation, threads: int) -> Any:
     """Only the windows that hold what is seen are computed."""
     erp = np.full((task.count, *size, task.frames.shape[3]), fill, task.frames.dtype)
     mask = np.zeros((task.count, *size), bool)
-    grid = erp_grid(size, task.turns)
+    grids = {fine: erp_grid((fine * size[0], fine * size[1]), task.turns) for fine in (1, FINE)}
 
     def place(k: int) -> None:
         frames, turns, one = task.at(k)
-        small = _reduction(one, size)
-        one = one.resized(small[1], small[0])
-        picture = readable(reduced(frames, small)[0])
+        one, fine = _plan(one, size)
+        picture = readable(reduced(frames, (one.height, one.width))[0])
         inverse = turns.swapaxes(1, 2)
         plane = erp[k] if erp.dtype == picture.dtype else erp[k].astype(picture.dtype)
-        for rows, columns in itertools.chain.from_iterable(bands(*window) for window in windows(turns[0], one, size)):
-            part = grid.part(rows, columns)
-            seen = inside(part, inverse, one)[0]
+        for rows, columns in itertools.chain.from_iterable(bands(*window, fine) for window in windows(turns[0], one, size)):
+            seen = inside(grids[1].part(rows, columns), inverse, one)[0]
             mask[k, rows, columns] = seen
-            x, y, z = turned(part, inverse)
+            x, y, z = turned(grids[fine].part(rows, columns, fine), inverse)
             column, row = view_pixels((x, y, np.maximum(z, AHEAD)), one)
-            cv2.copyTo(remapped(picture, column[0], row[0], interpolation), seen.view(np.uint8), plane[rows, columns])
+            cv2.copyTo(reduced(remapped(picture, column[0], row[0], interpolation)[None], seen.shape)[0], seen.view(np.uint8), plane[rows, columns])
         if plane.dtype != erp.dtype:
             erp[k] = plane
 
@@ -198,15 +201,14 @@ def _placed_numpy(task: _Task, size: tuple[int, int], fill: float, interpolation
 def _placed_torch(part: tuple[Array, Array, Camera], size: tuple[int, int], fill: float, interpolation: Interpolation) -> tuple[Array, Array]:
     frames, turns, one = part
     torch = namespace_of(frames)
-    small = _reduction(one, size)
-    one = one.resized(small[1], small[0])
+    one, fine = _plan(one, size)
     inverse = torch.swapaxes(turns, 1, 2)
-    grid = erp_grid(size, inverse)
-    mask = inside(grid, inverse, one)
-    x, y, z = turned(grid, inverse)
-    ahead = torch.where(mask, z, 1.0)  # keeps unseen rays, and their gradients, finite
-    column, row = view_pixels((torch.where(mask, x, 0.0), torch.where(mask, y, 0.0), ahead), one)
-    erp = sample(reduced(frames, small), column, row, interpolation)
+    mask = inside(erp_grid(size, inverse), inverse, one)
+    x, y, z = turned(erp_grid((fine * size[0], fine * size[1]), inverse), inverse)
+    near = mask.repeat_interleave(fine, 1).repeat_interleave(fine, 2)
+    ahead = torch.where(near, z.clamp(min=AHEAD), 1.0)  # keeps unseen rays, and their gradients, finite
+    column, row = view_pixels((torch.where(near, x, 0.0), torch.where(near, y, 0.0), ahead), one)
+    erp = reduced(sample(reduced(frames, (one.height, one.width)), column, row, interpolation), size)
     mask = mask.expand(len(erp), -1, -1)
     return torch.where(mask[..., None], erp, fill), mask
 
