@@ -10,16 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from argus.curate import VideoSource, read_catalogue, recipe_digest
 from argus.runs import RunFolder
 from argus.shards import Dataset, DecidedVideo, SourceRow
 from ray_jobs.entry import run_job, start_ray
 from ray_jobs.staging import Stamp, discard_staged, failed_row, place_thumbnail, read_staged, stage_video, staged_folder
-from schemas.config import CurateConfig
+from schemas.config import CurateConfig, LearnedThresholds
 from schemas.names import Decision, JobKind, Outcome, Reason
 from schemas.records import JobResult
+
+if TYPE_CHECKING:
+    from ray_jobs.scoring import Scoring
 
 MAX_RETRIES = 2  # of a task whose worker process died
 POLL_S = 0.5  # how soon a stop marker is seen
@@ -51,7 +54,8 @@ class Tally:
 
 
 def run(config: CurateConfig, folder: RunFolder) -> JobResult:
-    """Refreshes a dataset from a catalogue. Raises InvalidInput for a catalogue that cannot be read."""
+    """Refreshes a dataset from a catalogue. Raises InvalidInput for a catalogue that cannot be read, or a policy whose scorers cannot run."""
+    scoring = _learned(config)
     sources = read_catalogue(Path(config.catalogue))
     dataset = Dataset(config.dataset)
     stamp = Stamp(recipe=recipe_digest(config), run_id=folder.run_id, code_version=version("argus-360"))
@@ -69,12 +73,14 @@ def run(config: CurateConfig, folder: RunFolder) -> JobResult:
     folder.progress(0, pending, "video", f"{tally.known} of {tally.considered} videos are known")
     if pending:
         start_ray()
-        for wave in decided_waves(waves, config, stamp, decided, lambda: folder.stop_requested):
+        scoring = scoring and scoring.started(config.learned)
+        for wave in decided_waves(waves, config, stamp, decided, lambda: folder.stop_requested, scoring):
             committed += commit(dataset, wave, stamp)
     cancelled = folder.stop_requested and sum(tally.decisions.values()) < pending
     outcome = Outcome.CANCELLED if cancelled else Outcome.DONE if committed else Outcome.NOTHING
     reason = f"stopped after {tally}" if cancelled else ""
-    return folder.finish(outcome, reason, _outputs(dataset, stamp), tally.metrics())
+    learned = {"learned": scoring.report()} if scoring else {}
+    return folder.finish(outcome, reason, {**_outputs(dataset, stamp), **learned}, tally.metrics())
 
 
 def pending_waves(sources: Sequence[VideoSource], settled: set[str], size: int) -> list[list[VideoSource]]:
@@ -91,6 +97,7 @@ def decided_waves(
     decided: Callable[[SourceRow], None],
     stopped: Callable[[], bool],
 ) -> Iterator[list[DecidedVideo]]:
+    scoring: "Scoring | None" = None,
     """Works on the waves with Ray and yields each when all its videos are decided, in order; ends early when stopped.
 
     While the last videos of a wave run, those of the next one are begun, never those of a later one.
@@ -106,7 +113,7 @@ def decided_waves(
     while current < len(waves) and not stopped():
         while queue and len(running) < limit and queue[0][0] <= current + 1:
             source = queue.popleft()[1]
-            running[task.remote(source, config, stamp)] = source
+            running[task.remote(source, config, stamp, scoring)] = source
         for reference in ray.wait(list(running), timeout=POLL_S)[0]:
             source = running.pop(reference)
             done[source.source_id] = _outcome(reference, source, stamp)
@@ -118,9 +125,9 @@ def decided_waves(
         ray.cancel(reference, force=True)
 
 
-def stage(source: VideoSource, config: CurateConfig, stamp: Stamp) -> str:
+def stage(source: VideoSource, config: CurateConfig, stamp: Stamp, scoring: "Scoring | None" = None) -> str:
     """The task: only the path of the staged folder goes through the object store."""
-    return str(stage_video(source, config, stamp))
+    return str(stage_video(source, config, stamp, scoring))
 
 
 def commit(dataset: Dataset, wave: Sequence[DecidedVideo], stamp: Stamp) -> int:
@@ -146,6 +153,15 @@ def _outcome(reference: Any, source: VideoSource, stamp: Stamp) -> DecidedVideo:
 
 
 def _outputs(dataset: Dataset, stamp: Stamp) -> dict[str, Any]:
+def _learned(config: CurateConfig) -> "Scoring | None":
+    """The learned scorers, imported only where the configuration speaks of them."""
+    if not config.learned.scorers and config.policy.learned == LearnedThresholds():
+        return None
+    from ray_jobs.scoring import plan
+
+    return plan(config)
+
+
     snapshots = dataset.snapshots()
     newest = {"snapshot": snapshots[-1].version, "digest": snapshots[-1].digest} if snapshots else {"snapshot": None, "digest": None}
     return {"dataset": str(dataset.folder), "run_id": stamp.run_id, "recipe": stamp.recipe, **newest}

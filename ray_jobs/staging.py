@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from argus.curate import CuratedClip, CuratedVideo, Fetched, VideoSource, assign_split, curate_isolated, fetch
 from argus.errors import FetchError
@@ -19,6 +19,9 @@ from argus.media import MediaInfo
 from argus.shards import ClipRow, DecidedVideo, FetchRow, MediaRow, ScoreRow, ShardClip, ShardReader, SourceRow, write_shard
 from schemas.config import CurateConfig
 from schemas.names import Decision, Reason
+
+if TYPE_CHECKING:
+    from ray_jobs.scoring import Scoring
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,11 @@ class Stamp:
     code_version: str
 
 
-def stage_video(source: VideoSource, config: CurateConfig, stamp: Stamp) -> Path:
-    """Fetches and judges one video; returns its staged folder. A settled one that is already there is taken as it is."""
+def stage_video(source: VideoSource, config: CurateConfig, stamp: Stamp, scoring: "Scoring | None" = None) -> Path:
+    """Fetches and judges one video; returns its staged folder. A settled one that is already there is taken as it is.
+
+    `scoring` are the learned scorers, which judge the clips that are left last.
+    """
     dataset = Path(config.dataset).absolute()
     target = staged_folder(dataset, source.source_id, stamp.recipe)
     if target.exists():
@@ -45,11 +51,14 @@ def stage_video(source: VideoSource, config: CurateConfig, stamp: Stamp) -> Path
         except FetchError as error:
             row = failed_row(source, stamp, error.reason, str(error), retryable=error.retryable)
         else:
-            row = _stage_judgement(folder, curate_isolated(fetched.path, source, config), fetched, stamp)
+            samples = folder / "samples" if scoring and scoring.processes else None
+            video = curate_isolated(fetched.path, source, config, samples)
+            row = _stage_judgement(folder, scoring.judge(video, folder / "samples") if scoring else video, fetched, stamp)
             if config.fetch.keep_files:
                 (dataset / "fetched").mkdir(exist_ok=True)
                 fetched.path.replace(dataset / "fetched" / fetched.path.name)
-        shutil.rmtree(folder / "fetched", ignore_errors=True)
+        for part in ("fetched", "samples"):
+            shutil.rmtree(folder / part, ignore_errors=True)
         (folder / "row.json").write_text(row.model_dump_json(), encoding="utf-8")
     return target
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +53,10 @@ def spans(timestamps: NDArray[np.float64], fps: Fraction, settings: ClipSettings
     return found
 
 
-def cut(footage: Footage, source_id: str, settings: ClipSettings, policy: FilterPolicy) -> Iterator[CuratedClip]:
+def cut(footage: Footage, source_id: str, settings: ClipSettings, policy: FilterPolicy, samples_folder: Path | None = None) -> Iterator[CuratedClip]:
     """The clips of a video, one after the other; those that do not move are dropped without being encoded.
 
+    What learned scorers see of the kept ones is written to the `samples_folder`, where there is one.
     Raises VideoError when frames cannot be decoded, ScorerFailed when a clip cannot be judged.
     """
     reader = footage.reader
@@ -65,6 +67,10 @@ def cut(footage: Footage, source_id: str, settings: ClipSettings, policy: Filter
         frames = footage.frames(span.indices, decoded)
         samples = sample_clip(frames, float(rate))
         scores, dropped = judge(samples, clip_filters(), policy)
+        if samples_folder and not dropped:
+            from argus.curate.learned import ClipSamples, samples_name
+
+            ClipSamples.of(samples, frames, float(rate)).save(samples_folder / samples_name(span.start_ms, span.end_ms))
         yield CuratedClip(
             clip_id=clip_id(source_id, span.start_ms, span.end_ms),
             start_ms=span.start_ms,

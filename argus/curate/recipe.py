@@ -14,7 +14,7 @@ from argus.curate.samples import SIZE, sample_stored
 from argus.curate.sheet import Row, encode_sheet, video_row
 from argus.errors import VideoError
 from argus.media import MediaInfo, VideoReader, isolated, open_video
-from schemas.config import CurateConfig
+from schemas.config import CurateConfig, LearnedThresholds
 from schemas.names import Decision, Layout, Reason
 
 RECIPE_VERSION = 1
@@ -31,8 +31,16 @@ def recipe_digest(config: CurateConfig) -> str:
 
 
 def recipe_text(config: CurateConfig) -> str:
-    """What the digest is of, as JSON: `version`, `clip` (ClipSettings) and `policy` (FilterPolicy)."""
-    parts = {"version": RECIPE_VERSION, "clip": config.clip.model_dump(mode="json"), "policy": config.policy.model_dump(mode="json")}
+    """What the digest is of, as JSON: `version`, `clip` (ClipSettings), `policy` (FilterPolicy), and the versions of learned scorers that decide."""
+    parts: dict[str, object] = {
+        "version": RECIPE_VERSION,
+        "clip": config.clip.model_dump(mode="json"),
+        "policy": config.policy.model_dump(mode="json"),
+    }
+    if config.policy.learned != LearnedThresholds():
+        from argus.curate.learned import demanded
+
+        parts["learned"] = demanded(config.policy.learned)
     return json.dumps(parts, sort_keys=True)
 
 
@@ -42,19 +50,22 @@ def curate_isolated(path: Path, source: VideoSource, config: CurateConfig) -> Cu
     This is what a job calls. Every fault of the video or of a filter becomes a decision; what is raised is a fault of the machine.
     """
     try:
-        return isolated(curate_video, path, source, config, timeout_s=config.fetch.timeout_s, memory_bytes=MEMORY_BYTES)
+        return isolated(curate_video, path, source, config, samples_folder, timeout_s=config.fetch.timeout_s, memory_bytes=MEMORY_BYTES)
     except VideoError as error:
         return _Sheet(source).ends(error.reason, error.message)
     except RuntimeError as error:  # what the child did not foresee
         return _Sheet(source).ends(Reason.SCORER_FAILED, f"curation failed: {str(error).strip().splitlines()[-1]}")
 
 
-def curate_video(path: Path, source: VideoSource, config: CurateConfig) -> CuratedVideo:
-    """Judges a file and cuts it into clips. Never raises for what the video holds: that is a decision with a reason."""
+def curate_video(path: Path, source: VideoSource, config: CurateConfig, samples_folder: Path | None = None) -> CuratedVideo:
+    """Judges a file and cuts it into clips. Never raises for what the video holds: that is a decision with a reason.
+
+    Where there is a `samples_folder`, it receives what learned scorers see of each kept clip (`argus.curate.learned`).
+    """
     sheet = _Sheet(source)
     try:
         with open_video(path) as reader:
-            return _judge(reader, sheet, config)
+            return _judge(reader, sheet, config, samples_folder)
     except VideoError as error:
         if sheet.picture is None:
             sheet.layout = Layout.NONE  # no picture was seen
@@ -95,7 +106,7 @@ class _Sheet:
         return None if self.picture is None else encode_sheet([self.picture, *(clip.picture for clip in clips)])
 
 
-def _judge(reader: VideoReader, sheet: _Sheet, config: CurateConfig) -> CuratedVideo:
+def _judge(reader: VideoReader, sheet: _Sheet, config: CurateConfig, samples_folder: Path | None) -> CuratedVideo:
     """Each step adds to the sheet, or ends it."""
     sheet.media = reader.info
     stored = sample_stored(reader, stride(reader.fps, config.clip.fps))
@@ -117,7 +128,7 @@ def _judge(reader: VideoReader, sheet: _Sheet, config: CurateConfig) -> CuratedV
     if dropped:
         detail = f"{dropped.filter}: {dropped.name} is {dropped.value:.4g}, the threshold is {dropped.threshold:g}"
         return sheet.ends(dropped.reason, detail)
-    clips = tuple(cut(Footage(reader, verdict.conversion), sheet.source.source_id, config.clip, config.policy))
+    clips = tuple(cut(Footage(reader, verdict.conversion), sheet.source.source_id, config.clip, config.policy, samples_folder))
     kept = sum(clip.decision == Decision.KEPT for clip in clips)
     if not kept:
         return sheet.ends(clips[0].reason, f"none of its {len(clips)} clips is kept", clips)

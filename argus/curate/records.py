@@ -39,11 +39,11 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Score:
-    """One stored number; `threshold` is None where it is only recorded."""
+    """One stored number; `threshold` is None where it is only recorded, `value` where it was asked for and could not be measured."""
 
     filter: str
     name: str
-    value: float
+    value: float | None
     threshold: float | None
     kept: bool
 

@@ -1,0 +1,67 @@
+"""LPIPS of a clip: do its halves look alike (stereo, half a sphere), and does anything change (static)?
+
+The published tests of the authors' filters (thresholds 0.05, 0.3 and 0.002), measured with `argus.curate.learned.lpips_vgg`.
+"""
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from argus.curate.learned.lpips_vgg import HEADS_FILE, VGG_FILE, LpipsVgg
+from argus.curate.learned.samples import ClipSamples
+from argus.curate.learned.weights import as_pictures
+from argus.curate.samples import Samples
+from argus.curate.views import view_weights
+
+_FOLDER = "lpips"
+
+
+class LpipsScorer:
+    """`left_right` and `top_bottom`: the halves of the map (256×512). `between`: successive moments over six views, by solid angle."""
+
+    name: ClassVar[str] = "lpips"
+    version: ClassVar[int] = 1
+    scores: ClassVar[tuple[str, ...]] = ("left_right", "top_bottom", "between")
+    package: ClassVar[tuple[str, str] | None] = None
+    files: ClassVar[tuple[str, ...]] = (f"{_FOLDER}/{VGG_FILE}", f"{_FOLDER}/{HEADS_FILE}")
+
+    def __init__(self, network: LpipsVgg, device: str) -> None:
+        self.network = network
+        self.device = device
+
+    @classmethod
+    def load(cls, weights: Path, device: str) -> Self:
+        return cls(LpipsVgg.load(weights / _FOLDER, device), device)
+
+    @torch.inference_mode()
+    def score(self, clip: ClipSamples) -> dict[str, float]:
+        """Each the mean over the moments; `between` is 0 for a single moment, which does not move."""
+        height, width = clip.moments.small.shape[1:3]
+        halves = [
+            (self._distance(frame[:, : width // 2], frame[:, width // 2 :]), self._distance(frame[: height // 2], frame[height // 2 :]))
+            for frame in clip.moments.small
+        ]
+        left_right, top_bottom = np.mean(halves, axis=0)
+        return {"left_right": float(left_right), "top_bottom": float(top_bottom), "between": self._between(clip.moments)}
+
+    def _distance(self, one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+        pair = as_pictures(np.stack([one, other]), self.device)
+        return float(self.network(pair[:1], pair[1:]))
+
+    def _between(self, moments: Samples) -> float:
+        """Each moment is described once: its six views are one batch."""
+        described = (self.network.describe(as_pictures(views, self.device)) for views in moments.views)
+        before = next(described)
+        distances = []
+        for after in described:
+            maps = self.network.maps(before, after)
+            distances.append(sum(float((part * self._weights(part)).sum()) for part in maps))
+            before = after
+        return float(np.mean(distances)) if distances else 0.0
+
+    def _weights(self, part: Tensor) -> Tensor:
+        return torch.tensor(view_weights(part.shape[-1]), dtype=part.dtype, device=self.device)
