@@ -13,6 +13,7 @@ from argus.curate.records import CuratedClip, CuratedVideo, Score, VideoSource
 from argus.curate.samples import SIZE, sample_stored
 from argus.curate.sheet import Row, encode_sheet, video_row
 from argus.errors import VideoError
+from argus.files import write_text
 from argus.media import MediaInfo, VideoReader, isolated, open_video
 from schemas.config import CurateConfig, LearnedThresholds
 from schemas.names import Decision, Layout, Reason
@@ -44,7 +45,14 @@ def recipe_text(config: CurateConfig) -> str:
     return json.dumps(parts, sort_keys=True)
 
 
-def curate_isolated(path: Path, source: VideoSource, config: CurateConfig) -> CuratedVideo:
+def store_recipe(dataset: Path, config: CurateConfig) -> None:
+    """Writes `recipes/DIGEST.json` below a dataset's folder, where it is not yet: with which settings and thresholds it was decided."""
+    path = dataset / "recipes" / f"{recipe_digest(config)}.json"
+    if not path.exists():
+        write_text(path, recipe_text(config))
+
+
+def curate_isolated(path: Path, source: VideoSource, config: CurateConfig, samples_folder: Path | None = None) -> CuratedVideo:
     """`curate_video` in a process that may crash or be killed: the whole judgement runs there, so nothing hostile is decoded here.
 
     This is what a job calls. Every fault of the video or of a filter becomes a decision; what is raised is a fault of the machine.
