@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from schemas.names import HeightWeight, Split
+from schemas.names import HeightWeight, Layout, Split
 
 Fraction01 = Annotated[float, Field(ge=0, le=1)]
 
@@ -99,6 +99,13 @@ class FilterPolicy(Settings):
         0.005, ge=0, description="Drop when the mean difference of sampled frames over six views is below this, in [0,1]"
     )
     halves_similarity: Fraction01 = Field(0.75, description="Above this correlation of two halves' detail the video is stereo")
+    layout_evidence: Fraction01 = Field(0.4, description="Evidence of pixels for or against a layout, in [-1,1], counts from this on")
+    torn_edges: Fraction01 = Field(0.1, description="A map with more than this share of a cube's edges torn was converted twice")
+    convert: tuple[Layout, ...] = Field(
+        (Layout.STEREO_TB, Layout.STEREO_SBS, Layout.EAC, Layout.CUBEMAP, Layout.MONO_ERP_16X9, Layout.MONO_ERP_LETTERBOXED),
+        description="Layouts that are made mono ERP rather than dropped; dual_fisheye may be added",
+    )
+    fisheye_fov_deg: float = Field(200.0, gt=180, lt=280, description="Field of view of each lens of a dual fisheye that is converted")
     learned: LearnedThresholds = LearnedThresholds()
 
 

@@ -7,13 +7,15 @@ class Layout(StrEnum):
     """How the sphere lies in a video's frames."""
 
     MONO_ERP = "mono_erp"
-    MONO_ERP_16X9 = "mono_erp_16x9"  # the whole sphere, squeezed into 16:9
+    MONO_ERP_16X9 = "mono_erp_16x9"  # the whole sphere, squeezed into 16:9 or another shape that is not 2:1
+    MONO_ERP_LETTERBOXED = "mono_erp_letterboxed"  # the whole sphere between black bars
     STEREO_TB = "stereo_tb"
     STEREO_SBS = "stereo_sbs"
     HALF_ERP = "half_erp"  # VR180
     EAC = "eac"  # equi-angular cubemap, 3x2
     CUBEMAP = "cubemap"
     DUAL_FISHEYE = "dual_fisheye"
+    CONVERTED_TWICE = "converted_twice"  # a map that was taken for a cubemap and made into a map once more: garbage
     PARTIAL = "partial"  # a mesh or bounds that cover less than the sphere
     FLAT = "flat"  # an ordinary perspective video
     NONE = "none"  # no picture at all
