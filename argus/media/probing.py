@@ -1,6 +1,6 @@
 """What a video file is, found without decoding more than its first frame."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from argus.errors import VideoError
 from argus.media import faults
+from argus.media.matroska import read_mesh_projection
 from argus.media.spherical import SphericalMetadata, read_boxes, read_side_data
 from schemas.names import Reason
 
@@ -19,6 +20,7 @@ _ALLOWED = {
     "protocol_whitelist": "file",
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,ogg,mp3,aac,wav,flac,h264,hevc,m4v,ivf,obu",
 }
+_DECLARED = {"mp4": read_boxes, "matroska": read_mesh_projection}  # what FFmpeg does not report
 _HEADER_COUNTS = {"mp4"}  # containers whose header says how many packets there are
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art, not a video
 _SAME_RATE = Fraction(1, 100)
@@ -67,17 +69,10 @@ def probe(path: Path | str) -> MediaInfo:
 
 
 def index_file(path: Path) -> VideoIndex:
-    """The index of a file, with its spherical metadata; errors as `probe`."""
+    """The index of a file; errors as `probe`."""
     faults.require_file(path)
     with faults.opening(str(path), path), open_container(path) as container:
-        index, side_data = _index(container, str(path))
-    spherical = read_boxes(path) if index.info.container == "mp4" else None
-    return replace(index, info=replace(index.info, spherical=spherical or side_data))
-
-
-def index_container(container: Any, name: str) -> VideoIndex:
-    """The index of an open PyAV container (left at its end: seek before decoding); errors as `probe`."""
-    return _index(container, name)[0]
+        return index_container(container, str(path), path)
 
 
 def open_container(source: Path | BinaryIO) -> Any:
@@ -99,8 +94,20 @@ def video_stream(container: Any, name: str) -> Any:
     raise VideoError(Reason.NO_VIDEO_STREAM, f"{name}: it holds sound but no picture; give a file with a video stream")
 
 
-def _index(container: Any, name: str) -> tuple[VideoIndex, SphericalMetadata | None]:
+def index_container(container: Any, name: str, path: Path | None = None, threads: int = 1) -> VideoIndex:
+    """The index of an open PyAV container, which is left at its end: seek before decoding.
+
+    Args:
+        container: as `open_container` gives it.
+        name: for messages.
+        path: the file, whose boxes say how the sphere lies; None for a video in memory, where none is looked for.
+        threads: with how many the stream's decoder is opened.
+
+    Raises:
+        VideoError: as `probe`. PyAV's errors: use inside `faults.opening`.
+    """
     stream = video_stream(container, name)
+    stream.thread_count, stream.thread_type = threads, "AUTO"
     kind = container.format.name.split(",")[0].replace("mov", "mp4")
     times, keys, first = _list_packets(container, stream, name, kind)
     pts = np.unique(times)
@@ -118,10 +125,11 @@ def _index(container: Any, name: str) -> tuple[VideoIndex, SphericalMetadata | N
         container=kind,
         rotation=rotation,
         pixel_aspect=stream.codec_context.sample_aspect_ratio or Fraction(1),
+        spherical=(_DECLARED[kind](path) if path and kind in _DECLARED else None) or read_side_data(first),
     )
     last_keys = np.maximum.accumulate(np.where(keys, times, pts[0]))
     keyframes = np.unique(np.searchsorted(pts, times[keys])) if keys.any() else np.zeros(1, np.int64)
-    return VideoIndex(info, pts, keyframes, stream.time_base, is_open=bool((times < last_keys).any())), read_side_data(first)
+    return VideoIndex(info, pts, keyframes, stream.time_base, is_open=bool((times < last_keys).any()))
 
 
 def _list_packets(container: Any, stream: Any, name: str, kind: str) -> tuple[NDArray[np.int64], NDArray[np.bool_], Any]:
@@ -131,10 +139,9 @@ def _list_packets(container: Any, stream: Any, name: str, kind: str) -> tuple[ND
     first: Any = None
     announced, seen, end = stream.frames, 0, Fraction(0)
     is_vp8 = stream.codec_context.name == "vp8"
-    stream.thread_count = 1
     for packet in container.demux():
         if first is None and packet.stream_index == stream.index:
-            first = _decode_one(packet)  # the empty packet at the end flushes the decoder
+            first = _decode_one(stream.codec_context, packet)
         time = packet.pts if packet.pts is not None else packet.dts
         if packet.size == 0 or time is None:
             continue
@@ -156,12 +163,16 @@ def _list_packets(container: Any, stream: Any, name: str, kind: str) -> tuple[ND
     return np.array(times, np.int64), np.array(keys, np.bool_), first
 
 
-def _decode_one(packet: Any) -> Any:
-    """A frame, if this packet completes one."""
+def _decode_one(context: Any, packet: Any) -> Any:
+    """A frame, if this packet completes one. A keyframe needs no other: the decoder is made to give it at once."""
     try:
-        return next(iter(packet.decode()), None)
+        frame = next(iter(packet.decode()), None)
+        if frame is None and packet.is_keyframe and packet.size:
+            frame = next(iter(context.decode(None)), None)
+            context.flush_buffers()
     except av.error.InvalidDataError:
         return None  # a stream that is joined in its middle begins like this
+    return frame
 
 
 def _is_hidden_vp8(packet: Any) -> bool:

@@ -1,76 +1,116 @@
 """Reading through PyAV: files and bytes in memory, every codec that its FFmpeg has."""
 
+import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import av
+import cv2
 import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from argus.media import faults
-from argus.media.probing import VideoIndex, index_container, open_container, video_stream
+from argus.media.probing import index_container, open_container, video_stream
 from argus.media.reader import Indices, VideoReader
+
+_EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+_BY_AREA = Interpolation.AREA | _EXACT  # linear where larger; chroma interpolated; to half a level on flat colours
+_PLANAR = "gbrp"  # the same values as rgb24, three to seven times faster
+_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
+_MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}  # AVColorSpace: those that can be converted; others are taken as unspecified
 
 
 class PyAVReader(VideoReader):
     """A file, or bytes in memory, read by PyAV."""
 
-    def __init__(self, source: Path | BinaryIO, index: VideoIndex | None = None, threads: int = 1) -> None:
+    def __init__(self, source: Path | BinaryIO, threads: int = 1) -> None:
         path = source if isinstance(source, Path) else None
         name = str(source) if path else "the clip in memory"
         self._source = source
         self._threads = threads
+        self._reformatter = VideoReformatter()
         with faults.opening(name, path):
             self._container = open_container(source)
-            if index is None:
-                index = index_container(self._container, name)
-        super().__init__(name, index)
+            super().__init__(name, index_container(self._container, name, path, threads))
         self._frames: Iterator[Any] = iter(())
         self._next: int | None = None  # the number of the frame that _frames gives next, where known
+        self._run: _Run | None = None
 
-    def _decode(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def _decode(self, numbers: NDArray[np.int64], pictures: Sequence[NDArray[np.uint8]]) -> None:
+        cuts = [place for place in range(1, numbers.size) if not self._lies_ahead(int(numbers[place - 1]) + 1, int(numbers[place]))]
         with faults.decoding(self._name):
-            for number in numbers.tolist():
-                yield number, self._frame(number)
+            for start, stop in zip([0, *cuts], [*cuts, numbers.size], strict=True):
+                if start < stop:
+                    self._decode_run(numbers[start:stop].tolist(), pictures[start:stop], is_last=stop == numbers.size)
 
-    def _frame(self, number: int) -> NDArray[np.uint8]:
-        """Decodes on when the frame lies ahead in this group of pictures, else from the last keyframe before it, else from ever earlier."""
-        keys = self._index.keyframes
-        nearest = int(np.searchsorted(keys, number, side="right")) - 1
-        if self._next is not None and (nearest < 0 or keys[nearest] <= self._next) and self._next <= number:
-            picture = self._scan(number)
-            if picture is not None:
-                return picture
+    def _decode_run(self, numbers: list[int], pictures: Sequence[NDArray[np.uint8]], *, is_last: bool) -> None:
+        """Decodes frames between which no seek would help."""
+        self._run = _Run(self._index.pts[numbers].tolist(), is_followed=not is_last)
+        here, self._next = self._next, None
+        if here is None or not self._lies_ahead(here, numbers[0]):
+            self._seek(max(0, self._nearest_key(numbers[0])))
+        for number, picture in zip(numbers, pictures, strict=True):
+            self._show(self._frame(number), picture)
+        if is_last:
+            self._next = numbers[-1] + 1
+
+    def _nearest_key(self, number: int) -> int:
+        """The place in the list of keyframes of the last one not after a frame; -1 where there is none."""
+        return int(np.searchsorted(self._index.keyframes, number, side="right")) - 1
+
+    def _lies_ahead(self, here: int, number: int) -> bool:
+        """Whether decoding on from frame `here` is the shortest way to a frame."""
+        nearest = self._nearest_key(number)
+        return here <= number and (nearest < 0 or self._index.keyframes[nearest] <= here)
+
+    def _frame(self, number: int) -> Any:
+        """Decodes on to a frame; where it is missed, from the last keyframe before it, then from ever earlier, leaving nothing out."""
+        frame = self._scan(number)
+        if frame is not None:
+            return frame
+        self._run = None
+        nearest = self._nearest_key(number)
         for back in (0, 1, 4):
             if nearest - back >= 0:
-                self._seek(int(self._index.pts[keys[nearest - back]]))
-                picture = self._scan(number)
-                if picture is not None:
-                    return picture
+                self._seek(nearest - back)
+                frame = self._scan(number)
+                if frame is not None:
+                    return frame
         self._restart()
-        picture = self._scan(number)
-        if picture is None:
+        frame = self._scan(number)
+        if frame is None:
             raise faults.corrupt(self._name, f"frame {number} of {len(self)} cannot be decoded")
-        return picture
+        return frame
 
-    def _scan(self, number: int) -> NDArray[np.uint8] | None:
+    def _scan(self, number: int) -> Any | None:
         """Decodes forward to a frame; None when decoding goes past it or ends."""
-        pts = self._index.pts
+        sought = self._index.pts[number]
         for frame in self._frames:
             time = frame.pts if frame.pts is not None else frame.dts
-            if time is None or time < pts[number]:
+            if time is None or time < sought:
                 continue
-            if time > pts[number]:
-                break
-            self._next = number + 1
-            picture = frame.to_ndarray(format="rgb24", threads=self._threads)
-            return np.ascontiguousarray(np.rot90(picture, self.info.rotation // 90)) if self.info.rotation else picture
-        self._next = None
+            return frame if time == sought else None
         return None
 
-    def _seek(self, time: int) -> None:
+    def _show(self, frame: Any, picture: NDArray[np.uint8]) -> None:
+        """Converts, resizes and turns a frame, in one pass of swscale, into a picture."""
+        turns = self.info.rotation // 90
+        height, width = picture.shape[1::-1] if turns % 2 else picture.shape[:2]
+        if frame.colorspace not in _MATRICES:
+            frame.colorspace = _UNSPECIFIED
+        planar = self._reformatter.reformat(frame, width, height, _PLANAR, interpolation=_BY_AREA, threads=self._threads)
+        green, blue, red = (np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, :width] for plane in planar.planes)
+        if turns:
+            picture[...] = np.rot90(cv2.merge([red, green, blue]), turns)
+        else:
+            cv2.merge([red, green, blue], picture)
+
+    def _seek(self, key: int) -> None:
         stream = video_stream(self._container, self._name)
+        time = int(self._index.pts[self._index.keyframes[key]])
         self._container.seek(time, stream=stream, backward=True, any_frame=False)
         self._frames = self._decoded(stream)
 
@@ -80,23 +120,44 @@ class PyAVReader(VideoReader):
         if not isinstance(self._source, Path):
             self._source.seek(0)
         self._container = open_container(self._source)
-        self._frames = self._decoded(video_stream(self._container, self._name))
+        stream = video_stream(self._container, self._name)
+        stream.thread_count, stream.thread_type = self._threads, "AUTO"
+        self._frames = self._decoded(stream)
 
     def _decoded(self, stream: Any) -> Iterator[Any]:
-        import av
-
-        if not stream.codec_context.is_open:
-            stream.thread_count = self._threads
-            stream.thread_type = "AUTO"
+        """Frames in the order shown, without those that the run leaves out."""
+        context = stream.codec_context
         for packet in self._container.demux(stream):
-            try:
+            context.skip_frame = "NONREF" if self._run and self._run.leaves_out(packet.pts) else "DEFAULT"
+            with contextlib.suppress(av.error.InvalidDataError):  # damage elsewhere does not matter; a frame asked for is missed if it is hit
                 yield from packet.decode()
-            except av.error.InvalidDataError:
-                continue  # damage elsewhere does not matter; the frame asked for is missed if it is hit
+            if self._run and self._run.is_complete(packet.pts):
+                with contextlib.suppress(av.error.InvalidDataError):
+                    yield from context.decode(None)  # what it holds back to put in order; the next seek wakes it again
+                return
 
     def close(self) -> None:
         self._frames = iter(())
         self._container.close()
+
+
+class _Run:
+    """The times of the frames asked for between two seeks: what need not be decoded, and where decoding can end."""
+
+    def __init__(self, times: list[int], *, is_followed: bool) -> None:
+        self._times, self._last = frozenset(times), times[-1]
+        self._unsent = set(times) if is_followed else None  # after the last run, decoding may have to go on
+
+    def leaves_out(self, time: int | None) -> bool:
+        """Whether a frame is not asked for; it must be decoded all the same when others refer to it."""
+        return time is not None and time < self._last and time not in self._times
+
+    def is_complete(self, time: int | None) -> bool:
+        """Notes that a frame was sent to the decoder; True when all are."""
+        if self._unsent is None:
+            return False
+        self._unsent.discard(time)
+        return not self._unsent
 
 
 def decode_clip(
@@ -118,5 +179,5 @@ def decode_clip(
     Raises:
         VideoError: as `open_video`.
     """
-    with PyAVReader(io.BytesIO(data), threads=threads) as reader:
+    with PyAVReader(io.BytesIO(data), threads) as reader:
         return reader.frames(range(len(reader)) if indices is None else indices, size)

