@@ -52,6 +52,8 @@ def channels_last(frames: Array) -> Array:
     if is_numpy(frames):
         if frames.dtype != np.uint8 and not np.issubdtype(frames.dtype, np.floating):
             raise InvalidInput(f"numpy frames must be uint8 or float, got {frames.dtype}")
+        if not 1 <= frames.shape[3] <= 4:
+            raise InvalidInput(f"numpy frames have 1 to 4 channels (torch any number), got shape {frames.shape}")
         return frames
     if not namespace_of(frames).is_floating_point(frames):
         raise InvalidInput(f"torch frames must be floating point, got {frames.dtype}")

@@ -150,10 +150,14 @@ def erp_pixels(rays: Rays, erp_size: tuple[int, int]) -> tuple[Array, Array]:
     x, y, z = rays
     xp = namespace_of(x)
     height, width = erp_size
+    across = x * x + z * z
+    if not is_numpy(x) and x.requires_grad:  # at a pole itself a longitude has no finite gradient
+        at_pole = across < 1e-14 * y * y
+        x, z, across = xp.where(at_pole, 0.0, x), xp.where(at_pole, 1.0, z), xp.where(at_pole, 1e-30, across)
     column = xp.arctan2(x, z)
     column *= width / (2 * math.pi)
     column += width / 2 - 0.5
-    row = xp.arctan2(y, xp.sqrt(x * x + z * z))
+    row = xp.arctan2(y, xp.sqrt(across))
     row *= height / math.pi
     row += height / 2 - 0.5
     return column, row

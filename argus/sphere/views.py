@@ -175,7 +175,8 @@ def _plan(camera: Camera, size: tuple[int, int]) -> tuple[Camera, int]:
 
 def _placed_numpy(task: _Task, size: tuple[int, int], fill: float, interpolation: Interpolation, threads: int) -> Any:
     """Only the windows that hold what is seen are computed."""
-    erp = np.full((task.count, *size, task.frames.shape[3]), fill, task.frames.dtype)
+    shape = (task.count, *size, task.frames.shape[3])
+    erp = np.full(shape, fill, task.frames.dtype) if fill else np.zeros(shape, task.frames.dtype)  # zeros cost nothing where they stay
     mask = np.zeros((task.count, *size), bool)
     grids = {fine: erp_grid((fine * size[0], fine * size[1]), task.turns) for fine in (1, FINE)}
 
