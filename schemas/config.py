@@ -98,9 +98,22 @@ class FilterPolicy(Settings):
     static_difference: float = Field(
         0.005, ge=0, description="Drop when the mean difference of sampled frames over six views is below this, in [0,1]"
     )
+    moving_share: Fraction01 = Field(
+        0.25, description="Drop when, besides the camera's own rotation, less than this share of the textured sphere moves by 2° a second"
+    )
+    shot_boundary: Fraction01 = Field(0.15, description="A shot ends where frames differ by more than this after the best rotation; 1 never")
+    text_share: Fraction01 = Field(0.0016, description="Drop when strokes of overlaid text cover more than this share of the sphere; 1 never")
+    cap_share: Fraction01 = Field(0.1, description="Drop when caps at zenith and nadir that are always black are more than this share of the sphere")
+    sharpness: float = Field(0.08, ge=0, description="Drop below this ratio of fine to coarse detail; 0 never")
+    dark_share: Fraction01 = Field(0.8, description="Drop when more than this share of the sphere is darker than grey level 17")
+    bright_share: Fraction01 = Field(0.7, description="Drop when more than this share of the sphere is brighter than grey level 249")
+    nadir_share: Fraction01 = Field(1.0, description="Drop when more than this share of the sphere within 40° of the nadir goes with the camera")
+    tilt_deg: float = Field(90.0, ge=0, le=90, description="Drop when the camera is more than this from upright (up to 30° are measured)")
+    tilt_support: Fraction01 = Field(0.4, description="Share of upright edges that must agree before a tilt counts")
     halves_similarity: Fraction01 = Field(0.75, description="Above this correlation of two halves' detail the video is stereo")
     layout_evidence: Fraction01 = Field(0.4, description="Evidence of pixels for or against a layout, in [-1,1], counts from this on")
-    torn_edges: Fraction01 = Field(0.1, description="A map with more than this share of a cube's edges torn was converted twice")
+    disc_evidence: Fraction01 = Field(0.7, description="Evidence of bright discs on black from which on a picture is a fisheye's")
+    torn_edges: Fraction01 = Field(0.2, description="A map with more than this share of a cube's edges torn was converted twice")
     convert: tuple[Layout, ...] = Field(
         (Layout.STEREO_TB, Layout.STEREO_SBS, Layout.EAC, Layout.CUBEMAP, Layout.MONO_ERP_16X9, Layout.MONO_ERP_LETTERBOXED),
         description="Layouts that are made mono ERP rather than dropped; dual_fisheye may be added",

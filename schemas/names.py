@@ -64,6 +64,10 @@ class Reason(StrEnum):
     LOW_VARIANCE = "low_variance"
     STATIC = "static"
     TOO_SHORT = "too_short"
+    BLURRED = "blurred"
+    EXPOSURE = "exposure"  # mostly too dark, or burnt out
+    OPERATOR = "operator"  # too much at the nadir that goes with the camera
+    TILTED = "tilted"  # the vertical is not upright
     DUPLICATE = "duplicate"
     TEXT = "text"  # lettering laid over the picture, or too much of it
     SHOT_BOUNDARY = "shot_boundary"

@@ -1,0 +1,61 @@
+"""What stands under the camera: the operator, a tripod, a car. It stays where it is in the picture while the ground moves on."""
+
+from collections.abc import Mapping
+from functools import cache
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from argus.curate.records import Verdict
+from argus.curate.samples import Samples
+from argus.curate.views import VIEW_NAMES, view_weights
+from schemas.config import FilterPolicy
+from schemas.names import Reason
+
+_SIDE = 64
+_RADIUS_DEG = 40.0
+_WINDOW = (7, 7)
+_LEAST_STD = 3.0  # grey levels; below it there is nothing to compare
+_ALIKE = 0.8  # correlation of a window with itself a moment later
+
+
+class NadirFilter:
+    """Measures what stays at the nadir; drops only where the policy asks for it."""
+
+    name = "nadir"
+    version = 1
+
+    def score(self, samples: Samples) -> dict[str, float]:
+        """`share` of the sphere within 40° of the nadir whose detail stays from moment to moment; all of it where the scene is still."""
+        down = samples.views[:, VIEW_NAMES.index("down")]
+        grey = [cv2.resize(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) for view in down]
+        pairs = [_correlation(one, other) for one, other in pairwise(grey)]
+        if not pairs:
+            return {"share": 0.0}
+        return {"share": float(((np.median(pairs, axis=0) > _ALIKE) * _cap()).sum())}
+
+    def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
+        """Kept up to and including `nadir_share`."""
+        share = scores["share"]
+        kept = share <= policy.nadir_share
+        return Verdict(self.name, "share", kept, None if kept else Reason.OPERATOR, share, policy.nadir_share)
+
+
+@cache
+def _cap() -> NDArray[np.float64]:
+    """Share of the cap that each pixel of the downward view sees; 0 outside."""
+    edge = (np.arange(_SIDE) + 0.5) / _SIDE * 2 - 1
+    inside = np.hypot(edge[:, None], edge[None]) <= np.tan(np.radians(_RADIUS_DEG))
+    weights = view_weights(_SIDE) * inside
+    return np.asarray(weights / weights.sum())
+
+
+def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Normalised correlation of windows around each pixel; 0 where either has no detail."""
+    means = [cv2.blur(picture, _WINDOW) for picture in (one, other)]
+    spreads = [np.sqrt(np.maximum(cv2.blur(picture * picture, _WINDOW) - mean * mean, 0)) for picture, mean in zip((one, other), means, strict=True)]
+    joint = cv2.blur(one * other, _WINDOW) - means[0] * means[1]
+    clear = np.minimum(*spreads) >= _LEAST_STD
+    return np.where(clear, joint / np.maximum(spreads[0] * spreads[1], _LEAST_STD**2), np.float32(0))
