@@ -80,7 +80,8 @@ def reduced(frames: Array, size: tuple[int, int]) -> Array:
         return frames.reshape(len(frames), size[0], height // size[0], size[1], width // size[1], -1).mean((2, 4))
     torch = namespace_of(frames)
     rows, columns = (torch.as_tensor(_overlaps(n, m), dtype=frames.dtype, device=frames.device) for n, m in zip((height, width), size, strict=True))
-    return torch.einsum("ih,jw,thwc->tijc", rows, columns, frames)
+    down = torch.einsum("ih,thwc->tiwc", rows, frames)  # one axis after the other: torch would make their product first, [i, h, j, w]
+    return torch.einsum("jw,tiwc->tijc", columns, down)
 
 
 def _reduced_frame(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
