@@ -378,10 +378,10 @@ def test_types_and_shapes_survive(picture):
             for small in (camera, Camera(60, 4, 3)):
                 views = erp_to_view(maps, POSES, small)
                 assert (views.dtype, views.shape) == (dtype, (6, small.height, small.width, channels))
-                assert (views == 0.5).all()
+                np.testing.assert_allclose(views, 0.5, rtol=1e-6)
                 erp, mask = view_to_erp(views, POSES, small, (8, 16), fill=-1)
                 assert (erp.dtype, erp.shape) == (dtype, (6, 8, 16, channels))
-                assert (erp[mask] == 0.5).all()
+                np.testing.assert_allclose(erp[mask], 0.5, rtol=1e-6)
                 assert (erp[~mask] == -1).all()
     assert erp_to_view(np.zeros((1, 32, 64, 1), np.float64), POSES, camera).shape == (6, 20, 30, 1)
 
