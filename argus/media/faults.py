@@ -21,6 +21,8 @@ def opening(name: str, path: Path | None = None) -> Iterator[None]:
         yield
     except av.error.DecoderNotFoundError as exc:
         raise unsupported_codec(name, "its codec") from exc
+    except av.error.MemoryError:  # says nothing of the file; `isolated` tells of it
+        raise
     except (av.FFmpegError, EOFError) as exc:
         if path is not None and _begins_like_a_video(path):
             raise _broken(name, path, exc) from exc
@@ -33,6 +35,8 @@ def decoding(name: str) -> Iterator[None]:
     """Maps what goes wrong while frames are decoded, in any backend."""
     try:
         yield
+    except av.error.MemoryError:
+        raise
     except (av.FFmpegError, EOFError) as exc:
         raise corrupt(name, _what(exc)) from exc
 
