@@ -12,7 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from argus.curate import VideoSource, read_catalogue, recipe_digest
+from argus.curate import VideoSource, read_catalogue, recipe_digest, store_recipe
+from argus.curate.waves import DuplicateSettler
 from argus.runs import RunFolder
 from argus.shards import Dataset, DecidedVideo, SourceRow
 from ray_jobs.entry import run_job, start_ray
@@ -44,6 +45,14 @@ class Tally:
         if row.reason:
             self.reasons[f"{row.decision}.{row.reason}"] += 1
 
+    def amend(self, before: SourceRow, after: SourceRow) -> None:
+        """Counts a row as it is committed in place of how it was decided."""
+        self.decisions[before.decision] -= 1
+        self.clips -= len(before.kept_clips)
+        if before.reason:
+            self.reasons[f"{before.decision}.{before.reason}"] -= 1
+        self.add(after)
+
     def metrics(self) -> dict[str, float]:
         counts = {"considered": self.considered, "known": self.known, "clips": self.clips}
         decisions = {str(decision): self.decisions[decision] for decision in Decision}
@@ -72,10 +81,15 @@ def run(config: CurateConfig, folder: RunFolder) -> JobResult:
 
     folder.progress(0, pending, "video", f"{tally.known} of {tally.considered} videos are known")
     if pending:
+        store_recipe(dataset.folder, config)
         start_ray()
         scoring = scoring and scoring.started(config.learned)
+        settler = DuplicateSettler(dataset, {source.source_id for wave in waves for source in wave}, config.policy.duplicates)
         for wave in decided_waves(waves, config, stamp, decided, lambda: folder.stop_requested, scoring):
-            committed += commit(dataset, wave, stamp)
+            settled_wave = settler.settle(wave)
+            for before, after in zip(wave, settled_wave, strict=True):
+                tally.amend(before.row, after.row)
+            committed += commit(dataset, settled_wave, stamp)
     cancelled = folder.stop_requested and sum(tally.decisions.values()) < pending
     outcome = Outcome.CANCELLED if cancelled else Outcome.DONE if committed else Outcome.NOTHING
     reason = f"stopped after {tally}" if cancelled else ""
@@ -96,8 +110,8 @@ def decided_waves(
     stamp: Stamp,
     decided: Callable[[SourceRow], None],
     stopped: Callable[[], bool],
-) -> Iterator[list[DecidedVideo]]:
     scoring: "Scoring | None" = None,
+) -> Iterator[list[DecidedVideo]]:
     """Works on the waves with Ray and yields each when all its videos are decided, in order; ends early when stopped.
 
     While the last videos of a wave run, those of the next one are begun, never those of a later one.
@@ -152,7 +166,6 @@ def _outcome(reference: Any, source: VideoSource, stamp: Stamp) -> DecidedVideo:
         return DecidedVideo(failed_row(source, stamp, Reason.WORKER_DIED, detail, retryable=True))
 
 
-def _outputs(dataset: Dataset, stamp: Stamp) -> dict[str, Any]:
 def _learned(config: CurateConfig) -> "Scoring | None":
     """The learned scorers, imported only where the configuration speaks of them."""
     if not config.learned.scorers and config.policy.learned == LearnedThresholds():
@@ -162,6 +175,7 @@ def _learned(config: CurateConfig) -> "Scoring | None":
     return plan(config)
 
 
+def _outputs(dataset: Dataset, stamp: Stamp) -> dict[str, Any]:
     snapshots = dataset.snapshots()
     newest = {"snapshot": snapshots[-1].version, "digest": snapshots[-1].digest} if snapshots else {"snapshot": None, "digest": None}
     return {"dataset": str(dataset.folder), "run_id": stamp.run_id, "recipe": stamp.recipe, **newest}

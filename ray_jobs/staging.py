@@ -137,6 +137,7 @@ def _clip_row(clip: CuratedClip) -> ClipRow:
         reason=clip.reason,
         quality=clip.quality,
         scores=tuple(ScoreRow(**asdict(score)) for score in clip.scores),
+        signature=clip.signature,
     )
 
 

@@ -25,6 +25,8 @@ CLIP = pa.struct(
         ("shard", pa.string()),  # null when not kept
         ("row", pa.int32()),
         ("checksum", pa.string()),  # SHA-256 of the clip's video bytes
+        ("signature", pa.binary()),  # what duplicates are found by (argus.curate.signature), at most 1924 bytes; null when it was never kept
+        ("duplicate_of", pa.string()),  # clip_id of the earlier clip that shows the same; null when there is none
     ]
 )
 

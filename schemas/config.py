@@ -4,7 +4,7 @@ Seconds, pixels, degrees and bytes are named in the field; a form (`schemas.form
 """
 
 from pathlib import PurePath
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -110,6 +110,7 @@ class FilterPolicy(Settings):
     nadir_share: Fraction01 = Field(1.0, description="Drop when more than this share of the sphere within 40° of the nadir goes with the camera")
     tilt_deg: float = Field(90.0, ge=0, le=90, description="Drop when the camera is more than this from upright (up to 30° are measured)")
     tilt_support: Fraction01 = Field(0.4, description="Share of upright edges that must agree before a tilt counts")
+    duplicates: Literal["drop", "keep"] = Field("drop", description="What becomes of a clip that shows what an earlier one of another source shows")
     halves_similarity: Fraction01 = Field(0.75, description="Above this correlation of two halves' detail the video is stereo")
     layout_evidence: Fraction01 = Field(0.4, description="Evidence of pixels for or against a layout, in [-1,1], counts from this on")
     disc_evidence: Fraction01 = Field(0.7, description="Evidence of bright discs on black from which on a picture is a fisheye's")

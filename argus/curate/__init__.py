@@ -9,7 +9,7 @@ from argus.curate.clips import Span, spans
 from argus.curate.fetch import fetch
 from argus.curate.layout import LayoutVerdict, judge_layout
 from argus.curate.quality import quality
-from argus.curate.recipe import RECIPE_VERSION, curate_isolated, curate_video, recipe_digest
+from argus.curate.recipe import RECIPE_VERSION, curate_isolated, curate_video, recipe_digest, store_recipe
 from argus.curate.records import CuratedClip, CuratedVideo, Fetched, Score, Verdict, VideoSource, clip_id
 from argus.curate.samples import Samples
 
@@ -38,5 +38,6 @@ __all__ = [
     "read_catalogue",
     "recipe_digest",
     "spans",
+    "store_recipe",
     "video_filters",
 ]

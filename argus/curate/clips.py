@@ -14,6 +14,7 @@ from argus.curate.quality import quality
 from argus.curate.records import CuratedClip, clip_id
 from argus.curate.samples import SIZE, resized, sample_clip
 from argus.curate.sheet import clip_row
+from argus.curate.signature import clip_signature
 from argus.media import encode_clip
 from schemas.config import ClipSettings, FilterPolicy
 from schemas.names import Decision
@@ -84,5 +85,6 @@ def cut(footage: Footage, source_id: str, settings: ClipSettings, policy: Filter
             quality=quality(samples),
             scores=scores,
             picture=clip_row(samples),
+            signature=None if dropped else clip_signature(frames, float(rate), settings.clip_s).to_bytes(),
             video=None if dropped else encode_clip(resized(frames, (height, width)), rate, crf=settings.crf, gop=settings.gop),
         )

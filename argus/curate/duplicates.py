@@ -5,14 +5,14 @@ locality-sensitive hashing (Charikar, STOC 2002: signs of random projections) of
 neighbouring bands' harmonics, in which the factor exp(i·k·yaw) cancels. What becomes of a duplicate is not decided here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.curate.signature import BANDS, HARMONICS, Signature
+from argus.curate.signature import BANDS, HARMONICS, Signature, spectra
 
 LIKENESS = 0.85
 """The least mean correlation of aligned moments, turned by one yaw, of a duplicate."""
@@ -21,8 +21,9 @@ CHANGE = 0.6
 COVERED = 0.5
 """The least share of a clip's moments that must be found at one offset in the other video, and at least two."""
 
-_TABLES, _BITS = 16, 20
+_TABLES, _BITS = 16, 24
 _LOW = 8  # harmonics that are hashed: the finer ones suffer first
+_ALIKE = 0.7  # the least correlation of one pair of moments that are worth aligning their videos by
 _STILL = 0.02  # rms change, as a share of the picture, below which there is none to compare
 _YAWS = 256
 
@@ -59,17 +60,17 @@ class _Series:
     clip: NDArray[np.int32]  # [m] which clip a moment is of
     times_ms: NDArray[np.float64]  # [m]
     spacing_ms: float
-    spectra: NDArray[np.complex64]  # [m, BANDS, HARMONICS] unit vectors
+    moments: NDArray[np.int8]  # [m, BANDS, HARMONICS, 2]
 
     @classmethod
     def of(cls, source_id: str, clips: Sequence[SignedClip]) -> "_Series":
         times = np.concatenate([clip.start_ms + clip.signature.times_ms for clip in clips])
         owner = np.repeat(np.arange(len(clips), dtype=np.int32), [len(clip.signature.moments) for clip in clips])
-        spectra = np.concatenate([clip.signature.spectra for clip in clips])
+        moments = np.concatenate([clip.signature.moments for clip in clips])
         order = np.argsort(times, kind="stable")
-        order = order[np.abs(spectra[order]).max(axis=(1, 2)) > 0]
+        order = order[moments[order].any(axis=(1, 2, 3))]
         spacing = max(clip.signature.spacing_ms for clip in clips)
-        return cls(source_id, tuple(clip.clip_id for clip in clips), owner[order], times[order], spacing, spectra[order])
+        return cls(source_id, tuple(clip.clip_id for clip in clips), owner[order], times[order], spacing, moments[order])
 
 
 class DuplicateIndex:
@@ -77,7 +78,7 @@ class DuplicateIndex:
 
     def __init__(self) -> None:
         self._series: list[_Series | None] = []
-        self._starts: list[int] = []  # number of the first moment of each series
+        self._starts = np.zeros(0, np.int64)  # number of the first moment of each series
         self._numbers: dict[str, int] = {}  # by source_id
         self._count = 0  # moments that were ever added
         self._segments: list[_Segment] = []
@@ -87,19 +88,18 @@ class DuplicateIndex:
         by_source: dict[str, list[SignedClip]] = {}
         for clip in clips:
             by_source.setdefault(clip.source_id, []).append(clip)
-        added = []
+        added, starts = [], []
         for source_id, own in by_source.items():
             self.discard(source_id)
             series = _Series.of(source_id, own)
-            if len(series.times_ms):
-                self._numbers[source_id] = len(self._series)
-                self._starts.append(self._count)
-                self._series.append(series)
-                self._count += len(series.times_ms)
-                added.append(series.spectra)
+            self._numbers[source_id] = len(self._series)
+            self._series.append(series)
+            starts.append(self._count)
+            self._count += len(series.moments)
+            added.append(series.moments)
         if added:
-            spectra = np.concatenate(added)
-            self._grow(_Segment.of(_keys(spectra), self._count - len(spectra)))
+            self._starts = np.append(self._starts, starts)
+            self._grow(_Segment.of(_keys(spectra(np.concatenate(added))), starts[0]))
 
     def discard(self, source_id: str) -> None:
         """Forgets a source, if it is there."""
@@ -110,7 +110,7 @@ class DuplicateIndex:
     def find(self, clip: SignedClip) -> Duplicate | None:
         """The clip of another source that shows the same; of several the likest. None for a clip that shows too little to compare."""
         own = _Series.of(clip.source_id, [clip])
-        if len(own.times_ms) < 2:
+        if len(own.moments) < 2:
             return None
         found = [match for series, offset in self._candidates(own) if (match := _match(own, series, offset))]
         return max(found, key=lambda match: (match.likeness, match.earlier), default=None)
@@ -122,22 +122,33 @@ class DuplicateIndex:
             last = self._segments.pop()
             self._segments[-1] = self._segments[-1].merged(last)
 
-    def _candidates(self, own: _Series) -> list[tuple[_Series, float]]:
-        """Series that share a key with one of these moments, and the offsets in time that the shared keys speak for."""
-        keys = _keys(own.spectra)
+    def _candidates(self, own: _Series) -> Iterator[tuple[_Series, float]]:
+        """Series with a moment that is like one of these, and the offset in time that the two speak for; each once."""
+        mine = spectra(own.moments)
+        keys = _keys(mine)
         hits = [segment.lookup(keys) for segment in self._segments]
         if not hits:
-            return []
-        asked, moments = (np.concatenate(parts) for parts in zip(*hits, strict=True))
-        owners = np.searchsorted(np.asarray(self._starts), moments, side="right") - 1
-        pairs = np.unique(np.stack([owners, moments, asked]), axis=1)
-        offsets: set[tuple[int, int]] = set()
-        for owner, moment, one in pairs.T.tolist():
-            series = self._series[owner]
-            if series and series.source_id != own.source_id:
-                half = max(series.spacing_ms, own.spacing_ms) / 2
-                offsets.add((owner, round((own.times_ms[one] - series.times_ms[moment - self._starts[owner]]) / half)))
-        return [(series, steps * max(series.spacing_ms, own.spacing_ms) / 2) for owner, steps in sorted(offsets) if (series := self._series[owner])]
+            return
+        asked, numbers = (np.concatenate(parts) for parts in zip(*hits, strict=True))
+        asked, numbers = np.unique(np.stack([asked, numbers]), axis=1)
+        owners = np.searchsorted(self._starts, numbers, side="right") - 1
+        places = numbers - self._starts[owners]
+        found = [(one, series, place) for one, owner, place in zip(asked, owners, places, strict=True) if (series := self._other(owner, own))]
+        if not found:
+            return
+        theirs = spectra(np.stack([series.moments[place] for _, series, place in found]))
+        best, _ = _best_yaw((mine[[one for one, _, _ in found]] * theirs.conj()).sum(axis=1))
+        seen = set()
+        for like, (one, series, place) in zip(best, found, strict=True):
+            half = max(series.spacing_ms, own.spacing_ms) / 2
+            steps = round((own.times_ms[one] - series.times_ms[place]) / half)
+            if like >= _ALIKE and (series.source_id, steps) not in seen:
+                seen.add((series.source_id, steps))
+                yield series, steps * half
+
+    def _other(self, number: int, own: _Series) -> _Series | None:
+        series = self._series[number]
+        return series if series and series.source_id != own.source_id else None
 
 
 def find_duplicates(clips: Iterable[SignedClip]) -> list[Duplicate]:
@@ -188,9 +199,9 @@ class _Segment:
         return asked, self.moments[places]
 
 
-def _keys(spectra: NDArray[np.complex64]) -> NDArray[np.uint32]:
+def _keys(vectors: NDArray[np.complex64]) -> NDArray[np.uint32]:
     """[m, _TABLES] of moments [m, BANDS, HARMONICS]."""
-    low = spectra[:, :, :_LOW]
+    low = vectors[:, :, :_LOW]
     products = [low[:, :-step] * low[:, step:].conj() for step in (1, 2)]
     blind = np.concatenate([(x / np.sqrt(np.abs(x) + 1e-9)).reshape(len(x), -1) for x in products], axis=1)
     values = np.concatenate([blind.real - blind.real.mean(axis=1, keepdims=True), blind.imag], axis=1)  # bands are alike: not information
@@ -214,8 +225,9 @@ def _match(own: _Series, other: _Series, offset_ms: float) -> Duplicate | None:
     aligned = np.abs(other.times_ms[nearest] - wanted) <= max(own.spacing_ms, other.spacing_ms) * 0.51
     if aligned.sum() < max(2, COVERED * len(wanted)):
         return None
-    mine, theirs = own.spectra[aligned], other.spectra[nearest[aligned]]
-    likeness, yaw = _turned(mine, theirs)
+    mine, theirs = spectra(own.moments[aligned]), spectra(other.moments[nearest[aligned]])
+    best, yaws = _best_yaw((mine * theirs.conj()).sum(axis=(0, 1))[None])
+    likeness, yaw = float(best[0]) / len(mine), float(yaws[0])
     if likeness < LIKENESS:
         return None
     change = _change(mine, theirs * np.exp(-1j * yaw * np.arange(1, HARMONICS + 1)))
@@ -233,13 +245,12 @@ def _match(own: _Series, other: _Series, offset_ms: float) -> Duplicate | None:
     )
 
 
-def _turned(mine: NDArray[np.complex64], theirs: NDArray[np.complex64]) -> tuple[float, float]:
-    """The best mean correlation over all yaws, and the yaw in radians by which `theirs` must turn: correlation as an inverse Fourier transform."""
-    cross = np.zeros(_YAWS // 2 + 1, np.complex128)
-    cross[1 : HARMONICS + 1] = (mine * theirs.conj()).sum(axis=(0, 1))
-    correlations = np.fft.irfft(cross, _YAWS) * (_YAWS / 2) / len(mine)
-    best = int(correlations.argmax())
-    return float(correlations[best]), 2 * np.pi * best / _YAWS
+def _best_yaw(cross: NDArray[np.complex64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The largest correlation over all yaws, and that yaw in radians, of cross spectra [n, HARMONICS]: an inverse Fourier transform each."""
+    padded = np.zeros((len(cross), _YAWS // 2 + 1), np.complex64)
+    padded[:, 1 : HARMONICS + 1] = cross
+    correlations = np.fft.irfft(padded, _YAWS, axis=1) * (_YAWS / 2)
+    return correlations.max(axis=1), correlations.argmax(axis=1) * (2 * np.pi / _YAWS)
 
 
 def _change(mine: NDArray[np.complex64], theirs: NDArray[np.complex64]) -> float:

@@ -77,6 +77,7 @@ class CuratedClip:
     scores: tuple[Score, ...]
     video: bytes | None
     picture: NDArray[np.uint8] = field(compare=False, repr=False)  # its row of the contact sheet
+    signature: bytes | None = None  # `argus.curate.signature`; None when dropped
 
 
 @dataclass(frozen=True)

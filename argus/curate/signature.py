@@ -34,13 +34,7 @@ class Signature:
     @property
     def times_ms(self) -> NDArray[np.float64]:
         """Of each moment from the clip's start, [n]."""
-        return (np.arange(len(self.moments)) + 0.5) * self.spacing_ms
-
-    @property
-    def spectra(self) -> NDArray[np.complex64]:
-        """Unit vectors [n, BANDS, HARMONICS]; zeros where there is nothing to compare."""
-        values = self.moments.astype(np.float32)
-        return _unit(values[..., 0] + 1j * values[..., 1])
+        return np.asarray((np.arange(len(self.moments)) + 0.5) * self.spacing_ms)
 
     def to_bytes(self) -> bytes:
         """At most 1924 bytes, equal for equal signatures on every machine."""
@@ -70,12 +64,19 @@ def clip_signature(frames: NDArray[np.uint8], fps: float, clip_s: float) -> Sign
     reach = 2 * max(spacing, 1 / fps)
     weights = np.maximum(0, 1 - np.abs(times - centres[:, None]) / reach)  # [n, T]
     weights /= weights.sum(axis=1, keepdims=True)
-    spectra = np.tensordot(weights, np.stack([_harmonics(frame) for frame in frames]), axes=1)  # [n, BANDS, HARMONICS]
-    contrast = np.sqrt((np.abs(spectra) ** 2).sum(axis=(1, 2)) / 2 / BANDS)
-    spectra *= (contrast >= _LEAST_CONTRAST)[:, None, None] * np.sqrt(np.arange(1, HARMONICS + 1))
-    parts = np.stack([spectra.real, spectra.imag], axis=-1)
+    means = np.tensordot(weights, np.stack([_harmonics(frame) for frame in frames]), axes=1)  # [n, BANDS, HARMONICS]
+    contrast = np.sqrt((np.abs(means) ** 2).sum(axis=(1, 2)) / 2 / BANDS)
+    means *= (contrast >= _LEAST_CONTRAST)[:, None, None] * np.sqrt(np.arange(1, HARMONICS + 1))
+    parts = np.stack([means.real, means.imag], axis=-1)
     largest = np.abs(parts).max(axis=(1, 2, 3), keepdims=True)
     return Signature(round(spacing * 1000), np.rint(parts / np.maximum(largest, 1e-9) * 127).astype(np.int8))
+
+
+def spectra(moments: NDArray[np.int8]) -> NDArray[np.complex64]:
+    """Unit vectors [n, BANDS, HARMONICS] of a signature's moments; zeros where there is nothing to compare."""
+    values = moments.astype(np.float32)
+    norms = np.sqrt((values**2).sum(axis=(1, 2, 3), keepdims=True))
+    return np.ascontiguousarray(values / np.maximum(norms, 1)).view(np.complex64)[..., 0]
 
 
 def _harmonics(frame: NDArray[np.uint8]) -> NDArray[np.complex128]:
@@ -95,8 +96,3 @@ def _band_weights() -> NDArray[np.float64]:
     bands = np.arange(BANDS)[:, None]
     shares = np.clip(np.minimum(top_down[1:], bands + 1) - np.maximum(top_down[:-1], bands), 0, None)
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
-
-
-def _unit(spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
-    norms = np.sqrt((np.abs(spectra) ** 2).sum(axis=(1, 2), keepdims=True))
-    return np.asarray(spectra / np.maximum(norms, 1e-9), dtype=np.complex64)

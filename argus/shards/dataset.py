@@ -11,10 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from argus.errors import InvalidInput
-from argus.shards.index import Index
+from argus.shards.index import Index, latest_of
 from argus.shards.records import ClipRow, ShardClip, SourceRow
 from argus.shards.shard import shard_name, write_shard
 from argus.shards.snapshots import Snapshot, list_snapshots, publish_snapshots
+from schemas.arrow import INDEX_SCHEMA
 from schemas.names import Decision, Split
 
 
@@ -76,6 +77,13 @@ class Dataset:
         """The index, latest row of each source, sorted by source_id (`schemas.arrow.INDEX_SCHEMA`)."""
         self._require()
         return self.index.latest(columns)
+
+    def latest_after(self, sequence: int, columns: Sequence[str]) -> pa.Table:
+        """Of the commits after `sequence` (0: of all), the latest row of each source, sorted by source_id; no rows where there is no dataset.
+
+        `columns` must name source_id and sequence.
+        """
+        return latest_of(self.index.rows_after(sequence, columns)) if self.exists else INDEX_SCHEMA.empty_table().select(list(columns))
 
     def snapshots(self) -> list[Snapshot]:
         """All snapshots, oldest first."""

@@ -31,7 +31,7 @@ class ShardClip:
 
 
 class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", ser_json_bytes="base64", val_json_bytes="base64")
 
 
 class ScoreRow(_Row):
@@ -58,6 +58,8 @@ class ClipRow(_Row):
     shard: str | None = None
     row: int | None = None
     checksum: str | None = None
+    signature: bytes | None = None
+    duplicate_of: str | None = None
 
 
 class FetchRow(_Row):
