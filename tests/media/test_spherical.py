@@ -2,7 +2,9 @@
 
 import struct
 import subprocess
+from dataclasses import replace
 
+import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from argus.errors import InvalidInput, VideoError
 from argus.media import SphericalMetadata, decode_clip, open_video, probe, read_spherical, tag_spherical, write_video
 from argus.media.boxes import boxes_of_file, pack
+from argus.media.matroska import read_mesh_projection
+from argus.media.mesh import eac_box
 from argus.media.spherical import V1_NAMESPACE, V1_UUID, read_boxes
 from schemas.names import Reason
 from tests.media.conftest import audio_only, numbered, remux
@@ -19,7 +23,10 @@ SHAPES = [
     SphericalMetadata(stereo_mode="top-bottom"),
     SphericalMetadata(stereo_mode="left-right", yaw_deg=90.0, pitch_deg=-12.5, roll_deg=3.25),
     SphericalMetadata(bounds=(0.0, 0.0, 0.25, 0.25)),
-    SphericalMetadata(projection="cubemap"),
+    SphericalMetadata(bounds=(0.0, 0.0, 0.25, 0.25), stereo_mode="left-right"),
+    SphericalMetadata(bounds=(0.125, 0.25, 0.0625, 0.5), pitch_deg=90.0),
+    SphericalMetadata(projection="cubemap", padding=4),
+    SphericalMetadata(projection="eac", yaw_deg=-45.0),
 ]
 
 
@@ -27,6 +34,16 @@ SHAPES = [
 def test_what_is_written_is_read_back(tmp_path, metadata):
     write_video(tmp_path / "sphere.mp4", numbered(3), 30, spherical=metadata)
     assert read_spherical(tmp_path / "sphere.mp4") == metadata
+
+
+def test_a_half_sphere_is_a_map_with_bounds(tmp_path):
+    write_video(tmp_path / "vr180.mp4", numbered(3), 30, spherical=SphericalMetadata(projection="half_equirectangular", stereo_mode="left-right"))
+    metadata = read_spherical(tmp_path / "vr180.mp4")
+    assert metadata == SphericalMetadata(bounds=(0.0, 0.0, 0.25, 0.25), stereo_mode="left-right")
+    assert (metadata.is_half_sphere, metadata.is_full_sphere) == (True, False)
+    assert b"GSpherical:" not in (tmp_path / "vr180.mp4").read_bytes()  # V1 has no word for it but a whole sphere's
+    assert [shape.is_half_sphere for shape in SHAPES] == [False, False, False, True, True, False, False, False]
+    assert [shape.is_full_sphere for shape in SHAPES] == [True, True, True, False, False, False, True, True]
 
 
 def test_ffmpeg_reads_the_projection_and_the_stereo_mode(tmp_path, ffmpeg_says):
@@ -94,11 +111,74 @@ def test_v2_is_believed_before_v1_and_a_mesh_is_seen(tmp_path):
     assert (metadata.projection, metadata.version, metadata.is_full_sphere) == ("mesh", "v2", False)
 
 
-def test_matroska_projection_is_read(tmp_path):
-    write_video(tmp_path / "sphere.mp4", numbered(3), 30, spherical=SphericalMetadata(stereo_mode="top-bottom"))
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", tmp_path / "sphere.mp4", "-c", "copy", tmp_path / "sphere.mkv"]
-    subprocess.run(command, check=True)
-    assert read_spherical(tmp_path / "sphere.mkv") == SphericalMetadata(stereo_mode="top-bottom", version="stream")
+def copied(source, path):
+    """Remuxed by ffmpeg itself."""
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", source, "-c", "copy", path], check=True)
+    return path
+
+
+@pytest.mark.parametrize("metadata", [shape for shape in SHAPES if shape.projection != "eac"])
+def test_matroska_projection_is_read(tmp_path, metadata):
+    write_video(tmp_path / "sphere.mp4", numbered(3), 30, spherical=metadata)
+    read = read_spherical(copied(tmp_path / "sphere.mp4", tmp_path / "sphere.mkv"))
+    assert read.version == "stream"
+    assert read.bounds == pytest.approx(metadata.bounds, abs=0.02)  # FFmpeg counts them in pixels
+    assert replace(read, bounds=metadata.bounds) == replace(metadata, version="stream")
+
+
+def element(kind, content, size=None):
+    """An EBML element, of a stated size if given."""
+    return kind.to_bytes((kind.bit_length() + 7) // 8, "big") + (0x10000000 | (len(content) if size is None else size)).to_bytes(4, "big") + content
+
+
+def matroska(private, *, kind=3, segment_size=None):
+    """The head of a Matroska file of 960x540 with a Projection, as YouTube writes it: no more than a demuxer needs to find it."""
+    projection = element(0x7671, bytes([kind])) + element(0x7672, private) + element(0x7673, struct.pack(">f", 12.5))
+    video = element(0xB0, struct.pack(">H", 960)) + element(0xBA, struct.pack(">H", 540)) + element(0x53B8, b"\3") + element(0x7670, projection)
+    tracks = element(0x1654AE6B, element(0xAE, element(0xD7, b"\1") + element(0xE0, video)))
+    return element(0x1A45DFA3, b"") + element(0x18538067, element(0x114D9B74, b"seek") + tracks, segment_size)
+
+
+def test_a_mesh_in_matroska_is_read_too(tmp_path):
+    path = tmp_path / "mesh.webm"
+    path.write_bytes(matroska(eac_box((540, 960))))
+    expected = SphericalMetadata(projection="eac", stereo_mode="top-bottom", yaw_deg=12.5, version="stream")
+    assert read_mesh_projection(path) == expected
+    path.write_bytes(matroska(eac_box((540, 960)), segment_size=0x0FFFFFFF))  # unknown, as in a live stream
+    assert read_mesh_projection(path) == expected
+    path.write_bytes(matroska(b"nonsense"))
+    assert read_mesh_projection(path) == replace(expected, projection="mesh")
+    path.write_bytes(matroska(eac_box((540, 960)), kind=1))
+    assert read_mesh_projection(path) is None
+
+
+def test_the_file_says_mesh_where_ffmpeg_says_nothing(tmp_path):
+    write_video(tmp_path / "sphere.mp4", numbered(3), 30, spherical=SphericalMetadata(projection="cubemap"))
+    data = copied(tmp_path / "sphere.mp4", tmp_path / "mesh.mkv").read_bytes()
+    assert data.count(b"\x76\x71\x81\x02") == 1
+    (tmp_path / "mesh.mkv").write_bytes(data.replace(b"\x76\x71\x81\x02", b"\x76\x71\x81\x03"))
+    assert read_spherical(tmp_path / "mesh.mkv") == SphericalMetadata(projection="mesh", version="stream")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x1a\x45\xdf\xa3",
+        element(0x18538067, b"", 0x0FFFFFFE),
+        element(0x18538067, element(0x1654AE6B, b"", 0x0FFFFFFF)),
+        element(0x18538067, element(0x1654AE6B, element(0xAE, b"12", 400))),
+        element(0x18538067, element(0xEC, b"") * 300_000),
+        bytes(1000),
+        b"\xff" * 1000,
+        matroska(b"")[:-30],
+    ],
+)
+def test_lying_elements_end_the_walk(tmp_path, data):
+    path = tmp_path / "hostile.mkv"
+    path.write_bytes(data)
+    assert read_mesh_projection(path) is None
 
 
 def track(*, v1: bytes = b"", entry: bytes = b"") -> bytes:
@@ -175,15 +255,70 @@ def test_lying_sizes_end_the_walk(tmp_path, data):
 
 
 def test_what_cannot_be_tagged_is_refused(library, tmp_path):
-    with pytest.raises(InvalidInput, match="equirectangular or cubemap"):
+    with pytest.raises(InvalidInput, match="'mesh' cannot be written; give one of equirectangular"):
         tag_spherical(library("h264.mp4"), tmp_path / "never.mp4", SphericalMetadata(projection="mesh"))
-    with pytest.raises(VideoError) as caught:
-        tag_spherical(library("h264.mkv"), tmp_path / "never.mp4", SphericalMetadata())
-    assert caught.value.reason is Reason.NOT_A_VIDEO
-    with pytest.raises(VideoError) as caught:
-        tag_spherical(audio_only(tmp_path / "sound.mp4"), tmp_path / "never.mp4", SphericalMetadata())
-    assert caught.value.reason is Reason.NO_VIDEO_STREAM
-    assert not (tmp_path / "never.mp4").exists()
+    (tmp_path / "text.txt").write_text("no video\n" * 100)
+    (tmp_path / "cut.mp4").write_bytes(library("h264.mp4").read_bytes()[:400])
+    sound = audio_only(tmp_path / "sound.mp4")
+    with av.open(str(sound)) as old, av.open(str(tmp_path / "sound.mkv"), "w") as new:
+        stream = new.add_stream_from_template(old.streams.audio[0])
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = stream
+                new.mux(packet)
+    for source, reason in {
+        library("vp8.webm"): Reason.UNSUPPORTED_CODEC,
+        tmp_path / "text.txt": Reason.NOT_A_VIDEO,
+        tmp_path / "cut.mp4": Reason.TRUNCATED,
+        sound: Reason.NO_VIDEO_STREAM,
+        tmp_path / "sound.mkv": Reason.NO_VIDEO_STREAM,
+    }.items():
+        with pytest.raises(VideoError) as caught:
+            tag_spherical(source, tmp_path / "never.mp4", SphericalMetadata())
+        assert caught.value.reason is reason, source
+    assert not [path for path in tmp_path.iterdir() if "never" in path.name]
+
+
+@pytest.mark.parametrize("name", ["h264.mkv", "h264.ts", "openh264.ts", "hevc.mkv", "vp9.webm", "av1.webm"])
+def test_what_is_no_mp4_becomes_one_frame_by_frame(library, tmp_path, name):
+    source, tagged = library(name), tmp_path / "tagged.mp4"
+    tag_spherical(source, tagged, SphericalMetadata(stereo_mode="top-bottom"))
+    info = probe(tagged)
+    assert (info.container, info.codec, info.spherical) == ("mp4", probe(source).codec, SphericalMetadata(stereo_mode="top-bottom"))
+    with open_video(source, "pyav") as before, open_video(tagged, "pyav") as after:
+        np.testing.assert_allclose(before.timestamps, after.timestamps, atol=2e-3)
+        np.testing.assert_array_equal(before.frames(range(len(before))), after.frames(range(len(after))))
+    assert [path.name for path in tmp_path.iterdir()] == ["tagged.mp4"]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".ts"])
+def test_sound_comes_along_in_step(tmp_path, suffix):
+    with av.open(str(tmp_path / f"both{suffix}"), "w") as container:
+        picture, sound = container.add_stream("libx264", rate=10), container.add_stream("aac", rate=8000, layout="mono")
+        picture.width, picture.height, picture.pix_fmt = 160, 96, "yuv420p"
+        for number, array in enumerate(numbered(10)):
+            frame = av.VideoFrame.from_ndarray(array, format="rgb24")
+            container.mux(picture.encode(frame))
+            for part in range(number * 800 // 1024, (number + 1) * 800 // 1024):
+                noise = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+                noise.sample_rate, noise.pts = 8000, part * 1024
+                container.mux(sound.encode(noise))
+        container.mux(picture.encode(None))
+        container.mux(sound.encode(None))
+
+    def starts(path):
+        with av.open(str(path)) as container:
+            first = {}
+            for packet in container.demux():
+                if packet.size and packet.pts is not None:
+                    first[packet.stream.type] = min(first.get(packet.stream.type, 1e9), float(packet.pts * packet.time_base))
+            return first["video"] - first["audio"], {stream.codec_context.name for stream in container.streams}
+
+    tag_spherical(tmp_path / f"both{suffix}", tmp_path / "tagged.mp4", SphericalMetadata())
+    (before, _), (after, codecs) = starts(tmp_path / f"both{suffix}"), starts(tmp_path / "tagged.mp4")
+    assert codecs == {"h264", "aac"}
+    assert after == pytest.approx(before, abs=0.13)  # an encoder's first 1024 samples
+    assert probe(tmp_path / "tagged.mp4").frames == 10
 
 
 def test_probe_tells_it(tmp_path):
