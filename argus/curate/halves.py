@@ -4,25 +4,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.curate.samples import SMALL, StoredSamples, greys, resized
-
 _SIDE = 64
 _BLUR = 8.0  # what is wider than this is shared by the halves of any panorama: sky, ground, light
 _SHIFT_X, _SHIFT_Y = 4, 2  # disparity that is searched, in pixels of 64
 _LEAST_STD = 0.5  # grey levels; below it there is no detail to compare
 
 
-def score_halves(stored: StoredSamples) -> dict[str, float]:
-    """`left_right` and `top_bottom` in [-1,1]: the median over frames of the halves' best correlation in detail."""
-    height, width = SMALL
-    pairs: dict[str, list[float]] = {"left_right": [], "top_bottom": []}
-    for grey in greys(resized(stored.frames, SMALL)):
-        pairs["left_right"].append(_similarity(grey[:, : width // 2], grey[:, width // 2 :]))
-        pairs["top_bottom"].append(_similarity(grey[: height // 2], grey[height // 2 :]))
+def score_halves(pictures: NDArray[np.float32]) -> dict[str, float]:
+    """`left_right` and `top_bottom` in [-1,1]: the median over grey pictures [n, H, W] of the halves' best correlation in detail."""
+    height, width = pictures.shape[1:]
+    pairs = {
+        "left_right": [_similarity(grey[:, : width // 2], grey[:, width // 2 :]) for grey in pictures],
+        "top_bottom": [_similarity(grey[: height // 2], grey[height // 2 :]) for grey in pictures],
+    }
     return {name: float(np.median(values)) for name, values in pairs.items()}
 
 
-def _similarity(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+def _similarity(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     """The best normalised correlation of two halves' detail over small shifts; 0 where there is none."""
     first, second = _detail(one), _detail(other)
     inner = first[_SHIFT_Y : _SIDE - _SHIFT_Y, _SHIFT_X : _SIDE - _SHIFT_X]
@@ -31,6 +29,6 @@ def _similarity(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     return float(cv2.matchTemplate(second, inner, cv2.TM_CCOEFF_NORMED).max())
 
 
-def _detail(half: NDArray[np.uint8]) -> NDArray[np.float32]:
-    small = cv2.resize(half, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    return small - cv2.GaussianBlur(small, (0, 0), _BLUR)
+def _detail(half: NDArray[np.float32]) -> NDArray[np.float32]:
+    small = cv2.resize(half, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(small - cv2.GaussianBlur(small, (0, 0), _BLUR))
