@@ -136,6 +136,7 @@ def _clip_row(clip: CuratedClip) -> ClipRow:
         decision=clip.decision,
         reason=clip.reason,
         quality=clip.quality,
+        high_quality=clip.high_quality,
         scores=tuple(ScoreRow(**asdict(score)) for score in clip.scores),
         signature=clip.signature,
     )

@@ -16,8 +16,8 @@ from argus.files import write_text
 from argus.registry import models
 from argus.registry.tracking import RunLogger, TrackedRun, close_run, code_tags, open_run
 from argus.runs import RunFolder
-from argus.shards import Dataset, Snapshot, usable_rows
-from argus.train import NullObserver, TrainSummary, WorldPosition, train
+from argus.shards import Dataset, Snapshot
+from argus.train import NullObserver, TrainSummary, WorldPosition, train, training_rows
 from ray_jobs.client import check_needs, needs
 from ray_jobs.entry import run_job, start_ray
 from ray_jobs.tracked import job_tags, tracked_data
@@ -118,8 +118,8 @@ def bound_snapshot(config: TrainConfig, folder: RunFolder) -> int | None:
 
 def check_data(config: TrainConfig, snapshot: Snapshot) -> None:
     """Raises InvalidInput where a split that training needs has no usable clip: better here than on every worker, again and again."""
-    for split, quality in ((Split.TRAIN, config.min_quality), (Split.VAL, None)):
-        usable = usable_rows(snapshot, split, frames=config.model.frames, min_quality=quality)
+    for split in (Split.TRAIN, Split.VAL):
+        usable = training_rows(snapshot, split, config)
         if not usable.rows:
             raise InvalidInput(
                 f"snapshot {snapshot.version} has no usable clip in split '{split}' ({usable.skipped} skipped for length or quality); "

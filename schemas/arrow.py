@@ -21,6 +21,7 @@ CLIP = pa.struct(
         ("decision", pa.string()),
         ("reason", pa.string()),  # null when kept
         ("quality", pa.float32()),
+        ("high_quality", pa.bool_()),  # good enough for the second stage of training, by the policy of its time
         ("scores", pa.list_(SCORE)),
         ("shard", pa.string()),  # null when not kept
         ("row", pa.int32()),
@@ -105,6 +106,7 @@ SNAPSHOT_SCHEMA = pa.schema(
         ("source_id", pa.string()),
         ("split", pa.string()),
         ("quality", pa.float32()),
+        ("high_quality", pa.bool_()),
         ("frames", pa.int32()),
         ("shard", pa.string()),
         ("row", pa.int32()),

@@ -87,6 +87,19 @@ class LearnedSettings(Settings):
     batch_clips: int = Field(4, ge=1, le=64, description="Clips per call; each is about 25 MB")
 
 
+class HighQuality(Settings):
+    """What a clip's scores must reach for the second stage of training, beyond being kept."""
+
+    quality: Fraction01 = Field(0.5, description="Least quality")
+    moving_share: Fraction01 = Field(0.4, description="Least share of the textured sphere that moves")
+    sharpness: float = Field(1.0, ge=0, description="Least sharpness in pixels of 0.7°")
+    text_share: Fraction01 = Field(0.0012, description="Most overlaid text, as a share of the sphere")
+    dark_share: Fraction01 = 0.4
+    bright_share: Fraction01 = 0.4
+    nadir_share: Fraction01 = Field(0.6, description="Most of the nadir that goes with the camera")
+    shot_boundary: Fraction01 = Field(0.13, description="Largest boundary score within the clip")
+
+
 class FilterPolicy(Settings):
     """Thresholds of the weight-free filters; scores are stored, so that these may change without decoding again."""
 
@@ -104,17 +117,17 @@ class FilterPolicy(Settings):
     shot_boundary: Fraction01 = Field(0.15, description="A shot ends where frames differ by more than this after the best rotation; 1 never")
     text_share: Fraction01 = Field(0.0016, description="Drop when strokes of overlaid text cover more than this share of the sphere; 1 never")
     cap_share: Fraction01 = Field(0.1, description="Drop when caps at zenith and nadir that are always black are more than this share of the sphere")
-    sharpness: float = Field(0.08, ge=0, description="Drop below this ratio of fine to coarse detail; 0 never")
+    sharpness: float = Field(0.85, ge=0, description="Drop below this sharpness in pixels of 1.4°; 0 never")
     dark_share: Fraction01 = Field(0.8, description="Drop when more than this share of the sphere is darker than grey level 17")
     bright_share: Fraction01 = Field(0.7, description="Drop when more than this share of the sphere is brighter than grey level 249")
     nadir_share: Fraction01 = Field(1.0, description="Drop when more than this share of the sphere within 40° of the nadir goes with the camera")
     tilt_deg: float = Field(90.0, ge=0, le=90, description="Drop when the camera is more than this from upright (up to 30° are measured)")
-    tilt_support: Fraction01 = Field(0.4, description="Share of upright edges that must agree before a tilt counts")
+    tilt_support: Fraction01 = Field(0.15, description="Share of upright edges that must agree before a tilt counts")
+    high_quality: HighQuality = HighQuality()
     duplicates: Literal["drop", "keep"] = Field("drop", description="What becomes of a clip that shows what an earlier one of another source shows")
     halves_similarity: Fraction01 = Field(0.75, description="Above this correlation of two halves' detail the video is stereo")
     layout_evidence: Fraction01 = Field(0.4, description="Evidence of pixels for or against a layout, in [-1,1], counts from this on")
     disc_evidence: Fraction01 = Field(0.7, description="Evidence of bright discs on black from which on a picture is a fisheye's")
-    torn_edges: Fraction01 = Field(0.2, description="A map with more than this share of a cube's edges torn was converted twice")
     convert: tuple[Layout, ...] = Field(
         (Layout.STEREO_TB, Layout.STEREO_SBS, Layout.EAC, Layout.CUBEMAP, Layout.MONO_ERP_16X9, Layout.MONO_ERP_LETTERBOXED),
         description="Layouts that are made mono ERP rather than dropped; dual_fisheye may be added",
@@ -246,6 +259,7 @@ class TrainConfig(DatasetConfig):
     tracking: TrackingSettings = TrackingSettings()
     height_weight: HeightWeight = HeightWeight.PAPER
     min_quality: float | None = Field(None, description="Train only on clips of at least this quality")
+    high_quality: bool = Field(False, description="Train only on clips that the curation's policy calls high quality")
     steps: int = Field(1000, ge=1)
     batch: int = Field(4, ge=1, description="Global batch, whatever the number of workers")
     workers: int = Field(2, ge=1)

@@ -68,6 +68,7 @@ class TrainForm(Form):
     ema: float | None = Field(None, ge=0, lt=1, description="Decay of the weights' average; 0 keeps none")
     height_weight: HeightWeight | None = Field(None, description="Loss weight by latitude")
     min_quality: float | None = Field(None, ge=0, le=1, description="Only clips of at least this quality")
+    high_quality: bool | None = Field(None, description="Only clips that the curation's policy calls high quality")
     validate_every: int | None = Field(None, ge=1, le=1_000_000, description="Steps between validations")
     checkpoint_every: int | None = Field(None, ge=1, le=1_000_000, description="Steps between checkpoints")
     sample_every: int | None = Field(None, ge=1, le=1_000_000, description="Steps between sample pictures")

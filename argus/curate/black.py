@@ -12,6 +12,7 @@ class BlackFilter:
     """Drops when every sampled frame has more black than the policy allows."""
 
     name = "black"
+    version = 1
 
     def __init__(self, level: int) -> None:
         self.level = level  # grey level, 0-255, up to which a pixel is black

@@ -1,4 +1,4 @@
-"""Is it sharp? Detail of about one pixel against detail of a few, on six views: what was enlarged, out of focus or shaken has little of the first."""
+"""Is it sharp? How much grey bends against how steeply it climbs, on six views: what was enlarged, out of focus or shaken does not bend."""
 
 from collections.abc import Mapping
 
@@ -7,39 +7,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.curate.records import Verdict
-from argus.curate.samples import VIEW_SIDE, Samples
+from argus.curate.samples import Samples
 from argus.curate.views import view_weights
 from schemas.config import FilterPolicy
 from schemas.names import Reason
 
-_FINE, _COARSE = 1.0, 4.0  # pixels of a view, 0.35° each
-_NOISE = 1.0  # grey levels squared that are no detail
+_SIDES = {"fine": 128, "coarse": 64}  # pixels of a view: 0.7° and 1.4° each; below that, eight bits per pixel hide the difference
+_NOISE = 1.0  # grey levels squared of gradient that compression alone may give
 
 
 class BlurFilter:
-    """Drops what is blurred at the resolution of the samples, whatever its contrast."""
+    """Drops what is blurred even in coarse pixels; a small but sharp video is kept."""
 
     name = "blur"
     version = 1
 
     def score(self, samples: Samples) -> dict[str, float]:
-        """`sharpness`: the median over moments of the ratio of fine to coarse detail over the sphere; about 0.5 where sharp, near 0 where blurred."""
-        return {"sharpness": float(np.median([_sharpness(six) for six in samples.views]))}
+        """Sharpness in `fine` (0.7°) and `coarse` (1.4°) pixels: medians over moments of the Laplacian's root mean square over the gradient's.
+
+        By solid angle, in 1/pixels: near 2 where sharp, about 1/σ where blurred by σ such pixels.
+        """
+        return {name: float(np.median([_sharpness(six, side) for six in samples.views])) for name, side in _SIDES.items()}
 
     def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
-        """Kept from `sharpness` on."""
-        sharpness = scores["sharpness"]
+        """Kept from `sharpness` on, in coarse pixels."""
+        sharpness = scores["coarse"]
         kept = sharpness >= policy.sharpness
-        return Verdict(self.name, "sharpness", kept, None if kept else Reason.BLURRED, sharpness, policy.sharpness)
+        return Verdict(self.name, "coarse", kept, None if kept else Reason.BLURRED, sharpness, policy.sharpness)
 
 
-def _sharpness(six: NDArray[np.uint8]) -> float:
-    """Of six views [6, side, side, 3]: the root of the energy below one pixel over that between one and four, by solid angle."""
-    weights = view_weights(VIEW_SIDE).astype(np.float32)
-    fine = coarse = 0.0
+def _sharpness(six: NDArray[np.uint8], side: int) -> float:
+    """Of six views [6, h, w, 3], seen at side × side."""
+    weights = view_weights(side).astype(np.float32).ravel()
+    bends = climbs = 0.0
     for view in six:
-        grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        once, widely = (cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in (_FINE, _COARSE))
-        fine += float(cv2.multiply(grey - once, grey - once).ravel() @ weights.ravel())
-        coarse += float(cv2.multiply(once - widely, once - widely).ravel() @ weights.ravel())
-    return float(np.sqrt(fine / (coarse + _NOISE)))
+        grey = cv2.resize(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY).astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
+        across, down = (cv2.Sobel(grey, cv2.CV_32F, *order, ksize=1, scale=0.5) for order in ((1, 0), (0, 1)))
+        bend = cv2.Laplacian(grey, cv2.CV_32F)
+        bends += float((bend * bend).ravel() @ weights)
+        climbs += float((across * across + down * down).ravel() @ weights)
+    return float(np.sqrt(bends / (climbs + _NOISE)))

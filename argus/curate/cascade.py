@@ -5,10 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from argus.curate.black import BlackFilter
+from argus.curate.blur import BlurFilter
+from argus.curate.caps import CapsFilter
+from argus.curate.exposure import ExposureFilter
+from argus.curate.motion import MotionFilter
+from argus.curate.nadir import NadirFilter
 from argus.curate.records import Score, Verdict
 from argus.curate.samples import Samples
 from argus.curate.seam import SeamFilter
 from argus.curate.static import StaticFilter
+from argus.curate.text import TextFilter
+from argus.curate.upright import UprightFilter
 from argus.curate.variance import VarianceFilter
 from argus.errors import ArgusError
 from schemas.config import FilterPolicy
@@ -18,6 +25,7 @@ class Filter(Protocol):
     """Scores samples, and decides from the scores alone, so that a threshold changes without decoding."""
 
     name: str
+    version: int  # grows when the same samples would give other scores
 
     def score(self, samples: Samples) -> dict[str, float]:
         """Named finite numbers."""
@@ -34,12 +42,13 @@ class ScorerFailed(ArgusError):
 
 def video_filters(policy: FilterPolicy) -> tuple[Filter, ...]:
     """The filters of a whole video, in the order in which their reasons count."""
-    return SeamFilter(), BlackFilter(policy.black_level), VarianceFilter(), StaticFilter()
+    black = BlackFilter(policy.black_level), CapsFilter(policy.black_level)
+    return SeamFilter(), *black, VarianceFilter(), StaticFilter(), MotionFilter(by="most_share")
 
 
 def clip_filters() -> tuple[Filter, ...]:
-    """The filters of one clip."""
-    return (StaticFilter(),)
+    """The filters of one clip, in the order in which their reasons count."""
+    return StaticFilter(), MotionFilter(), ExposureFilter(), BlurFilter(), TextFilter(), NadirFilter(), UprightFilter()
 
 
 def judge(samples: Samples, filters: Sequence[Filter], policy: FilterPolicy) -> tuple[tuple[Score, ...], Verdict | None]:

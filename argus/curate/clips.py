@@ -1,6 +1,6 @@
 """Cuts a video into clips: which frames, and what each clip becomes. Holds the frames of one clip at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from argus.curate.cascade import clip_filters, judge
 from argus.curate.footage import Footage
-from argus.curate.quality import quality
-from argus.curate.records import CuratedClip, clip_id
+from argus.curate.quality import is_high_quality, numbers_of, quality
+from argus.curate.records import CuratedClip, Score, clip_id
 from argus.curate.samples import SIZE, resized, sample_clip
 from argus.curate.sheet import clip_row
+from argus.curate.shots import Shot, find_shots
 from argus.curate.signature import clip_signature
-from argus.media import encode_clip
+from argus.media import SphericalMetadata, encode_clip
 from schemas.config import ClipSettings, FilterPolicy
 from schemas.names import Decision
 
@@ -54,37 +55,58 @@ def spans(timestamps: NDArray[np.float64], fps: Fraction, settings: ClipSettings
     return found
 
 
+def parts(span: Span, shots: Sequence[Shot], timestamps: NDArray[np.float64], min_clip_s: float) -> list[tuple[Span, Shot]]:
+    """A span at the boundaries of its shots, each with its part of it, where that is at least `min_clip_s` long.
+
+    `timestamps` as for `spans`. A part lasts until the frame after its last one would come.
+    """
+    starts = [round((timestamps[index] - timestamps[0]) * 1000) for index in span.indices]
+    ends = [*starts[1:], span.end_ms]
+    found = [(Span(span.indices[shot.start : shot.stop], starts[shot.start], ends[shot.stop - 1]), shot) for shot in shots]
+    return [(part, shot) for part, shot in found if part.end_ms - part.start_ms >= min_clip_s * 1000]
+
+
 def cut(footage: Footage, source_id: str, settings: ClipSettings, policy: FilterPolicy, samples_folder: Path | None = None) -> Iterator[CuratedClip]:
-    """The clips of a video, one after the other; those that do not move are dropped without being encoded.
+    """The clips of a video, one after the other, each of one shot; those that are dropped are not encoded.
 
     What learned scorers see of the kept ones is written to the `samples_folder`, where there is one.
     Raises VideoError when frames cannot be decoded, ScorerFailed when a clip cannot be judged.
     """
     reader = footage.reader
     rate = reader.fps / stride(reader.fps, settings.fps)
-    height, width = settings.height, 2 * settings.height
-    decoded = max(SIZE, (height, width))
+    decoded = max(SIZE, (settings.height, 2 * settings.height))
     for span in spans(reader.timestamps, reader.fps, settings):
-        frames = footage.frames(span.indices, decoded)
-        samples = sample_clip(frames, float(rate))
-        scores, dropped = judge(samples, clip_filters(), policy)
-        if samples_folder and not dropped:
-            from argus.curate.learned import ClipSamples, samples_name
+        whole = footage.frames(span.indices, decoded)
+        for part, shot in parts(span, find_shots(whole, policy.shot_boundary), reader.timestamps, settings.min_clip_s):
+            frames = whole[shot.start : shot.stop]
+            samples = sample_clip(frames, float(rate))
+            scores, dropped = judge(samples, clip_filters(), policy)
+            if samples_folder and not dropped:
+                from argus.curate.learned import ClipSamples, samples_name
 
-            ClipSamples.of(samples, frames, float(rate)).save(samples_folder / samples_name(span.start_ms, span.end_ms))
-        yield CuratedClip(
-            clip_id=clip_id(source_id, span.start_ms, span.end_ms),
-            start_ms=span.start_ms,
-            end_ms=span.end_ms,
-            frames=len(frames),
-            height=height,
-            width=width,
-            fps=rate,
-            decision=Decision.DROPPED if dropped else Decision.KEPT,
-            reason=dropped.reason if dropped else None,
-            quality=quality(samples),
-            scores=scores,
-            picture=clip_row(samples),
-            signature=None if dropped else clip_signature(frames, float(rate), settings.clip_s).to_bytes(),
-            video=None if dropped else encode_clip(resized(frames, (height, width)), rate, crf=settings.crf, gop=settings.gop),
-        )
+                ClipSamples.of(samples, frames, float(rate)).save(samples_folder / samples_name(part.start_ms, part.end_ms))
+            scores = (Score("shots", "worst", shot.worst, policy.shot_boundary, True), *scores)
+            numbers = numbers_of(scores)
+            yield CuratedClip(
+                clip_id=clip_id(source_id, part.start_ms, part.end_ms),
+                start_ms=part.start_ms,
+                end_ms=part.end_ms,
+                frames=len(frames),
+                height=settings.height,
+                width=2 * settings.height,
+                fps=rate,
+                decision=Decision.DROPPED if dropped else Decision.KEPT,
+                reason=dropped.reason if dropped else None,
+                quality=quality(numbers),
+                high_quality=dropped is None and is_high_quality(numbers, policy.high_quality),
+                scores=scores,
+                picture=clip_row(samples),
+                signature=None if dropped else clip_signature(frames, float(rate), settings.clip_s).to_bytes(),
+                video=None if dropped else _encoded(frames, rate, settings),
+            )
+
+
+def _encoded(frames: NDArray[np.uint8], rate: Fraction, settings: ClipSettings) -> bytes:
+    """The stored mp4 of ERP frames [T, H, W, 3]."""
+    stored = resized(frames, (settings.height, 2 * settings.height))
+    return encode_clip(stored, rate, crf=settings.crf, gop=settings.gop, spherical=SphericalMetadata())

@@ -20,11 +20,15 @@ class ExposureFilter:
     version = 1
 
     def score(self, samples: Samples) -> dict[str, float]:
-        """Medians over moments of the `mean` grey in [0,1], the `dark` share (grey ≤ 16) and the `bright` share (≥ 250) of the sphere."""
+        """Medians over moments: `mean` grey in [0,1] and its standard deviation, `contrast`; shares of the sphere that are `dark` (≤ 16) and `bright`
+        (≥ 250)."""
         grey = samples.grey
         rows = solid_angle(grey.shape[1:3]).sum(axis=1) / (4 * np.pi)
-        values = {"mean": grey.mean(axis=2) / 255, "dark": (grey <= _DARK).mean(axis=2), "bright": (grey >= _BRIGHT).mean(axis=2)}
-        return {name: float(np.median(by_row @ rows)) for name, by_row in values.items()}
+        unit = grey.astype(np.float32) / 255
+        mean, square = (values.mean(axis=2) @ rows for values in (unit, unit * unit))  # [n]
+        dark, bright = ((grey <= _DARK).mean(axis=2) @ rows, (grey >= _BRIGHT).mean(axis=2) @ rows)
+        measured = {"mean": mean, "contrast": np.sqrt(np.maximum(square - mean**2, 0)), "dark": dark, "bright": bright}
+        return {name: float(np.median(values)) for name, values in measured.items()}
 
     def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
         """Kept up to and including `dark_share` and `bright_share`; the one that is further above speaks."""

@@ -1,22 +1,45 @@
-"""One number per clip for a later, stricter choice; nothing is dropped by it."""
+"""How good a clip is, from its stored scores alone: one number, and whether it is good enough for the second stage of training."""
 
-import cv2
-import numpy as np
+from collections.abc import Callable, Iterable, Mapping
 
-from argus.curate.samples import Samples
-from argus.curate.static import mean_difference
+from argus.curate.records import Score
+from schemas.config import HighQuality
 
-_HALF = {"sharpness": 200.0, "contrast": 1500.0, "motion": 0.03}
-"""The amount at which a term is ½: Laplacian variance and grey variance in grey levels squared at 256×512, mean difference in [0,1]."""
+Numbers = Mapping[str, float]
+"""`filter.score` → value."""
+
+_TERMS: dict[str, Callable[[Numbers], float]] = {
+    "sharpness": lambda of: of["blur.fine"] / (of["blur.fine"] + 1),
+    "contrast": lambda of: of["exposure.contrast"] / (of["exposure.contrast"] + 0.1),
+    "light": lambda of: 1 - max(of["exposure.dark"], of["exposure.bright"]),
+    "motion": lambda of: of["motion.share"] / (of["motion.share"] + 0.25),
+    "clean": lambda of: 0.002 / (of["text.share"] + 0.002),
+}
+"""Each in [0,1] and better when larger; the constants are the amounts at which a term is ½."""
 
 
-def quality(samples: Samples) -> float:
-    """The geometric mean of sharpness, contrast and motion, each x / (x + half) of its median over frames: in [0,1), rising with each."""
-    grey = samples.grey
-    amounts = {
-        "sharpness": float(np.median([cv2.Laplacian(frame, cv2.CV_32F).var() for frame in grey])),
-        "contrast": float(np.median(grey.var(axis=(1, 2)))),
-        "motion": mean_difference(samples),
+def numbers_of(scores: Iterable[Score]) -> dict[str, float]:
+    """The scores that were measured, by `filter.score`."""
+    return {f"{score.filter}.{score.name}": score.value for score in scores if score.value is not None}
+
+
+def quality(of: Numbers) -> float:
+    """The geometric mean of sharpness, contrast, light, motion and freedom from overlaid text: in [0,1), rising with each. Raises KeyError."""
+    product = 1.0
+    for term in _TERMS.values():
+        product *= max(0.0, term(of))
+    return float(product ** (1 / len(_TERMS)))
+
+
+def is_high_quality(of: Numbers, policy: HighQuality) -> bool:
+    """Whether quality and each of these scores reach what the policy asks of them. Raises KeyError."""
+    least = {"motion.share": policy.moving_share, "blur.fine": policy.sharpness}
+    most = {
+        "text.share": policy.text_share,
+        "exposure.dark": policy.dark_share,
+        "exposure.bright": policy.bright_share,
+        "nadir.share": policy.nadir_share,
+        "shots.worst": policy.shot_boundary,
     }
-    terms = [amount / (amount + _HALF[name]) for name, amount in amounts.items()]
-    return float(np.prod(terms) ** (1 / len(terms)))
+    reached = all(of[name] >= bound for name, bound in least.items()) and all(of[name] <= bound for name, bound in most.items())
+    return reached and quality(of) >= policy.quality

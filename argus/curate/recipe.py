@@ -5,20 +5,21 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from argus.curate.cascade import ScorerFailed, judge, video_filters
+from argus.curate.cascade import ScorerFailed, clip_filters, judge, video_filters
 from argus.curate.clips import cut, spans, stride
 from argus.curate.footage import Footage, samples_of
 from argus.curate.layout import judge_layout
 from argus.curate.records import CuratedClip, CuratedVideo, Score, VideoSource
 from argus.curate.samples import SIZE, sample_stored
 from argus.curate.sheet import Row, encode_sheet, video_row
+from argus.curate.shots import VERSION as SHOTS_VERSION
 from argus.errors import VideoError
 from argus.files import write_text
 from argus.media import MediaInfo, VideoReader, isolated, open_video
 from schemas.config import CurateConfig, LearnedThresholds
 from schemas.names import Decision, Layout, Reason
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Grows when the same settings would make other clips or other decisions."""
 
 MEMORY_BYTES = 8 << 30
@@ -32,11 +33,12 @@ def recipe_digest(config: CurateConfig) -> str:
 
 
 def recipe_text(config: CurateConfig) -> str:
-    """What the digest is of, as JSON: `version`, `clip` (ClipSettings), `policy` (FilterPolicy), and the versions of learned scorers that decide."""
+    """What the digest is of, as JSON: `version`, `clip` (ClipSettings), `policy` (FilterPolicy), and the versions of filters and learned scorers."""
     parts: dict[str, object] = {
         "version": RECIPE_VERSION,
         "clip": config.clip.model_dump(mode="json"),
         "policy": config.policy.model_dump(mode="json"),
+        "filters": {one.name: one.version for one in (*video_filters(config.policy), *clip_filters())} | {"shots": SHOTS_VERSION},
     }
     if config.policy.learned != LearnedThresholds():
         from argus.curate.learned import demanded
@@ -137,6 +139,8 @@ def _judge(reader: VideoReader, sheet: _Sheet, config: CurateConfig, samples_fol
         detail = f"{dropped.filter}: {dropped.name} is {dropped.value:.4g}, the threshold is {dropped.threshold:g}"
         return sheet.ends(dropped.reason, detail)
     clips = tuple(cut(Footage(reader, verdict.conversion), sheet.source.source_id, config.clip, config.policy, samples_folder))
+    if not clips:
+        return sheet.ends(Reason.TOO_SHORT, f"none of its shots is {config.clip.min_clip_s:g} s long")
     kept = sum(clip.decision == Decision.KEPT for clip in clips)
     if not kept:
         return sheet.ends(clips[0].reason, f"none of its {len(clips)} clips is kept", clips)

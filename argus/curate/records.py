@@ -74,6 +74,7 @@ class CuratedClip:
     decision: Decision
     reason: Reason | None
     quality: float  # in [0, 1], see `argus.curate.quality`
+    high_quality: bool  # good enough for the second stage of training
     scores: tuple[Score, ...]
     video: bytes | None
     picture: NDArray[np.uint8] = field(compare=False, repr=False)  # its row of the contact sheet

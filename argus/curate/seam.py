@@ -18,6 +18,7 @@ class SeamFilter:
     """Drops when the step at the seam, or at the centre line, is both large and many times its neighbours'."""
 
     name = "seam"
+    version = 1
 
     def score(self, samples: Samples) -> dict[str, float]:
         """Median over frames of the step's mean size in [0,1] and of its ratio to its neighbours', at both lines."""

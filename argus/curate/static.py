@@ -17,6 +17,7 @@ class StaticFilter:
     """Drops when the sampled frames hardly differ. A single frame does not move."""
 
     name = "static"
+    version = 1
 
     def score(self, samples: Samples) -> dict[str, float]:
         """Mean absolute difference of successive sampled frames over six views, in [0,1]."""

@@ -19,7 +19,7 @@ from schemas.names import Reason
 Rays = NDArray[np.float32]
 
 _HEADINGS = {"front": (0, 1), "right": (1, 0), "back": (0, -1), "left": (-1, 0)}  # sine and cosine of a view's yaw
-_MOST_DEG, _STEP_DEG = 30.0, 1.5  # tilts that are searched
+_MOST_DEG, _STEP_DEG = 30.0, 2.0  # tilts that are searched
 _NEAR = np.sin(np.radians([2.0, 1.0]))  # how far off an edge's plane the vertical may be: while searching, while refining
 _CELL = 8  # pixels; each cell gives its strongest edge
 _EDGE = 60.0  # least response of Sobel's operator
@@ -37,7 +37,7 @@ class UprightFilter:
 
         The angles are those of `argus.sphere` (looking up and tilting right are positive); all are 0 where fewer than 50 edges are found.
         """
-        normals = np.concatenate([_normals(six[VIEW_NAMES.index(name)], *turn) for six in samples.views[::2] for name, turn in _HEADINGS.items()])
+        normals = np.concatenate([_normals(six[VIEW_NAMES.index(name)], *turn) for six in samples.views[::4] for name, turn in _HEADINGS.items()])
         if len(normals) < _LEAST:
             return {"tilt_deg": 0.0, "pitch_deg": 0.0, "roll_deg": 0.0, "support": 0.0}
         votes = (np.abs(normals @ _downs().T) < _NEAR[0]).sum(axis=0)

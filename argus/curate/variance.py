@@ -12,6 +12,7 @@ class VarianceFilter:
     """Drops when one of the sampled frames is nearly uniform."""
 
     name = "variance"
+    version = 1
 
     def score(self, samples: Samples) -> dict[str, float]:
         """The least grey variance of a sampled frame, in grey levels squared."""

@@ -54,6 +54,7 @@ class ClipRow(_Row):
     decision: Decision
     reason: Reason | None = None
     quality: float | None = None
+    high_quality: bool = False  # good enough for the second stage of training
     scores: tuple[ScoreRow, ...] = ()
     shard: str | None = None
     row: int | None = None
@@ -126,6 +127,7 @@ class SnapshotRow:
     source_id: str
     split: Split
     quality: float
+    high_quality: bool
     frames: int
     shard: str  # path below the dataset's folder
     row: int
@@ -134,4 +136,4 @@ class SnapshotRow:
     @classmethod
     def of(cls, values: dict[str, Any]) -> "SnapshotRow":
         """From a row of the snapshot's table."""
-        return cls(**{**values, "split": Split(values["split"])})
+        return cls(**{**values, "split": Split(values["split"]), "high_quality": bool(values["high_quality"])})  # null where it is older

@@ -30,13 +30,15 @@ class UsableRows:
     """The clips of a split that a run can use, in the snapshot's order, and how many it must skip."""
 
     rows: tuple[SnapshotRow, ...]
-    skipped: int  # shorter than the window, or below the quality asked for
+    skipped: int  # shorter than the window, or not of the quality asked for
 
 
-def usable_rows(snapshot: Snapshot, split: Split, *, frames: int, min_quality: float | None = None) -> UsableRows:
-    """Clips of `split` with at least `frames` frames and, if given, at least `min_quality`."""
+def usable_rows(snapshot: Snapshot, split: Split, *, frames: int, min_quality: float | None = None, high_quality: bool = False) -> UsableRows:
+    """Clips of `split` with at least `frames` frames and, if given, `min_quality`; of high quality only, where that is asked for."""
     rows = [SnapshotRow.of(values) for values in snapshot.table.to_pylist() if values["split"] == split]
-    good = tuple(row for row in rows if row.frames >= frames and (min_quality is None or row.quality >= min_quality))
+    good = tuple(
+        row for row in rows if row.frames >= frames and (min_quality is None or row.quality >= min_quality) and (row.high_quality or not high_quality)
+    )
     return UsableRows(good, len(rows) - len(good))
 
 

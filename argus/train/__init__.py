@@ -1,6 +1,6 @@
 """Training: step, loop, checkpoints, average of the weights, validation. Knows neither Ray nor MLflow."""
 
-from argus.train.data import validation_examples
+from argus.train.data import training_rows, validation_examples
 from argus.train.loop import TrainSummary, train
 from argus.train.observer import LogObserver, NullObserver, Observer
 from argus.train.validation import sample_picture, validation_loss
@@ -14,6 +14,7 @@ __all__ = [
     "WorldPosition",
     "sample_picture",
     "train",
+    "training_rows",
     "validation_examples",
     "validation_loss",
 ]

@@ -11,7 +11,7 @@ from argus.diffusion.examples import Example, make_example
 from argus.diffusion.latents import BandStatistics, band_statistics
 from argus.diffusion.seeds import key_of
 from argus.errors import InvalidInput
-from argus.shards import Dataset, Snapshot, SnapshotRow, global_batch, load_window, rank_slice, usable_rows, window_start
+from argus.shards import Dataset, Snapshot, SnapshotRow, UsableRows, global_batch, load_window, rank_slice, usable_rows, window_start
 from schemas.config import ConditionSettings, ModelSettings, TrainConfig
 from schemas.names import Split
 
@@ -81,9 +81,15 @@ def _example(dataset: Dataset, row: SnapshotRow, model: ModelSettings, condition
     return make_example(window.erp, window.fps, condition, key=key, view_height=model.view_height, context_frames=model.context_frames)
 
 
+def training_rows(snapshot: Snapshot, split: Split, config: TrainConfig) -> UsableRows:
+    """The clips that a run uses: all that are long enough, of which training alone takes only those of the quality asked for."""
+    if split is not Split.TRAIN:
+        return usable_rows(snapshot, split, frames=config.model.frames)
+    return usable_rows(snapshot, split, frames=config.model.frames, min_quality=config.min_quality, high_quality=config.high_quality)
+
+
 def _rows(snapshot: Snapshot, split: Split, config: TrainConfig) -> tuple[SnapshotRow, ...]:
-    quality = config.min_quality if split == Split.TRAIN else None
-    usable = usable_rows(snapshot, split, frames=config.model.frames, min_quality=quality)
+    usable = training_rows(snapshot, split, config)
     if not usable.rows:
         raise InvalidInput(
             f"snapshot {snapshot.version} has no usable clip in split '{split}' ({usable.skipped} skipped for length or quality); "

@@ -17,7 +17,7 @@ from schemas.config import TrainConfig
 
 UNTRAINED = "untrained"
 PIPELINE = "pipeline"
-SHAPING = {"model", "noise", "condition", "optim", "height_weight", "min_quality", "batch", "seed"}
+SHAPING = {"model", "noise", "condition", "optim", "height_weight", "min_quality", "high_quality", "batch", "seed"}
 
 
 @dataclass(frozen=True)
