@@ -212,7 +212,12 @@ def _content(frames: Frames, *reasons: Reason, shots: int = 1) -> Kind:
     return Kind(Layout.MONO_ERP, frames, frozenset(reasons), _MONO, shots)
 
 
-def _broken(damage: Callable[[bytes], bytes], reasons: frozenset[Reason], frames: Frames = _drive) -> Kind:
+def _short(shot: Shot) -> Iterator[np.ndarray]:
+    """Enough to be broken."""
+    return shot.footage(Motion.DRIVE, count=max(2, shot.count // 3))
+
+
+def _broken(damage: Callable[[bytes], bytes], reasons: frozenset[Reason], frames: Frames = _short) -> Kind:
     return Kind(Layout.NONE, frames, reasons, _MONO, damage=damage)
 
 

@@ -4,9 +4,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from argus.errors import VideoError
+from argus.errors import InvalidInput, VideoError
 from argus.media import open_video, probe, read_spherical
-from argus.synth import write_catalogue, write_negatives, write_world_videos
+from argus.sphere import cube_to_erp, fisheye_to_erp
+from argus.synth import KINDS, write_catalogue, write_kind, write_layouts, write_negatives, write_world_videos
+from argus.synth.kinds import FISHEYE_FOV_DEG
 from schemas.names import Layout, Reason, Split
 
 HEIGHT, FPS, SECONDS = 64, 4, 2.5
@@ -20,6 +22,11 @@ def good(tmp_path_factory):
 @pytest.fixture(scope="module")
 def bad(tmp_path_factory):
     return {video.path.stem: video for video in write_negatives(tmp_path_factory.mktemp("bad"), seconds=SECONDS, fps=FPS, height=HEIGHT)}
+
+
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory):
+    return {video.path.stem: video for video in write_layouts(tmp_path_factory.mktemp("layouts"), seconds=0.5, fps=FPS, height=HEIGHT)}
 
 
 def frames_of(video):
@@ -91,6 +98,120 @@ def test_broken_files_cannot_be_read(bad, name):
     with pytest.raises(VideoError) as caught, open_video(bad[name].path) as reader:
         reader.frames(range(len(reader)))
     assert caught.value.reason in bad[name].reasons
+
+
+def test_every_layout_is_there_tagged_and_untagged(layouts):
+    assert {video.layout for video in layouts.values()} >= {
+        Layout.HALF_ERP,
+        Layout.PARTIAL,
+        Layout.CUBEMAP,
+        Layout.EAC,
+        Layout.DUAL_FISHEYE,
+        Layout.MONO_ERP_16X9,
+        Layout.STEREO_TB,
+    }
+    tags = {name: read_spherical(video.path) for name, video in layouts.items()}
+    both = [name for name in layouts if f"{name}_untagged" in layouts]
+    assert [name for name in both if tags[name] is None or tags[f"{name}_untagged"] is not None] == []
+    assert {name for name, tag in tags.items() if tag is None and not name.endswith("_untagged")} == {"cubemap_3x2", "cubemap_6x1", "dual_fisheye"}
+    assert (tags["eac"].projection, tags["cubemap_v2"].projection) == ("eac", "cubemap")
+    assert (tags["vr180"].is_half_sphere, tags["vr180"].stereo_mode) == (True, "left-right")
+    assert (tags["vr180_mono"].is_half_sphere, tags["vr180_mono"].stereo_mode) == (True, "mono")
+    assert tags["partial"].bounds == (0, 0.25, 0.125, 0.125)
+
+
+def test_layouts_have_their_shapes(layouts):
+    assert {name: (probe(layouts[name].path).height, probe(layouts[name].path).width) for name in layouts if not name.endswith("_untagged")} == {
+        "vr180": (64, 128),
+        "vr180_mono": (64, 64),
+        "partial": (48, 96),
+        "cubemap_3x2": (64, 96),
+        "cubemap_v2": (64, 96),
+        "cubemap_6x1": (32, 192),
+        "eac": (64, 114),  # 16:9
+        "dual_fisheye": (64, 128),
+        "mono_erp_16x9": (64, 114),
+        "stereo_tb_2to1": (64, 128),
+    }
+
+
+BACK = {
+    "cubemap_3x2": lambda x: cube_to_erp(x, (128, 256), "3x2"),
+    "cubemap_v2": lambda x: cube_to_erp(x, (128, 256), "cbmp"),
+    "cubemap_6x1": lambda x: cube_to_erp(x, (128, 256), "6x1"),
+    "eac": lambda x: cube_to_erp(x, (128, 256), "eac"),
+    "dual_fisheye": lambda x: fisheye_to_erp(x, FISHEYE_FOV_DEG, (128, 256)),
+}
+
+
+@pytest.mark.parametrize("name", BACK)
+def test_every_layout_can_be_undone(tmp_path, name):
+    """To the frames of the same world as an ordinary map, and to no other direction."""
+    options = {"seed": 3, "seconds": 0.5, "fps": FPS, "height": 128, "crf": 4}
+    plain = frames_of(write_kind(tmp_path / "plain.mp4", "walk", **options)).astype(int)
+    undone = BACK[name](frames_of(write_kind(tmp_path / f"{name}.mp4", name, **options))).astype(int)
+    right = np.abs(undone - plain).mean()
+    assert right < 6
+    for wrong in (plain[:, :, ::-1], np.roll(plain, 128, 2), np.roll(plain, 8, 2)):
+        assert np.abs(undone - wrong).mean() > 2 * right
+
+
+def test_half_a_sphere_is_the_middle_of_the_map_and_its_eyes_differ(tmp_path):
+    options = {"seed": 3, "seconds": 0.5, "fps": FPS, "height": 64, "crf": 4}
+    plain = frames_of(write_kind(tmp_path / "plain.mp4", "walk", **options)).astype(int)
+    half = frames_of(write_kind(tmp_path / "half.mp4", "vr180_mono", **options)).astype(int)
+    assert np.abs(half - plain[:, :, 32:96]).mean() < 2
+    left, right = np.split(frames_of(write_kind(tmp_path / "eyes.mp4", "vr180", **options)).astype(int), 2, axis=2)
+    assert 0.2 < np.abs(left - right).mean() < 15
+    assert np.abs(left - half).mean() < 8
+
+
+VIDEOS = [name for name, kind in KINDS.items() if kind.frames and not kind.damage]
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_every_kind_is_written_as_it_says(tmp_path, name):
+    kind = KINDS[name]
+    video = write_kind(tmp_path / "a.mp4", name, seed=7, seconds=0.75, fps=FPS, height=32, tagged=kind.spherical is not None)
+    assert (video.layout, video.keep, video.reasons) == (kind.layout, not kind.reasons, kind.reasons)
+    info = probe(video.path)
+    assert info.spherical == kind.spherical
+    assert info.frames == {"one_frame": 1, "too_short": 2}.get(name, 3)
+
+
+def test_flat_videos_are_not_spheres(tmp_path):
+    """Their sides do not meet, unless they are black."""
+    for name, black in {"perspective_stretched": 0.0, "perspective_pillarboxed": 1 / 3, "perspective_letterboxed": 0.28, "tiny_planet": 0.0}.items():
+        frames = frames_of(write_kind(tmp_path / f"{name}.mp4", name, seconds=0.5, fps=FPS, height=64)).astype(int)
+        assert frames.shape[2] == 2 * frames.shape[1]
+        assert (frames.max(-1) <= 10).mean() == pytest.approx(black, abs=0.03)
+
+
+@pytest.mark.parametrize("codec", ["hevc", "vp9", "av1"])
+def test_any_codec_shows_the_same_video(tmp_path, codec):
+    options = {"seed": 5, "seconds": 0.3, "fps": Fraction(30000, 1001), "height": 64, "tagged": True}
+    plain = write_kind(tmp_path / "plain.mp4", "eac", **options)
+    coded = write_kind(tmp_path / "coded.mp4", "eac", **options, codec=codec, crf=20)
+    coarse = write_kind(tmp_path / "coarse.mp4", "eac", **options, codec=codec, crf=50)
+    info = probe(coded.path)
+    assert (info.codec, info.fps, info.frames, info.spherical) == (codec, Fraction(30000, 1001), 9, KINDS["eac"].spherical)
+    assert np.abs(frames_of(coded).astype(int) - frames_of(plain)).mean() < 6
+    assert coarse.path.stat().st_size < 0.7 * coded.path.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "sideways"}, "kind is 'sideways', but must be one of: walk"),
+        ({"codec": "mpeg1"}, "codec is 'mpeg1'"),
+        ({"height": 30}, "multiple of 4"),
+        ({"kind": "dual_fisheye", "tagged": True}, "leave it untagged"),
+    ],
+)
+def test_what_cannot_be_written_is_said(tmp_path, options, message):
+    with pytest.raises(InvalidInput, match=message):
+        write_kind(tmp_path / "never.mp4", **{"kind": "walk", **options})
+    assert not (tmp_path / "never.mp4").exists()
 
 
 def test_catalogue_gives_every_split_a_good_video(good, bad, tmp_path):
