@@ -5,22 +5,22 @@ Each command resolves one configuration, runs one job or flow, and leaves with t
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from functools import wraps
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
+from argus.cli_dataset import dataset_app
+from argus.cli_guard import console, guarded
 from argus.config import resolve
-from argus.errors import ArgusError, InvalidInput
+from argus.errors import InvalidInput
 from argus.runs import ProgressHook, argus_home, with_run_id
 from schemas.config import CurateConfig, EvaluateConfig, GenerateConfig, JobConfig, PromoteConfig, TrainConfig
-from schemas.names import EXIT_CODES, JobKind, Outcome
+from schemas.names import EXIT_CODES, JobKind
 from schemas.records import JobResult
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # rich's own markup would swallow "[default: 75]"
 )
-console = Console(stderr=True)
+app.add_typer(dataset_app, name="dataset")
 C = TypeVar("C", bound=JobConfig)
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML configuration")]
@@ -45,23 +45,6 @@ Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port on loopba
 RunId = Annotated[str | None, typer.Option(help="Name of the run; the same name resumes it")]
 Dataset = Annotated[str | None, typer.Option(metavar="DIR", help="Folder of the dataset [default: ARGUS_HOME/dataset]")]
 Snapshot = Annotated[int | None, typer.Option(help="Version of the dataset [default: the latest]")]
-
-
-def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Turns the project's errors into one line and the exit status of their outcome."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except ArgusError as error:
-            console.print(f"[red]argus:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
-            raise typer.Exit(EXIT_CODES[error.outcome]) from error
-        except KeyboardInterrupt:
-            console.print("[red]argus:[/red] stopped")
-            raise typer.Exit(EXIT_CODES[Outcome.CANCELLED]) from None
-
-    return run
 
 
 @app.command()

@@ -24,7 +24,9 @@ _METRIC_NAMES = {
 
 
 @dataclass(frozen=True)
-class _Plot:
+class Plot:
+    """The same plot for light and for dark pages."""
+
     light: str  # data URIs
     dark: str
 
@@ -36,12 +38,19 @@ def write_report(path: Path, data: ReportData) -> None:
 
 def render_report(data: ReportData) -> str:
     """The page's HTML."""
-    from jinja2 import Environment, StrictUndefined
+    return render_page("report.html", data=data, **_derived(data))
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+def render_page(name: str, **values: Any) -> str:
+    """The HTML of a template of this package; whatever is put into it is escaped, and `picture` makes a data: URI of an image."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    def load(name: str) -> str:
+        return (resources.files("argus.report") / name).read_text(encoding="utf-8")
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FunctionLoader(load))
     environment.filters["picture"] = data_uri
-    template = environment.from_string((resources.files("argus.report") / "report.html").read_text(encoding="utf-8"))
-    return template.render(data=data, **_derived(data))
+    return environment.get_template(name).render(**values)
 
 
 def data_uri(image: Image) -> str:
@@ -75,21 +84,26 @@ def _best(metrics: Mapping[str, Mapping[str, float]], names: list[str]) -> dict[
     return {name: max(values[name] for values in metrics.values() if name in values) for name in names}
 
 
-def _bars(videos: tuple[VideoCard, ...]) -> _Plot | None:
+def _bars(videos: tuple[VideoCard, ...]) -> Plot | None:
     if not videos:
         return None
     from argus.report.plots import reason_bars
 
     counts = Counter("kept" if video.decision == "kept" else video.reason or video.decision for video in videos)
-    return _Plot(_uri(reason_bars(counts), "image/svg+xml"), _uri(reason_bars(counts, dark=True), "image/svg+xml"))
+    return Plot(svg_uri(reason_bars(counts)), svg_uri(reason_bars(counts, dark=True)))
 
 
-def _loss(train: tuple[Point, ...], validation: tuple[Point, ...]) -> _Plot | None:
+def _loss(train: tuple[Point, ...], validation: tuple[Point, ...]) -> Plot | None:
     if not train and not validation:
         return None
     from argus.report.plots import loss_curve
 
-    return _Plot(_uri(loss_curve(train, validation), "image/svg+xml"), _uri(loss_curve(train, validation, dark=True), "image/svg+xml"))
+    return Plot(svg_uri(loss_curve(train, validation)), svg_uri(loss_curve(train, validation, dark=True)))
+
+
+def svg_uri(content: bytes) -> str:
+    """An SVG file as a data: URI."""
+    return _uri(content, "image/svg+xml")
 
 
 def _uri(content: bytes, kind: str) -> str:

@@ -1,0 +1,98 @@
+"""What a dataset remembers, for looking only: the latest decision on each video, earlier ones, and the settings of its recipes. Writes nothing."""
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ValidationError
+
+from argus.curate.catalogue import identify
+from argus.errors import InvalidInput
+from argus.shards import ClipRow, SourceRow
+from argus.shards.index import Index
+from schemas.config import FilterPolicy
+
+_NEAREST = 5
+_COMPARED = 20_000  # at most so many ids are compared with one that is not there
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a person meant: a video, or one of its clips."""
+
+    video: SourceRow
+    clip: ClipRow | None = None
+
+
+class Ledger:
+    """The decisions of a dataset's folder. Raises InvalidInput where there is no such folder."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder).absolute()
+        if not self.folder.is_dir():
+            raise InvalidInput(f"there is no dataset at {self.folder}; `argus refresh CATALOGUE --dataset {self.folder}` makes one")
+        self._index = Index(self.folder / "index")
+
+    def videos(self) -> list[SourceRow]:
+        """The latest decision on every video, sorted by source_id; empty where nothing was decided yet."""
+        return _rows(self._index.latest()) if self._index.exists else []
+
+    def history(self, source_id: str) -> list[SourceRow]:
+        """Every decision on a video, oldest first."""
+        table = self._index.rows_after(0)
+        return _rows(table.filter(pc.equal(table["source_id"], source_id)))
+
+    def find(self, text: str) -> Found:
+        """A video by its source_id, url or YouTube id, or a clip by its clip_id. Raises InvalidInput, naming the nearest that there are."""
+        names = self._index.latest(["source_id", "url"]).to_pydict() if self._index.exists else {"source_id": [], "url": []}
+        known = set(names["source_id"])
+        parent, at, _ = text.strip().rpartition("@")
+        if at and parent in known:
+            return self._clip(parent, text.strip())
+        for source_id in (text.strip(), identify(text)[0]):
+            if source_id in known:
+                return Found(self._video(source_id))
+        raise InvalidInput(f"there is no video or clip {text!r} in {self.folder}{_nearest(text, [*names['source_id'], *names['url']])}")
+
+    def _video(self, source_id: str) -> SourceRow:
+        table = self._index.latest()
+        return _rows(table.filter(pc.equal(table["source_id"], source_id)))[0]
+
+    def _clip(self, source_id: str, clip_id: str) -> Found:
+        video = self._video(source_id)
+        for clip in video.clips:
+            if clip.clip_id == clip_id:
+                return Found(video, clip)
+        raise InvalidInput(f"{source_id} has no clip {clip_id!r}{_nearest(clip_id, [clip.clip_id for clip in video.clips])}")
+
+    def policies(self) -> dict[str, FilterPolicy]:
+        """The thresholds of each recipe that is stored and that this version can read, by its digest."""
+        found = {}
+        for path in sorted((self.folder / "recipes").glob("*.json")):
+            try:
+                found[path.stem] = FilterPolicy.model_validate(json.loads(path.read_text(encoding="utf-8"))["policy"])
+            except (ValidationError, ValueError, KeyError, TypeError):
+                continue  # another version's: its thresholds mean something else
+        return found
+
+
+def _rows(table: pa.Table) -> list[SourceRow]:
+    return [SourceRow.model_validate(_known(values)) for values in table.to_pylist()]
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in SourceRow.model_fields}
+
+
+def _nearest(text: str, names: Sequence[str]) -> str:
+    """The end of an error's sentence: what is there instead."""
+    if not names:
+        return "; it has none"
+    inside = [name for name in names if text in name][:_NEAREST]
+    near = inside or difflib.get_close_matches(text, names[:_COMPARED], _NEAREST, cutoff=0.3) or list(names[:_NEAREST])
+    return f"; the nearest: {', '.join(near)}"

@@ -1,0 +1,222 @@
+"""What another threshold of one filter would have kept: its decision made again from stored scores, all others as they are. Decodes nothing.
+
+A video that the present threshold dropped has no judged clips; at a laxer one it is counted as `unjudged`, with its whole length.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import ValidationError
+
+from argus.curate import Filter, Verdict, clip_filters, video_filters
+from argus.errors import InvalidInput
+from argus.runs import ProgressHook
+from argus.shards import ScoreRow, SourceRow
+from schemas.config import FilterPolicy
+from schemas.names import Decision, Reason
+
+
+@dataclass(frozen=True)
+class Yield:
+    """What is kept at one threshold."""
+
+    threshold: float
+    videos: int
+    clips: int
+    hours: float  # of kept clips
+    unjudged: int  # videos that would go on to be cut, but whose clips were never judged
+    unjudged_hours: float  # the whole length of those
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Yield against the threshold of one score, `setting` being its field in FilterPolicy."""
+
+    filter: str
+    score: str
+    setting: str
+    present: float  # the threshold of most videos' recipe
+    yields: tuple[Yield, ...]  # by ascending threshold, the present one among them
+    values: tuple[float, ...]  # the score of every video, or of every clip where no video has it
+    left_out: int  # videos whose recipe is not stored, or cannot be read any more
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A judged video or clip. The filter in question alone decides it where `open`; else it is lost at any threshold."""
+
+    judge: Filter
+    numbers: Mapping[str, float]
+    open: bool
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A video that reached the filters."""
+
+    recipe: str
+    video: _Item | None  # None where the filter does not judge whole videos
+    clips: tuple[tuple[_Item | None, float, bool], ...]  # item, hours, whether it is kept now
+    hours: float
+    judged: bool  # whether it was cut into clips
+
+
+def sweep(
+    videos: Sequence[SourceRow],
+    policies: Mapping[str, FilterPolicy],
+    name: str,
+    *,
+    steps: int = 24,
+    told: ProgressHook | None = None,
+) -> Sweep:
+    """`name` is FILTER, or FILTER.SCORE where it has several thresholds; `policies` are by recipe; `told` hears of each threshold done.
+
+    Raises InvalidInput when there is no such filter or score, or nothing that it has judged.
+    """
+    filter_name, _, score = name.partition(".")
+    known = dict.fromkeys(one.name for one in (*video_filters(FilterPolicy()), *clip_filters()))
+    if filter_name not in known:
+        raise InvalidInput(f"there is no filter {filter_name!r}; there are: {', '.join(known)}")
+    usable = [video for video in videos if video.recipe in policies]
+    cases = [case for video in usable if (case := _case(video, policies[video.recipe], filter_name))]
+    settings = _settings(cases, policies)
+    score = score or next(iter(settings), "")
+    if score not in settings:
+        raise _nothing(filter_name, score, settings, judged=bool(settings), recipes=bool(policies))
+    setting = settings[score]
+    values = _values(usable, filter_name, score)
+    present = Counter(getattr(policies[case.recipe], setting) for case in cases).most_common(1)[0][0]
+    yields = []
+    thresholds = _thresholds(values, present, setting, steps)
+    for done, threshold in enumerate(thresholds, start=1):
+        moved = {recipe: policy.model_copy(update={setting: threshold}) for recipe, policy in policies.items()}
+        yields.append(_yield(cases, moved, threshold))
+        if told:
+            told(done, len(thresholds), "threshold", "")
+    return Sweep(filter_name, score, setting, present, tuple(yields), tuple(values), len(videos) - len(usable))
+
+
+def _nothing(name: str, score: str, settings: Mapping[str, str], *, judged: bool, recipes: bool) -> InvalidInput:
+    if not recipes:
+        return InvalidInput("the dataset stores no recipe that this version reads, so its thresholds are not known; refresh it once")
+    if not judged:
+        return InvalidInput(f"the filter {name} has judged nothing in this dataset yet")
+    return InvalidInput(f"{name} does not decide by {score!r}; it decides by: {', '.join(settings)}")
+
+
+def _settings(cases: Sequence[_Case], policies: Mapping[str, FilterPolicy]) -> dict[str, str]:
+    """Which field of the policy is the threshold of which score: the one that moves it."""
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for case in cases:
+        policy = policies[case.recipe]
+        for item in filter(None, (case.video, *(item for item, _, _ in case.clips))):
+            verdict = _decide(item.judge, item.numbers, policy)
+            if verdict and verdict.name not in seen:
+                seen.add(verdict.name)
+                if field := next(_moving(item, verdict, policy), None):
+                    found[verdict.name] = field
+    return found
+
+
+def _moving(item: _Item, verdict: Verdict, policy: FilterPolicy) -> Iterator[str]:
+    """The fields that the verdict's threshold follows."""
+    for field, value in policy:
+        if isinstance(value, float):
+            moved = _decide(item.judge, item.numbers, policy.model_copy(update={field: value + 0.001 * max(1.0, abs(value))}))
+            if moved and moved.name == verdict.name and moved.threshold != verdict.threshold:
+                yield field
+
+
+def _decide(one: Filter, numbers: Mapping[str, float], policy: FilterPolicy) -> Verdict | None:
+    """None where an earlier version stored other scores."""
+    try:
+        return one.decide(numbers, policy)
+    except KeyError:
+        return None
+
+
+def _numbers(scores: Iterable[ScoreRow]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for score in scores:
+        if score.value is not None:
+            found.setdefault(score.filter, {})[score.name] = score.value
+    return found
+
+
+def _values(videos: Sequence[SourceRow], name: str, score: str) -> list[float]:
+    """Of the videos; of the clips where the filter judges only those."""
+    lists: list[list[Sequence[ScoreRow]]] = [[video.scores for video in videos], [clip.scores for video in videos for clip in video.clips]]
+    for scores in lists:
+        found = [value for one in scores if (value := _numbers(one).get(name, {}).get(score)) is not None]
+        if found:
+            return found
+    return []
+
+
+def _thresholds(values: Sequence[float], present: float, setting: str, steps: int) -> list[float]:
+    """The present one, and others spread over the scores, so that each step has about as many of them; only such as the setting allows."""
+    spread = np.quantile(values, np.linspace(0, 1, steps)).tolist() if values else []
+    rounded = {float(f"{value:.4g}") for value in spread} | {present}
+    return sorted(value for value in rounded if _allowed(setting, value))
+
+
+def _allowed(setting: str, value: float) -> bool:
+    try:
+        FilterPolicy.model_validate({setting: value})
+    except ValidationError:
+        return False
+    return True
+
+
+def _case(video: SourceRow, policy: FilterPolicy, name: str) -> _Case | None:
+    """None where it was dropped before any filter saw it."""
+    own = _item(video.scores, policy, name, video_filters(policy), None if video.clips else video.reason)
+    if not video.clips and (own is None or video.decision is not Decision.DROPPED):
+        return None
+    if video.clips and video.decision is not Decision.KEPT and video.reason not in {clip.reason for clip in video.clips}:
+        return None  # lost for something else than its clips
+    clips = tuple(
+        (_item(clip.scores, policy, name, clip_filters(), clip.reason), (clip.end_ms - clip.start_ms) / 3.6e6, clip.decision is Decision.KEPT)
+        for clip in video.clips
+    )
+    media = video.media
+    hours = media.frames * media.fps_den / media.fps_num / 3600 if media and media.fps_num else 0.0
+    return _Case(video.recipe, own, clips, hours, bool(video.clips))
+
+
+def _item(scores: Sequence[ScoreRow], policy: FilterPolicy, name: str, filters: Sequence[Filter], reason: Reason | None) -> _Item | None:
+    """`reason` is why it was dropped, None when it was not."""
+    numbers = _numbers(scores)
+    judges = {one.name: one for one in filters if one.name in numbers}
+    verdicts = {one.name: _decide(one, numbers[one.name], policy) for one in judges.values()}
+    own = verdicts.pop(name, None)
+    if own is None:
+        return None
+    others_keep = all(verdict is None or verdict.kept for verdict in verdicts.values())
+    return _Item(judges[name], numbers[name], reason is None or (others_keep and reason == own.reason))
+
+
+def _kept(item: _Item | None, policy: FilterPolicy, *, now: bool) -> bool:
+    """As now where the filter does not judge it."""
+    if item is None:
+        return now
+    verdict = _decide(item.judge, item.numbers, policy) if item.open else None
+    return verdict is not None and verdict.kept
+
+
+def _yield(cases: Sequence[_Case], policies: Mapping[str, FilterPolicy], threshold: float) -> Yield:
+    """`policies` have the threshold."""
+    videos, clips, hours, unjudged, unjudged_hours = 0, 0, 0.0, 0, 0.0
+    for case in cases:
+        policy = policies[case.recipe]
+        if not _kept(case.video, policy, now=case.judged):
+            continue
+        if not case.judged:
+            unjudged, unjudged_hours = unjudged + 1, unjudged_hours + case.hours
+            continue
+        kept = [length for item, length, now in case.clips if _kept(item, policy, now=now)]
+        videos, clips, hours = videos + bool(kept), clips + len(kept), hours + sum(kept)
+    return Yield(threshold, videos, clips, hours, unjudged, unjudged_hours)
