@@ -1,7 +1,8 @@
 """Reads a catalogue: which videos there are, under which ids. Fetches nothing.
 
 Parquet, CSV, TSV and JSONL with a column `url`, `id` or `video_id` (YouTube ids) and an optional `split`;
-any other file is one url or YouTube id a line.
+any other file is one url or YouTube id a line. So 360-1M's parquet (`id`), the authors' clip lists (TSV with `category, video_id, clip`,
+many lines per video) and an exported manifest (`argus.shards.manifest`) are catalogues as they are.
 """
 
 import csv
@@ -28,7 +29,7 @@ _YOUTUBE_HOSTS = frozenset(
 _YOUTUBE_PATHS = frozenset({"embed", "shorts", "live", "v"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-Row = tuple[str, str, Any]  # where it stands, the url or id, the split as written
+Entry = tuple[int, str, Any, Any]  # number of the line or row, from 1; the column; what it holds; the split as written
 
 
 def read_catalogue(path: Path | str) -> list[VideoSource]:
@@ -39,10 +40,14 @@ def read_catalogue(path: Path | str) -> list[VideoSource]:
     path = Path(path)
     if not path.is_file():
         raise InvalidInput(f"catalogue {path} does not exist; give a parquet, CSV, TSV or JSONL file, or one url a line")
+    unit = "row" if path.suffix.lower() == ".parquet" else "line"
     sources: dict[str, VideoSource] = {}
     try:
-        for where, text, split in _rows(path):
-            source = _source(text, split, where)
+        for number, column, value, split in _entries(path):
+            try:
+                source = _source(column, value, split)
+            except _BadEntry as error:
+                raise InvalidInput(f"{path}, {unit} {number}: {error}") from None
             sources.setdefault(source.source_id, source)
     except (UnicodeDecodeError, csv.Error, json.JSONDecodeError, pyarrow.ArrowException) as error:
         raise InvalidInput(f"catalogue {path} cannot be read as {path.suffix.lstrip('.') or 'text'}: {error}") from error
@@ -61,8 +66,7 @@ def assign_split(source_id: str) -> Split:
 def identify(text: str) -> tuple[str, str]:
     """(source_id, url) of a url or a bare YouTube id."""
     text = text.strip()
-    youtube = text if YOUTUBE_ID.fullmatch(text) else _youtube_id(_parsed(text))
-    if youtube:
+    if youtube := text if YOUTUBE_ID.fullmatch(text) else _youtube_id(_parsed(text)):
         return f"youtube:{youtube}", f"https://www.youtube.com/watch?v={youtube}"
     url = normalised(text)
     return f"url:{hashlib.sha256(url.encode()).hexdigest()[:16]}", url
@@ -100,85 +104,90 @@ def _youtube_id(parts: SplitResult | None) -> str | None:
     return found if YOUTUBE_ID.fullmatch(found) else None
 
 
-def _source(text: str, split: Any, where: str) -> VideoSource:
-    source_id, url = identify(text)
-    return VideoSource(source_id, url, _split(split, where))
+class _BadEntry(Exception):
+    """What is wrong with an entry; where it stands is added once."""
 
 
-def _split(value: Any, where: str) -> Split | None:
+def _source(column: str, value: Any, split: Any) -> VideoSource:
+    text = "" if value is None else str(value).strip()
+    if not text:
+        raise _BadEntry(f"`{column}` is empty; remove it, or give it a value")
+    if column != "url" and not YOUTUBE_ID.fullmatch(text):
+        raise _BadEntry(f"{column} is {text[:40]!r}, but a YouTube id has 11 letters, digits, '-' or '_'; put urls into a column `url`")
+    return VideoSource(*identify(text), _split(split))
+
+
+def _split(value: Any) -> Split | None:
     name = "" if value is None else str(value).strip().lower()
     if not name:
         return None
     try:
         return Split(name)
     except ValueError:
-        raise InvalidInput(f"{where}: split is {value!r}, but must be one of {', '.join(Split)} or empty") from None
+        raise _BadEntry(f"split is {value!r}, but must be one of {', '.join(Split)} or empty") from None
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def _entries(path: Path) -> Iterator[Entry]:
     match path.suffix.lower():
         case ".parquet":
-            return _parquet_rows(path)
+            return _parquet_entries(path)
         case ".csv":
-            return _table_rows(path, ",")
+            return _table_entries(path, ",")
         case ".tsv":
-            return _table_rows(path, "\t")
+            return _table_entries(path, "\t")
         case ".jsonl" | ".ndjson":
-            return _jsonl_rows(path)
+            return _jsonl_entries(path)
         case _:
-            return _line_rows(path)
+            return _line_entries(path)
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
-    names = pyarrow.parquet.read_schema(path).names
-    column = _column(names, path)
-    table = pyarrow.parquet.read_table(path, columns=[column, *({"split"} & set(names))])
-    splits = table["split"] if "split" in names else [None] * len(table)
-    for number, (value, split) in enumerate(zip(table[column], splits, strict=True), start=1):
-        text = value.as_py()
-        yield _row(f"{path}, row {number}", column, text, split.as_py() if split is not None else None)
+def _parquet_entries(path: Path) -> Iterator[Entry]:
+    """A batch at a time, and only the columns that count."""
+    with pyarrow.parquet.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        column = _column(names, path)
+        wanted = [column, *({"split"} & set(names))]
+        number = 0
+        for batch in file.iter_batches(columns=wanted):
+            values = batch.column(column).to_pylist()
+            splits = batch.column("split").to_pylist() if "split" in names else [None] * len(values)
+            for value, split in zip(values, splits, strict=True):
+                number += 1
+                yield number, column, value, split
 
 
-def _table_rows(path: Path, delimiter: str) -> Iterator[Row]:
+def _table_entries(path: Path, delimiter: str) -> Iterator[Entry]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, delimiter=delimiter)
-        header = [name.strip() for name in next(lines, [])]
-        if not header:
+        header = next(lines, [])
+        if len(header) == 1:
+            header = header[0].split(",")  # a clip list's header may have commas where its lines have tabs
+        names = [name.strip() for name in header]
+        if not any(names):
             return
-        column = _column(header, path)
+        column = _column(names, path)
         for values in lines:
             if any(value.strip() for value in values):
-                yield _mapped(dict(zip(header, values, strict=False)), column, f"{path}, line {lines.line_num}")
+                entry = dict(zip(names, values, strict=False))
+                yield lines.line_num, column, entry.get(column), entry.get("split")
 
 
-def _jsonl_rows(path: Path) -> Iterator[Row]:
+def _jsonl_entries(path: Path) -> Iterator[Entry]:
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
-                values = json.loads(line)
-                if not isinstance(values, dict):
-                    raise InvalidInput(f"{path}, line {number}: holds a {type(values).__name__}, but must hold an object with `url` or `id`")
-                yield _mapped(values, _column(values, path, number), f"{path}, line {number}")
+                entry = json.loads(line)
+                if not isinstance(entry, dict):
+                    raise InvalidInput(f"{path}, line {number}: holds a {type(entry).__name__}, but must hold an object with `url` or `id`")
+                column = _column(entry, path, number)
+                yield number, column, entry[column], entry.get("split")
 
 
-def _line_rows(path: Path) -> Iterator[Row]:
+def _line_entries(path: Path) -> Iterator[Entry]:
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if line.strip() and not line.startswith("#"):
-                yield f"{path}, line {number}", line.strip(), None
-
-
-def _mapped(values: Mapping[str, Any], column: str, where: str) -> Row:
-    return _row(where, column, values.get(column), values.get("split"))
-
-
-def _row(where: str, column: str, value: Any, split: Any) -> Row:
-    text = "" if value is None else str(value).strip()
-    if not text:
-        raise InvalidInput(f"{where}: `{column}` is empty; remove the line, or give it a value")
-    if column != "url" and not YOUTUBE_ID.fullmatch(text):
-        raise InvalidInput(f"{where}: {column} is {text[:40]!r}, but a YouTube id has 11 letters, digits, '-' or '_'; put urls into a column `url`")
-    return where, text, split
+                yield number, "url", line, None
 
 
 def _column(names: Mapping[str, Any] | list[str], path: Path, number: int | None = None) -> str:

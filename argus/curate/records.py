@@ -14,7 +14,7 @@ from argus.media import MediaInfo
 from schemas.names import Decision, Layout, Reason, Split
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class VideoSource:
     """One line of a catalogue: what to fetch, under which id, and the split if the catalogue set one."""
 
@@ -74,11 +74,11 @@ class CuratedClip:
     decision: Decision
     reason: Reason | None
     quality: float  # in [0, 1], see `argus.curate.quality`
-    high_quality: bool  # good enough for the second stage of training
     scores: tuple[Score, ...]
     video: bytes | None
     picture: NDArray[np.uint8] = field(compare=False, repr=False)  # its row of the contact sheet
     signature: bytes | None = None  # `argus.curate.signature`; None when dropped
+    high_quality: bool = False  # kept, and good enough for the second stage of training
 
 
 @dataclass(frozen=True)
