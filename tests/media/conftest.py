@@ -53,14 +53,18 @@ def numbers_shown(frames: NDArray[np.uint8]) -> list[int]:
     return ((blocks > 125) @ (1 << np.arange(BITS))).tolist()
 
 
-def encode(path: Path, codec: str, frames: NDArray[np.uint8], *, times: list[int] | None = None, rotation: int = 0, pix_fmt: str = "yuv420p") -> Path:
+def encode(
+    path: Path, codec: str, frames: NDArray[np.uint8], *, times: list[int] | None = None, rotation: int = 0, pixel_aspect: Fraction | None = None
+) -> Path:
     """Writes a video by PyAV; `times` (in 1/90 s) make its rate variable."""
     encoder, options = ENCODERS[codec]
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=FPS, options=options)
-        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], pix_fmt
+        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
         stream.thread_count = 1
         stream.codec_context.time_base = Fraction(1, 90) if times else 1 / FPS
+        if pixel_aspect:
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
         if rotation:
             stream.set_display_rotation(rotation)
         for number, picture in enumerate(frames):
@@ -70,6 +74,31 @@ def encode(path: Path, codec: str, frames: NDArray[np.uint8], *, times: list[int
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def write_patches(path: Path, yuv: NDArray[np.integer], pix_fmt: str, matrix: int) -> Path:
+    """One lossless frame of flat patches 16 pixels wide, from uint8 values [3, rows, columns]; `matrix` is FFmpeg's AVColorSpace."""
+    luma, *chroma = (np.kron(plane, np.ones((size, size))).astype(np.uint8) for plane, size in zip(yuv, (16, 8, 8), strict=True))
+    height, width = luma.shape
+    planes = np.concatenate([luma.ravel(), *(plane.ravel() for plane in chroma)]).reshape(height * 3 // 2, width)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"qp": "0"})
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
+        stream.codec_context.colorspace = matrix
+        frame = av.VideoFrame.from_ndarray(planes, format=pix_fmt)
+        frame.pts, frame.colorspace, frame.color_range = 0, matrix, 2 if pix_fmt == "yuvj420p" else 1
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def rgb_of(yuv: NDArray[np.integer], weights: tuple[float, float], *, is_full: bool) -> NDArray[np.float64]:
+    """R'G'B' 0 .. 255, [rows, columns, 3], by the definition of the matrices (Rec. ITU-R BT.709 and BT.601); `weights` are K_R and K_B."""
+    low, high, swing = (0, 255, 255) if is_full else (16, 235, 224)
+    y, cb, cr = (yuv[0] - low) / (high - low), (yuv[1] - 128) / swing, (yuv[2] - 128) / swing
+    of_red, of_blue = weights
+    red, blue = y + 2 * (1 - of_red) * cr, y + 2 * (1 - of_blue) * cb
+    return 255 * np.stack([red, (y - of_red * red - of_blue * blue) / (1 - of_red - of_blue), blue], -1)
 
 
 @dataclass(frozen=True)

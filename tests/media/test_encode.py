@@ -1,9 +1,11 @@
 """Writing: the same bytes for the same frames, and the pictures that were given."""
 
+import subprocess
 import tracemalloc
 from fractions import Fraction
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -59,6 +61,19 @@ def test_round_trip_keeps_the_picture():
     decoded = decode_clip(encode_clip(frames, FPS, crf=18))
     assert decoded.shape == frames.shape
     assert psnr(decoded, frames) > 38
+
+
+def test_colours_are_stated_and_right_to_two_levels(tmp_path, ffmpeg_says):
+    """Flat patches, read by us and by ffmpeg, which takes the matrix and the range from the file."""
+    patches = np.random.default_rng(1).integers(0, 256, (1, 6, 10, 3), np.uint8)
+    write_video(tmp_path / "patches.mp4", patches.repeat(16, 1).repeat(16, 2), 25, crf=6)
+    assert "yuv420p(tv, bt709" in ffmpeg_says(tmp_path / "patches.mp4")
+    with open_video(tmp_path / "patches.mp4") as video:
+        ours = video.frames([0])
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", tmp_path / "patches.mp4", "-sws_flags", "accurate_rnd+full_chroma_int"]
+    theirs = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True).stdout
+    for read in (ours, np.frombuffer(theirs, np.uint8).reshape(ours.shape)):
+        assert np.abs(read[:, 8::16, 8::16].astype(int) - patches).max() <= 2
 
 
 def test_the_form_is_h264_yuv420p_faststart_with_short_groups(tmp_path):

@@ -1,14 +1,17 @@
 """Whatever the child does, the parent gets a result or a typed error, and no child stays."""
 
+import faulthandler
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from argus.errors import VideoError
-from argus.media import isolated, probe
+from argus.media import decode_clip, isolated, isolation, probe
 from argus.media.probing import MediaInfo
 from schemas.names import Reason
 
@@ -30,6 +33,57 @@ def test_an_error_raised_on_purpose_survives(tmp_path):
 def test_a_crash_is_a_typed_error():
     with pytest.raises(VideoError, match="SIGABRT") as caught:
         isolated(os.abort, timeout_s=30)
+    assert caught.value.reason is Reason.DECODER_CRASHED
+
+
+def test_a_decoder_that_writes_where_it_must_not_is_a_typed_error(library):
+    """A real fault of memory; the next video is read as if nothing had been."""
+    with pytest.raises(VideoError, match="SIGSEGV") as caught:
+        isolated(faulthandler._sigsegv, timeout_s=30)
+    assert caught.value.reason is Reason.DECODER_CRASHED
+    assert isolated(probe, library("h264.mp4"), timeout_s=30).frames == 40
+
+
+def test_each_call_has_a_process_of_its_own_that_lives_where_its_caller_does(tmp_path, monkeypatch):
+    assert len({isolated(os.getpid, timeout_s=30) for _ in range(3)}) == 3
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ARGUS_OF_THIS_TEST", "seen")
+    assert isolated(os.getcwd, timeout_s=30) == str(tmp_path)
+    assert isolated(os.getenv, "ARGUS_OF_THIS_TEST", timeout_s=30) == "seen"
+
+
+def test_many_at_once_and_large_values_pass():
+    numbers = np.arange(1_000_000)
+    with ThreadPoolExecutor(4) as pool:
+        sums = list(pool.map(lambda start: isolated(np.add, numbers, start, timeout_s=60), range(4)))
+    for start, result in enumerate(sums):
+        np.testing.assert_array_equal(result, numbers + start)
+
+
+def test_what_the_function_started_ends_with_it(tmp_path):
+    before = time.monotonic()
+    isolated(os.system, f"sleep 60 & echo $! > {tmp_path}/pid", timeout_s=30)
+    with pytest.raises(VideoError, match="longer than 1 s"):
+        isolated(os.system, f"echo $$ > {tmp_path}/other; exec sleep 60", timeout_s=1)
+    for name in ("pid", "other"):
+        state = Path(f"/proc/{(tmp_path / name).read_text().strip()}/stat")
+        while state.exists() and state.read_text().split()[2] != "Z":
+            assert time.monotonic() - before < 30
+    assert time.monotonic() - before < 30
+
+
+def test_a_server_that_was_killed_is_replaced():
+    isolated(os.getpid, timeout_s=30)
+    process = isolation._server._process
+    assert process is not None
+    process.kill()
+    process.wait()
+    assert isolated(Fraction, 1, 2, timeout_s=30) == Fraction(1, 2)
+
+
+def test_reading_that_needs_too_much_memory_is_no_verdict_on_the_file(library):
+    with pytest.raises(VideoError, match="needed more than") as caught:
+        isolated(decode_clip, library("h264.mp4").read_bytes(), range(40), (4096, 8192), timeout_s=60, memory_bytes=2 << 30)  # 4 GB of frames
     assert caught.value.reason is Reason.DECODER_CRASHED
 
 

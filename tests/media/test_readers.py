@@ -8,7 +8,7 @@ import pytest
 
 from argus.errors import InvalidInput
 from argus.media import open_video, probe
-from tests.media.conftest import DECORD_FILES, FILES, FPS, FRAMES, HEIGHT, WIDTH, encode, numbered, numbers_shown
+from tests.media.conftest import DECORD_FILES, FILES, FPS, FRAMES, HEIGHT, WIDTH, encode, numbered, numbers_shown, rgb_of, write_patches
 
 READERS = [(name, "pyav") for name in FILES] + [(name, "decord") for name in DECORD_FILES]
 
@@ -23,6 +23,20 @@ def test_any_frames_in_any_order_are_the_ones_asked_for(library, name, backend):
             assert frames.shape == (len(indices), HEIGHT, WIDTH, 3)
             assert frames.dtype == np.uint8
             assert numbers_shown(frames) == indices
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_left_out_changes_nothing(library, name):
+    """Sparse reads equal the same frames of a whole read, pixel by pixel, with any number of threads and from call to call."""
+    random = np.random.default_rng(7)
+    with open_video(library(name)) as video, open_video(library(name), threads=3) as other:
+        whole = video.frames(range(FRAMES))
+        for count in (1, 2, 5, 12, 30):
+            indices = random.choice(FRAMES, count)
+            np.testing.assert_array_equal(video.frames(indices), whole[indices])
+            np.testing.assert_array_equal(other.frames(indices), whole[indices])
+        for start in range(0, FRAMES, 9):  # each call goes on where the last one ended
+            np.testing.assert_array_equal(other.frames(range(start, min(start + 9, FRAMES), 2)), whole[start : start + 9 : 2])
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -76,9 +90,43 @@ def test_frames_stand_upright_whatever_the_rotation_flag(tmp_path, rotation, bac
 def test_a_variable_frame_rate_keeps_its_timestamps_and_gives_the_mean_rate(tmp_path, backend):
     times = [0, 3, 6, 9, 20, 23, 40, 41, 42, 90]
     with open_video(encode(tmp_path / "variable.mp4", "h264", numbered(10), times=times), backend) as video:
+        assert video.info.is_variable_rate
         np.testing.assert_allclose(video.timestamps, np.array(times) / 90)
         assert video.fps == 9
         assert numbers_shown(video.frames([9, 4])) == [9, 4]
+
+
+@pytest.mark.parametrize("backend", ["pyav", "decord"])
+@pytest.mark.parametrize(("matrix", "weights"), [(1, (0.2126, 0.0722)), (6, (0.299, 0.114))])
+@pytest.mark.parametrize(("pix_fmt", "is_full"), [("yuv420p", False), ("yuvj420p", True)])
+def test_the_matrix_and_the_range_that_a_file_states_are_used(tmp_path, backend, matrix, weights, pix_fmt, is_full):
+    yuv = np.random.default_rng(0).integers(70, 180, (3, 6, 10))  # colours, none outside of RGB
+    path = write_patches(tmp_path / "patches.mp4", yuv, pix_fmt, matrix)
+    expected = np.clip(rgb_of(yuv, weights, is_full=is_full), 0, 255)
+    for size in (None, (48, 80)):
+        with open_video(path, backend) as video:
+            frame = video.frames([0], size)[0]
+        patch = frame.shape[0] // 6
+        error = np.abs(frame[patch // 2 :: patch, patch // 2 :: patch] - expected).max()
+        assert error < (1 if backend == "pyav" else 3.5)
+
+
+@pytest.mark.parametrize("matrix", [2, 3, 8, 14])
+def test_a_matrix_that_is_unknown_is_taken_as_bt601(tmp_path, matrix):
+    yuv = np.random.default_rng(0).integers(70, 180, (3, 6, 10))
+    with open_video(write_patches(tmp_path / "patches.mp4", yuv, "yuv420p", matrix)) as video:
+        frame = video.frames([0])[0]
+    assert np.abs(frame[8::16, 8::16] - rgb_of(yuv, (0.299, 0.114), is_full=False).clip(0, 255)).max() < 1
+
+
+def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path):
+    path = encode(tmp_path / "edited.mp4", "h264", numbered(), times=[3 * (number - 10) for number in range(FRAMES)])
+    with open_video(path) as video:
+        assert len(video) == FRAMES - 10
+        assert video.timestamps[0] == 0
+        assert numbers_shown(video.frames([0, 29, 7])) == [10, 39, 17]
+    with pytest.raises(ValueError, match="it counts 40 frames"):
+        open_video(path, "decord")
 
 
 def test_odd_sizes_are_read(tmp_path):
@@ -121,4 +169,9 @@ def test_probe_tells_the_facts(library, name, container):
     assert (info.width, info.height, info.frames, info.codec, info.container) == (WIDTH, HEIGHT, FRAMES, name.split(".")[0], container)
     assert info.fps == FPS
     assert info.duration_s == pytest.approx(FRAMES / FPS, abs=2e-3)
-    assert (info.rotation, info.pixel_aspect, info.spherical) == (0, Fraction(1), None)
+    assert (info.rotation, info.pixel_aspect, info.spherical, info.is_variable_rate) == (0, Fraction(1), None, False)
+
+
+def test_pixels_that_are_not_square_are_told(library, tmp_path):
+    path = encode(tmp_path / "anamorphic.mp4", "h264", numbered(2), pixel_aspect=Fraction(4, 3))
+    assert probe(path).pixel_aspect == Fraction(4, 3)
