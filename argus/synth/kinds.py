@@ -51,7 +51,7 @@ Frames = Callable[[Shot], Iterable[np.ndarray]]
 class Kind:
     """A kind of video.
 
-    `reasons` are those any one of which a drop may rightly give; empty where the video is kept. `spherical` is what a tagged file declares, None
+    `reasons` are those any one of which a drop may rightly give; empty where it is kept as stored. `spherical` is what a tagged file declares, None
     where no metadata can. `shots` follow one another, cut hard. `damage` is done to the written bytes. Without `frames` there is only sound.
     """
 

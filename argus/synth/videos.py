@@ -24,7 +24,8 @@ Codec = Literal["h264", "hevc", "vp9", "av1"]
 class SynthVideo:
     """A written file and the truth about it.
 
-    `reasons` are those any one of which a drop may rightly give; empty where the video is kept. `cuts_s` are the times of its shot boundaries.
+    `reasons` are those any one of which a drop may rightly give; empty where the video is kept as it is stored. A whole sphere in another layout may
+    rightly be kept too, once converted. `cuts_s` are the times of its shot boundaries.
     """
 
     path: Path
