@@ -30,7 +30,7 @@ import torch  # noqa: E402
 
 from argus.sphere import Camera, erp_to_view, from_euler_deg, rotate_erp, view_to_erp, visible_mask  # noqa: E402
 from argus.sphere.grid import bands, erp_pixels, turned, view_grid  # noqa: E402
-from argus.sphere.sampling import remapped  # noqa: E402
+from argus.sphere.sampling import Sampler  # noqa: E402
 
 ERP = (512, 1024)
 VIEW = (320, 480)
@@ -141,6 +141,11 @@ def split(scene: Scene, rounds: int) -> None:
     ready = [maps_of(scene, k) for k in range(scene.count)]
     whole = [tuple(np.concatenate(axis) for axis in zip(*maps, strict=True)) for maps in ready]
 
+    def sampled(k: int) -> None:
+        pixels = Sampler(scene.erp[k], "linear", VIEW[0] * VIEW[1])
+        for column, row in ready[k]:
+            pixels(column, row)
+
     def floor(k: int) -> None:
         cv2.remap(scene.erp[k], *whole[k], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
@@ -149,9 +154,7 @@ def split(scene: Scene, rounds: int) -> None:
         calls |= {
             f"whole, threads={threads}": lambda n=threads: erp_to_view(scene.erp, scene.rotations, scene.cameras, threads=n),
             f"  making maps, threads={threads}": lambda n=threads: spread(lambda k: maps_of(scene, k), scene.count, n),
-            f"  sampling with ready maps, threads={threads}": lambda n=threads: spread(
-                lambda k: [remapped(scene.erp[k], *maps, "linear") for maps in ready[k]], scene.count, n
-            ),
+            f"  sampling with ready maps, threads={threads}": lambda n=threads: spread(sampled, scene.count, n),
             f"  floor: cv2.remap with ready maps, threads={threads}": lambda n=threads: spread(floor, scene.count, n),
         }
     table("erp_to_view, its parts and their floor (no prefilter at this size)", calls, scene.count, rounds)

@@ -75,7 +75,8 @@ def reduced(frames: Array, size: tuple[int, int]) -> Array:
     if size == (height, width):
         return frames
     if is_numpy(frames):
-        return np.stack([_with_channels(_reduced_frame(readable(frame), size), frame) for frame in frames])
+        small = [_with_channels(_reduced_frame(readable(frame), size), frame) for frame in frames]
+        return small[0][None] if len(small) == 1 else np.stack(small)
     if height % size[0] == 0 and width % size[1] == 0:
         return frames.reshape(len(frames), size[0], height // size[0], size[1], width // size[1], -1).mean((2, 4))
     torch = namespace_of(frames)
@@ -125,24 +126,47 @@ def _checked(interpolation: Interpolation) -> Interpolation:
     return interpolation
 
 
-class ErpSampler:
-    """Samples one numpy ERP frame `[H, W, C]`, continued across seam and poles where the coordinates reach there."""
+class Sampler:
+    """Samples one numpy frame `[H, W, C]` about `samples` times; the border repeats.
 
-    def __init__(self, frame: np.ndarray, interpolation: Interpolation) -> None:
+    Three channels are sampled as four where that pays: OpenCV's remap is twice as fast with them, to the same values.
+    """
+
+    def __init__(self, frame: np.ndarray, interpolation: Interpolation, samples: int) -> None:
         self._interpolation = interpolation
-        self._frame = readable(frame)
-        self._padded: np.ndarray | None = None
+        self._widened = frame.shape[2] == 3 and 8 * samples > frame.shape[0] * frame.shape[1]
+        frame = readable(frame)
+        self._frame = cv2.cvtColor(frame, cv2.COLOR_RGB2RGBA) if self._widened else frame
 
-    def __call__(self, column: np.ndarray, row: np.ndarray) -> np.ndarray:
-        """`[h, w, C]` at float32 coordinates `[h, w]`, which may be changed."""
+    @property
+    def dtype(self) -> np.dtype:
+        """Of what is returned: uint8 or float32."""
+        return self._frame.dtype
+
+    def __call__(self, column: np.ndarray, row: np.ndarray, fine: int = 1) -> np.ndarray:
+        """`[h / fine, w / fine, C]`, means of fine x fine samples at float32 coordinates `[h, w]`, which may be changed."""
+        return self._sampled(self._frame, column, row, fine)
+
+    def _sampled(self, frame: np.ndarray, column: np.ndarray, row: np.ndarray, fine: int) -> np.ndarray:
+        dense = remapped(frame, column, row, self._interpolation)
+        pixels = reduced(dense[None], (len(dense) // fine, dense.shape[1] // fine))[0]
+        return cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB) if self._widened else pixels
+
+
+class ErpSampler(Sampler):
+    """The same of an ERP map, continued across seam and poles where the coordinates reach there."""
+
+    _padded: np.ndarray | None = None
+
+    def __call__(self, column: np.ndarray, row: np.ndarray, fine: int = 1) -> np.ndarray:
         height, width = self._frame.shape[:2]
         if min(column.min(), row.min()) >= PAD and column.max() <= width - 1 - PAD and row.max() <= height - 1 - PAD:
-            return remapped(self._frame, column, row, self._interpolation)
+            return self._sampled(self._frame, column, row, fine)
         if self._padded is None:
             self._padded = pad_erp(self._frame[None])[0]
         column += PAD
         row += PAD
-        return remapped(self._padded, column, row, self._interpolation)
+        return self._sampled(self._padded, column, row, fine)
 
 
 def _sample_torch(frames: Array, column: Array, row: Array, interpolation: Interpolation) -> Array:

@@ -15,7 +15,7 @@ from argus.errors import InvalidInput
 from argus.sphere.arrays import Array, Frames, Interpolation, channels_last, is_numpy, namespace_of, own_order, turns_of
 from argus.sphere.camera import Camera
 from argus.sphere.grid import Grid, bands, checked_size, erp_grid, erp_pixels, inside, turned, view_grid, view_pixels, windows
-from argus.sphere.sampling import FINE, MINIFY, PAD, ErpSampler, halvings, pad_erp, readable, reduced, remapped, sample
+from argus.sphere.sampling import FINE, MINIFY, PAD, ErpSampler, Sampler, halvings, pad_erp, reduced, sample
 
 Cameras = Camera | Sequence[Camera]
 """One camera for all frames, or one per frame, all of one size."""
@@ -149,7 +149,7 @@ def _looked(task: _Task, shape: tuple[int, int], look_of: Callable[[Camera, Arra
     out = np.empty((task.count, *shape, task.frames.shape[3]), task.frames.dtype)
 
     def sampler(k: int, size: tuple[int, int]) -> ErpSampler:
-        return ErpSampler(reduced(task.frames[k : k + 1], size)[0], interpolation)
+        return ErpSampler(reduced(task.frames[k : k + 1], size)[0], interpolation, shape[0] * shape[1])
 
     if len(task.frames) == 1:
         sampler = lru_cache(maxsize=2)(sampler)  # prepared once for all rotations
@@ -160,7 +160,7 @@ def _looked(task: _Task, shape: tuple[int, int], look_of: Callable[[Camera, Arra
         pixels = sampler(min(k, len(task.frames) - 1), look.size)
         for rows, columns in bands(slice(0, shape[0]), slice(0, shape[1]), look.fine):
             column, row = erp_pixels(turned(look.grid.part(rows, columns, look.fine), turns), look.size)
-            out[k, rows] = reduced(pixels(column[0], row[0])[None], (rows.stop - rows.start, shape[1]))[0]
+            out[k, rows] = pixels(column[0], row[0], look.fine)
 
     _each(picture, task.count, threads)
     return out
@@ -183,15 +183,19 @@ def _placed_numpy(task: _Task, size: tuple[int, int], fill: float, interpolation
     def place(k: int) -> None:
         frames, turns, one = task.at(k)
         one, fine = _plan(one, size)
-        picture = readable(reduced(frames, (one.height, one.width))[0])
+        pixels = Sampler(reduced(frames, (one.height, one.width))[0], interpolation, one.width * one.height)
         inverse = turns.swapaxes(1, 2)
-        plane = erp[k] if erp.dtype == picture.dtype else erp[k].astype(picture.dtype)
+        plane = erp[k] if erp.dtype == pixels.dtype else erp[k].astype(pixels.dtype)
         for rows, columns in itertools.chain.from_iterable(bands(*window, fine) for window in windows(turns[0], one, size)):
             seen = inside(grids[1].part(rows, columns), inverse, one)[0]
             mask[k, rows, columns] = seen
+            some = np.flatnonzero(seen.any(0))
+            if len(some) == 0:
+                continue
+            columns, seen = slice(columns.start + some[0], columns.start + some[-1] + 1), seen[:, some[0] : some[-1] + 1]
             x, y, z = turned(grids[fine].part(rows, columns, fine), inverse)
             column, row = view_pixels((x, y, np.maximum(z, AHEAD)), one)
-            cv2.copyTo(reduced(remapped(picture, column[0], row[0], interpolation)[None], seen.shape)[0], seen.view(np.uint8), plane[rows, columns])
+            cv2.copyTo(pixels(column[0], row[0], fine), seen.view(np.uint8), plane[rows, columns])
         if plane.dtype != erp.dtype:
             erp[k] = plane
 

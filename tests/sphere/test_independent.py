@@ -10,7 +10,7 @@ where, and compares with the directions that must then be seen; what is left is 
 - v360 takes the centres of the outermost pixels of what it reads, maps and views, for their edges: half a pixel off ours there, right in the middle.
   The pixels that it writes lie as ours. Its yaw, pitch and roll are ours where it reads a map; where it reads a view, they turn the map it makes.
 
-Measured, degrees: `e2p` 0.015, `e2c` 0.015, `c2e` 0.019, v360's views 0.013, views that it places in a map 0.006; 1/32 of a map's pixel is 0.022.
+Measured, degrees: `e2p` 0.015, `e2c` 0.015, `c2e` 0.019, v360's views 0.013, views that it places in a map 0.014; 1/32 of a map's pixel is 0.022.
 """
 
 import subprocess

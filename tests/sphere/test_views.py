@@ -7,7 +7,7 @@ import torch
 from argus.errors import InvalidInput
 from argus.sphere import Camera, erp_to_view, from_euler_deg, rotate_erp, solid_angle, view_to_erp, visible_mask
 from argus.sphere.grid import Grid, erp_grid, erp_pixels, inside, turned, view_grid, view_pixels
-from argus.sphere.sampling import PAD, pad_erp, sample
+from argus.sphere.sampling import PAD, Sampler, pad_erp, sample
 
 POSES = from_euler_deg([0, 40, 179.9, -120, 10, 30], [0, 20, 5, 90, -90, -47], [0, 30, -10, 0, 15, 120])
 
@@ -324,6 +324,16 @@ def test_bilinear_weights_are_exact():
     assert np.abs(erp_to_view(noise, POSES, camera) - exact).max() < 0.51
     assert np.abs(erp_to_view(noise.astype(np.float64), POSES, camera) - exact).max() < 2e-2
     assert np.abs(rotate_erp(noise, POSES) - as_numpy(rotate_erp(as_torch(noise.astype(np.float64)), POSES))).max() < 0.51
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_sampling_three_channels_as_four_changes_no_value(dtype):
+    frame = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(dtype)
+    column, row = (np.random.default_rng(k).uniform(-1, 61, (70, 90)).astype(np.float32) for k in (1, 2))
+    for interpolation in ("linear", "cubic"):
+        for fine in (1, 2):
+            as_three, as_four = (Sampler(frame, interpolation, samples)(column, row, fine) for samples in (0, 10**6))
+            np.testing.assert_allclose(as_three, as_four, atol=1e-3 if dtype == np.float32 else 0)
 
 
 def test_gradients_are_those_of_finite_differences():
