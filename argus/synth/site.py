@@ -82,8 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Accept-Ranges", "bytes")
         if partial:
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
-        self.end_headers()
         self._note(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK, stop - start if body else 0)
+        self.end_headers()
         if body:
             self._send(path, start, stop)
 
@@ -100,8 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in {"Content-Type": "text/plain", "Content-Length": str(len(text)), **(extra or {})}.items():
             self.send_header(name, value)
-        self.end_headers()
         self._note(status, len(text) if body else 0)
+        self.end_headers()
         if body:
             self.wfile.write(text)
 
@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
                 start += len(chunk)
 
     def _note(self, status: HTTPStatus, sent: int) -> None:
-        """Before the body, so that whoever has read an answer finds it noted."""
+        """Before anything is sent, so that whoever has read an answer finds it noted."""
         self.site.requests.append((unquote(urlsplit(self.path).path), status.value, sent))
 
 
