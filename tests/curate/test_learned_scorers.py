@@ -136,8 +136,11 @@ def test_flow_becomes_angles() -> None:
     assert angles_deg(flow)[0, middle, middle] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_raft_measures_flow(tmp_path: Path) -> None:
-    pytest.importorskip("torchvision", reason="the extra `learned` is not installed", exc_type=Exception)  # type: ignore[arg-type]
+    pytest.importorskip(
+        "torchvision", reason="the extra `learned` is not installed", exc_type=Exception
+    )  # built for another torch, it fails in its own way
     from torchvision.models.optical_flow import raft_large
 
     (tmp_path / "raft").mkdir()

@@ -14,14 +14,15 @@ from torch import Tensor
 from argus.curate.learned.lpips_vgg import HEADS_FILE, VGG_FILE, LpipsVgg
 from argus.curate.learned.samples import ClipSamples
 from argus.curate.learned.weights import as_pictures
-from argus.curate.samples import Samples
-from argus.curate.views import view_weights
+from argus.curate.samples import Samples, resized
+from argus.curate.views import six_views, view_weights
 
 _FOLDER = "lpips"
+_SIDE = 128  # pixels of a view; the map is 128×256. LPIPS was trained on 64, and VGG costs 10 GFLOP at 128
 
 
 class LpipsScorer:
-    """`left_right` and `top_bottom`: the halves of the map (256×512). `between`: successive moments over six views, by solid angle."""
+    """`left_right` and `top_bottom`: the halves of the map. `between`: successive moments over six views, by solid angle."""
 
     name: ClassVar[str] = "lpips"
     version: ClassVar[int] = 1
@@ -40,21 +41,18 @@ class LpipsScorer:
     @torch.inference_mode()
     def score(self, clip: ClipSamples) -> dict[str, float]:
         """Each the mean over the moments; `between` is 0 for a single moment, which does not move."""
-        height, width = clip.moments.small.shape[1:3]
-        halves = [
-            (self._distance(frame[:, : width // 2], frame[:, width // 2 :]), self._distance(frame[: height // 2], frame[height // 2 :]))
-            for frame in clip.moments.small
-        ]
-        left_right, top_bottom = np.mean(halves, axis=0)
-        return {"left_right": float(left_right), "top_bottom": float(top_bottom), "between": self._between(clip.moments)}
+        maps = resized(clip.moments.small, (_SIDE, 2 * _SIDE))
+        left_right = self._distance(maps[:, :, :_SIDE], maps[:, :, _SIDE:])
+        top_bottom = self._distance(maps[:, : _SIDE // 2], maps[:, _SIDE // 2 :])
+        return {"left_right": left_right, "top_bottom": top_bottom, "between": self._between(clip.moments)}
 
-    def _distance(self, one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-        pair = as_pictures(np.stack([one, other]), self.device)
-        return float(self.network(pair[:1], pair[1:]))
+    def _distance(self, ones: NDArray[np.uint8], others: NDArray[np.uint8]) -> float:
+        """The mean over pairs of pictures [n, h, w, 3]; all of them are one batch."""
+        return float(self.network(as_pictures(ones, self.device), as_pictures(others, self.device)).mean())
 
     def _between(self, moments: Samples) -> float:
         """Each moment is described once: its six views are one batch."""
-        described = (self.network.describe(as_pictures(views, self.device)) for views in moments.views)
+        described = (self.network.describe(as_pictures(views, self.device)) for views in six_views(moments.small, _SIDE))
         before = next(described)
         distances = []
         for after in described:

