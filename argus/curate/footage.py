@@ -23,13 +23,14 @@ class Stored(StrEnum):
     ERP = "erp"
     EAC = "eac"
     C3X2 = "3x2"
+    CBMP = "cbmp"
     C6X1 = "6x1"
     DUAL_FISHEYE = "dual_fisheye"
 
 
-_FACES = {Stored.EAC: (2, 3), Stored.C3X2: (2, 3), Stored.C6X1: (1, 6)}  # rows and columns
-_FACE_DENSITY = {Stored.EAC: 0.3, Stored.C3X2: 0.4, Stored.C6X1: 0.4}
-"""A face's side in widths of the ERP map: more than what its coarsest part, the middle (4/π · ¼ and 1/π), needs to be as fine as the map."""
+_FACES = {Stored.EAC: (2, 3), Stored.C3X2: (2, 3), Stored.CBMP: (2, 3), Stored.C6X1: (1, 6)}  # rows and columns
+_FACE_SIDE, _EAC_SIDE = 0.4, 0.3
+"""A face's side in widths of the ERP map: more than its coarsest part needs to be as fine as the map, which is 1/π (the middle) and 1/4 (an EAC)."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Conversion:
             lens = math.ceil(width * self.fov_deg / 360)
             return lens, 2 * lens
         rows, columns = _FACES[self.stored]
-        face = math.ceil(width * _FACE_DENSITY[self.stored])
+        face = math.ceil(width * (_EAC_SIDE if self.stored is Stored.EAC else _FACE_SIDE))
         high, wide = self.native or (rows * face, columns * face)
         return min(rows * face, high // rows * rows), min(columns * face, wide // columns * columns)
 

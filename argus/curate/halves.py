@@ -13,16 +13,19 @@ _LEAST_STD = 0.5  # grey levels; below it there is no detail to compare
 def score_halves(pictures: NDArray[np.float32]) -> dict[str, float]:
     """`left_right` and `top_bottom` in [-1,1]: the median over grey pictures [n, H, W] of the halves' best correlation in detail."""
     height, width = pictures.shape[1:]
-    pairs = {
-        "left_right": [_similarity(grey[:, : width // 2], grey[:, width // 2 :]) for grey in pictures],
-        "top_bottom": [_similarity(grey[: height // 2], grey[height // 2 :]) for grey in pictures],
-    }
-    return {name: float(np.median(values)) for name, values in pairs.items()}
+    beside = [_similarity(grey[:, : width // 2], grey[:, width // 2 :], 1) for grey in pictures]
+    below = [_similarity(grey[: height // 2], grey[height // 2 :], 0) for grey in pictures]
+    return {"left_right": float(np.median(beside)), "top_bottom": float(np.median(below))}
 
 
-def _similarity(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """The best normalised correlation of two halves' detail over small shifts; 0 where there is none."""
+def _similarity(one: NDArray[np.float32], other: NDArray[np.float32], axis: int) -> float:
+    """The best normalised correlation of two halves' detail over small shifts; 0 where there is none.
+
+    What all along the axis that they lie on is alike, such as a horizon or a margin, is no sign of two eyes.
+    """
     first, second = _detail(one), _detail(other)
+    shared = (first + second).mean(axis, keepdims=True) / 2
+    first, second = first - shared, second - shared
     inner = first[_SHIFT_Y : _SIDE - _SHIFT_Y, _SHIFT_X : _SIDE - _SHIFT_X]
     if inner.std() < _LEAST_STD or second.std() < _LEAST_STD:
         return 0.0

@@ -20,12 +20,14 @@ ASPECT_TOLERANCE = 0.03  # of 2:1; 640×322 is 0.6% off
 _SQUEEZED = (1.25, 1.97)  # width : height of whole maps that are squeezed to fit a screen
 _WIDE = 2.06  # from here on a closed picture is a band about the sphere
 _SQUARE = (0.9, 1.1)
+_TOLD = 0.1  # evidence that metadata, or custom, adds where layouts of faces hardly differ
 _LONG = 3.5  # from here on six faces may stand side by side
 _MAPS = frozenset({Layout.MONO_ERP, Layout.MONO_ERP_16X9, Layout.MONO_ERP_LETTERBOXED})
 _CUBES = frozenset({Layout.EAC, Layout.CUBEMAP})
 _PROJECTIONS = {
     "half_equirectangular": Layout.HALF_ERP,
     "cubemap": Layout.CUBEMAP,
+    "eac": Layout.EAC,
     "fisheye": Layout.DUAL_FISHEYE,
     "rectilinear": Layout.FLAT,
 }
@@ -86,7 +88,7 @@ def decide_layout(info: MediaInfo, numbers: Mapping[str, float], policy: FilterP
     """The verdict from the numbers of `score_pixels` alone."""
     stated = declared_layout(info.spherical)
     seen = _see(info, numbers, policy)
-    if stated is None or stated is Layout.UNKNOWN:
+    if stated is None or (stated is Layout.UNKNOWN and seen.sure):
         return _verdict(stated, seen, policy)
     if _agree(stated, seen):
         words = f"its metadata says {stated}, and {seen.words}"
@@ -145,8 +147,9 @@ def _see_lenses(numbers: Mapping[str, float], policy: FilterPolicy) -> Seen | No
 
 
 def _see_faces(info: MediaInfo, numbers: Mapping[str, float], policy: FilterPolicy) -> Seen | None:
-    kinds = [CubeLayout.EAC, CubeLayout.C3X2] if info.width / info.height < _LONG else [CubeLayout.C6X1]
-    best = max(kinds, key=lambda kind: numbers[f"cube_{kind}"])
+    shapes = {CubeLayout.C6X1} if info.width / info.height >= _LONG else {CubeLayout.EAC, CubeLayout.C3X2, CubeLayout.CBMP}
+    told = {CubeLayout.CBMP} if declared_layout(info.spherical) is Layout.CUBEMAP else {CubeLayout.C3X2}  # they differ above and below alone
+    best = max(sorted(shapes), key=lambda kind: numbers[f"cube_{kind}"] + _TOLD * (kind in told))
     if numbers[f"cube_{best}"] <= policy.layout_evidence or numbers[f"cube_{best}"] < numbers["seam"]:
         return None
     layout = Layout.EAC if best == CubeLayout.EAC else Layout.CUBEMAP
@@ -205,8 +208,8 @@ def _closed(aspect: float, poles: float, shape: str, policy: FilterPolicy, *, is
         return Seen(Layout.MONO_ERP, True, f"{shape} is 2:1 and closed at the seam", AS_STORED)
     if aspect >= _WIDE:
         return Seen(Layout.PARTIAL, True, f"{shape} is closed at the seam, but too low for the whole sphere")
-    if poles > policy.layout_evidence and _SQUARE[0] <= aspect <= _SQUARE[1]:
-        return Seen(Layout.HALF_ERP, False, f"{shape} has poles")
+    if poles >= -policy.layout_evidence and _SQUARE[0] <= aspect <= _SQUARE[1]:
+        return Seen(Layout.HALF_ERP, False, f"{shape} has sides alike, and may have poles")
     if poles > 0 and _SQUEEZED[0] <= aspect <= _SQUEEZED[1] and not box:
         return Seen(Layout.MONO_ERP_16X9, True, f"{shape} is closed at the seam and the poles: a squeezed map", AS_STORED)
     return Seen(Layout.FLAT, False, f"{shape} has no poles")

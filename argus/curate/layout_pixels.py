@@ -19,7 +19,7 @@ _BAR_LEVEL, _BAR_SPREAD = 28.0, 16.0  # grey levels: rows and columns as dark an
 _BAR_PARTS = 64  # that a row or column is averaged into, for a look at its evenness
 _INSET = 2  # columns beside a bar into which encoders smear it; above and below, where the poles may be, one row must do
 _TORN_EDGES = 4  # of a cube's twelve; a map that was taken for an EAC or a cubemap and converted is torn along at least so many
-_LEAST_ROWS_STD = 3.0  # grey levels; rows with less show nothing by which a pole could be told
+_LEAST_ROWS_STD = 5.0  # grey levels; rows with less show nothing by which a pole could be told
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ def score_pixels(stored: StoredSamples, native: tuple[int, int]) -> dict[str, fl
         "poles_left_right": pole_evidence(inner[:, :, : PICTURE[1] // 2]),
         "poles_top_bottom": pole_evidence(inner[:, : PICTURE[0] // 2]),
         "cube_eac": max(evidence(whole, face_joins(CubeLayout.EAC, margin)) for margin in _margins(native)),
-        "cube_3x2": evidence(whole, face_joins(CubeLayout.C3X2)),
-        "cube_6x1": evidence(whole, face_joins(CubeLayout.C6X1)),
+        **{f"cube_{layout}": evidence(whole, face_joins(layout)) for layout in (CubeLayout.C3X2, CubeLayout.CBMP, CubeLayout.C6X1)},
         "circles": circle_evidence(whole, 2),
         "circle": circle_evidence(whole, 1),
         "cube_edges": weakest_evidence(inner, cube_edges_in_erp(), _TORN_EDGES),
