@@ -19,6 +19,7 @@ from argus.media.reader import Indices, VideoReader
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 _BY_AREA = Interpolation.AREA | _EXACT  # linear where larger; chroma interpolated; to half a level on flat colours
 _PLANAR = "gbrp"  # the same values as rgb24, three to seven times faster
+_MOST_LATER = 6  # frames
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}  # AVColorSpace: those that can be converted; others are taken as unspecified
 
@@ -38,6 +39,7 @@ class PyAVReader(VideoReader):
         self._frames: Iterator[Any] = iter(())
         self._next: int | None = None  # the number of the frame that _frames gives next, where known
         self._run: _Run | None = None
+        self._later: dict[int, Any] = {}  # frames by time that came too early
 
     def _decode(self, numbers: NDArray[np.int64], pictures: Sequence[NDArray[np.uint8]]) -> None:
         cuts = [place for place in range(1, numbers.size) if not self._lies_ahead(int(numbers[place - 1]) + 1, int(numbers[place]))]
@@ -86,14 +88,20 @@ class PyAVReader(VideoReader):
         return frame
 
     def _scan(self, number: int) -> Any | None:
-        """Decodes forward to a frame; None when decoding goes past it or ends."""
-        sought = self._index.pts[number]
-        for frame in self._frames:
+        """Decodes forward to a frame; None when decoding goes well past it or ends.
+
+        A few later frames are kept for the next scan: edited files have frames that the decoder gives after others that are shown later.
+        """
+        sought = int(self._index.pts[number])
+        self._later = {time: frame for time, frame in self._later.items() if time >= sought}
+        while sought not in self._later and len(self._later) < _MOST_LATER:
+            frame = next(self._frames, None)
+            if frame is None:
+                break
             time = frame.pts if frame.pts is not None else frame.dts
-            if time is None or time < sought:
-                continue
-            return frame if time == sought else None
-        return None
+            if time is not None and time >= sought:
+                self._later[time] = frame
+        return self._later.pop(sought, None)
 
     def _show(self, frame: Any, picture: NDArray[np.uint8]) -> None:
         """Converts, resizes and turns a frame, in one pass of swscale, into a picture."""
@@ -112,7 +120,7 @@ class PyAVReader(VideoReader):
         stream = video_stream(self._container, self._name)
         time = int(self._index.pts[self._index.keyframes[key]])
         self._container.seek(time, stream=stream, backward=True, any_frame=False)
-        self._frames = self._decoded(stream)
+        self._frames, self._later = self._decoded(stream), {}
 
     def _restart(self) -> None:
         """Reads from the first byte, for containers where seeking misses."""
@@ -122,7 +130,7 @@ class PyAVReader(VideoReader):
         self._container = open_container(self._source)
         stream = video_stream(self._container, self._name)
         stream.thread_count, stream.thread_type = self._threads, "AUTO"
-        self._frames = self._decoded(stream)
+        self._frames, self._later = self._decoded(stream), {}
 
     def _decoded(self, stream: Any) -> Iterator[Any]:
         """Frames in the order shown, without those that the run leaves out."""
@@ -137,7 +145,7 @@ class PyAVReader(VideoReader):
                 return
 
     def close(self) -> None:
-        self._frames = iter(())
+        self._frames, self._later = iter(()), {}
         self._container.close()
 
 
