@@ -1,22 +1,16 @@
 """A refresh with a network on a real Ray: what it measures is stored and decides; what it lacks is said; what fails decides nothing."""
 
-import http.server
-import threading
 from collections.abc import Iterator
-from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from argus.curate.learned.lpips_vgg import LpipsVgg
-from argus.media import SphericalMetadata, write_video
 from argus.shards import Dataset
+from argus.synth import serve_folder, write_kind
 from ray_jobs.client import run_locally
 from schemas.config import ClipSettings, CurateConfig, FetchSettings, FilterPolicy, LearnedSettings, LearnedThresholds
 from schemas.names import Decision, JobKind, Outcome, Reason
@@ -36,19 +30,11 @@ def save_tiny_lpips(folder: Path, head: float) -> None:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A video of five seconds that drifts, on loopback."""
+    """A walk of five seconds, on loopback."""
     folder = tmp_path_factory.mktemp("site")
-    coarse = np.random.default_rng(0).integers(0, 256, (8, 16, 3)).astype(np.float32)
-    wide = cv2.resize(np.tile(coarse, (1, 3, 1)), (768, 128), interpolation=cv2.INTER_CUBIC)
-    picture = wide[:, 256:512].clip(0, 255).astype(np.uint8)
-    frames = np.stack([np.roll(picture, 3 * number, axis=1) for number in range(75)])
-    write_video(folder / "clouds.mp4", frames, Fraction(15), spherical=SphericalMetadata())
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(http.server.SimpleHTTPRequestHandler, directory=str(folder)))
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/clouds.mp4"
-    server.shutdown()
-    server.server_close()
+    write_kind(folder / "walk.mp4", "walk", seconds=5, height=256, tagged=True)
+    with serve_folder(folder) as site:
+        yield f"{site.url}/walk.mp4"
 
 
 def refresh(folder: Path, url: str, *scorers: str, head: float = 1.0, **thresholds: float) -> tuple[JobResult, dict[str, Any] | None]:
