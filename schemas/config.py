@@ -114,7 +114,7 @@ class FilterPolicy(Settings):
     moving_share: Fraction01 = Field(
         0.25, description="Drop when, besides the camera's own rotation, less than this share of the textured sphere moves by 2° a second"
     )
-    shot_boundary: Fraction01 = Field(0.15, description="A shot ends where frames differ by more than this after the best rotation; 1 never")
+    shot_boundary: Fraction01 = Field(0.17, description="A shot ends where frames differ by more than this after the best rotation; 1 never")
     text_share: Fraction01 = Field(0.0016, description="Drop when strokes of overlaid text cover more than this share of the sphere; 1 never")
     cap_share: Fraction01 = Field(0.1, description="Drop when caps at zenith and nadir that are always black are more than this share of the sphere")
     sharpness: float = Field(0.85, ge=0, description="Drop below this sharpness in pixels of 1.4°; 0 never")

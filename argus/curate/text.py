@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from argus.curate.records import Verdict
 from argus.curate.samples import VIEW_SIDE, Samples
@@ -107,12 +108,23 @@ def _rows(stays: Mask) -> Iterator[_Row]:
     group = np.zeros(count, np.int64)
     group[labels[kept]] = group_of[kept]
     for number in np.flatnonzero(np.bincount(group[letter], minlength=groups) >= 5):
-        letters = letter & (group == number)
+        letters = np.flatnonzero(letter & (group == number))
         blob = group_of == number
         strokes = blob & kept
         sides = sorted(side + 1 for side in cv2.minAreaRect(cv2.findNonZero(strokes.view(np.uint8)))[1])
         density = strokes.sum() / group_boxes[number, cv2.CC_STAT_AREA]
         solid = np.median(area[letters] / (width[letters] * height[letters]))
         spread = size[letters].std() / size[letters].mean()
-        shaped = 7 <= sides[0] <= 70 and sides[1] >= 1.5 * sides[0] and density >= 0.18
-        yield _Row(strokes, blob, bool(shaped and solid <= 0.62 and spread <= 0.8 and np.median(size[letters]) >= 6 and strokes.sum() >= 120))
+        shaped = 7 <= sides[0] <= 70 and sides[1] >= 1.5 * sides[0] and density >= 0.18 and strokes.sum() >= 120
+        lettered = solid <= 0.62 and spread <= 0.8 and np.median(size[letters]) >= 6
+        yield _Row(strokes, blob, bool(shaped and lettered and _tallness(labels, strokes, letters) >= 0.65))
+
+
+def _tallness(labels: NDArray[np.int32], strokes: Mask, letters: NDArray[np.int64]) -> float:
+    """How high letters are across their row, over how long along it; the dashes of a broken line, such as a kerb ahead, are long."""
+    rows, columns = np.nonzero(strokes)
+    places = np.stack([columns, rows], axis=1) - np.array([columns.mean(), rows.mean()])
+    along, across = (places @ np.linalg.eigh(places.T @ places)[1]).T[::-1]
+    of = labels[rows, columns]
+    lengths, heights = (ndimage.maximum(way, of, letters) - ndimage.minimum(way, of, letters) + 1 for way in (along, across))
+    return float(np.median(heights) / np.median(lengths))

@@ -267,7 +267,7 @@ def test_clips_hold_every_nth_frame_at_the_true_rate(tmp_path: Path) -> None:
         assert len(stored) == clip.frames
         for number, picture in enumerate(stored):
             source = cv2.resize(frames[clip.start_ms * FPS // 1000 + 2 * number], (128, 64), interpolation=cv2.INTER_AREA)
-            assert np.abs(picture.astype(int) - source).mean() < 8
+            assert np.abs(picture.astype(int) - source).mean() < 12, "its neighbours differ by 30"
 
 
 def test_a_clip_that_does_not_move_is_dropped_alone(tmp_path: Path) -> None:
