@@ -12,6 +12,7 @@ Ten seconds of video each, two threads on each side; the two alternate within on
 """
 
 import argparse
+import itertools
 import os
 import statistics
 import tempfile
@@ -24,7 +25,6 @@ os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"threads;{THREADS}"
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = str(THREADS)
 
-import itertools
 
 import av  # noqa: E402
 import cv2  # noqa: E402
