@@ -115,3 +115,21 @@ SNAPSHOT_SCHEMA = pa.schema(
     metadata={"argus.snapshot": "1"},
 )
 """An immutable version of the dataset: `snapshots/NNNNNN.parquet`."""
+
+MANIFEST_SCHEMA = pa.schema(
+    [
+        ("source_id", pa.string()),
+        ("url", pa.string()),
+        ("split", pa.string()),
+        ("decision", pa.string()),
+        ("layout", pa.string()),
+        ("scores", pa.list_(SCORE)),
+        ("clips", pa.list_(pa.struct([field for field in CLIP if field.name not in {"shard", "row", "signature"}]))),
+        ("fetch", FETCH),
+        ("media", MEDIA),
+        ("recipe", pa.string()),
+        ("code_version", pa.string()),
+    ],
+    metadata={"argus.manifest": "1"},
+)
+"""A dataset without its pixels, one row per kept source in the order of commits (parquet); its metadata also hold the recipes."""

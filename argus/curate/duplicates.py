@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from argus.curate.signature import BANDS, HARMONICS, Signature, spectra
 
 LIKENESS = 0.85
-"""The least mean correlation of aligned moments, turned by one yaw, of a duplicate."""
+"""The least mean correlation of a duplicate's moments with those of the other video that are alike, all turned by one yaw."""
 CHANGE = 0.6
-"""The least correlation of what changes over the aligned moments; another part of a shot by a camera that stands still has the same background."""
+"""The least correlation of what changes over these moments; another part of a shot by a camera that stands still has the same background."""
 COVERED = 0.5
-"""The least share of a clip's moments that must be found at one offset in the other video, and at least two."""
+"""The least share of a clip's moments that must be alike at one offset in the other video, and at least two: half of a clip may be new."""
 
 _TABLES, _BITS = 16, 24
 _LOW = 8  # harmonics that are hashed: the finer ones suffer first
-_ALIKE = 0.7  # the least correlation of one pair of moments that are worth aligning their videos by
+_ALIKE = 0.7  # the least correlation of two moments that may show the same
 _STILL = 0.02  # rms change, as a share of the picture, below which there is none to compare
 _YAWS = 256
 
@@ -92,6 +92,8 @@ class DuplicateIndex:
         for source_id, own in by_source.items():
             self.discard(source_id)
             series = _Series.of(source_id, own)
+            if not len(series.moments):
+                continue
             self._numbers[source_id] = len(self._series)
             self._series.append(series)
             starts.append(self._count)
@@ -223,24 +225,27 @@ def _match(own: _Series, other: _Series, offset_ms: float) -> Duplicate | None:
     wanted = own.times_ms - offset_ms
     nearest = _nearest(other.times_ms, wanted)
     aligned = np.abs(other.times_ms[nearest] - wanted) <= max(own.spacing_ms, other.spacing_ms) * 0.51
-    if aligned.sum() < max(2, COVERED * len(wanted)):
+    least = max(2, COVERED * len(wanted))
+    if aligned.sum() < least:
         return None
     mine, theirs = spectra(own.moments[aligned]), spectra(other.moments[nearest[aligned]])
-    best, yaws = _best_yaw((mine * theirs.conj()).sum(axis=(0, 1))[None])
-    likeness, yaw = float(best[0]) / len(mine), float(yaws[0])
-    if likeness < LIKENESS:
+    _, yaws = _best_yaw((mine * theirs.conj()).sum(axis=(0, 1))[None])
+    theirs = theirs * np.exp(-1j * yaws[0] * np.arange(1, HARMONICS + 1))
+    likes = (mine * theirs.conj()).sum(axis=(1, 2)).real
+    alike = likes >= _ALIKE  # the others may be footage that was cut in or put after it
+    if alike.sum() < least:
         return None
-    change = _change(mine, theirs * np.exp(-1j * yaw * np.arange(1, HARMONICS + 1)))
-    if change < CHANGE:
+    likeness, change = float(likes[alike].mean()), _change(mine[alike], theirs[alike])
+    if likeness < LIKENESS or change < CHANGE:
         return None
-    owners = other.clip[nearest[aligned]]
+    owners = other.clip[nearest[aligned][alike]]
     return Duplicate(
         clip_id=own.clips[0],
         earlier=other.clips[int(np.bincount(owners).argmax())],
         source_id=other.source_id,
         likeness=likeness,
         change=change,
-        yaw_deg=float((np.degrees(yaw) + 180) % 360 - 180),
+        yaw_deg=float((np.degrees(yaws[0]) + 180) % 360 - 180),
         offset_s=offset_ms / 1000,
     )
 

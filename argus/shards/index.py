@@ -44,7 +44,9 @@ class Index:
         table = DeltaTable(str(self.folder))
         sequence = table.version() + 1
         # Without retries inside: a rebased commit would carry the sequence of another. Merging adds the columns that an older table has not.
-        write_deltalake(table, _to_arrow(rows, sequence), mode="append", schema_mode="merge", commit_properties=CommitProperties(max_commit_retries=0))
+        write_deltalake(
+            table, _to_arrow(rows, sequence), mode="append", schema_mode="merge", commit_properties=CommitProperties(max_commit_retries=0)
+        )
         return sequence
 
     def rows_after(self, sequence: int, columns: Sequence[str] | None = None) -> pa.Table:

@@ -45,8 +45,9 @@ def test_one_url_a_line(tmp_path: Path) -> None:
     assert [source.source_id for source in read_catalogue(path)] == [source.source_id for source in EXPECTED]
 
 
-def test_the_authors_clip_list(tmp_path: Path) -> None:
-    path = write(tmp_path / "hq.tsv", f"category\tvideo_id\tclip\nRide\t{IDS[1]}\t3\nRide\t{IDS[1]}\t4\nRide\t{IDS[0]}\t0\n")
+@pytest.mark.parametrize("header", ["category\tvideo_id\tclip", "category, video_id, clip"])
+def test_the_authors_clip_list(tmp_path: Path, header: str) -> None:
+    path = write(tmp_path / "hq.tsv", f"{header}\nRide, walk\t{IDS[1]}\t3\nRide\t{IDS[1]}\t4\nRide\t{IDS[0]}\t0\n")
     assert [source.source_id for source in read_catalogue(path)] == [f"youtube:{IDS[1]}", f"youtube:{IDS[0]}"]
 
 
@@ -54,6 +55,17 @@ def test_360_1m_parquet(tmp_path: Path) -> None:
     path = tmp_path / "360-1M.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"title": ["a", "b"], "id": IDS}), path)
     assert [source.source_id for source in read_catalogue(path)] == [f"youtube:{name}" for name in IDS]
+
+
+def test_a_long_parquet_is_read_in_parts_and_says_which_row_is_bad(tmp_path: Path) -> None:
+    names = [f"{number:011d}" for number in range(150_000)]
+    pyarrow.parquet.write_table(pyarrow.table({"views": range(150_000), "id": names}), tmp_path / "long.parquet", row_group_size=50_000)
+    sources = read_catalogue(tmp_path / "long.parquet")
+    assert [source.source_id for source in sources[::50_000]] == [f"youtube:{name}" for name in names[::50_000]]
+    assert len(sources) == 150_000
+    pyarrow.parquet.write_table(pyarrow.table({"id": [*names[:140_000], None]}), tmp_path / "bad.parquet")
+    with pytest.raises(InvalidInput, match="row 140001: `id` is empty"):
+        read_catalogue(tmp_path / "bad.parquet")
 
 
 @pytest.mark.parametrize(
