@@ -38,6 +38,7 @@ Folder = Annotated[Path | None, typer.Option("--dataset", metavar="DIR", help="F
 _PIPED_WIDTH = 200
 _BAR = 24
 _BINS = 10
+_LEFT = " "  # heads a column whose cells stand left
 
 
 @dataset_app.command()
@@ -174,20 +175,18 @@ def _table(out: Console, *headers: str) -> Table:
     style = box.SIMPLE_HEAD if out.is_terminal else None
     table = Table(box=style, pad_edge=False, padding=(0, 2, 0, 0))
     for place, header in enumerate(headers):
-        table.add_column(header, justify="right" if place else "left", overflow="fold")
+        table.add_column(header, justify="right" if place and header != _LEFT else "left", overflow="fold")
     return table
 
 
 def _print_stage(out: Console, stage: "Stage") -> None:
-    out.print(Text(stage.title, style="bold"))
+    said = (": ", (stage.said, {True: "bold green", False: "bold red", None: ""}[stage.kept])) if stage.said else ()
+    out.print(Text.assemble((stage.title, "bold"), *said), soft_wrap=True)
     width = max(map(len, stage.facts), default=0)
     for name, value in stage.facts.items():
         out.print(Text.assemble("  ", (f"{name:<{width}}  ", "dim"), value), soft_wrap=True)
     if stage.scores:
         out.print(_score_table(out, stage.scores))
-    if stage.said:
-        colour = {True: "green", False: "red", None: ""}[stage.kept]
-        out.print(Text.assemble("  ", (stage.said, colour)), soft_wrap=True)
     out.print()
 
 
@@ -230,18 +229,18 @@ def _print_tallies(out: Console, tallies: "Tallies") -> None:
 def _print_counts(out: Console, title: str, counts: Sequence[tuple[str, int]]) -> None:
     if not counts:
         return
-    table = _table(out, title, "", "", "")
+    table = _table(out, title, "", "", _LEFT)
     most, total = max(count for _, count in counts), sum(count for _, count in counts)
     for name, count in counts:
         colour = "green" if name == "kept" else "cyan"
-        table.add_row(str(name), str(count), f"{count / total:.0%}", Text(_block(count / max(1, most)), style=colour, justify="left"))
+        table.add_row(str(name), str(count), f"{count / total:.0%}", Text(_block(count / max(1, most)), style=colour))
     out.print(table)
     out.print()
 
 
 def _block(share: float) -> str:
     eighths = round(share * _BAR * 8)
-    return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8]).ljust(_BAR)
+    return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8]).rstrip()
 
 
 def _binned(values: Sequence[float]) -> list[tuple[str, int]]:
@@ -265,14 +264,18 @@ def _print_filters(out: Console, title: str, filters: "Mapping[str, FilterTally]
     out.print()
 
 
+def _present(found: "Sweep") -> str:
+    return "now only recorded" if found.present is None else f"now {found.present:g}"
+
+
 def _print_sweep(out: Console, found: "Sweep") -> None:
-    words = f" against policy.{found.setting}, now {found.present:g}; {len(found.values)} scores"
+    words = f" against policy.{found.setting}, {_present(found)}; {len(found.values)} scores"
     out.print(Text.assemble((f"{found.filter}.{found.score}", "bold"), words))
     table = _table(out, "threshold", "videos", "clips", "hours", "unjudged videos", "their hours", "")
     for one in found.yields:
         present = one.threshold == found.present
         figures = (str(one.videos), str(one.clips), f"{one.hours:.3f}", str(one.unjudged or ""), f"{one.unjudged_hours:.3f}" if one.unjudged else "")
-        table.add_row(f"{one.threshold:g}", *figures, "<- now" if present else "", style="bold green" if present else None)
+        table.add_row(f"{one.threshold:.4g}", *figures, "<- now" if present else "", style="bold green" if present else None)
     out.print(table)
     if found.left_out:
         console.print(f"{found.left_out} videos are left out: the settings they were decided with are not stored, or of another version")

@@ -53,7 +53,7 @@ def stage_video(source: VideoSource, config: CurateConfig, stamp: Stamp, scoring
         else:
             samples = folder / "samples" if scoring and scoring.processes else None
             video = curate_isolated(fetched.path, source, config, samples)
-            row = _stage_judgement(folder, scoring.judge(video, folder / "samples") if scoring else video, fetched, stamp)
+            row = stage_judgement(folder, scoring.judge(video, folder / "samples") if scoring else video, fetched, stamp)
             if config.fetch.keep_files:
                 (dataset / "fetched").mkdir(exist_ok=True)
                 fetched.path.replace(dataset / "fetched" / fetched.path.name)
@@ -97,7 +97,8 @@ def failed_row(source: VideoSource, stamp: Stamp, reason: Reason, detail: str, *
     return _row(source, stamp, decision=Decision.FAILED, reason=reason, detail=detail, retryable=retryable)
 
 
-def _stage_judgement(folder: Path, video: CuratedVideo, fetched: Fetched, stamp: Stamp) -> SourceRow:
+def stage_judgement(folder: Path, video: CuratedVideo, fetched: Fetched, stamp: Stamp) -> SourceRow:
+    """Writes what was judged (clips.arrow, thumb.jpg) into a folder that is being staged, and gives the row that goes with it."""
     thumbnail = f"thumbs/{_digits(video.source.source_id)}.jpg" if video.thumbnail else None
     row = _row(video.source, stamp, **_judged(video), fetch=_fetch_row(fetched), thumbnail=thumbnail)
     if row.kept_clips:

@@ -23,3 +23,40 @@ def media() -> Path:
     if not folder:
         pytest.skip("needs real media: set ARGUS_TEST_MEDIA to their folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a dataset in which a few small videos were judged: kept, dropped for several reasons, and one that was not fetched.
+
+    Their urls are https://videos.example/KIND.mp4; clips last two seconds. Only for looking: it is shared by all tests.
+    """
+    from argus.curate import Fetched, VideoSource, curate_video, recipe_digest, store_recipe
+    from argus.curate.catalogue import identify
+    from argus.files import sha256_file
+    from argus.shards import Dataset, DecidedVideo
+    from argus.synth import write_kind
+    from ray_jobs.staging import Stamp, failed_row, place_thumbnail, read_staged, stage_judgement
+    from schemas.config import ClipSettings, CurateConfig
+    from schemas.names import Reason, Split
+
+    folder = tmp_path_factory.mktemp("decided")
+    config = CurateConfig(catalogue="none", dataset=str(folder / "dataset"), clip=ClipSettings(height=64, clip_s=2.0, min_clip_s=1.0))
+    stamp = Stamp(recipe_digest(config), "tests", "0.1.0")
+    dataset = Dataset(config.dataset)
+    store_recipe(dataset.folder, config)
+    wave = []
+    for kind in ("walk", "static", "broken_seam", "black", "stereo_tb_2to1", "text"):
+        path, staged = folder / f"{kind}.mp4", folder / kind
+        write_kind(path, kind, seed=7, seconds=4, fps=5, height=64)
+        staged.mkdir()
+        source = VideoSource(*identify(f"https://videos.example/{kind}.mp4"), Split.TRAIN if kind == "walk" else Split.VAL)
+        fetched = Fetched(path, "yt-dlp", "2026.10.26", "generic", "0", "", path.stat().st_size, sha256_file(path))
+        row = stage_judgement(staged, curate_video(path, source, config), fetched, stamp)
+        (staged / "row.json").write_text(row.model_dump_json())
+        place_thumbnail(staged, dataset.folder, row)
+        wave.append(read_staged(staged))
+    gone = VideoSource("youtube:dQw4w9WgXcQ", "https://www.youtube.com/watch?v=dQw4w9WgXcQ")
+    wave.append(DecidedVideo(failed_row(gone, stamp, Reason.BOT_CHECK, "the site asks whether it is a bot", retryable=True)))
+    dataset.commit_wave(wave)
+    return dataset.folder

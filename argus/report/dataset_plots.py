@@ -44,9 +44,10 @@ def yield_curves(found: "Sweep", *, file_format: Format = "svg") -> bytes:
     panels[-1].hist(found.values, bins=_BINS, color=BLUE, alpha=0.6, rwidth=0.94)
     panels[-1].set_ylabel("scores")
     panels[-1].set_xlabel(f"{found.filter}.{found.score} (policy.{found.setting})", parse_math=False)
-    for axes in panels:
-        axes.axvline(found.present, color=GREEN, linewidth=1.4, linestyle="--")
-    panels[0].set_title(f"present threshold {found.present:g}", color=GREEN, fontsize=10, loc="left")
+    if found.present is not None:
+        for axes in panels:
+            axes.axvline(found.present, color=GREEN, linewidth=1.4, linestyle="--")
+        panels[0].set_title(f"present threshold {found.present:g}", color=GREEN, fontsize=10, loc="left")
     figure.align_ylabels(panels)
     figure.patch.set(alpha=1, facecolor="white")
     return saved(figure, file_format)

@@ -2,14 +2,13 @@
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ValidationError
 
 from argus.curate.catalogue import identify
 from argus.errors import InvalidInput
@@ -47,6 +46,14 @@ class Ledger:
         table = self._index.rows_after(0)
         return _rows(table.filter(pc.equal(table["source_id"], source_id)))
 
+    def duplicates(self, clip_ids: Collection[str]) -> list[str]:
+        """The clips that were found to show what one of these shows."""
+        clips = self._index.latest(["clips"])["clips"].combine_chunks().flatten()
+        if clips.type.get_field_index("duplicate_of") < 0:
+            return []
+        same = pc.is_in(clips.field("duplicate_of"), pa.array(list(clip_ids), pa.string()))
+        return sorted(clips.field("clip_id").filter(same).to_pylist())
+
     def find(self, text: str) -> Found:
         """A video by its source_id, url or YouTube id, or a clip by its clip_id. Raises InvalidInput, naming the nearest that there are."""
         names = self._index.latest(["source_id", "url"]).to_pydict() if self._index.exists else {"source_id": [], "url": []}
@@ -54,7 +61,8 @@ class Ledger:
         parent, at, _ = text.strip().rpartition("@")
         if at and parent in known:
             return self._clip(parent, text.strip())
-        for source_id in (text.strip(), identify(text)[0]):
+        written = (source_id for source_id, url in zip(names["source_id"], names["url"], strict=True) if url == text.strip())
+        for source_id in (text.strip(), identify(text)[0], *written):
             if source_id in known:
                 return Found(self._video(source_id))
         raise InvalidInput(f"there is no video or clip {text!r} in {self.folder}{_nearest(text, [*names['source_id'], *names['url']])}")
@@ -75,9 +83,10 @@ class Ledger:
         found = {}
         for path in sorted((self.folder / "recipes").glob("*.json")):
             try:
-                found[path.stem] = FilterPolicy.model_validate(json.loads(path.read_text(encoding="utf-8"))["policy"])
-            except (ValidationError, ValueError, KeyError, TypeError):
-                continue  # another version's: its thresholds mean something else
+                policy = json.loads(path.read_text(encoding="utf-8"))["policy"]
+                found[path.stem] = FilterPolicy.model_validate({name: policy[name] for name in FilterPolicy.model_fields if name in policy})
+            except (ValueError, KeyError, TypeError):
+                continue  # written by hand, or by a version whose thresholds mean something else
         return found
 
 
@@ -93,6 +102,5 @@ def _nearest(text: str, names: Sequence[str]) -> str:
     """The end of an error's sentence: what is there instead."""
     if not names:
         return "; it has none"
-    inside = [name for name in names if text in name][:_NEAREST]
-    near = inside or difflib.get_close_matches(text, names[:_COMPARED], _NEAREST, cutoff=0.3) or list(names[:_NEAREST])
-    return f"; the nearest: {', '.join(near)}"
+    near = [name for name in names if text in name][:_NEAREST] or difflib.get_close_matches(text, names[:_COMPARED], _NEAREST, cutoff=0.3)
+    return f"; the nearest: {', '.join(near)}" if near else f"; it has {', '.join(names[:_NEAREST])}" + " …" * (len(names) > _NEAREST)

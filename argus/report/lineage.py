@@ -58,6 +58,8 @@ def lineage(ledger: Ledger, found: Found) -> Iterator[Stage]:
     elif video.clips:
         kept = len(video.kept_clips)
         yield Stage("Clips", {_span(clip): _outcome(clip) for clip in video.clips}, (), f"{kept} of {len(video.clips)} kept", kept > 0)
+    if likes := _likes(ledger, (found.clip,) if found.clip else video.clips):
+        yield Stage("Duplicates", likes)
     yield _verdict(video, found.clip)
     yield _provenance(ledger, video)
 
@@ -127,6 +129,18 @@ def _provenance(ledger: Ledger, video: SourceRow) -> Stage:
     for row in before[::-1]:
         facts[f"before, {row.decided:%Y-%m-%d %H:%M}"] = f"{row.decision}{f' ({row.reason})' if row.reason else ''} under recipe {row.recipe}"
     return Stage("Provenance", facts)
+
+
+def _likes(ledger: Ledger, clips: tuple[ClipRow, ...]) -> Facts:
+    facts = {}
+    for clip in clips:
+        if clip.duplicate_of:
+            numbers = {score.name: score.value for score in clip.scores if score.filter == "duplicate" and score.value is not None}
+            turned = f", turned by {numbers['yaw_deg']:.0f}°" if "yaw_deg" in numbers else ""
+            facts[clip.clip_id] = f"shows what {clip.duplicate_of} shows{turned}"
+    if later := ledger.duplicates([clip.clip_id for clip in clips]):
+        facts["shown again by"] = ", ".join(later)
+    return facts
 
 
 def _outcome(clip: ClipRow) -> str:

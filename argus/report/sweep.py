@@ -6,11 +6,13 @@ A video that the present threshold dropped has no judged clips; at a laxer one i
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from pydantic import ValidationError
 
-from argus.curate import Filter, Verdict, clip_filters, video_filters
+from argus.curate import Verdict, clip_filters, video_filters
+from argus.curate.learned import BOUNDS
 from argus.errors import InvalidInput
 from argus.runs import ProgressHook
 from argus.shards import ScoreRow, SourceRow
@@ -37,17 +39,47 @@ class Sweep:
     filter: str
     score: str
     setting: str
-    present: float  # the threshold of most videos' recipe
-    yields: tuple[Yield, ...]  # by ascending threshold, the present one among them
-    values: tuple[float, ...]  # the score of every video, or of every clip where no video has it
+    present: float | None  # the threshold of most videos' recipe; None where the score is only recorded
+    yields: tuple[Yield, ...]  # by ascending threshold, the present one, if any, among them
+    values: tuple[float, ...]  # the score of every video and clip that has it
     left_out: int  # videos whose recipe is not stored, or cannot be read any more
+
+
+class _Judge(Protocol):
+    name: str
+
+    def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict | None:
+        """None where the policy sets no threshold."""
+        ...
+
+
+class _Network:
+    """A learned scorer decides by any of its numbers for which there is a threshold."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bounds = [bound for bound in BOUNDS if bound.scorer == name]
+
+    def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict | None:
+        verdict = None
+        for bound in self.bounds:
+            threshold = getattr(policy.learned, bound.field)
+            if threshold is not None and bound.score in scores:
+                kept = bound.allows(scores[bound.score], threshold)
+                verdict = Verdict(self.name, bound.score, kept, None if kept else bound.reason, scores[bound.score], threshold)
+                if not kept:
+                    break
+        return verdict
+
+
+_NETWORKS = {bound.scorer: _Network(bound.scorer) for bound in BOUNDS}
 
 
 @dataclass(frozen=True)
 class _Item:
     """A judged video or clip. The filter in question alone decides it where `open`; else it is lost at any threshold."""
 
-    judge: Filter
+    judge: _Judge
     numbers: Mapping[str, float]
     open: bool
 
@@ -76,34 +108,50 @@ def sweep(
     Raises InvalidInput when there is no such filter or score, or nothing that it has judged.
     """
     filter_name, _, score = name.partition(".")
-    known = dict.fromkeys(one.name for one in (*video_filters(FilterPolicy()), *clip_filters()))
+    known = dict.fromkeys(one.name for one in (*video_filters(FilterPolicy()), *_clip_judges()))
     if filter_name not in known:
         raise InvalidInput(f"there is no filter {filter_name!r}; there are: {', '.join(known)}")
     usable = [video for video in videos if video.recipe in policies]
     cases = [case for video in usable if (case := _case(video, policies[video.recipe], filter_name))]
-    settings = _settings(cases, policies)
+    settings = {bound.score: f"learned.{bound.field}" for bound in BOUNDS if bound.scorer == filter_name} or _settings(cases, policies)
     score = score or next(iter(settings), "")
     if score not in settings:
-        raise _nothing(filter_name, score, settings, judged=bool(settings), recipes=bool(policies))
-    setting = settings[score]
-    values = _values(usable, filter_name, score)
-    present = Counter(getattr(policies[case.recipe], setting) for case in cases).most_common(1)[0][0]
+        raise _nothing(filter_name, score, settings, recipes=bool(policies))
+    setting, values = settings[score], _values(usable, filter_name, score)
+    if not values:
+        raise _nothing(filter_name, score, {}, recipes=bool(policies))
+    present = Counter(_threshold(policies[case.recipe], setting) for case in cases).most_common(1)[0][0]
     yields = []
     thresholds = _thresholds(values, present, setting, steps)
     for done, threshold in enumerate(thresholds, start=1):
-        moved = {recipe: policy.model_copy(update={setting: threshold}) for recipe, policy in policies.items()}
+        moved = {recipe: _moved(policy, setting, threshold) for recipe, policy in policies.items()}
         yields.append(_yield(cases, moved, threshold))
         if told:
             told(done, len(thresholds), "threshold", "")
     return Sweep(filter_name, score, setting, present, tuple(yields), tuple(values), len(videos) - len(usable))
 
 
-def _nothing(name: str, score: str, settings: Mapping[str, str], *, judged: bool, recipes: bool) -> InvalidInput:
+def _nothing(name: str, score: str, settings: Mapping[str, str], *, recipes: bool) -> InvalidInput:
     if not recipes:
         return InvalidInput("the dataset stores no recipe that this version reads, so its thresholds are not known; refresh it once")
-    if not judged:
+    if not settings:
         return InvalidInput(f"the filter {name} has judged nothing in this dataset yet")
     return InvalidInput(f"{name} does not decide by {score!r}; it decides by: {', '.join(settings)}")
+
+
+def _threshold(policy: FilterPolicy, setting: str) -> float | None:
+    group, _, field = setting.rpartition(".")
+    return getattr(getattr(policy, group) if group else policy, field)
+
+
+def _moved(policy: FilterPolicy, setting: str, threshold: float) -> FilterPolicy:
+    group, _, field = setting.rpartition(".")
+    news = {group: getattr(policy, group).model_copy(update={field: threshold})} if group else {field: threshold}
+    return policy.model_copy(update=news)
+
+
+def _clip_judges() -> tuple[_Judge, ...]:
+    return *clip_filters(), *_NETWORKS.values()
 
 
 def _settings(cases: Sequence[_Case], policies: Mapping[str, FilterPolicy]) -> dict[str, str]:
@@ -130,8 +178,8 @@ def _moving(item: _Item, verdict: Verdict, policy: FilterPolicy) -> Iterator[str
                 yield field
 
 
-def _decide(one: Filter, numbers: Mapping[str, float], policy: FilterPolicy) -> Verdict | None:
-    """None where an earlier version stored other scores."""
+def _decide(one: _Judge, numbers: Mapping[str, float], policy: FilterPolicy) -> Verdict | None:
+    """None where an earlier version stored other scores, or where there is no threshold."""
     try:
         return one.decide(numbers, policy)
     except KeyError:
@@ -147,25 +195,23 @@ def _numbers(scores: Iterable[ScoreRow]) -> dict[str, dict[str, float]]:
 
 
 def _values(videos: Sequence[SourceRow], name: str, score: str) -> list[float]:
-    """Of the videos; of the clips where the filter judges only those."""
-    lists: list[list[Sequence[ScoreRow]]] = [[video.scores for video in videos], [clip.scores for video in videos for clip in video.clips]]
-    for scores in lists:
-        found = [value for one in scores if (value := _numbers(one).get(name, {}).get(score)) is not None]
-        if found:
-            return found
-    return []
+    """Of the videos and of their clips."""
+    every = (scores for video in videos for scores in (video.scores, *(clip.scores for clip in video.clips)))
+    return [one.value for scores in every for one in scores if (one.filter, one.name) == (name, score) and one.value is not None]
 
 
-def _thresholds(values: Sequence[float], present: float, setting: str, steps: int) -> list[float]:
-    """The present one, and others spread over the scores, so that each step has about as many of them; only such as the setting allows."""
-    spread = np.quantile(values, np.linspace(0, 1, steps)).tolist() if values else []
-    rounded = {float(f"{value:.4g}") for value in spread} | {present}
-    return sorted(value for value in rounded if _allowed(setting, value))
+def _thresholds(values: Sequence[float], present: float | None, setting: str, steps: int) -> list[float]:
+    """The present one and every score; of more than `steps` so many of them, with about as many between; only such as the setting allows."""
+    distinct = np.unique(values)
+    spread = distinct if len(distinct) <= steps else np.quantile(values, np.linspace(0, 1, steps), method="inverted_cdf")
+    every = {*spread.tolist()} if present is None else {*spread.tolist(), present}
+    return sorted(value for value in every if _allowed(setting, value))
 
 
 def _allowed(setting: str, value: float) -> bool:
     try:
-        FilterPolicy.model_validate({setting: value})
+        group, _, field = setting.rpartition(".")
+        FilterPolicy.model_validate({group: {field: value}} if group else {field: value})
     except ValidationError:
         return False
     return True
@@ -179,7 +225,7 @@ def _case(video: SourceRow, policy: FilterPolicy, name: str) -> _Case | None:
     if video.clips and video.decision is not Decision.KEPT and video.reason not in {clip.reason for clip in video.clips}:
         return None  # lost for something else than its clips
     clips = tuple(
-        (_item(clip.scores, policy, name, clip_filters(), clip.reason), (clip.end_ms - clip.start_ms) / 3.6e6, clip.decision is Decision.KEPT)
+        (_item(clip.scores, policy, name, _clip_judges(), clip.reason), (clip.end_ms - clip.start_ms) / 3.6e6, clip.decision is Decision.KEPT)
         for clip in video.clips
     )
     media = video.media
@@ -187,24 +233,24 @@ def _case(video: SourceRow, policy: FilterPolicy, name: str) -> _Case | None:
     return _Case(video.recipe, own, clips, hours, bool(video.clips))
 
 
-def _item(scores: Sequence[ScoreRow], policy: FilterPolicy, name: str, filters: Sequence[Filter], reason: Reason | None) -> _Item | None:
+def _item(scores: Sequence[ScoreRow], policy: FilterPolicy, name: str, filters: Sequence[_Judge], reason: Reason | None) -> _Item | None:
     """`reason` is why it was dropped, None when it was not."""
     numbers = _numbers(scores)
     judges = {one.name: one for one in filters if one.name in numbers}
     verdicts = {one.name: _decide(one, numbers[one.name], policy) for one in judges.values()}
-    own = verdicts.pop(name, None)
-    if own is None:
+    if name not in judges:
         return None
+    own = verdicts.pop(name)
     others_keep = all(verdict is None or verdict.kept for verdict in verdicts.values())
-    return _Item(judges[name], numbers[name], reason is None or (others_keep and reason == own.reason))
+    return _Item(judges[name], numbers[name], reason is None or (others_keep and own is not None and reason == own.reason))
 
 
 def _kept(item: _Item | None, policy: FilterPolicy, *, now: bool) -> bool:
     """As now where the filter does not judge it."""
     if item is None:
         return now
-    verdict = _decide(item.judge, item.numbers, policy) if item.open else None
-    return verdict is not None and verdict.kept
+    verdict = _decide(item.judge, item.numbers, policy)
+    return item.open and (now if verdict is None else verdict.kept)
 
 
 def _yield(cases: Sequence[_Case], policies: Mapping[str, FilterPolicy], threshold: float) -> Yield:

@@ -1,0 +1,262 @@
+"""The gallery: what is on the page, and what a browser makes of it (Debian's package chromium; skipped without one)."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from argus.curate.sheet import CLIP_ROWS, encode_sheet
+from argus.report.gallery import chosen, write_gallery
+from argus.report.ledger import Ledger
+from argus.shards import SourceRow
+from schemas.names import Decision, Reason
+
+HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">"
+
+
+@pytest.fixture
+def videos(decided: Path) -> list[SourceRow]:
+    return Ledger(decided).videos()
+
+
+def data(page: Path) -> Any:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def test_every_video_and_clip_is_on_the_page_with_its_scores_and_its_row_of_the_sheet(decided: Path, videos: list[SourceRow], tmp_path: Path) -> None:
+    made = write_gallery(tmp_path / "page.html", decided, videos, limit=100)
+    assert (made.videos, made.clips, made.pictures) == (7, 4, None)
+    page = data(made.page)
+    items = {item["id"]: item for item in page["items"]}
+    assert set(items) == {video.source_id for video in videos} | {clip.clip_id for video in videos for clip in video.clips}
+    for video in videos:
+        item = items[video.source_id]
+        assert (item["d"], item["r"], item["t"], len(item["n"])) == (video.decision, video.reason, video.detail, len(video.scores))
+        assert (item["p"] is None) == (video.thumbnail is None)
+        for number, clip in enumerate(video.clips, start=1):
+            sheet, row, views = items[clip.clip_id]["p"]
+            assert (sheet, row, views) == (item["p"][0], number, True)
+            assert page["sheets"][sheet]["rows"] == 1 + len(video.clips)
+    static = next(item for item in page["items"] if item["r"] == Reason.STATIC)
+    values = {page["scores"][name]: (value, threshold, kept) for name, value, threshold, kept in static["n"]}
+    assert values["static.difference"][1:] == (0.005, 0)
+    assert values["seam.seam_value"][1:] == (None, 1)
+
+
+def test_many_pictures_lie_beside_the_page(decided: Path, videos: list[SourceRow], tmp_path: Path) -> None:
+    made = write_gallery(tmp_path / "page.html", decided, videos, limit=100, embedded_bytes=1000)
+    assert made.pictures == tmp_path / "page_pictures"
+    sources = [sheet["src"] for sheet in data(made.page)["sheets"]]
+    assert len(sources) == sum(video.thumbnail is not None for video in videos) == 5
+    thumbnails = {(decided / video.thumbnail).read_bytes() for video in videos if video.thumbnail}
+    assert {(tmp_path / source).read_bytes() for source in sources} == thumbnails
+    again = write_gallery(tmp_path / "page.html", decided, videos, limit=100, embedded_bytes=1000)
+    assert data(again.page)["sheets"][0]["src"] == sources[0]
+
+
+def test_a_lost_thumbnail_is_no_picture_and_no_error(decided: Path, videos: list[SourceRow], tmp_path: Path) -> None:
+    shutil.copytree(decided / "thumbs", tmp_path / "thumbs")
+    lost = next(video for video in videos if video.clips and video.thumbnail)
+    (tmp_path / str(lost.thumbnail)).unlink()
+    made = write_gallery(tmp_path / "page.html", tmp_path, videos, limit=100)
+    items = {item["id"]: item["p"] for item in data(made.page)["items"]}
+    assert items[lost.source_id] is None
+    assert items[lost.clips[0].clip_id] is None
+
+
+def test_a_limit_takes_some_of_every_reason(videos: list[SourceRow]) -> None:
+    many = [video.model_copy(update={"source_id": f"url:{k:04d}"}) for k, video in enumerate([videos[0]] * 50 + videos)]
+    few = chosen(many, 7)
+    assert {video.reason for video in few} == {video.reason for video in videos}
+    assert len(few) == 7
+    assert [video.source_id for video in few] == sorted(video.source_id for video in few)
+    assert few == chosen(many[::-1], 7), "whatever their order was"
+    assert chosen(many, 1000) == many
+
+
+def test_a_sheet_is_bounded_and_the_same_each_time() -> None:
+    rows = [np.full((128, 768, 3), k, np.uint8) for k in range(CLIP_ROWS + 10)]
+    sheet = cv2.imdecode(np.frombuffer(encode_sheet(rows), np.uint8), cv2.IMREAD_COLOR)
+    assert sheet.shape == (128 * (1 + CLIP_ROWS), 768, 3)
+    assert np.abs(sheet[128 * 5 : 128 * 6].astype(int) - 5).max() <= 2
+    assert encode_sheet(rows) == encode_sheet(rows)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium, which is not asked to reach anything."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not program:
+        pytest.skip("needs a Chromium: apt-get install chromium")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update", "--disable-sync"]
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=program, args=[*quiet, "--disable-background-networking"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser: Any) -> Iterator[Any]:
+    """Opens a file as a page; an error on the page or a refused load fails the test."""
+    pages: list[Any] = []
+    errors: list[str] = []
+
+    def open_file(path: Path, **options: Any) -> Any:
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, **options)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(path.as_uri())
+        pages.append(page)
+        return page
+
+    yield open_file
+    for page in pages:
+        page.close()
+    assert errors == []
+
+
+def shown(page: Any) -> list[str]:
+    """The ids of the cards."""
+    return page.locator("article code").all_inner_texts()
+
+
+@pytest.fixture
+def gallery(decided: Path, videos: list[SourceRow], tmp_path: Path) -> Path:
+    return write_gallery(tmp_path / "page.html", decided, videos, limit=100).page
+
+
+def press(page: Any, facet: str, value: str) -> None:
+    page.locator(f'[data-facet="{facet}"][data-value="{value}"]').click()
+
+
+def test_the_filters_work_in_a_browser(opened: Any, gallery: Path, videos: list[SourceRow], tmp_path: Path) -> None:
+    page = opened(gallery)
+    every = [name for video in videos for name in (video.source_id, *(clip.clip_id for clip in video.clips))]
+    assert shown(page) == every
+    press(page, "decision", "dropped")
+    assert shown(page) == [video.source_id for video in videos if video.decision is Decision.DROPPED]
+    press(page, "reason", "static")
+    press(page, "reason", "seam")
+    assert shown(page) == [video.source_id for video in videos if video.reason in (Reason.STATIC, Reason.SEAM)]
+    assert page.inner_text("#count").startswith("2 of 11")
+    page.click("#reset")
+    assert shown(page) == every
+    page.click('[data-kind="clip"]')
+    press(page, "split", "val")
+    assert shown(page) == [clip.clip_id for video in videos if video.split == "val" for clip in video.clips]
+    page.click("#reset")
+    press(page, "layout", "none")
+    assert shown(page) == [video.source_id for video in videos if video.layout == "none"]
+    page.click("#reset")
+    page.fill("#text", "BOT youtube")
+    assert shown(page) == ["youtube:dQw4w9WgXcQ"]
+    page.fill("#text", "nothing like it")
+    assert shown(page) == []
+    assert page.is_visible("#empty")
+    page.screenshot(path=tmp_path / "page.png")
+    assert np.ptp(cv2.imread(str(tmp_path / "page.png"))) > 200
+
+
+def test_a_range_of_scores_and_their_order(opened: Any, gallery: Path, videos: list[SourceRow]) -> None:
+    page = opened(gallery)
+    values = {
+        video.source_id: score.value for video in videos for score in video.scores if (score.filter, score.name) == ("variance", "least_variance")
+    }
+    page.click('[data-kind="video"]')
+    page.select_option("#score", label="variance.least_variance")
+    assert set(shown(page)) == set(values)
+    page.fill("#low", "500")
+    assert set(shown(page)) == {name for name, value in values.items() if value is not None and value >= 500}
+    page.fill("#low", "")
+    page.fill("#high", "500")
+    assert set(shown(page)) == {name for name, value in values.items() if value is not None and value <= 500}
+    page.fill("#high", "")
+    page.select_option("#sort", label="score, highest first")
+    assert shown(page) == sorted(values, key=lambda name: -(values[name] or 0))
+    box = page.locator("#histogram").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] + 20, box["y"] + 20)
+    page.mouse.up()
+    kept = shown(page)
+    assert 0 < len(kept) < len(values)
+    page.reload()
+    assert shown(page) == kept, "the address holds the filters"
+
+
+def test_scores_come_when_they_are_asked_for(opened: Any, gallery: Path, videos: list[SourceRow]) -> None:
+    page = opened(gallery)
+    press(page, "reason", "static")
+    assert page.locator("article table").count() == 0
+    page.click("article summary")
+    bad = page.locator("article tr.bad").all_inner_texts()
+    assert any(line.split()[0] == "static.difference" and line.split()[-1] == "0.005" for line in bad)
+    assert page.locator("article tbody tr").count() == len(next(video for video in videos if video.reason is Reason.STATIC).scores)
+
+
+def test_pictures_are_seen_beside_the_page_and_inside_it_each_cut_to_its_row(
+    opened: Any, decided: Path, videos: list[SourceRow], tmp_path: Path
+) -> None:
+    walk = next(video for video in videos if video.url.endswith("walk.mp4"))
+    sheet = cv2.imread(str(decided / str(walk.thumbnail)))
+    for limit in (0, 10**9):
+        page = opened(write_gallery(tmp_path / f"page{limit}.html", decided, videos, limit=100, embedded_bytes=limit).page)
+        page.fill("#text", walk.source_id)
+        page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+        for row in range(3):
+            crop = page.locator("article").nth(row).locator(".crop.map")
+            seen = cv2.imdecode(np.frombuffer(crop.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+            small = cv2.resize(seen, (256, 128), interpolation=cv2.INTER_AREA).astype(int)
+            errors = [np.abs(small - sheet[128 * k : 128 * (k + 1), :256]).mean() for k in range(3)]
+            assert int(np.argmin(errors)) == row
+            assert errors[row] < 8
+
+
+def test_a_video_leads_to_its_clips(opened: Any, gallery: Path, videos: list[SourceRow]) -> None:
+    page = opened(gallery)
+    walk = next(video for video in videos if video.url.endswith("walk.mp4"))
+    page.locator("article", has=page.get_by_text(walk.source_id, exact=True)).locator(".what button").click()
+    assert shown(page) == [walk.source_id, *(clip.clip_id for clip in walk.clips)]
+
+
+def test_text_of_strangers_stays_text(opened: Any, decided: Path, videos: list[SourceRow], tmp_path: Path) -> None:
+    hostile = videos[0].model_copy(update={"url": f"javascript:{HOSTILE}", "detail": HOSTILE, "source_id": HOSTILE, "decision": Decision.DROPPED})
+    page = opened(write_gallery(tmp_path / "page.html", decided, [hostile], limit=100).page)
+    assert HOSTILE in page.inner_text("article")
+    assert page.title() != "owned"
+    assert page.locator("article a").count() == 0, "only web addresses are links"
+
+
+def test_thousands_of_clips_are_drawn_a_few_at_a_time(opened: Any, decided: Path, videos: list[SourceRow], tmp_path: Path) -> None:
+    walk = next(video for video in videos if video.url.endswith("walk.mp4"))
+    clips = tuple(walk.clips[0].model_copy(update={"clip_id": f"{walk.source_id}@{k:04d}"}) for k in range(5000))
+    page = opened(write_gallery(tmp_path / "page.html", decided, [walk.model_copy(update={"clips": clips})], limit=1, embedded_bytes=0).page)
+    assert page.inner_text("#count").startswith("5,001 of 5,001")
+    assert page.locator("article").count() < 200
+    before = page.locator("article").count()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.wait_for_function(f"document.querySelectorAll('article').length > {before}")
+    page.fill("#text", "@4321")
+    assert page.inner_text("#count").startswith("1 of 5,001")
+
+
+@pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
+def test_it_is_light_or_dark_and_fits_a_narrow_window(opened: Any, gallery: Path, scheme: str, dark: bool) -> None:
+    page = opened(gallery, color_scheme=scheme)
+    red = page.evaluate("Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])")
+    assert (red < 60) == dark
+    page.set_viewport_size({"width": 380, "height": 800})
+    page.reload()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert not page.is_visible("#text"), "the filters are folded"
+    page.click(".panel summary")
+    assert page.is_visible("#text")
