@@ -20,6 +20,9 @@ from argus.sphere.sampling import FINE, MINIFY, PAD, ErpSampler, Sampler, halvin
 Cameras = Camera | Sequence[Camera]
 """One camera for all frames, or one per frame, all of one size."""
 
+LONGEST = 4
+"""Frames computed at once in torch: bounds the memory of coordinates, about 100 bytes per sample."""
+
 AHEAD = 1e-9
 """Rays less far ahead than this, which no camera sees, are set to it: pixels stay finite."""
 
@@ -123,7 +126,7 @@ class _Task:
         return _slice(self.frames, k, k + 1), _slice(self.turns, k, k + 1), self.cameras[k]
 
     def runs(self) -> Iterator[tuple[Array, Array, Camera]]:
-        """The same for runs of one camera."""
+        """The same for short runs of one camera."""
         for start, stop, one in _runs(self.cameras):
             yield _slice(self.frames, start, stop), _slice(self.turns, start, stop), one
 
@@ -244,9 +247,10 @@ def _cameras(camera: Cameras, count: int) -> Sequence[Camera]:
 
 
 def _runs(cameras: Sequence[Camera]) -> Iterator[tuple[int, int, Camera]]:
-    """(start, stop, camera) of consecutive frames with the same camera."""
+    """(start, stop, camera) of consecutive frames with the same camera, at most LONGEST each."""
     start = 0
     for one, group in itertools.groupby(cameras):
         stop = start + len(list(group))
-        yield start, stop, one
+        for first in range(start, stop, LONGEST):
+            yield first, min(first + LONGEST, stop), one
         start = stop
