@@ -59,8 +59,12 @@ class Samples:
 
 
 def sample_stored(reader: VideoReader, step: int) -> StoredSamples:
-    """Spread moments of a video and the frames `step` later, just covering `SIZE`. Raises VideoError when one cannot be decoded."""
-    moments, after = _moments(len(reader), step)
+    """Spread moments of a video and the frames `step` later, just covering `SIZE`. Raises VideoError when one cannot be decoded.
+
+    A moment is a keyframe where there is one in its part of the video, since that is decoded alone.
+    """
+    moments = at_keyframes(spread(len(reader)), reader.keyframes, len(reader))
+    after = np.minimum(moments + step, len(reader) - 1)
     numbers = np.unique(np.concatenate([moments, after]))
     pictures = reader.frames(numbers, size=_covering(reader.size))
     gaps = (after - moments) / float(reader.fps)
@@ -69,7 +73,8 @@ def sample_stored(reader: VideoReader, step: int) -> StoredSamples:
 
 def sample_clip(frames: NDArray[np.uint8], fps: float) -> Samples:
     """Spread moments of a clip [T, H, W, 3] of mono ERP frames, at `SIZE`, and the next frames."""
-    moments, after = _moments(len(frames), 1)
+    moments = spread(len(frames))
+    after = np.minimum(moments + 1, len(frames) - 1)
     return Samples(resized(frames[moments], SIZE), resized(frames[after], SIZE), (after - moments) / fps)
 
 
@@ -77,6 +82,14 @@ def spread(length: int) -> NDArray[np.int64]:
     """The middles of at most `COUNT` equal parts of 0 … length−1, without repeats."""
     count = min(COUNT, length)
     return ((np.arange(count) + 0.5) * length / count).astype(np.int64)
+
+
+def at_keyframes(moments: NDArray[np.int64], keyframes: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Each moment (as `spread` gives them) moved to the keyframe nearest to it, where one lies in its part of the video's `length` frames."""
+    places = np.searchsorted(keyframes, moments)
+    before, behind = keyframes[np.maximum(places - 1, 0)], keyframes[np.minimum(places, len(keyframes) - 1)]
+    nearest = np.where(np.abs(before - moments) <= np.abs(behind - moments), before, behind)
+    return np.where(nearest * len(moments) // length == np.arange(len(moments)), nearest, moments)
 
 
 def greys(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -89,11 +102,6 @@ def resized(frames: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     if frames.shape[1:3] == size:
         return frames
     return np.stack([resize(frame, size) for frame in frames])
-
-
-def _moments(length: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    moments = spread(length)
-    return moments, np.minimum(moments + step, length - 1)
 
 
 def _covering(stored: tuple[int, int]) -> tuple[int, int]:

@@ -44,6 +44,11 @@ class VideoReader(abc.ABC):
         """Seconds from the first frame, [len(self)]."""
         return self._index.timestamps
 
+    @property
+    def keyframes(self) -> NDArray[np.int64]:
+        """Frame numbers where decoding can start, rising: the cheapest frames to read."""
+        return self._index.keyframes
+
     def __len__(self) -> int:
         return self.info.frames
 
