@@ -107,8 +107,9 @@ def sweep(
     if plot:
         _writable(plot, {".svg", ".png"})
     ledger = _ledger(dataset)
+    videos = _videos(ledger)
     with _bar("deciding") as told:
-        found = swept(_videos(ledger), ledger.policies(), name, steps=steps, told=told)
+        found = swept(videos, ledger.policies(), name, steps=steps, told=told)
     _print_sweep(_output(), found)
     if plot:
         from argus.files import replacing
@@ -285,7 +286,7 @@ def _print_sweep(out: Console, found: "Sweep") -> None:
 def _bar(title: str) -> Iterator[ProgressHook]:
     """Shown while it lasts, on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=None)
 
         def told(step: int, total: int, unit: str, message: str) -> None:  # noqa: ARG001  a ProgressHook

@@ -1,7 +1,7 @@
 """Plots of a whole dataset, as SVG or PNG bytes: distributions of clips and scores, and what a threshold yields."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from argus.report.plots import BLUE, GREEN, ORANGE, SKY, Format, canvas, ink, saved
 
@@ -27,21 +27,30 @@ def distribution(values: Sequence[float], label: str, *, file_format: Format = "
 def yield_curves(found: "Sweep", *, file_format: Format = "svg") -> bytes:
     """Videos, clips and hours kept against the threshold, the scores themselves below, the present threshold as a line through all; on white."""
     figure, panels = canvas(False, 6.4, rows=4)
-    thresholds = [one.threshold for one in found.yields]
+    yields, thresholds = list(found.yields), [one.threshold for one in found.yields]
+    # a threshold that drops what is above it keeps as much until the next score, one that drops what is below it from the last score on
+    rising = yields[-1].clips + yields[-1].unjudged >= yields[0].clips + yields[0].unjudged
+    step: Literal["post", "pre"] = "post" if rising else "pre"
+    beyond = 0.03 * (thresholds[-1] - thresholds[0])
+    if rising:
+        yields, thresholds = [*yields, yields[-1]], [*thresholds, thresholds[-1] + beyond]
+    else:
+        yields, thresholds = [yields[0], *yields], [thresholds[0] - beyond, *thresholds]
     series: dict[str, tuple[Sequence[float], Sequence[float]]] = {
-        "videos": ([one.videos for one in found.yields], [one.videos + one.unjudged for one in found.yields]),
-        "clips": ([one.clips for one in found.yields], ()),
-        "hours": ([one.hours for one in found.yields], [one.hours + one.unjudged_hours for one in found.yields]),
+        "videos": ([one.videos for one in yields], [one.videos + one.unjudged for one in yields]),
+        "clips": ([one.clips for one in yields], ()),
+        "hours": ([one.hours for one in yields], [one.hours + one.unjudged_hours for one in yields]),
     }
     for axes, (name, (kept, most)) in zip(panels, series.items(), strict=False):
         if most:
-            axes.fill_between(thresholds, kept, most, color=ORANGE, alpha=0.3, linewidth=0, label="not judged yet")
-        axes.plot(thresholds, kept, color=BLUE, linewidth=1.8, marker="o", markersize=3)
+            axes.fill_between(thresholds, kept, most, color=ORANGE, alpha=0.3, linewidth=0, step=step, label="not judged yet")
+        axes.plot(thresholds, kept, color=BLUE, linewidth=1.8, drawstyle=f"steps-{step}")
         axes.set_ylim(bottom=0)
         axes.set_ylabel(name)
     if any(one.unjudged for one in found.yields):
         panels[0].legend(frameon=False, labelcolor=ink(False))
-    panels[-1].hist(found.values, bins=_BINS, color=BLUE, alpha=0.6, rwidth=0.94)
+    ends = min(thresholds[0], *found.values), max(thresholds[-1], *found.values)
+    panels[-1].hist(found.values, bins=_BINS, range=ends, color=BLUE, alpha=0.6, rwidth=0.94)
     panels[-1].set_ylabel("scores")
     panels[-1].set_xlabel(f"{found.filter}.{found.score} (policy.{found.setting})", parse_math=False)
     if found.present is not None:
