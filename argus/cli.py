@@ -6,6 +6,7 @@ Each command resolves one configuration, runs one job or flow, and leaves with t
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -25,6 +26,7 @@ from schemas.records import JobResult
 
 if TYPE_CHECKING:
     from argus.media import SphericalMetadata
+    from argus.media.spherical import Projection, StereoMode
 
 app = typer.Typer(
     help="Turns an ordinary video into a full 360° video, and runs the factory around it: curate, train, evaluate, register, generate.",
@@ -211,14 +213,17 @@ def generate(
 @app.command()
 @guarded
 def tag(
-    video: Annotated[Path, typer.Argument(metavar="IN", help="A video; an mp4 or mov if it is to be tagged")],
+    video: Annotated[Path, typer.Argument(metavar="IN", help="A video: mp4, mov, mkv, webm or ts")],
     output: Annotated[
         Path | None, typer.Argument(metavar="OUT", help="The tagged copy to write, which may be IN; without it, show IN's tags")
     ] = None,
     projection: Annotated[
-        Literal["equirectangular", "cubemap"] | None, typer.Option(help="How the sphere lies in the frames [default: equirectangular]")
+        Literal["equirectangular", "half_equirectangular", "cubemap", "eac"] | None,
+        typer.Option(help="How the sphere lies in the frames [default: as IN declares, else equirectangular]"),
     ] = None,
-    stereo: Annotated[Literal["mono", "top-bottom", "left-right"] | None, typer.Option(help="Where the two eyes lie [default: mono]")] = None,
+    stereo: Annotated[
+        Literal["mono", "top-bottom", "left-right"] | None, typer.Option(help="Where the two eyes lie [default: as IN declares, else mono]")
+    ] = None,
 ) -> None:
     """Tell players that a video is a sphere, or show what it tells them.
 
@@ -233,11 +238,17 @@ def tag(
         if output.suffix.lower() not in {".mp4", ".mov", ".m4v"}:
             raise InvalidInput(f"the output is {output}, but its name must end in .mp4, .mov or .m4v")
         try:
-            tag_spherical(video, output, SphericalMetadata(projection=projection or "equirectangular", stereo_mode=stereo or "mono"))
+            tag_spherical(video, output, _changed(read_spherical(video) or SphericalMetadata(), projection, stereo))
         except OSError as error:
             raise InvalidInput(f"{video} cannot be copied to {output}: {error.strerror}; choose another place") from error
         typer.echo(f"output: {output.absolute()}")
     _tell(read_spherical(output or video))
+
+
+def _changed(declared: "SphericalMetadata", projection: "Projection | None", stereo: "StereoMode | None") -> "SphericalMetadata":
+    """What a file declares, but for what is asked for; another projection takes nothing over but the eyes."""
+    base = type(declared)(projection, declared.stereo_mode) if projection else declared
+    return replace(base, stereo_mode=stereo) if stereo else base
 
 
 def _tell(metadata: "SphericalMetadata | None") -> None:

@@ -38,7 +38,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 def test_help_shows_the_defaults() -> None:
     assert "[default: 75]" in argus("generate", "--help").output
-    assert "[default: equirectangular]" in argus("tag", "--help").output
+    assert "else equirectangular]" in argus("tag", "--help").output
 
 
 def test_dry_run_prints_the_resolved_configuration_and_writes_nothing(home: Path, tmp_path: Path) -> None:
@@ -122,10 +122,21 @@ def test_tag_writes_and_says_what_a_player_will_read(
     assert read_spherical(plain) is None
 
 
-def test_tag_replaces_in_place(plain: Path) -> None:
-    argus("tag", plain, plain, "--stereo", "left-right")
-    assert argus("tag", plain, plain).exit_code == 0
-    assert read_spherical(plain) == SphericalMetadata()
+def test_tag_changes_in_place_what_is_asked_for(plain: Path) -> None:
+    for options, declared in [
+        (["--stereo", "left-right"], SphericalMetadata(stereo_mode="left-right")),
+        (["--projection", "cubemap"], SphericalMetadata(projection="cubemap", stereo_mode="left-right")),
+        ([], SphericalMetadata(projection="cubemap", stereo_mode="left-right")),
+        (["--projection", "equirectangular", "--stereo", "mono"], SphericalMetadata()),
+    ]:
+        assert argus("tag", plain, plain, *options).exit_code == 0
+        assert read_spherical(plain) == declared
+
+
+def test_tag_makes_an_mp4_of_a_matroska_file(plain: Path, tmp_path: Path) -> None:
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", plain, "-c", "copy", tmp_path / "plain.mkv"], check=True)
+    assert argus("tag", tmp_path / "plain.mkv", tmp_path / "tagged.mp4").exit_code == 0
+    assert read_spherical(tmp_path / "tagged.mp4") == SphericalMetadata()
 
 
 def test_tag_shows_a_plain_video_and_a_turned_part_of_a_sphere(plain: Path, tmp_path: Path) -> None:

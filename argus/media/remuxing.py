@@ -1,7 +1,6 @@
 """Copying the video and the sound of a file into an mp4 without coding them again."""
 
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +61,9 @@ def _packets(container: Any, name: str, path: Path) -> Iterator[Any]:
                 before.dts = None if after.dts is None else after.dts - max(1, before.duration or 0)
             yield from waiting
             waiting.clear()
-    for packet in chain.from_iterable(early.values()):  # a stream without any decoding time
-        packet.dts = packet.pts
-        yield packet
+    for waiting in early.values():  # a stream too short to have any decoding time: its display times in order, early enough for all
+        shown = [packet.pts for packet in waiting if packet.pts is not None]
+        ahead = max((time - pts for time, pts in zip(sorted(shown), shown, strict=True)), default=0)
+        for packet, time in zip((packet for packet in waiting if packet.pts is not None), sorted(shown), strict=True):
+            packet.dts = time - ahead
+            yield packet
