@@ -1,58 +1,33 @@
 """Kinds of videos by name: what each shows, how the sphere lies in its frames, and what a refresh may make of it. Files are not written here."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 import cv2
 import numpy as np
 
 from argus.media import SphericalMetadata
 from argus.sphere import Camera, CubeLayout, cube_to_erp, erp_to_cube, erp_to_fisheye, erp_to_view, from_euler_deg, rotate_erp
-from argus.synth.paths import Motion, make_path
-from argus.synth.world import World
+from argus.synth import drawn, overlays, scenes
+from argus.synth.paths import Motion
+from argus.synth.shot import Frames, Shot
 from schemas.names import Layout, Reason
 
 FISHEYE_FOV_DEG = 200
-EYES_M = 0.065
-"""Between the eyes of stereo videos."""
-
-
-@dataclass(frozen=True)
-class Shot:
-    """What a video is made with."""
-
-    seed: int
-    count: int  # frames
-    fps: Fraction
-    height: int  # of the whole ERP map, which other layouts are made from; a multiple of 4
-    threads: int = 1
-
-    def footage(self, motion: Motion, *, count: int = 0, world: int = 0, sideways: float = 0.0) -> Iterator[np.ndarray]:
-        """ERP frames `[H, 2H, 3]`; `world` counts on from the seed, `sideways` moves the eye to its right, metres."""
-        seed = self.seed + world
-        path = make_path(seed, count or self.count, self.fps, motion)
-        positions = path.positions + sideways * path.rotations[:1, :, 0]
-        return World(seed).frames(path.rotations, positions, path.times, (self.height, 2 * self.height), threads=self.threads)
-
-    def eyes(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """ERP frames of a left and a right eye."""
-        return zip(*(self.footage(Motion.WALK, sideways=side * EYES_M / 2) for side in (-1, 1)), strict=True)
-
-    def size(self, aspect: float) -> tuple[int, int]:
-        """(height, width) of frames with the map's height."""
-        return self.height, 2 * round(self.height * aspect / 2)
-
-
-Frames = Callable[[Shot], Iterable[np.ndarray]]
+PART = (0.0, 0.25, 0.125, 0.125)
+"""What a partial map lacks at top, bottom, left and right, as shares of the whole one."""
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of video.
 
-    `reasons` are those any one of which a drop may rightly give; empty where it is kept as stored. `spherical` is what a tagged file declares, None
-    where no metadata can. `shots` follow one another, cut hard. `damage` is done to the written bytes. Without `frames` there is only sound.
+    `reasons` are those any one of which a drop may rightly give; empty where it is kept as stored. `also` are other right names of the layout.
+    `spherical` is what a tagged file declares, None where no metadata can. `shots` follow one another, cut hard. `damage` is done to the written
+    bytes. Without `frames` there is only sound. `tilt_deg` is the camera's tilt against gravity, and `nadir_share` how much of the sphere within
+    40° of the nadir goes with the camera; None where they are not set.
     """
 
     layout: Layout
@@ -61,6 +36,10 @@ class Kind:
     spherical: SphericalMetadata | None = None
     shots: int = 1
     damage: Callable[[bytes], bytes] | None = None
+    also: frozenset[Layout] = frozenset()
+    pixel_aspect: Fraction = Fraction(1)
+    tilt_deg: float | None = None
+    nadir_share: float | None = None
 
 
 def _of(frames: Frames, change: Callable[[np.ndarray], np.ndarray]) -> Frames:
@@ -99,9 +78,10 @@ def _half_sphere(frame: np.ndarray) -> np.ndarray:
 
 
 def _part(frame: np.ndarray) -> np.ndarray:
-    """Without an eighth of the map on the left and on the right, and a quarter below."""
-    eighth = frame.shape[1] // 8
-    return frame[: frame.shape[0] * 3 // 4, eighth:-eighth]
+    """Without what `PART` says."""
+    height, width = frame.shape[:2]
+    top, bottom, left, right = (round(share * side) for share, side in zip(PART, (height, height, width, width), strict=True))
+    return frame[top : height - bottom, left : width - right]
 
 
 def _cube(layout: CubeLayout) -> Callable[[np.ndarray], np.ndarray]:
@@ -157,10 +137,21 @@ def _squeezed(frame: np.ndarray) -> np.ndarray:
 
 def _boxed(frame: np.ndarray) -> np.ndarray:
     """Black beside a picture, or above and below, so that all is 2:1."""
+    return _within(frame, 2)
+
+
+def _within(frame: np.ndarray, aspect: float) -> np.ndarray:
+    """Black beside a picture, or above and below, so that all has an aspect."""
     height, width = frame.shape[:2]
-    wide, tall = max(width, 2 * height), max(height, width // 4 * 2)
+    wide, tall = max(width, 2 * round(height * aspect / 2)), max(height, 2 * int(width / aspect / 2))
     left, top = (wide - width) // 2, (tall - height) // 2
     return np.pad(frame, ((top, tall - height - top), (left, wide - width - left), (0, 0)))
+
+
+def _nearly(frame: np.ndarray) -> np.ndarray:
+    """1.99:1, as some cameras store it."""
+    height = frame.shape[0]
+    return _resized(frame, (height, 2 * round(0.995 * height)))
 
 
 def _half_width(frame: np.ndarray) -> np.ndarray:
@@ -175,6 +166,17 @@ def _blackened(frame: np.ndarray) -> np.ndarray:
     return np.concatenate([frame[: len(frame) * 11 // 20], 0 * frame[len(frame) * 11 // 20 :]])
 
 
+def _dimmed(frame: np.ndarray) -> np.ndarray:
+    return np.asarray(frame // 24 + 6, dtype=np.uint8)
+
+
+def _blurred(frame: np.ndarray) -> np.ndarray:
+    """Out of focus by 3.5°."""
+    width = frame.shape[1]
+    wide = np.concatenate([frame[:, -width // 4 :], frame, frame[:, : width // 4]], axis=1)
+    return np.asarray(cv2.GaussianBlur(wide, (0, 0), 3.5 * width / 360)[:, width // 4 : width // 4 + width])
+
+
 def _fogged(frame: np.ndarray) -> np.ndarray:
     return np.asarray(150 + (frame.astype(np.int16) - 128) // 12, dtype=np.uint8)
 
@@ -183,6 +185,11 @@ def _without_seam(frame: np.ndarray) -> np.ndarray:
     """What is left when a quarter of the map is cut off and the rest stretched: its two ends do not meet."""
     width = frame.shape[1]
     return frame[:, np.arange(width) * 3 // 4]
+
+
+def _cap_share(radius_deg: float) -> float:
+    """Of the cap within 40°."""
+    return float((1 - np.cos(np.radians(radius_deg))) / (1 - np.cos(np.radians(40.0))))
 
 
 def _noisy(start: bytes) -> Callable[[bytes], bytes]:
@@ -202,6 +209,7 @@ def _truncated(data: bytes) -> bytes:
 
 _MONO, _TOP_BOTTOM, _LEFT_RIGHT = (SphericalMetadata(stereo_mode=mode) for mode in ("mono", "top-bottom", "left-right"))
 _HALF = (0.0, 0.0, 0.25, 0.25)
+_TILT_DEG = float(np.degrees(np.arccos(from_euler_deg(0, *scenes.TILT_DEG)[1, 1])))
 _STEREO, _FLAT = frozenset({Reason.STEREO}), frozenset({Reason.NOT_360})
 _PART, _PACKED = frozenset({Reason.NOT_FULL_SPHERE}), frozenset({Reason.UNSUPPORTED_LAYOUT})
 _UNREADABLE = frozenset({Reason.CORRUPT, Reason.NOT_A_VIDEO, Reason.DECODER_CRASHED})
@@ -230,7 +238,17 @@ KINDS: dict[str, Kind] = {
     "walk": _content(_walk),
     "drive": _content(_drive),
     "cuts": _content(_three_worlds, shots=3),
+    "whip_pan": _content(scenes.whip_pan),
+    "cut_in_pan": _content(scenes.cut_in_pan, shots=2),
+    "brick_wall": _content(scenes.brick_wall),
+    "tilted": replace(_content(scenes.tilted), tilt_deg=_TILT_DEG),
+    "operator": replace(_content(overlays.with_operator(_walk)), nadir_share=_cap_share(overlays.PATCH_DEG)),
+    "covered_tripod": _content(overlays.capped(_drive, 0, 22)),
+    "mono_erp_1.99": _content(_of(_walk, _nearly)),
     "mono_erp_16x9": Kind(Layout.MONO_ERP_16X9, _of(_walk, _squeezed), spherical=_MONO),
+    "mono_erp_anamorphic": Kind(Layout.MONO_ERP_16X9, _of(_walk, _squeezed), spherical=_MONO, pixel_aspect=Fraction(9, 8)),
+    "mono_erp_letterboxed": Kind(Layout.MONO_ERP_LETTERBOXED, _of(_walk, partial(_within, aspect=16 / 9)), spherical=_MONO),
+    "mono_erp_pillarboxed": Kind(Layout.MONO_ERP_LETTERBOXED, _of(_walk, partial(_within, aspect=2.35)), spherical=_MONO),
     # other layouts
     "stereo_tb": Kind(Layout.STEREO_TB, _stereo(0), _STEREO, _TOP_BOTTOM),
     "stereo_tb_2to1": Kind(Layout.STEREO_TB, _stereo(0, _half_height), _STEREO, _TOP_BOTTOM),
@@ -238,26 +256,46 @@ KINDS: dict[str, Kind] = {
     "stereo_sbs_2to1": Kind(Layout.STEREO_SBS, _stereo(1, _half_width), _STEREO, _LEFT_RIGHT),
     "vr180": Kind(Layout.HALF_ERP, _stereo(1, _half_sphere), _PART | _STEREO, SphericalMetadata(stereo_mode="left-right", bounds=_HALF)),
     "vr180_mono": Kind(Layout.HALF_ERP, _of(_walk, _half_sphere), _PART, SphericalMetadata(bounds=_HALF)),
-    "partial": Kind(Layout.PARTIAL, _of(_walk, _part), _PART, SphericalMetadata(bounds=(0.0, 0.25, 0.125, 0.125))),
+    "partial": Kind(Layout.PARTIAL, _of(_walk, _part), _PART, SphericalMetadata(bounds=PART)),
+    "partial_unsaid": Kind(Layout.PARTIAL, _of(_walk, _part), _PART | _FLAT, also=frozenset({Layout.FLAT})),
+    "partial_mesh": Kind(Layout.PARTIAL, _of(_walk, _part), _PART, SphericalMetadata(projection="mesh")),
     "cubemap_3x2": Kind(Layout.CUBEMAP, _of(_walk, _cube(CubeLayout.C3X2)), _PACKED),
     "cubemap_v2": Kind(Layout.CUBEMAP, _of(_walk, _cube(CubeLayout.CBMP)), _PACKED, SphericalMetadata(projection="cubemap")),
     "cubemap_6x1": Kind(Layout.CUBEMAP, _of(_walk, _cube(CubeLayout.C6X1)), _PACKED),
     "eac": Kind(Layout.EAC, _of(_walk, _eac), _PACKED, SphericalMetadata(projection="eac")),
     "dual_fisheye": Kind(Layout.DUAL_FISHEYE, _of(_walk, _fisheyes), _PACKED),
-    "twice_converted": Kind(Layout.UNKNOWN, _of(_walk, _twice_converted), _PACKED | _FLAT | {Reason.LAYOUT_MISMATCH, Reason.SEAM}),
+    "twice_converted": Kind(Layout.CONVERTED_TWICE, _of(_walk, _twice_converted), _PACKED),
     # ordinary videos
     "perspective_16x9": Kind(Layout.FLAT, _views(16 / 9), _FLAT),
     "perspective_2to1": Kind(Layout.FLAT, _views(2), _FLAT | {Reason.SEAM}),
     "perspective_stretched": Kind(Layout.FLAT, _of(_views(16 / 9), _stretched), _FLAT | {Reason.SEAM}),
     "perspective_pillarboxed": Kind(Layout.FLAT, _of(_views(4 / 3), _boxed), _FLAT | {Reason.BLACK}),
     "perspective_letterboxed": Kind(Layout.FLAT, _of(_views(2.8), _boxed), _FLAT | {Reason.BLACK, Reason.SEAM}),
+    "perspective_vertical": Kind(Layout.FLAT, _views(9 / 16), _FLAT),
+    "perspective_square": Kind(Layout.FLAT, _views(1), _FLAT),
+    "cartoon": Kind(Layout.FLAT, drawn.cartoon, _FLAT),
+    "cartoon_letterboxed": Kind(Layout.FLAT, _of(partial(drawn.cartoon, aspect=2.39), partial(_within, aspect=16 / 9)), _FLAT),
+    "slides": Kind(Layout.FLAT, drawn.slides, _FLAT),
+    "slides_2to1": Kind(Layout.FLAT, partial(drawn.slides, aspect=2.0), _FLAT | {Reason.SEAM, Reason.STATIC}),
     "tiny_planet": Kind(Layout.FLAT, _of(_walk, _tiny_planet), _FLAT | {Reason.SEAM}),
     # whole spheres that are not worth keeping
     "static": _content(lambda shot: [_first(shot)] * shot.count, Reason.STATIC),
+    "tripod": _content(_moving(Motion.STILL), Reason.STATIC),
+    "spin": _content(_moving(Motion.SPIN), Reason.STATIC),
+    "title": _content(overlays.lettered(_walk, "CITY WALK", (20, 50), 7), Reason.TEXT),
+    "watermark": _content(overlays.lettered(_drive, "@cityrides", (-35, -28), 7, 0.8), Reason.TEXT),
+    "blurred": _content(_of(_walk, _blurred), Reason.BLURRED, Reason.LOW_VARIANCE),
+    "dark": _content(_of(_walk, _dimmed), Reason.LOW_VARIANCE, Reason.EXPOSURE, Reason.BLACK),
+    "night": _content(overlays.at_night(_walk), Reason.EXPOSURE, Reason.LOW_VARIANCE),
+    "overexposed": _content(overlays.burnt_out(_walk), Reason.EXPOSURE, Reason.LOW_VARIANCE),
+    "caps": _content(overlays.capped(_drive, 0, 52), Reason.BLACK),
+    "caps_of_a_band": replace(
+        _content(overlays.capped(_drive, 30, 40), Reason.BLACK, Reason.NOT_FULL_SPHERE, Reason.LAYOUT_MISMATCH), also=frozenset({Layout.PARTIAL})
+    ),
     "half_black": _content(_of(_drive, _blackened), Reason.BLACK),
     "black": _content(lambda shot: [_first(shot) * 0] * shot.count, Reason.BLACK, Reason.LOW_VARIANCE, Reason.STATIC),
     "fog": _content(_of(_drive, _fogged), Reason.LOW_VARIANCE, Reason.STATIC),
-    "broken_seam": _content(_of(_drive, _without_seam), Reason.SEAM, Reason.NOT_360),
+    "broken_seam": replace(_content(_of(_drive, _without_seam), Reason.SEAM, Reason.NOT_360), also=frozenset({Layout.PARTIAL, Layout.FLAT})),
     "too_short": _content(lambda shot: shot.footage(Motion.DRIVE, count=max(2, round(shot.fps / 2))), Reason.TOO_SHORT),
     "one_frame": _content(lambda shot: [_first(shot)], Reason.TOO_SHORT, Reason.STATIC),
     # files that hold no readable video

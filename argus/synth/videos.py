@@ -14,7 +14,9 @@ import numpy as np
 from argus.errors import InvalidInput
 from argus.files import replacing
 from argus.media import tag_spherical, write_video
-from argus.synth.kinds import KINDS, Shot
+from argus.synth.kinds import KINDS, PART, Kind
+from argus.synth.part_mesh import tag_part
+from argus.synth.shot import Shot
 from schemas.names import Layout, Reason
 
 Codec = Literal["h264", "hevc", "vp9", "av1"]
@@ -25,7 +27,8 @@ class SynthVideo:
     """A written file and the truth about it.
 
     `reasons` are those any one of which a drop may rightly give; empty where the video is kept as it is stored. A whole sphere in another layout may
-    rightly be kept too, once converted. `cuts_s` are the times of its shot boundaries.
+    rightly be kept too, once converted. `also` are other right names of the layout; `cuts_s` the times of its shot boundaries. `tilt_deg` and
+    `nadir_share` are as a `Kind`'s.
     """
 
     path: Path
@@ -33,6 +36,9 @@ class SynthVideo:
     keep: bool
     reasons: frozenset[Reason] = frozenset()
     cuts_s: tuple[float, ...] = ()
+    also: frozenset[Layout] = frozenset()
+    tilt_deg: float | None = None
+    nadir_share: float | None = None
 
 
 def write_kind(
@@ -68,14 +74,17 @@ def write_kind(
         if what.frames is None:
             _write_audio(whole, seconds)
         else:
-            _encode(whole, what.frames(shot), shot.fps, codec, crf, gop)
-            if tagged and what.spherical:
-                tag_spherical(whole, whole, what.spherical)
+            if codec == "h264" and what.pixel_aspect == 1:
+                write_video(whole, what.frames(shot), shot.fps, crf=crf, gop=gop)
+            else:
+                _encode(whole, what.frames(shot), shot.fps, what.pixel_aspect, codec=codec, crf=crf, gop=gop)
+            if tagged:
+                _tag(whole, what)
         if what.damage:
             whole.write_bytes(what.damage(whole.read_bytes()))
     every = shot.count // what.shots
     cuts = tuple(float(n * every / shot.fps) for n in range(1, what.shots))
-    return SynthVideo(path, what.layout, not what.reasons, what.reasons, cuts)
+    return SynthVideo(path, what.layout, not what.reasons, what.reasons, cuts, what.also, what.tilt_deg, what.nadir_share)
 
 
 def write_world_videos(
@@ -144,11 +153,18 @@ def _require(kind: str, height: int, codec: str, tagged: bool) -> None:
         raise InvalidInput(f"no metadata declares '{kind}': leave it untagged")
 
 
-def _encode(path: Path, frames: Iterable[np.ndarray], fps: Fraction, codec: Codec, crf: int, gop: int) -> None:
-    if codec == "h264":
-        write_video(path, frames, fps, crf=crf, gop=gop)
-        return
+def _tag(path: Path, what: Kind) -> None:
+    assert what.spherical is not None
+    if what.spherical.projection == "mesh":
+        tag_part(path, PART)
+    else:
+        tag_spherical(path, path, what.spherical)
+
+
+def _encode(path: Path, frames: Iterable[np.ndarray], fps: Fraction, pixel_aspect: Fraction, *, codec: Codec, crf: int, gop: int) -> None:
+    """What `write_video` does not write: other codecs, other pixels."""
     name, options = {
+        "h264": ("libx264", {"preset": "veryfast", "threads": "1", "g": f"{gop}"}),
         "hevc": ("libx265", {"x265-params": f"log-level=none:keyint={gop}:open-gop=0:pools=1"}),
         "vp9": ("libvpx-vp9", {"b": "0", "g": f"{gop}", "cpu-used": "8", "deadline": "realtime"}),
         "av1": ("libsvtav1", {"g": f"{gop}", "preset": "12", "svtav1-params": "lp=1"}),
@@ -159,6 +175,7 @@ def _encode(path: Path, frames: Iterable[np.ndarray], fps: Fraction, codec: Code
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream(name, rate=fps, options={"crf": str(crf), **options})
         stream.width, stream.height, stream.pix_fmt = first.shape[1], first.shape[0], "yuv420p"
+        stream.codec_context.sample_aspect_ratio = pixel_aspect
         for picture in chain([first], rest):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -6,9 +7,10 @@ import pytest
 
 from argus.errors import InvalidInput, VideoError
 from argus.media import open_video, probe, read_spherical
-from argus.sphere import cube_to_erp, fisheye_to_erp
-from argus.synth import KINDS, write_catalogue, write_kind, write_layouts, write_negatives, write_world_videos
+from argus.sphere import cube_to_erp, fisheye_to_erp, from_euler_deg, rotate_erp, solid_angle
+from argus.synth import KINDS, scenes, write_catalogue, write_kind, write_layouts, write_negatives, write_world_videos
 from argus.synth.kinds import FISHEYE_FOV_DEG
+from argus.synth.shot import Shot
 from schemas.names import Layout, Reason, Split
 
 HEIGHT, FPS, SECONDS = 64, 4, 2.5
@@ -175,8 +177,9 @@ def test_every_kind_is_written_as_it_says(tmp_path, name):
     video = write_kind(tmp_path / "a.mp4", name, seed=7, seconds=0.75, fps=FPS, height=32, tagged=kind.spherical is not None)
     assert (video.layout, video.keep, video.reasons) == (kind.layout, not kind.reasons, kind.reasons)
     info = probe(video.path)
-    assert info.spherical == kind.spherical
-    assert info.frames == {"one_frame": 1, "too_short": 2}.get(name, 3)
+    assert info.spherical == (kind.spherical and replace(kind.spherical, coverage=info.spherical.coverage))
+    assert info.pixel_aspect == kind.pixel_aspect
+    assert info.frames == {"one_frame": 1, "too_short": 2}.get(name, 3 // kind.shots * kind.shots)
 
 
 def test_flat_videos_are_not_spheres(tmp_path):
@@ -185,6 +188,62 @@ def test_flat_videos_are_not_spheres(tmp_path):
         frames = frames_of(write_kind(tmp_path / f"{name}.mp4", name, seconds=0.5, fps=FPS, height=64)).astype(int)
         assert frames.shape[2] == 2 * frames.shape[1]
         assert (frames.max(-1) <= 10).mean() == pytest.approx(black, abs=0.03)
+
+
+def shown(name, count=4, height=64, fps=FPS):
+    return np.stack(list(KINDS[name].frames(Shot(7, count, Fraction(fps), height)))).astype(int)
+
+
+@pytest.mark.parametrize("name", ["cut_in_pan", "brick_wall", "title", "operator", "night", "overexposed", "cartoon", "slides", "partial_mesh"])
+def test_every_kind_is_a_function_of_its_seed(tmp_path, name):
+    once, again, other = (
+        write_kind(tmp_path / f"{k}.mp4", name, seed=seed, seconds=0.75, fps=FPS, height=32, tagged=name == "partial_mesh").path.read_bytes()
+        for k, seed in enumerate((3, 3, 4))
+    )
+    assert once == again != other
+
+
+def test_what_is_laid_over_goes_with_the_camera():
+    """The same pixels differ from the plain walk in every frame, all others in none."""
+    for name in ("title", "operator"):
+        changed = np.abs(shown(name) - shown("walk")).max(-1) > 24
+        assert 0.005 < changed[0].mean() < 0.2, name
+        assert changed.all(0).sum() > 0.5 * changed.any(0).sum(), name
+
+
+def test_a_whip_pan_turns_the_same_walk():
+    plain, whipped = shown("walk", 24, fps=8), shown("whip_pan", 24, fps=8)
+    assert np.abs(whipped[:8] - plain[:8]).max() == 0
+    back = rotate_erp(plain[-4:].astype(np.uint8), from_euler_deg(scenes.WHIP_DEG, 0, 0))
+    assert np.abs(whipped[-4:] - back).mean() < 6 < np.abs(whipped[-4:] - plain[-4:]).mean() / 3
+
+
+def test_a_tilted_camera_sees_the_same_drive():
+    upright, tilted = shown("drive"), shown("tilted")
+    back = rotate_erp(upright.astype(np.uint8), from_euler_deg(0, *scenes.TILT_DEG))
+    assert np.abs(tilted - back).mean() < 6 < np.abs(tilted - upright).mean() / 2
+    assert KINDS["tilted"].tilt_deg == pytest.approx(18.4, abs=0.1)
+
+
+def test_light_is_as_rare_or_as_common_as_it_is_said_to_be():
+    area = solid_angle((64, 128)) / (4 * np.pi)
+    assert (area * (shown("night")[0].max(-1) < 20)).sum() == pytest.approx(0.86, abs=0.05)
+    assert (area * (shown("overexposed")[0].min(-1) >= 250)).sum() == pytest.approx(0.76, abs=0.05)
+
+
+def test_a_cut_in_a_pan_is_where_it_is_said_to_be(tmp_path):
+    video = write_kind(tmp_path / "a.mp4", "cut_in_pan", seconds=3, fps=4, height=32)
+    steps = np.abs(np.diff(frames_of(video).astype(int), axis=0)).mean((1, 2, 3))
+    assert np.argmax(steps) + 1 == video.cuts_s[0] * 4 == 6
+
+
+def test_a_mesh_says_which_part_there_is(tmp_path):
+    """Three quarters of all longitudes, from the zenith to 45° below the horizon."""
+    video = write_kind(tmp_path / "a.mp4", "partial_mesh", seconds=0.5, fps=FPS, height=32, tagged=True)
+    declared = read_spherical(video.path)
+    assert (declared.projection, declared.is_full_sphere) == ("mesh", False)
+    assert declared.coverage == pytest.approx(0.75 * (1 + np.sin(np.pi / 4)) / 2, abs=0.02)
+    assert len(frames_of(video)) == 2
 
 
 @pytest.mark.parametrize("codec", ["hevc", "vp9", "av1"])
