@@ -93,7 +93,7 @@ class HighQuality(Settings):
     quality: Fraction01 = Field(0.5, description="Least quality")
     moving_share: Fraction01 = Field(0.4, description="Least share of the textured sphere that moves")
     sharpness: float = Field(1.0, ge=0, description="Least sharpness in pixels of 0.7°")
-    text_share: Fraction01 = Field(0.0012, description="Most overlaid text, as a share of the sphere")
+    text_share: Fraction01 = Field(0.001, description="Most overlaid text, as a share of the sphere")
     dark_share: Fraction01 = 0.4
     bright_share: Fraction01 = 0.4
     nadir_share: Fraction01 = Field(0.6, description="Most of the nadir that goes with the camera")
@@ -115,7 +115,7 @@ class FilterPolicy(Settings):
         0.25, description="Drop when, besides the camera's own rotation, less than this share of the textured sphere moves by 2° a second"
     )
     shot_boundary: Fraction01 = Field(0.17, description="A shot ends where frames differ by more than this after the best rotation; 1 never")
-    text_share: Fraction01 = Field(0.0016, description="Drop when strokes of overlaid text cover more than this share of the sphere; 1 never")
+    text_share: Fraction01 = Field(0.0013, description="Drop when strokes of overlaid text cover more than this share of the sphere; 1 never")
     cap_share: Fraction01 = Field(0.1, description="Drop when caps at zenith and nadir that are always black are more than this share of the sphere")
     sharpness: float = Field(0.85, ge=0, description="Drop below this sharpness in pixels of 1.4°; 0 never")
     dark_share: Fraction01 = Field(0.8, description="Drop when more than this share of the sphere is darker than grey level 17")
@@ -127,7 +127,7 @@ class FilterPolicy(Settings):
     duplicates: Literal["drop", "keep"] = Field("drop", description="What becomes of a clip that shows what an earlier one of another source shows")
     halves_similarity: Fraction01 = Field(0.75, description="Above this correlation of two halves' detail the video is stereo")
     layout_evidence: Fraction01 = Field(0.4, description="Evidence of pixels for or against a layout, in [-1,1], counts from this on")
-    disc_evidence: Fraction01 = Field(0.7, description="Evidence of bright discs on black from which on a picture is a fisheye's")
+    disc_evidence: Fraction01 = Field(0.85, description="Evidence of bright discs on black from which on a picture is a fisheye's")
     convert: tuple[Layout, ...] = Field(
         (Layout.STEREO_TB, Layout.STEREO_SBS, Layout.EAC, Layout.CUBEMAP, Layout.MONO_ERP_16X9, Layout.MONO_ERP_LETTERBOXED),
         description="Layouts that are made mono ERP rather than dropped; dual_fisheye may be added",

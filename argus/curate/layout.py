@@ -21,7 +21,10 @@ _SQUEEZED = (1.25, 1.97)  # width : height of whole maps that are squeezed to fi
 _WIDE = 2.06  # from here on a closed picture is a band about the sphere
 _SQUARE = (0.9, 1.1)
 _TOLD = 0.1  # evidence that metadata, or custom, adds where layouts of faces hardly differ
+_POLES_HELP = 0.15  # of the evidence for poles adds to, or takes from, that for a closed seam
 _LONG = 3.5  # from here on six faces may stand side by side
+_HALF_BOUNDS = (0.0, 0.0, 0.25, 0.25)  # as VR180 is tagged: a quarter is missing on either side
+_WHOLE = 0.95  # of the sphere: a mesh that covers so much leaves out no more than a tripod
 _MAPS = frozenset({Layout.MONO_ERP, Layout.MONO_ERP_16X9, Layout.MONO_ERP_LETTERBOXED})
 _CUBES = frozenset({Layout.EAC, Layout.CUBEMAP})
 _PROJECTIONS = {
@@ -67,6 +70,10 @@ def declared_layout(metadata: SphericalMetadata | None) -> Layout | None:
     """What the metadata says; None where there is none. A mesh or bounds come before stereo: a part of the sphere stays a part."""
     if metadata is None:
         return None
+    if metadata.projection == "equirectangular" and max(abs(a - b) for a, b in zip(metadata.bounds, _HALF_BOUNDS, strict=True)) < 0.01:
+        return Layout.HALF_ERP
+    if metadata.projection == "mesh" and (metadata.coverage or 0.0) >= _WHOLE:
+        return Layout.UNKNOWN  # any projection can be written as a mesh
     if metadata.projection == "mesh" or any(metadata.bounds):
         return Layout.PARTIAL
     if metadata.projection == "equirectangular":
@@ -187,7 +194,7 @@ def _see_map(info: MediaInfo, numbers: Mapping[str, float], policy: FilterPolicy
     boxed = box != (0.0, 0.0, 1.0, 1.0)
     shape = f"{info.width}×{info.height}" + (" within bars" if boxed else "")
     is_map = _is_map(info, inner)
-    if seam > least:
+    if seam + _POLES_HELP * poles > least:
         return _closed(aspect, poles, shape, policy, is_map=is_map, edges=numbers["cube_edges"], box=box if boxed else None)
     if poles > least and _SQUARE[0] <= aspect <= _SQUARE[1]:
         return Seen(Layout.HALF_ERP, True, f"{shape} has poles but is open at the sides")
@@ -195,7 +202,7 @@ def _see_map(info: MediaInfo, numbers: Mapping[str, float], policy: FilterPolicy
         return _letterboxed(shape, box, sure=False)
     if is_map and not boxed and (poles > least or seam >= -least) and poles >= -least:
         return Seen(Layout.MONO_ERP, False, f"{shape} is 2:1", AS_STORED)
-    return Seen(Layout.FLAT, seam < -least, f"{shape} does not close at its sides")
+    return Seen(Layout.FLAT, min(seam, poles) < -least, f"{shape} does not close at its sides")
 
 
 def _closed(aspect: float, poles: float, shape: str, policy: FilterPolicy, *, is_map: bool, edges: float, box: tuple[float, ...] | None) -> Seen:

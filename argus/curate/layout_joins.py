@@ -24,6 +24,7 @@ _POINTS = 64  # along an edge of a cube's face
 _BLOCK = 32  # points that are correlated together, so that one strong feature, such as a horizon, is one voice of many
 _DETAIL = 6.0  # points; along a line, what is wider is shared by unrelated lines too: sky above, ground below
 _LEAST_STD = 2.0  # grey levels; a block with less detail has no voice
+_MOST_SHARED = 0.5  # a block that correlates more than that with unrelated lines has none either
 _ENOUGH = 0.1  # share of blocks with a voice from which on their evidence counts fully
 _LEAST_GAIN = 0.3  # by which neighbours within the picture must correlate more than unrelated lines, for their correlation to tell
 _STEP = (6.0, 10.0)  # grey levels: a step that may be, and what it takes beyond to be sure that it is none of the picture's own
@@ -42,17 +43,18 @@ def evidence(pictures: NDArray[np.float32], joins: Joins) -> float:
     """How surely the joins are none (-1) or true (1), over all pictures `[n, 256, 512]` of grey levels; 0 where nothing is known."""
     one, other = _lines(pictures, joins.one), _lines(pictures, joins.other)  # [n, joins, 2, points]
     near, far = _blocks(_detail(one)), _blocks(_detail(other))  # [2, voices, block]
-    has_voice = np.minimum(near[0].std(1), far[0].std(1)) > _LEAST_STD
+    shared = np.zeros(near.shape[1], np.float32)
+    if joins.unrelated is not None:
+        elsewhere = _blocks(_detail(_lines(pictures, joins.unrelated)))
+        shared = np.maximum(0, np.mean([_correlations(near[0], line) for line in elsewhere], axis=0))
+    has_voice = (np.minimum(near[0].std(1), far[0].std(1)) > _LEAST_STD) & (shared < _MOST_SHARED)
     known, score = 0.0, 0.0
     if has_voice.any():
-        across = float(_correlations(near[0], far[0])[has_voice].mean())
-        inside = float(np.mean([_correlations(side[0], side[1])[has_voice] for side in (near, far)]))
-        shared = 0.0
-        if joins.unrelated is not None:
-            elsewhere = _blocks(_detail(_lines(pictures, joins.unrelated)))
-            shared = max(0.0, float(np.mean([_correlations(near[0], line)[has_voice] for line in elsewhere])))
-        known = min(1.0, float(has_voice.mean()) / _ENOUGH) * float(np.clip((inside - shared) / _LEAST_GAIN, 0, 1))
-        score = (across - shared) / max(inside - shared, _LEAST_GAIN)
+        across, within, base = (
+            float(values[has_voice].mean()) for values in (_correlations(near[0], far[0]), (_correlations(*near) + _correlations(*far)) / 2, shared)
+        )
+        known = min(1.0, float(has_voice.mean()) / _ENOUGH) * float(np.clip((within - base) / _LEAST_GAIN, 0, 1))
+        score = (across - base) / max(within - base, _LEAST_GAIN)
     return known * float(np.clip(4 * score - 2, -1, 1)) - (1 - known) * _jump(one, other)
 
 

@@ -18,6 +18,7 @@ from argus.sphere import CubeLayout
 _BAR_LEVEL, _BAR_SPREAD = 28.0, 16.0  # grey levels: rows and columns as dark and as even as that, in all moments, are bars
 _BAR_PARTS = 64  # that a row or column is averaged into, for a look at its evenness
 _INSET = 2  # columns beside a bar into which encoders smear it; above and below, where the poles may be, one row must do
+_SPARSE = 4  # discs are so large that every fourth pixel tells
 _TORN_EDGES = 4  # of a cube's twelve; a map that was taken for an EAC or a cubemap and converted is torn along at least so many
 _LEAST_ROWS_STD = 5.0  # grey levels; rows with less show nothing by which a pole could be told
 
@@ -39,20 +40,21 @@ def score_pixels(stored: StoredSamples, native: tuple[int, int]) -> dict[str, fl
     whole = _pictures(frames)
     inner = _pictures(_cut(frames, box)) if box != Box() else whole
     lost = 2 * _INSET * PICTURE[1] / ((box.right - box.left) * frames.shape[2]) if box.left else 0.0
+    halved = evidence(inner, seam_joins(2, 1, lost))  # the same edges as the whole map's, in other blocks
     return {
         "box_top": box.top,
         "box_left": box.left,
         "box_bottom": box.bottom,
         "box_right": box.right,
         **score_halves(inner),
-        "seam": evidence(inner, seam_joins(1, 1, lost)),
+        "seam": (evidence(inner, seam_joins(1, 1, lost)) + halved) / 2,
         "seam_left_right": evidence(inner, seam_joins(1, 2)),
-        "seam_top_bottom": evidence(inner, seam_joins(2, 1, lost)),
+        "seam_top_bottom": halved,
         "poles": pole_evidence(inner),
         "poles_left_right": pole_evidence(inner[:, :, : PICTURE[1] // 2]),
         "poles_top_bottom": pole_evidence(inner[:, : PICTURE[0] // 2]),
-        "cube_eac": max(evidence(whole, face_joins(CubeLayout.EAC, margin)) for margin in _margins(native)),
-        **{f"cube_{layout}": evidence(whole, face_joins(layout)) for layout in (CubeLayout.C3X2, CubeLayout.CBMP, CubeLayout.C6X1)},
+        "cube_eac": max(evidence(inner, face_joins(CubeLayout.EAC, margin)) for margin in _margins(native)),
+        **{f"cube_{layout}": evidence(inner, face_joins(layout)) for layout in (CubeLayout.C3X2, CubeLayout.CBMP, CubeLayout.C6X1)},
         "circles": circle_evidence(whole, 2),
         "circle": circle_evidence(whole, 1),
         "cube_edges": weakest_evidence(inner, cube_edges_in_erp(), _TORN_EDGES),
@@ -124,14 +126,16 @@ def pole_evidence(pictures: NDArray[np.float32]) -> float:
 
 def circle_evidence(pictures: NDArray[np.float32], count: int) -> float:
     """Whether `count` bright discs side by side fill the picture, and all about them is dark."""
-    outside, rim = (float(np.median((pictures[:, mask] <= _BAR_LEVEL).mean(1))) for mask in _circle_masks(count))
+    sparse = pictures[:, ::_SPARSE, ::_SPARSE]
+    outside, rim = (float(np.median((sparse[:, mask] <= _BAR_LEVEL).mean(1))) for mask in _circle_masks(count))
     return float(np.clip((outside - 0.85) / 0.1, -1, np.clip((0.7 - rim) / 0.3, 0, 1)))
 
 
 @cache
 def _circle_masks(count: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Pixels of `PICTURE` outside all of `count` discs side by side, and those near the rim within."""
+    """Every `_SPARSE`-th pixel of `PICTURE`, both ways: those outside all of `count` discs side by side, and those near a rim within."""
     height, width = PICTURE
-    x = ((np.arange(width) + 0.5) % (width / count)) / (width / count) * 2 - 1
-    radius = np.hypot(x, ((np.arange(height) + 0.5) / height * 2 - 1)[:, None])
+    x = ((np.arange(0, width, _SPARSE) + 0.5) % (width / count)) / (width / count) * 2 - 1
+    y = (np.arange(0, height, _SPARSE) + 0.5) / height * 2 - 1
+    radius = np.hypot(x, y[:, None])
     return radius > 1.06, (radius > 0.8) & (radius < 0.95)

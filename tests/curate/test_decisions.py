@@ -115,7 +115,7 @@ CASES = [
     Case("lies", lambda: stereo(1), Reason.LAYOUT_MISMATCH, Layout.STEREO_SBS, spherical=SphericalMetadata()),
     Case("not so", lambda: moving(flat()), Reason.LAYOUT_MISMATCH, Layout.FLAT, spherical=SphericalMetadata()),
     Case("impossible", lambda: turning(panorama(size=(256, 192))), Reason.LAYOUT_MISMATCH, Layout.UNKNOWN, spherical=SphericalMetadata()),
-    Case("part", lambda: turning(panorama()), Reason.NOT_FULL_SPHERE, Layout.PARTIAL, spherical=SphericalMetadata(bounds=(0, 0, 0.25, 0.25))),
+    Case("part", lambda: turning(panorama()), Reason.NOT_FULL_SPHERE, Layout.PARTIAL, spherical=SphericalMetadata(bounds=(0.25, 0.25, 0, 0))),
     Case("no cubemap", lambda: turning(panorama()), Reason.LAYOUT_MISMATCH, spherical=SphericalMetadata(projection="cubemap")),
 ]
 
