@@ -21,7 +21,7 @@ CHANGE = 0.6
 COVERED = 0.5
 """The least share of a clip's moments that must be alike at one offset in the other video, and at least two: half of a clip may be new."""
 
-_TABLES, _BITS = 16, 24
+_TABLES, _BITS = 24, 24
 _LOW = 8  # harmonics that are hashed: the finer ones suffer first
 _ALIKE = 0.7  # the least correlation of two moments that may show the same
 _STILL = 0.02  # rms change, as a share of the picture, below which there is none to compare
@@ -101,7 +101,7 @@ class DuplicateIndex:
             added.append(series.moments)
         if added:
             self._starts = np.append(self._starts, starts)
-            self._grow(_Segment.of(_keys(spectra(np.concatenate(added))), starts[0]))
+            self._grow(_Segment.of(_keys(np.concatenate(added)), starts[0]))
 
     def discard(self, source_id: str) -> None:
         """Forgets a source, if it is there."""
@@ -127,7 +127,7 @@ class DuplicateIndex:
     def _candidates(self, own: _Series) -> Iterator[tuple[_Series, float]]:
         """Series with a moment that is like one of these, and the offset in time that the two speak for; each once."""
         mine = spectra(own.moments)
-        keys = _keys(mine)
+        keys = _keys(own.moments)
         hits = [segment.lookup(keys) for segment in self._segments]
         if not hits:
             return
@@ -201,15 +201,19 @@ class _Segment:
         return asked, self.moments[places]
 
 
-def _keys(vectors: NDArray[np.complex64]) -> NDArray[np.uint32]:
-    """[m, _TABLES] of moments [m, BANDS, HARMONICS]."""
+def _keys(moments: NDArray[np.int8]) -> NDArray[np.uint32]:
+    """[m, _TABLES] of moments [m, BANDS, HARMONICS, 2], a few thousand at a time. Sums of whole numbers, so that they do not depend on how many."""
+    parts = [_some_keys(spectra(moments[first : first + 4096])) for first in range(0, len(moments), 4096)]
+    return np.concatenate(parts)
+
+
+def _some_keys(vectors: NDArray[np.complex64]) -> NDArray[np.uint32]:
     low = vectors[:, :, :_LOW]
     products = [low[:, :-step] * low[:, step:].conj() for step in (1, 2)]
     blind = np.concatenate([(x / np.sqrt(np.abs(x) + 1e-9)).reshape(len(x), -1) for x in products], axis=1)
     values = np.concatenate([blind.real - blind.real.mean(axis=1, keepdims=True), blind.imag], axis=1)  # bands are alike: not information
-    bits = (values @ _projections() > 0).reshape(len(values), _TABLES, _BITS)
-    keys = bits @ (1 << np.arange(_BITS)) + (np.arange(_TABLES) << _BITS)
-    return np.asarray(keys, dtype=np.uint32)
+    bits = (np.rint(values * 1000) @ _projections() > 0).reshape(len(values), _TABLES, _BITS)
+    return np.asarray(bits @ (1 << np.arange(_BITS)) + (np.arange(_TABLES) << _BITS), dtype=np.uint32)
 
 
 @cache

@@ -68,7 +68,9 @@ def compare_manifest(dataset: Dataset, path: Path | str) -> ManifestReport:
     """Sets the kept clips of a manifest beside those of a dataset that was built from it. Raises InvalidInput."""
     wanted = read_manifest(path).select(["source_id", "clips"]).to_pylist()
     here = {row["source_id"]: row for row in dataset.latest_rows(["source_id", "decision", "reason", "clips"]).to_pylist()}
-    same, changed, missing = [], [], {}
+    same: list[str] = []
+    changed: list[str] = []
+    missing: dict[str, str] = {}
     for row in wanted:
         own = here.get(row["source_id"])
         clips = {clip["clip_id"]: clip for clip in (own["clips"] if own else None) or ()}

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from argus.files import sha256_file
-from argus.media import SphericalMetadata, write_video
+from argus.media import SphericalMetadata, open_video, write_video
 from argus.shards import Dataset, ShardReader, SnapshotRow
+from argus.synth import write_kind
 from schemas.names import EXIT_CODES, Decision, JobKind, Outcome, Reason
 from schemas.records import JobResult
 
@@ -66,19 +66,11 @@ class Site:
         self.released.set()
 
 
-def drifting_clouds(seed: int, frames: int = 75, height: int = 128) -> np.ndarray:
-    """A smooth texture without a seam that turns by three pixels a frame."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (height // 16, height // 8, 3)).astype(np.float32)
-    wide = cv2.resize(np.tile(coarse, (1, 3, 1)), (6 * height, height), interpolation=cv2.INTER_CUBIC)
-    erp = wide[:, 2 * height : 4 * height].clip(0, 255).astype(np.uint8)
-    return np.stack([np.roll(erp, 3 * frame, axis=1) for frame in range(frames)])
-
-
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     for number in range(5):
-        write_video(folder / f"good{number}.mp4", drifting_clouds(number), Fraction(30), spherical=SphericalMetadata())
+        write_kind(folder / f"good{number}.mp4", "drive" if number % 2 else "walk", seed=number, seconds=2.5, height=64, tagged=True)
     write_video(folder / "black.mp4", np.zeros((75, 128, 256, 3), np.uint8), Fraction(30), spherical=SphericalMetadata())
     (folder / "text.mp4").write_text("this is no video")
     (folder / "empty.mp4").write_bytes(b"")
@@ -221,6 +213,20 @@ def test_a_refresh_killed_half_way_ends_like_one_that_was_not(tmp_path: Path, si
     for row in rows:
         with ShardReader(torn.dataset.folder / row.shard) as reader:
             assert reader.clip(row.row).clip_id == row.clip_id
+
+
+def test_a_copy_at_another_url_with_another_yaw_and_encoding_is_a_duplicate(tmp_path: Path, site: Site) -> None:
+    with open_video(site.folder / "good0.mp4") as reader:
+        frames = np.roll(reader.frames(range(len(reader))), 37, axis=2)
+    write_video(site.folder / "copy.mp4", frames, reader.fps, crf=32, spherical=SphericalMetadata())
+    refresh = Refresh(tmp_path, [f"{site.url}/{name}" for name in ("good0.mp4", "good1.mp4", "copy.mp4")])
+    result = refresh.run()
+    rows = {Path(row["url"]).name: row for row in refresh.dataset.latest_rows().to_pylist()}
+    assert (rows["copy.mp4"]["decision"], rows["copy.mp4"]["reason"]) == (Decision.DROPPED, Reason.DUPLICATE)
+    assert rows["copy.mp4"]["clips"][0]["duplicate_of"] == rows["good0.mp4"]["clips"][0]["clip_id"]
+    counted = {name: result.metrics[name] for name in ("kept", "dropped", "dropped.duplicate", "clips")}
+    assert counted == {"kept": 2, "dropped": 1, "dropped.duplicate": 1, "clips": 2}
+    assert refresh.run().outcome is Outcome.NOTHING
 
 
 def test_a_video_that_kills_its_worker_fails_alone(tmp_path: Path, site: Site) -> None:
