@@ -26,9 +26,9 @@ _THIN = cv2.getStructuringElement(cv2.MORPH_RECT, (9, 9))  # what an opening or 
 _REACH = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # letters less than 8 pixels apart are of one row
 _AROUND = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (25, 25))
 _STROKE = 25  # grey levels that a stroke stands out by
-_CHANGE = 20  # grey levels by which the world behind changes
 _STILL = 0.6  # share of strokes that stay, from which on the scene is still
-_MOVED, _BUSY = 0.3, 0.04  # a row's surroundings move at least this much, or hold at most this share of strokes (a blank sky)
+_BUSY = 0.06  # share of a row's surroundings that other strokes that stay may cover: behind an overlay the world changes, or is blank
+_OWN = 0.28  # share of the strokes between a row's letters that must be the row's own: of a wall of bricks some always fall on others
 _LEAST_PIXELS = 100  # of a view; fewer are no row of letters
 
 
@@ -52,10 +52,8 @@ class TextFilter:
         strokes that stay where they are: where that is above 0.6, and where there are not two moments, `share` is 0."""
         if len(samples.frames) < 2:
             return {"share": 0.0, "staying": 1.0}
-        grey = np.stack([[cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in six] for six in samples.views])  # [n, 6, side, side]
-        strokes = np.stack([[_strokes(view) for view in six] for six in grey])  # [n, 6, 2, side, side]
-        windows = [slice(k, k + _WINDOW) for k in range(max(1, len(grey) - _WINDOW + 1))]
-        found = [_window(grey[window], strokes[window]) for window in windows]
+        strokes = np.stack([[_strokes(view) for view in six] for six in samples.views])  # [n, 6, 2, side, side]
+        found = [_window(strokes[k : k + _WINDOW]) for k in range(max(1, len(strokes) - _WINDOW + 1))]
         return {"share": max(share for share, _ in found), "staying": float(np.median([staying for _, staying in found]))}
 
     def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
@@ -65,26 +63,27 @@ class TextFilter:
         return Verdict(self.name, "share", kept, None if kept else Reason.TEXT, share, policy.text_share)
 
 
-def _strokes(grey: Picture) -> Picture:
-    """How far each pixel stands out from what is wider than a stroke: bright ones, dark ones; [2, side, side]."""
+def _strokes(view: Picture) -> Picture:
+    """How far each pixel of a view [side, side, 3] stands out from what is wider than a stroke: bright ones, dark ones; [2, side, side]."""
+    grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)
     return np.stack([cv2.morphologyEx(grey, operation, _THIN) for operation in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)])
 
 
-def _window(grey: Picture, strokes: Picture) -> tuple[float, float]:
-    """(share of the sphere under overlaid text, share of strokes that stay) of some moments: [n, 6, side, side] and [n, 6, 2, side, side]."""
+def _window(strokes: Picture) -> tuple[float, float]:
+    """(share of the sphere under overlaid text, share of strokes that stay) of some moments' strokes [n, 6, 2, side, side]."""
     least, most = strokes.min(axis=0), strokes.max(axis=0)
     stays = (least > _STROKE) & (most // 2 < least)
-    staying = float(stays.sum() / max(1, (strokes[0] > _STROKE).sum()))
+    now = strokes[0] > _STROKE
+    staying = float(stays.sum() / max(1, now.sum()))
     if staying > _STILL:
         return 0.0, min(1.0, staying)
-    changes = grey.max(axis=0) - grey.min(axis=0) > _CHANGE
     weights = view_weights(VIEW_SIDE)
-    share = sum(float(weights[row].sum()) for view in range(6) for row in _overlaid(stays[view], changes[view]))
+    share = sum(float(weights[row].sum()) for view in range(6) for row in _overlaid(stays[view], now[view].any(axis=0)))
     return share, staying
 
 
-def _overlaid(stays: Mask, changes: Mask) -> Iterator[Mask]:
-    """The strokes of each text-like row of a view whose surroundings move or are blank; from what stays [2, side, side] and what changes."""
+def _overlaid(stays: Mask, now: Mask) -> Iterator[Mask]:
+    """The strokes of each text-like row of a view within which much and around which little stays; of what stays [2, side, side] and is there now."""
     rows = [row for polarity in stays if polarity.sum() >= _LEAST_PIXELS for row in _rows(polarity) if row.like_text]
     if not rows:
         return
@@ -92,7 +91,7 @@ def _overlaid(stays: Mask, changes: Mask) -> Iterator[Mask]:
     other = stays.any(axis=0) & ~text
     for row in rows:
         around = (cv2.dilate(row.blob.view(np.uint8), _AROUND) > 0) & ~text
-        if changes[around].mean() >= _MOVED or other[around].mean() <= _BUSY:
+        if other[around].mean() <= _BUSY and row.strokes.sum() >= _OWN * now[row.blob].sum():
             yield row.strokes
 
 

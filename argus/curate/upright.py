@@ -20,7 +20,7 @@ Rays = NDArray[np.float32]
 
 _HEADINGS = {"front": (0, 1), "right": (1, 0), "back": (0, -1), "left": (-1, 0)}  # sine and cosine of a view's yaw
 _MOST_DEG, _STEP_DEG = 30.0, 2.0  # tilts that are searched
-_NEAR = np.sin(np.radians([2.0, 1.0]))  # how far off an edge's plane the vertical may be: while searching, while refining
+_NEAR = np.sin(np.radians([2.0, 2.0, 1.5, 1.0, 1.0]))  # how far off an edge's plane the vertical may be: while searching, then ever nearer
 _CELL = 8  # pixels; each cell gives its strongest edge
 _EDGE = 60.0  # least response of Sobel's operator
 _LEAST = 50  # edges; with fewer nothing is said

@@ -169,6 +169,7 @@ def test_short_and_poor_clips_are_skipped_and_counted(tmp_path: Path, make) -> N
     usable = usable_rows(snapshot, Split.TRAIN, frames=25)
     assert ([row.source_id for row in usable.rows], usable.skipped) == (["url:b", "url:b"], 1)
     assert usable_rows(snapshot, Split.TRAIN, frames=5, min_quality=0.6).skipped == 3
+    assert usable_rows(snapshot, Split.TRAIN, frames=5, high_quality=True).skipped == 3
 
 
 def test_a_row_survives_json(make) -> None:
