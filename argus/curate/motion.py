@@ -20,7 +20,7 @@ from schemas.names import Reason
 
 _HEIGHT, _WIDTH = 128, 256
 _PAD = 48  # columns repeated at both ends, so that the flow may cross the seam
-_STEP = 2  # every second row and column is measured
+_STEP = 3  # every third row and column is measured
 _CAP = 19  # rows left out at each pole, where one turn of the sphere is many kinds of flow
 _TEXTURE = 2e-5  # least eigenvalue of the structure tensor (5×5, grey in [0,1]); below it nothing can be followed
 _SCALES_DEG = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25)  # of the robust fit, coarse to fine
