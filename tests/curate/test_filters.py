@@ -132,7 +132,7 @@ def test_slow_steps_are_motion_still() -> None:
     slow = walk.positions[:1] + (walk.positions - walk.positions[:1]) * 0.4  # half a metre per second
     chosen = [3, 4, 20, 21, 35, 36]
     frames = resized(World(64).render(walk.rotations[chosen], slow[chosen], walk.times[chosen], (128, 256)), SIZE)
-    assert MotionFilter().score(Samples(frames[::2], frames[1::2], np.full(3, 1 / FPS)))["share"] > 2 * POLICY.moving_share
+    assert MotionFilter().score(Samples(frames[::2], frames[1::2], np.full(3, 1 / FPS)))["share"] > 1.5 * POLICY.moving_share
 
 
 def test_where_nothing_follows_or_nothing_can_be_seen_nothing_moves() -> None:
