@@ -1,8 +1,9 @@
-# make setup | demo | test | test-slow | check | format | lock | clean. Everything installs itself into .venv.
+# make setup | demo | test | test-slow | calibrate | check | format | lock | clean. Everything installs itself into .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?=
+CALIBRATE ?=
 export OMP_WAIT_POLICY := passive
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
@@ -10,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export RAY_USAGE_STATS_ENABLED := 0
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test test-slow check format lock clean
+.PHONY: setup demo test test-slow calibrate check format lock clean
 
 setup: $(VENV)/.installed
 
@@ -29,6 +30,9 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow --timeout 1800 -v
+
+calibrate: setup
+	$(BIN)/python benchmarks/calibrate.py $(CALIBRATE)
 
 check: setup
 	$(BIN)/ruff check .
