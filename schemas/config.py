@@ -127,6 +127,8 @@ class FilterPolicy(Settings):
     duplicates: Literal["drop", "keep"] = Field("drop", description="What becomes of a clip that shows what an earlier one of another source shows")
     halves_similarity: Fraction01 = Field(0.75, description="Above this correlation of two halves' detail the video is stereo")
     layout_evidence: Fraction01 = Field(0.4, description="Evidence of pixels for or against a layout, in [-1,1], counts from this on")
+    torn_edges: Fraction01 = Field(0.25, description="Evidence from which on a map is torn where cubes have edges: it was converted twice")
+    blank_sides: Fraction01 = Field(0.8, description="With this much less detail at its sides than elsewhere, and none to compare, it is no map")
     disc_evidence: Fraction01 = Field(0.85, description="Evidence of bright discs on black from which on a picture is a fisheye's")
     convert: tuple[Layout, ...] = Field(
         (Layout.STEREO_TB, Layout.STEREO_SBS, Layout.EAC, Layout.CUBEMAP, Layout.MONO_ERP_16X9, Layout.MONO_ERP_LETTERBOXED),

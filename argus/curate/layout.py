@@ -195,29 +195,32 @@ def _see_map(info: MediaInfo, numbers: Mapping[str, float], policy: FilterPolicy
     shape = f"{info.width}×{info.height}" + (" within bars" if boxed else "")
     is_map = _is_map(info, inner)
     if seam + _POLES_HELP * poles > least:
-        return _closed(aspect, poles, shape, policy, is_map=is_map, edges=numbers["cube_edges"], box=box if boxed else None)
+        if boxed and inner > 1 and _is_map(info, 1.0):
+            return Seen(Layout.MONO_ERP, True, f"{shape} is 2:1 and closed at the seam: black caps", AS_STORED)
+        if is_map and numbers["cube_edges"] < -policy.torn_edges:
+            return Seen(Layout.CONVERTED_TWICE, True, f"{shape} is torn along the edges of a cube")
+        if is_map and boxed:
+            return _letterboxed(shape, box, sure=True)
+        return _closed(aspect, poles, shape, least, is_map=is_map, boxed=boxed)
     if poles > least and _SQUARE[0] <= aspect <= _SQUARE[1]:
         return Seen(Layout.HALF_ERP, True, f"{shape} has poles but is open at the sides")
     if is_map and boxed and poles > least and seam > 0:
         return _letterboxed(shape, box, sure=False)
-    if is_map and not boxed and (poles > least or seam >= -least) and poles >= -least:
+    is_blank = abs(seam) <= least and numbers["blank_sides"] > policy.blank_sides
+    if is_map and not boxed and not is_blank and (poles > least or seam >= -least) and poles >= -least:
         return Seen(Layout.MONO_ERP, False, f"{shape} is 2:1", AS_STORED)
-    return Seen(Layout.FLAT, min(seam, poles) < -least, f"{shape} does not close at its sides")
+    return Seen(Layout.FLAT, min(seam, poles) < -least, f"{shape} does not close at its sides" + ", which are blank" * is_blank)
 
 
-def _closed(aspect: float, poles: float, shape: str, policy: FilterPolicy, *, is_map: bool, edges: float, box: tuple[float, ...] | None) -> Seen:
+def _closed(aspect: float, poles: float, shape: str, least: float, *, is_map: bool, boxed: bool) -> Seen:
     """A picture whose first and last column are neighbours."""
     if is_map:
-        if edges < -policy.layout_evidence:
-            return Seen(Layout.CONVERTED_TWICE, True, f"{shape} is torn along the edges of a cube")
-        if box:
-            return _letterboxed(shape, box, sure=True)
         return Seen(Layout.MONO_ERP, True, f"{shape} is 2:1 and closed at the seam", AS_STORED)
     if aspect >= _WIDE:
         return Seen(Layout.PARTIAL, True, f"{shape} is closed at the seam, but too low for the whole sphere")
-    if poles >= -policy.layout_evidence and _SQUARE[0] <= aspect <= _SQUARE[1]:
+    if poles >= -least and _SQUARE[0] <= aspect <= _SQUARE[1]:
         return Seen(Layout.HALF_ERP, False, f"{shape} has sides alike, and may have poles")
-    if poles > 0 and _SQUEEZED[0] <= aspect <= _SQUEEZED[1] and not box:
+    if poles > 0 and _SQUEEZED[0] <= aspect <= _SQUEEZED[1] and not boxed:
         return Seen(Layout.MONO_ERP_16X9, True, f"{shape} is closed at the seam and the poles: a squeezed map", AS_STORED)
     return Seen(Layout.FLAT, False, f"{shape} has no poles")
 

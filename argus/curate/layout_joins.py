@@ -27,6 +27,7 @@ _LEAST_STD = 2.0  # grey levels; a block with less detail has no voice
 _MOST_SHARED = 0.5  # a block that correlates more than that with unrelated lines has none either
 _ENOUGH = 0.1  # share of blocks with a voice from which on their evidence counts fully
 _LEAST_GAIN = 0.3  # by which neighbours within the picture must correlate more than unrelated lines, for their correlation to tell
+_LEAST_SHARE = 0.25  # of blocks elsewhere that must show detail before its lack at the sides tells
 _STEP = (6.0, 10.0)  # grey levels: a step that may be, and what it takes beyond to be sure that it is none of the picture's own
 
 
@@ -62,6 +63,17 @@ def weakest_evidence(pictures: NDArray[np.float32], joins: Joins, count: int) ->
     """The mean evidence of the `count` joins with the least, each by itself, in [-1, 1]."""
     single = (Joins(joins.one[k : k + 1], joins.other[k : k + 1]) for k in range(len(joins.one)))
     return float(np.mean(sorted(evidence(pictures, one) for one in single)[:count]))
+
+
+def blank_sides(pictures: NDArray[np.float32], seam: Joins) -> float:
+    """How much less detail the sides of pictures show than lines elsewhere, in [0, 1]: those of a map are lines like any other."""
+    assert seam.unrelated is not None, "a seam has lines elsewhere"
+    places = np.concatenate([seam.one[:, :1], seam.other[:, :1], seam.unrelated], axis=1)
+    detail = _detail(_lines(pictures, places))
+    own = _blocks(detail - np.median(detail, axis=2, keepdims=True))  # what all lines share, such as a title's bar, is no line's own
+    shares = (own.std(-1) > _LEAST_STD).mean(1)  # [lines]
+    elsewhere = float(shares[2:].mean())
+    return max(0.0, 1 - float(shares[:2].max()) / elsewhere) if elsewhere > _LEAST_SHARE else 0.0
 
 
 def _jump(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.curate.halves import score_halves
-from argus.curate.layout_joins import EAC_MARGIN, PICTURE, cube_edges_in_erp, evidence, face_joins, seam_joins, weakest_evidence
+from argus.curate.layout_joins import EAC_MARGIN, PICTURE, blank_sides, cube_edges_in_erp, evidence, face_joins, seam_joins, weakest_evidence
 from argus.curate.samples import StoredSamples, greys
 from argus.sphere import CubeLayout
 
 _BAR_LEVEL, _BAR_SPREAD = 28.0, 16.0  # grey levels: rows and columns as dark and as even as that, in all moments, are bars
+_FRAMED = 0.2  # of height and width: with so much black on every side, it is not bars
 _BAR_PARTS = 64  # that a row or column is averaged into, for a look at its evenness
 _INSET = 2  # columns beside a bar into which encoders smear it; above and below, where the poles may be, one row must do
 _SPARSE = 4  # discs are so large that every fourth pixel tells
@@ -50,6 +51,7 @@ def score_pixels(stored: StoredSamples, native: tuple[int, int]) -> dict[str, fl
         "seam": (evidence(inner, seam_joins(1, 1, lost)) + halved) / 2,
         "seam_left_right": evidence(inner, seam_joins(1, 2)),
         "seam_top_bottom": halved,
+        "blank_sides": blank_sides(inner, seam_joins(1, 1)),
         "poles": pole_evidence(inner),
         "poles_left_right": pole_evidence(inner[:, :, : PICTURE[1] // 2]),
         "poles_top_bottom": pole_evidence(inner[:, : PICTURE[0] // 2]),
@@ -64,7 +66,8 @@ def score_pixels(stored: StoredSamples, native: tuple[int, int]) -> dict[str, fl
 def find_box(frames: NDArray[np.uint8]) -> Box:
     """What lies between black bars that are there in every frame [n, h, w]; the whole where all is black.
 
-    Bars are of one width on both sides: black that is wider on one side is a cap of the sphere that was never filmed, or a dark scene.
+    Bars are of one width on both sides: black that is wider on one side is a cap of the sphere that was never filmed, or a dark scene;
+    and black all around is no pair of bars but a light in the dark.
     """
     bars = []
     for axis in (0, 1):
@@ -74,6 +77,8 @@ def find_box(frames: NDArray[np.uint8]) -> Box:
         size = frames.shape[1 + axis]
         ends = (_border(step, lit[0]), _border(step[::-1], size - 1 - lit[-1])) if len(lit) else (0, 0)
         bars.append(min(ends) / size)
+    if min(bars) > _FRAMED:
+        return Box()
     return Box(bars[0], bars[1], 1 - bars[0], 1 - bars[1])
 
 
@@ -117,7 +122,7 @@ def _pictures(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
 def pole_evidence(pictures: NDArray[np.float32]) -> float:
     """Whether the first and the last row are one colour each, as all of a pole's row shows one direction, while rows between are not."""
     spread = np.median(pictures.std(axis=2), axis=0)  # [rows]
-    rest = float(np.median(spread))
+    rest = float(np.percentile(spread, 65))
     if rest < _LEAST_ROWS_STD:
         return 0.0
     ends = np.array([spread[:2].mean(), spread[-2:].mean()]) / rest

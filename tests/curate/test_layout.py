@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from argus.curate import LayoutVerdict, judge_layout
+from argus.curate.footage import AS_STORED
 from argus.curate.layout import decide_layout
 from argus.curate.layout_joins import PICTURE, cube_edges_in_erp, evidence, face_joins, seam_joins
 from argus.curate.layout_pixels import find_box, score_pixels
@@ -216,6 +217,26 @@ def test_a_horizon_and_margins_are_no_seam() -> None:
         cv2.putText(page[k], f"page {k} of a talk", (60, 90 + 30 * k), cv2.FONT_HERSHEY_SIMPLEX, 1, (0, 0, 0), 2)
         cv2.circle(sea[k], (100 + 60 * k, 130), 20, (250, 250, 250), -1)
     assert judged(page).layout == judged(sea).layout == Layout.FLAT
+
+
+def test_a_page_in_2_to_1_with_blank_sides_is_no_map() -> None:
+    page = np.full((4, 200, 400, 3), 250, np.uint8)
+    page[:, :24] = (30, 60, 120)
+    for k in range(4):
+        for line in range(4):
+            cv2.putText(page[k], f"line {line} of page {k}, at some length", (40, 60 + 36 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1)
+    verdict = judged(page)
+    assert verdict.layout == Layout.FLAT, verdict
+    assert judged(page, SphericalMetadata()).layout == Layout.MONO_ERP, "lack of evidence against metadata"
+
+
+def test_black_caps_are_not_bars(pair: tuple[Frames, Frames]) -> None:
+    """A whole map whose poles were never filmed stays one, for a filter to judge; so does one that is lit in one place only."""
+    capped, lit = pair[0].copy(), np.zeros_like(pair[0])
+    capped[:, :30] = capped[:, -30:] = 0
+    lit[:, 70:110, 160:220] = pair[0][:, 70:110, 160:220]
+    for frames in (capped, lit):
+        assert (judged(frames).layout, judged(frames).conversion) == (Layout.MONO_ERP, AS_STORED)
 
 
 def test_bars_are_found_to_the_pixel_and_caps_are_none() -> None:
