@@ -157,7 +157,8 @@ def _see_faces(info: MediaInfo, numbers: Mapping[str, float], policy: FilterPoli
     shapes = {CubeLayout.C6X1} if info.width / info.height >= _LONG else {CubeLayout.EAC, CubeLayout.C3X2, CubeLayout.CBMP}
     told = {CubeLayout.CBMP} if declared_layout(info.spherical) is Layout.CUBEMAP else {CubeLayout.C3X2}  # they differ above and below alone
     best = max(sorted(shapes), key=lambda kind: numbers[f"cube_{kind}"] + _TOLD * (kind in told))
-    if numbers[f"cube_{best}"] <= policy.layout_evidence or numbers[f"cube_{best}"] < numbers["seam"]:
+    joined = numbers[f"cube_{best}"]
+    if joined <= policy.layout_evidence or joined < numbers["seam"] or numbers["blank_sides"] > policy.blank_sides:
         return None
     layout = Layout.EAC if best == CubeLayout.EAC else Layout.CUBEMAP
     return Seen(layout, True, f"the edges of six faces join as in a {best} picture", Conversion(Stored(best), native=(info.height, info.width)))
