@@ -29,7 +29,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from argus.sphere import Camera, erp_to_view, from_euler_deg, rotate_erp, view_to_erp, visible_mask  # noqa: E402
-from argus.sphere.grid import bands, erp_pixels, turned, view_grid  # noqa: E402
+from argus.sphere.grid import TurnedGrid, bands, erp_pixels, view_grid  # noqa: E402
 from argus.sphere.sampling import Sampler  # noqa: E402
 
 ERP = (512, 1024)
@@ -131,9 +131,9 @@ def table(title: str, calls: dict[str, Call], count: int, rounds: int) -> None:
 def maps_of(scene: Scene, k: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """(column, row) of one view, band by band, as `erp_to_view` makes them."""
     one, turn = scene.cameras[k], scene.rotations[k : k + 1]
-    grid = view_grid(one, turn)
+    rays = TurnedGrid.of(view_grid(one, turn), turn)
     windows = bands(slice(0, one.height), slice(0, one.width))
-    return [(column[0], row[0]) for column, row in (erp_pixels(turned(grid.part(*window), turn), scene.size) for window in windows)]
+    return [(column[0], row[0]) for column, row in (erp_pixels(rays.part(*window).rays(), scene.size) for window in windows)]
 
 
 def split(scene: Scene, rounds: int) -> None:

@@ -21,8 +21,8 @@ from argus.sphere.camera import Camera
 Rays = tuple[Array, Array, Array]
 """x, y, z of directions, each `[T, H, W]`, of any positive length."""
 
-BAND = 32768
-"""Pixels computed at once in numpy: their arrays stay in the cache, and below the size at which malloc asks the system for fresh pages."""
+BAND = 1 << 16
+"""Pixels computed at once in numpy: few enough for their arrays to stay in the cache, enough for threads not to wait for each other's Python."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,6 @@ class Grid:
     x: Array
     y: Array
     z: Array
-
-    def part(self, rows: slice, columns: slice, fine: int = 1) -> "Grid":
-        """The rays within a window of pixels, of a grid `fine` times as dense as they are."""
-        rows, columns = (slice(fine * window.start, fine * window.stop) for window in (rows, columns))
-        return Grid(self.x[columns], self.y[rows], self.z[columns])
 
 
 def checked_size(erp_size: tuple[int, int]) -> tuple[int, int]:
@@ -62,41 +57,59 @@ def view_grid(camera: Camera, like: Array) -> Grid:
     return Grid(real_like(x, like), real_like(y, like), real_like(np.ones(camera.width), like))
 
 
+@dataclass(frozen=True)
+class TurnedGrid:
+    """A grid's rays after matrices `[T, 3, 3]`, as what they are sums of: x, y and z by column, three `[T, W]`, and by row, three `[T, H]`."""
+
+    columns: tuple[Array, ...]
+    rows: tuple[Array, ...]
+
+    @classmethod
+    def of(cls, grid: Grid, turns: Array) -> "TurnedGrid":
+        """`turns @ ray` of every pixel."""
+        columns = tuple(turns[:, axis, 0, None] * grid.x + turns[:, axis, 2, None] * grid.z for axis in range(3))
+        return cls(columns, tuple(turns[:, axis, 1, None] * grid.y for axis in range(3)))
+
+    def part(self, rows: slice, columns: slice, fine: int = 1) -> "TurnedGrid":
+        """The rays within a window of pixels, of a grid `fine` times as dense as they are."""
+        rows, columns = (slice(fine * window.start, fine * window.stop) for window in (rows, columns))
+        return TurnedGrid(tuple(axis[:, columns] for axis in self.columns), tuple(axis[:, rows] for axis in self.rows))
+
+    def rays(self) -> Rays:
+        """Three `[T, H, W]`, float32 in numpy."""
+        x, y, z = (_short(column)[:, None, :] + _short(row)[:, :, None] for column, row in zip(self.columns, self.rows, strict=True))
+        return x, y, z
+
+    def inside(self, camera: Camera) -> Array:
+        """Whether a camera sees each ray, bool `[T, H, W]`; the matrices are world-to-camera rotations.
+
+        Four half-spaces z·tan(fov/2) ± x ≥ 0 and the like for y. Each is a column term against a row term, so nothing is sampled and no ray is made.
+        """
+        tan_x, tan_y = camera.width / (2 * camera.fx), camera.height / (2 * camera.fy)
+        seen: Array = None
+        for axis, tangent in ((0, tan_x), (1, tan_y)):
+            for sign in (1.0, -1.0):
+                column, row = (_short(terms[2] * tangent + terms[axis] * sign) for terms in (self.columns, self.rows))
+                side = column[:, None, :] >= -row[:, :, None]
+                if seen is None:
+                    seen = side
+                else:
+                    seen &= side
+        return seen
+
+
 def turned(grid: Grid, turns: Array) -> Rays:
     """`turns @ ray` for every pixel: `[T, 3, 3]` gives three `[T, H, W]`, float32 in numpy."""
-    x, y, z = (_short(_column_term(grid, turns, i))[:, None, :] + _short(_row_term(grid, turns, i))[:, :, None] for i in range(3))
-    return x, y, z
+    return TurnedGrid.of(grid, turns).rays()
+
+
+def inside(grid: Grid, turns: Array, camera: Camera) -> Array:
+    """Whether a camera sees each pixel's ray, bool `[T, H, W]`; `turns` are world-to-camera `[T, 3, 3]`."""
+    return TurnedGrid.of(grid, turns).inside(camera)
 
 
 def _short(values: Array) -> Array:
     return values.astype(np.float32) if is_numpy(values) else values
-
-
-def _column_term(grid: Grid, turns: Array, axis: int) -> Array:
-    return turns[:, axis, 0, None] * grid.x + turns[:, axis, 2, None] * grid.z  # [T, W]
-
-
-def _row_term(grid: Grid, turns: Array, axis: int) -> Array:
-    return turns[:, axis, 1, None] * grid.y  # [T, H]
-
-
-def inside(grid: Grid, turns: Array, camera: Camera) -> Array:
-    """Whether a camera sees each pixel's ray, bool `[T, H, W]`; `turns` are world-to-camera `[T, 3, 3]`.
-
-    Four half-spaces z·tan(fov/2) ± x ≥ 0 and the like for y. Each is a column term against a row term, so nothing is sampled and no ray is made.
-    """
-    tan_x, tan_y = camera.width / (2 * camera.fx), camera.height / (2 * camera.fy)
-    columns = [_column_term(grid, turns, i) for i in range(3)]
-    rows = [_row_term(grid, turns, i) for i in range(3)]
-    seen: Array = None
-    for axis, tangent in ((0, tan_x), (1, tan_y)):
-        for sign in (1.0, -1.0):
-            side = (columns[2] * tangent + columns[axis] * sign)[:, None, :] >= -(rows[2] * tangent + rows[axis] * sign)[:, :, None]
-            if seen is None:
-                seen = side
-            else:
-                seen &= side
-    return seen
 
 
 def bands(rows: slice, columns: slice, fine: int = 1) -> Iterator[tuple[slice, slice]]:
@@ -163,10 +176,9 @@ def erp_pixels(rays: Rays, erp_size: tuple[int, int]) -> tuple[Array, Array]:
     return column, row
 
 
-def view_pixels(rays: Rays, camera: Camera) -> tuple[Array, Array]:
-    """(column, row) where rays with z > 0 lie in a perspective picture."""
-    x, y, z = rays
-    return x / z * camera.fx + (camera.width / 2 - 0.5), y / z * camera.fy + (camera.height / 2 - 0.5)
+def view_matrix(camera: Camera, like: Array) -> Array:
+    """K `[3, 3]`: of a ray in the camera's axes, K @ ray over its last number is (column, row, 1) in the picture."""
+    return real_like([[camera.fx, 0, camera.width / 2 - 0.5], [0, camera.fy, camera.height / 2 - 0.5], [0, 0, 1]], like)
 
 
 def solid_angle(erp_size: tuple[int, int]) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from argus.errors import InvalidInput
 from argus.sphere.arrays import Array, Frames, Interpolation, channels_last, is_numpy, namespace_of, own_order, turns_of
 from argus.sphere.camera import Camera
-from argus.sphere.grid import Grid, bands, checked_size, erp_grid, erp_pixels, inside, turned, view_grid, view_pixels, windows
+from argus.sphere.grid import Grid, TurnedGrid, bands, checked_size, erp_grid, erp_pixels, inside, turned, view_grid, view_matrix, windows
 from argus.sphere.sampling import FINE, MINIFY, PAD, ErpSampler, Sampler, halvings, pad_erp, reduced, sample
 
 Cameras = Camera | Sequence[Camera]
@@ -96,8 +96,9 @@ def visible_mask(rotations: Frames, camera: Cameras, erp_size: tuple[int, int], 
     seen = np.zeros((len(turns), *size), bool)
 
     def look(k: int) -> None:
+        rays = TurnedGrid.of(grid, inverse[k : k + 1])
         for rows, columns in windows(turns[k], cameras[k], size):
-            seen[k, rows, columns] = inside(grid.part(rows, columns), inverse[k : k + 1], cameras[k])[0]
+            seen[k, rows, columns] = rays.part(rows, columns).inside(cameras[k])[0]
 
     _each(look, len(turns), threads)
     return seen  # type: ignore[return-value]
@@ -161,8 +162,9 @@ def _looked(task: _Task, shape: tuple[int, int], look_of: Callable[[Camera, Arra
         _, turns, one = task.at(k)
         look = look_of(one, turns)
         pixels = sampler(min(k, len(task.frames) - 1), look.size)
+        rays = TurnedGrid.of(look.grid, turns)
         for rows, columns in bands(slice(0, shape[0]), slice(0, shape[1]), look.fine):
-            column, row = erp_pixels(turned(look.grid.part(rows, columns, look.fine), turns), look.size)
+            column, row = erp_pixels(rays.part(rows, columns, look.fine).rays(), look.size)
             out[k, rows] = pixels(column[0], row[0], look.fine)
 
     _each(picture, task.count, threads)
@@ -189,16 +191,19 @@ def _placed_numpy(task: _Task, size: tuple[int, int], fill: float, interpolation
         pixels = Sampler(reduced(frames, (one.height, one.width))[0], interpolation, one.width * one.height)
         inverse = turns.swapaxes(1, 2)
         plane = erp[k] if erp.dtype == pixels.dtype else erp[k].astype(pixels.dtype)
-        for rows, columns in itertools.chain.from_iterable(bands(*window, fine) for window in windows(turns[0], one, size)):
-            seen = inside(grids[1].part(rows, columns), inverse, one)[0]
-            mask[k, rows, columns] = seen
-            some = np.flatnonzero(seen.any(0))
-            if len(some) == 0:
-                continue
-            columns, seen = slice(columns.start + some[0], columns.start + some[-1] + 1), seen[:, some[0] : some[-1] + 1]
-            x, y, z = turned(grids[fine].part(rows, columns, fine), inverse)
-            column, row = view_pixels((x, y, np.maximum(z, AHEAD)), one)
-            cv2.copyTo(pixels(column[0], row[0], fine), seen.view(np.uint8), plane[rows, columns])
+        rays, places = TurnedGrid.of(grids[1], inverse), TurnedGrid.of(grids[fine], view_matrix(one, turns) @ inverse)
+        for window in windows(turns[0], one, size):
+            mask[k][window] = rays.part(*window).inside(one)[0]
+            for rows, columns in bands(*window, fine):
+                some = np.flatnonzero(mask[k, rows, columns].any(0))
+                if len(some) == 0:
+                    continue
+                columns = slice(columns.start + some[0], columns.start + some[-1] + 1)
+                column, row, depth = places.part(rows, columns, fine).rays()
+                np.maximum(depth, AHEAD, out=depth)
+                column /= depth
+                row /= depth
+                cv2.copyTo(pixels(column[0], row[0], fine), mask[k, rows, columns].view(np.uint8), plane[rows, columns])
         if plane.dtype != erp.dtype:
             erp[k] = plane
 
@@ -212,10 +217,10 @@ def _placed_torch(part: tuple[Array, Array, Camera], size: tuple[int, int], fill
     one, fine = _plan(one, size)
     inverse = torch.swapaxes(turns, 1, 2)
     mask = inside(erp_grid(size, inverse), inverse, one)
-    x, y, z = turned(erp_grid((fine * size[0], fine * size[1]), inverse), inverse)
+    x, y, z = turned(erp_grid((fine * size[0], fine * size[1]), inverse), view_matrix(one, turns) @ inverse)
     near = mask.repeat_interleave(fine, 1).repeat_interleave(fine, 2)
     ahead = torch.where(near, z.clamp(min=AHEAD), 1.0)  # keeps unseen rays, and their gradients, finite
-    column, row = view_pixels((torch.where(near, x, 0.0), torch.where(near, y, 0.0), ahead), one)
+    column, row = torch.where(near, x, 0.0) / ahead, torch.where(near, y, 0.0) / ahead
     erp = reduced(sample(reduced(frames, (one.height, one.width)), column, row, interpolation), size)
     mask = mask.expand(len(erp), -1, -1)
     return torch.where(mask[..., None], erp, fill), mask
@@ -229,8 +234,13 @@ def _each(work: Callable[[int], None], count: int, threads: int) -> None:
         for k in range(count):
             work(k)
         return
+
+    def share(first: int) -> None:
+        for k in range(first, count, threads):
+            work(k)
+
     with ThreadPoolExecutor(min(threads, count)) as pool:
-        list(pool.map(work, range(count)))
+        list(pool.map(share, range(min(threads, count))))
 
 
 def _slice(values: Array, start: int, stop: int) -> Array:

@@ -6,7 +6,7 @@ import torch
 
 from argus.errors import InvalidInput
 from argus.sphere import Camera, erp_to_view, from_euler_deg, rotate_erp, solid_angle, view_to_erp, visible_mask
-from argus.sphere.grid import Grid, erp_grid, erp_pixels, inside, turned, view_grid, view_pixels
+from argus.sphere.grid import Grid, erp_grid, erp_pixels, inside, turned, view_grid, view_matrix
 from argus.sphere.sampling import PAD, Sampler, pad_erp, sample
 
 POSES = from_euler_deg([0, 40, 179.9, -120, 10, 30], [0, 20, 5, 90, -90, -47], [0, 30, -10, 0, 15, 120])
@@ -59,7 +59,8 @@ def test_coordinates_of_maps_equal_analytic_rays(kind, size, angle_deg):
     assert angle_deg(rays_at(column, row, size), wanted).max() < 1e-4
     camera = Camera(100, 480, 320)
     ahead = wanted[..., 2] > 0.5
-    column, row = (np.asarray(axis, dtype=float)[ahead] for axis in view_pixels((rays[0], rays[1], rays[2].clip(min=1e-3)), camera))
+    column, row, depth = (np.asarray(axis, dtype=float)[ahead] for axis in turned(grid, view_matrix(camera, poses) @ poses))
+    column, row = column / depth, row / depth
     got = np.stack([(column + 0.5 - 240) / camera.fx, (row + 0.5 - 160) / camera.fy, np.ones_like(row)], -1)
     assert angle_deg(got, wanted[ahead]).max() < 1e-4
 
@@ -280,11 +281,9 @@ def test_visible_pixels_project_into_the_view():
     inverse = POSES.transpose(0, 2, 1)
     grid = erp_grid(size, inverse)
     mask = inside(grid, inverse, camera)
-    column, row = view_pixels(turned(grid, inverse), camera)
-    assert column[mask].min() >= -0.5 - 1e-9
-    assert column[mask].max() <= 49.5 + 1e-9
-    assert row[mask].min() >= -0.5 - 1e-9
-    assert row[mask].max() <= 69.5 + 1e-9
+    column, row, depth = (axis[mask] for axis in turned(grid, view_matrix(camera, inverse) @ inverse))
+    for places, length in ((column / depth, 50), (row / depth, 70)):
+        assert -0.5 - 1e-4 <= places.min() < places.max() <= length - 0.5 + 1e-4
 
 
 def test_fill_is_the_callers_in_float():
