@@ -164,7 +164,6 @@ def others(scene: Scene, count_4k: int, rounds: int) -> None:
     calls: dict[str, Call] = {}
     for threads in (1, THREADS):
         calls[f"rotate_erp, threads={threads}"] = lambda n=threads: rotate_erp(scene.erp, scene.rotations, threads=n)
-        calls[f"visible_mask, threads={threads}"] = lambda n=threads: visible_mask(scene.rotations, scene.cameras, ERP, threads=n)
         calls[f"view_to_erp, threads={threads}"] = lambda n=threads: view_to_erp(scene.views, scene.rotations, scene.cameras, ERP, threads=n)
     table("The rest", calls, scene.count, rounds)
     large = Scene(count_4k, (1920, 3840), (256, 256))
@@ -262,7 +261,7 @@ def main() -> None:
     pair(
         "visible_mask",
         {"authors' batched mask, torch": lambda: authors_mask(scene)},
-        {"ours, threads=2": lambda: visible_mask(turns, cameras, ERP, threads=THREADS)},
+        {"ours, one thread": lambda: visible_mask(turns, cameras, ERP)},
         count,
         rounds,
         30,

@@ -82,7 +82,7 @@ def view_to_erp(
     return erp, xp.concat([mask for _, mask in placed], 0)
 
 
-def visible_mask(rotations: Frames, camera: Cameras, erp_size: tuple[int, int], *, threads: int = 1) -> Frames:
+def visible_mask(rotations: Frames, camera: Cameras, erp_size: tuple[int, int]) -> Frames:
     """Which ERP pixels the camera sees: bool `[T, H, W]`, numpy or torch as the rotations `[T, 3, 3]` are. Analytic, nothing is sampled."""
     size = checked_size(erp_size)
     turns = turns_of(rotations, rotations)
@@ -94,13 +94,10 @@ def visible_mask(rotations: Frames, camera: Cameras, erp_size: tuple[int, int], 
         mask = namespace_of(turns).concat([inside(grid, inverse[start:stop], one) for start, stop, one in _runs(cameras)], 0)
         return mask
     seen = np.zeros((len(turns), *size), bool)
-
-    def look(k: int) -> None:
+    for k, one in enumerate(cameras):  # writing the result takes most of the time, and threads would not shorten that
         rays = TurnedGrid.of(grid, inverse[k : k + 1])
-        for rows, columns in windows(turns[k], cameras[k], size):
-            seen[k, rows, columns] = rays.part(rows, columns).inside(cameras[k])[0]
-
-    _each(look, len(turns), threads)
+        for window in windows(turns[k], one, size):
+            seen[k][window] = rays.part(*window).inside(one)[0]
     return seen  # type: ignore[return-value]
 
 
