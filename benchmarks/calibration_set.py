@@ -24,7 +24,8 @@ from schemas.config import ClipSettings, CurateConfig, FilterPolicy
 from schemas.names import Decision, Layout, Reason
 
 SOURCE = VideoSource("url:0123456789abcdef", "https://example.com/a.mp4")
-ALL_ORDINARY = 3  # how often as many plain walks and drives there are as videos of any other kind
+OFTEN = {"walk": 3, "drive": 3, "title": 2, "watermark": 2}
+"""How many times as many videos there are of these kinds as of any other."""
 TILT_WITHIN_DEG, NADIR_WITHIN = 4.0, 0.15
 CUT_WITHIN_FRAMES = 1
 _LONG_S, _SHOT_S = 3.0, 2.25  # a video of one shot; each shot of one with more, so that it is long enough for a clip
@@ -123,16 +124,14 @@ def cases(half: Half, count: int) -> list[Case]:
 
 def _entries() -> list[tuple[str, bool | None]]:
     """Kinds, tagged or not; None where that is left to chance, as it tells nothing."""
-    found: list[tuple[str, bool | None]] = [("walk", None), ("drive", None)] * ALL_ORDINARY
+    found: list[tuple[str, bool | None]] = []
     for name, kind in KINDS.items():
-        if name in ("walk", "drive"):
-            continue
         if kind.spherical is None or kind.layout is Layout.NONE:
             found.append((name, False))
         elif name.endswith("_mistagged") or kind.layout is Layout.PARTIAL:  # without its metadata it would be another kind
             found.append((name, True))
         elif kind.layout is Layout.MONO_ERP:
-            found.append((name, None))
+            found += [(name, None)] * OFTEN.get(name, 1)
         else:
             found += [(name, True), (name, False)]
     order = np.random.default_rng(5).permutation(len(found))

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from argus.sphere import Camera, from_euler_deg, solid_angle, view_to_erp
+from argus.synth.chance import uniform
 from argus.synth.shot import Frames, Shot
 from argus.synth.texture import Noise
 
@@ -13,16 +14,19 @@ PATCH_DEG = 30.0
 """Radius of the operator's patch."""
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 _VIEW = Camera(100, 1600, 800)
+_LETTER_DEG = (6.0, 9.0)  # height of a letter
 _OUTLINE = 10  # of its pixels, 0.9°
 
 
-def lettered(frames: Frames, text: str, direction_deg: tuple[float, float], letter_deg: float, opacity: float = 1.0) -> Frames:
-    """White lettering with a dark outline, `letter_deg` high, about a (yaw, pitch) of the camera."""
+def lettered(frames: Frames, text: str, pitch_deg: tuple[float, float], opacity: float = 1.0) -> Frames:
+    """White lettering with a dark outline; how large it is, at which yaw and, within a range, at which pitch of the camera, follows from the seed."""
 
     def shown(shot: Shot) -> Iterator[np.ndarray]:
-        letters = _letters(text, letter_deg)
+        yaw, pitch, large = (float(uniform(shot.seed, 402, n)) for n in range(3))
+        direction = (360 * yaw, pitch_deg[0] + (pitch_deg[1] - pitch_deg[0]) * pitch)
+        letters = _letters(text, _LETTER_DEG[0] + (_LETTER_DEG[1] - _LETTER_DEG[0]) * large)
         wider = cv2.dilate(letters, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _OUTLINE + 1,) * 2))
-        outline, ink = (opacity * _on_sphere(view, direction_deg, shot.map_size) for view in (wider, letters))
+        outline, ink = (opacity * _on_sphere(view, direction, shot.map_size) for view in (wider, letters))
         for frame in frames(shot):
             yield _over(_over(frame, np.full(3, 15.0), outline), np.full(3, 245.0), ink)
 
