@@ -146,7 +146,7 @@ def real_tables(outcomes: Sequence[Outcome]) -> list[Table]:
         (one.name, one.truth, one.layout, one.expected, str(one.reason or one.decision), _sentence(one) if one.faults else "right")
         for one in outcomes
     ]
-    head = ("file", "layout", "judged", "should be", "judged", "")
+    head = ("file", "layout", "judged to be", "should be", "was", "")
     return [_confusion("Real files: layouts", outcomes), Table("Real files", head, rows)]
 
 
@@ -218,7 +218,7 @@ def _reasons(title: str, outcomes: Sequence[Outcome]) -> Table:
         (expected, str(judged.total()), str(wrong[expected] or "·"), ", ".join(f"{what} {n}" for what, n in judged.most_common()))
         for expected, judged in sorted(counts.items(), key=lambda item: (item[0] != "kept", item[0]))
     ]
-    return Table(title, ("should be", "videos", "wrong", "judged"), rows)
+    return Table(title, ("should be", "videos", "wrong", "was"), rows)
 
 
 def _yields(title: str, outcomes: Sequence[Outcome]) -> Table:
