@@ -59,12 +59,13 @@ class Samples:
 
 
 def sample_stored(reader: VideoReader, step: int) -> StoredSamples:
-    """Spread moments of a video and the frames `step` later, just covering `SIZE`. Raises VideoError when one cannot be decoded.
+    """Spread moments of a video, just covering `SIZE`, and of every second one the frame `step` later. Raises VideoError when one cannot be decoded.
 
-    A moment is a keyframe where there is one in its part of the video, since that is decoded alone.
+    A moment is a keyframe where there is one in its part of the video, since that is decoded alone; a successor costs all frames up to it.
     """
     moments = at_keyframes(spread(len(reader)), reader.keyframes, len(reader))
-    after = np.minimum(moments + step, len(reader) - 1)
+    later = np.minimum(moments + step, len(reader) - 1)
+    after = np.where(np.arange(len(moments)) % 2 == 0, later, moments)
     numbers = np.unique(np.concatenate([moments, after]))
     pictures = reader.frames(numbers, size=_covering(reader.size))
     gaps = (after - moments) / float(reader.fps)
