@@ -10,8 +10,8 @@ from argus.curate.clips import cut, spans, stride
 from argus.curate.footage import Footage, samples_of
 from argus.curate.layout import judge_layout
 from argus.curate.records import CuratedClip, CuratedVideo, Score, VideoSource
-from argus.curate.samples import SIZE, sample_stored
-from argus.curate.sheet import Row, encode_sheet, video_row
+from argus.curate.samples import SIZE, Samples, StoredSamples, sample_stored
+from argus.curate.sheet import encode_sheet, video_row
 from argus.curate.shots import VERSION as SHOTS_VERSION
 from argus.errors import VideoError
 from argus.files import write_text
@@ -77,7 +77,7 @@ def curate_video(path: Path, source: VideoSource, config: CurateConfig, samples_
         with open_video(path) as reader:
             return _judge(reader, sheet, config, samples_folder)
     except VideoError as error:
-        if sheet.picture is None:
+        if sheet.stored is None:
             sheet.layout = Layout.NONE  # no picture was seen
         return sheet.ends(error.reason, error.message.removeprefix(f"{path}: "))
     except ScorerFailed as error:
@@ -92,7 +92,8 @@ class _Sheet:
     media: MediaInfo | None = None
     declared: Layout | None = None
     layout: Layout = Layout.UNKNOWN
-    picture: Row | None = None
+    stored: StoredSamples | None = None
+    samples: Samples | None = None
     scores: list[Score] = field(default_factory=list)
 
     def ends(self, reason: Reason | None, detail: str, clips: tuple[CuratedClip, ...] = ()) -> CuratedVideo:
@@ -113,14 +114,13 @@ class _Sheet:
         )
 
     def _thumbnail(self, clips: tuple[CuratedClip, ...]) -> bytes | None:
-        return None if self.picture is None else encode_sheet([self.picture, *(clip.picture for clip in clips)])
+        return None if self.stored is None else encode_sheet([video_row(self.stored, self.samples), *(clip.picture for clip in clips)])
 
 
 def _judge(reader: VideoReader, sheet: _Sheet, config: CurateConfig, samples_folder: Path | None) -> CuratedVideo:
     """Each step adds to the sheet, or ends it."""
     sheet.media = reader.info
-    stored = sample_stored(reader, stride(reader.fps, config.clip.fps))
-    sheet.picture = video_row(stored)
+    stored = sheet.stored = sample_stored(reader, stride(reader.fps, config.clip.fps))
     verdict = judge_layout(reader.info, stored, config.policy)
     sheet.declared, sheet.layout = verdict.declared, verdict.layout
     sheet.scores += verdict.scores
@@ -131,8 +131,7 @@ def _judge(reader: VideoReader, sheet: _Sheet, config: CurateConfig, samples_fol
     sheet.scores.append(Score("length", "seconds", length, config.clip.min_clip_s, enough))
     if not enough:
         return sheet.ends(Reason.TOO_SHORT, f"it is {length:.2f} s long, but a clip needs {config.clip.min_clip_s:g} s")
-    samples = samples_of(stored, verdict.conversion, SIZE)
-    sheet.picture = video_row(stored, samples)
+    samples = sheet.samples = samples_of(stored, verdict.conversion, SIZE)
     scores, dropped = judge(samples, video_filters(config.policy), config.policy)
     sheet.scores += scores
     if dropped:

@@ -1,4 +1,4 @@
-"""The frames that every filter judges: decoded once per video or clip, spread over its length, each with its successor.
+"""The frames that every filter judges: decoded once per video or clip, spread over its length, with successors.
 
 Everything derived from them (small frames, grey, six views) is made once and shared between filters.
 """

@@ -283,7 +283,7 @@ def test_visible_pixels_project_into_the_view():
     mask = inside(grid, inverse, camera)
     column, row, depth = (axis[mask] for axis in turned(grid, view_matrix(camera, inverse) @ inverse))
     for places, length in ((column / depth, 50), (row / depth, 70)):
-        assert -0.5 - 1e-4 <= places.min() < places.max() <= length - 0.5 + 1e-4
+        assert -0.5 - 1e-9 <= places.min() < places.max() <= length - 0.5 + 1e-9
 
 
 def test_fill_is_the_callers_in_float():
