@@ -23,7 +23,7 @@ CLIP = pa.struct(
         ("quality", pa.float32()),
         ("high_quality", pa.bool_()),  # good enough for the second stage of training, by the policy of its time
         ("scores", pa.list_(SCORE)),
-        ("shard", pa.string()),  # null when not kept
+        ("shard", pa.string()),  # null when it was never kept
         ("row", pa.int32()),
         ("checksum", pa.string()),  # SHA-256 of the clip's video bytes
         ("signature", pa.binary()),  # what duplicates are found by (argus.curate.signature), at most 1924 bytes; null when it was never kept
@@ -55,6 +55,8 @@ MEDIA = pa.struct(
     ]
 )
 
+SECONDS = pa.struct([("fetch", pa.float64()), ("decode", pa.float64()), ("filters", pa.float64()), ("encode", pa.float64())])
+
 INDEX_SCHEMA = pa.schema(
     [
         ("source_id", pa.string()),
@@ -66,6 +68,7 @@ INDEX_SCHEMA = pa.schema(
         ("retryable", pa.bool_()),
         ("layout_declared", pa.string()),  # by metadata; null when there is none
         ("layout", pa.string()),  # as judged
+        ("conversion", pa.string()),  # how the frames that filters and clips were made of were converted; null when none were
         ("scores", pa.list_(SCORE)),
         ("clips", pa.list_(CLIP)),
         ("fetch", FETCH),  # null when nothing was fetched
@@ -75,6 +78,9 @@ INDEX_SCHEMA = pa.schema(
         ("run_id", pa.string()),
         ("code_version", pa.string()),
         ("decided", pa.timestamp("us", tz="UTC")),
+        ("scored", pa.list_(pa.string())),  # the filters that ran for this row; none where it was decided from stored scores
+        ("networks", pa.list_(pa.string())),  # the learned scorers that its clips' numbers are of, each with version and weights
+        ("seconds", SECONDS),  # what this row cost, by stage; null where nothing was fetched
         ("sequence", pa.int64()),  # grows with every commit; the latest row of a source wins
     ],
     metadata={"argus.index": "1"},

@@ -3,7 +3,7 @@
 from argus.shards.dataset import Commit, Dataset, DecidedVideo
 from argus.shards.manifest import ManifestReport, compare_manifest, export_manifest, manifest_recipes, read_manifest
 from argus.shards.order import SamplePosition, epoch_order, global_batch, rank_slice
-from argus.shards.records import ClipRow, FetchRow, MediaRow, ScoreRow, ShardClip, SnapshotRow, SourceRow
+from argus.shards.records import ClipRow, FetchRow, MediaRow, ScoreRow, SecondsRow, ShardClip, SnapshotRow, SourceRow
 from argus.shards.shard import ShardReader, shard_name, write_shard
 from argus.shards.snapshots import Snapshot
 from argus.shards.windows import UsableRows, Window, load_window, usable_rows, window_start
@@ -18,6 +18,7 @@ __all__ = [
     "MediaRow",
     "SamplePosition",
     "ScoreRow",
+    "SecondsRow",
     "ShardClip",
     "ShardReader",
     "Snapshot",

@@ -87,6 +87,15 @@ class MediaRow(_Row):
     container: str
 
 
+class SecondsRow(_Row):
+    """What a row cost in seconds of one processor, or of waiting for a server; None where the stage was not reached."""
+
+    fetch: float | None = None
+    decode: float | None = None
+    filters: float | None = None
+    encode: float | None = None
+
+
 class SourceRow(_Row):
     """What a refresh decided about a source video."""
 
@@ -99,6 +108,7 @@ class SourceRow(_Row):
     retryable: bool = False
     layout_declared: Layout | None = None
     layout: Layout | None = None
+    conversion: str | None = None
     scores: tuple[ScoreRow, ...] = ()
     clips: tuple[ClipRow, ...] = ()
     fetch: FetchRow | None = None
@@ -108,6 +118,9 @@ class SourceRow(_Row):
     run_id: str
     code_version: str
     decided: datetime
+    scored: tuple[str, ...] | None = None  # None where it is older
+    networks: tuple[str, ...] | None = None
+    seconds: SecondsRow | None = None
 
     @property
     def settled(self) -> bool:
