@@ -15,11 +15,15 @@ from argus.media.matroska import read_mesh_projection
 from argus.media.spherical import SphericalMetadata, read_boxes, read_side_data
 from schemas.names import Reason
 
+Source = Path | BinaryIO
+"""A file, or the bytes of one in memory."""
+
 _ALLOWED = {
     # No playlists, no network, no other files: a hostile file must not make the demuxer open anything else.
     "protocol_whitelist": "file",
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,ogg,mp3,aac,wav,flac,h264,hevc,m4v,ivf,obu",
 }
+_UNDECODED = {"skip_frame": "all"}  # concerns opening only
 _DECLARED = {"mp4": read_boxes, "matroska": read_mesh_projection}  # what FFmpeg does not report
 _HEADER_COUNTS = {"mp4"}  # containers whose header says how many packets there are
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art, not a video
@@ -59,6 +63,15 @@ class VideoIndex:
         """Seconds from the first frame, [frames]."""
         return (self.pts - self.pts[0]) * float(self.time_base)
 
+    def nearest_key(self, number: int) -> int:
+        """The place in the list of keyframes of the last one not after a frame; -1 where there is none."""
+        return int(np.searchsorted(self.keyframes, number, side="right")) - 1
+
+    def lies_ahead(self, here: int, number: int) -> bool:
+        """Whether decoding on from frame `here` is the shortest way to a frame."""
+        nearest = self.nearest_key(number)
+        return here <= number and (nearest < 0 or int(self.keyframes[nearest]) <= here)
+
 
 def probe(path: Path | str) -> MediaInfo:
     """Reads a file's facts: packets are counted, only the first frame is decoded.
@@ -80,11 +93,13 @@ def index_file(path: Path) -> VideoIndex:
         return index_container(container, str(path), path)
 
 
-def open_container(source: Path | BinaryIO) -> Any:
-    """A PyAV container of one file that can open nothing else; raises PyAV's errors: use inside `faults.opening`."""
-    if isinstance(source, Path):
-        return av.open(str(source.absolute()), options=_ALLOWED, metadata_errors="replace")
-    return av.open(source, options=_ALLOWED, metadata_errors="replace")
+def open_container(source: Source, *, decoded: bool = False) -> Any:
+    """A PyAV container of one file that can open nothing else; raises PyAV's errors: use inside `faults.opening`.
+
+    Opening decodes the first frames, as FFmpeg does, only where `decoded`: a reader decodes them anyway, a copy of packets may need what they tell.
+    """
+    place = str(source.absolute()) if isinstance(source, Path) else source
+    return av.open(place, options=_ALLOWED if decoded else _ALLOWED | _UNDECODED, metadata_errors="replace")
 
 
 def video_stream(container: Any, name: str) -> Any:
@@ -144,7 +159,8 @@ def _list_packets(container: Any, stream: Any, name: str, kind: str) -> tuple[ND
     times: list[int] = []
     keys: list[bool] = []
     first: Any = None
-    announced, seen, end = stream.frames, 0, Fraction(0)
+    announced, seen = stream.frames, 0
+    latest: dict[int, int] = {}  # by stream
     is_vp8 = stream.codec_context.name == "vp8"
     for packet in container.demux():
         if first is None and packet.stream_index == stream.index:
@@ -152,7 +168,8 @@ def _list_packets(container: Any, stream: Any, name: str, kind: str) -> tuple[ND
         time = packet.pts if packet.pts is not None else packet.dts
         if packet.size == 0 or time is None:
             continue
-        end = max(end, time * packet.time_base)
+        if time > latest.get(packet.stream_index, time - 1):
+            latest[packet.stream_index] = time
         if packet.stream_index != stream.index:
             continue
         if packet.is_corrupt and kind in _HEADER_COUNTS:
@@ -164,7 +181,7 @@ def _list_packets(container: Any, stream: Any, name: str, kind: str) -> tuple[ND
         keys.append(packet.is_keyframe)
     if (kind in _HEADER_COUNTS and seen < announced) or not times:
         raise faults.truncated(name, f"after {seen} of {announced} frames")
-    _require_whole(container, end, name)
+    _require_whole(container, max(time * container.streams[place].time_base for place, time in latest.items()), name)
     if first is None:
         raise faults.corrupt(name, "no frame can be decoded")
     return np.array(times, np.int64), np.array(keys, np.bool_), first

@@ -1,171 +1,53 @@
 """Reading through PyAV: files and bytes in memory, every codec that its FFmpeg has."""
 
-import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
 
-import av
-import cv2
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from argus.media import faults
-from argus.media.probing import index_container, open_container, video_stream
+from argus.media.probing import Source, index_container, open_container
+from argus.media.pyav_decoder import Decoder
 from argus.media.reader import Indices, VideoReader
-
-_EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-_BY_AREA = Interpolation.AREA | _EXACT  # linear where larger; chroma interpolated; to half a level on flat colours
-_PLANAR = "gbrp"  # the same values as rgb24, three to seven times faster
-_MOST_LATER = 6  # frames
-_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-_MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}  # AVColorSpace: those that can be converted; others are taken as unspecified
 
 
 class PyAVReader(VideoReader):
-    """A file, or bytes in memory, read by PyAV."""
+    """A file, or bytes in memory, read by PyAV. Frames of a file that lie far apart are decoded by as many decoders as there are threads."""
 
-    def __init__(self, source: Path | BinaryIO, threads: int = 1) -> None:
+    def __init__(self, source: Source, threads: int = 1) -> None:
         path = source if isinstance(source, Path) else None
         name = str(source) if path else "the clip in memory"
-        self._source = source
-        self._threads = threads
-        self._reformatter = VideoReformatter()
         with faults.opening(name, path):
-            self._container = open_container(source)
-            super().__init__(name, index_container(self._container, name, path, threads))
-        self._frames: Iterator[Any] = iter(())
-        self._next: int | None = None  # the number of the frame that _frames gives next, where known
-        self._run: _Run | None = None
-        self._later: dict[int, Any] = {}  # frames by time that came too early
+            container = open_container(source)
+            super().__init__(name, index_container(container, name, path, threads))
+        self._path, self._most = path, threads if path else 1
+        self._decoders = [Decoder(source, name, self._index, threads=threads, container=container)]
 
     def _decode(self, numbers: NDArray[np.int64], pictures: Sequence[NDArray[np.uint8]]) -> None:
-        cuts = [place for place in range(1, numbers.size) if not self._lies_ahead(int(numbers[place - 1]) + 1, int(numbers[place]))]
+        cuts = [place for place in range(1, numbers.size) if not self._index.lies_ahead(int(numbers[place - 1]) + 1, int(numbers[place]))]
+        runs = [slice(start, stop) for start, stop in zip([0, *cuts], [*cuts, numbers.size], strict=True) if start < stop]
+
+        def decode(turn: int) -> None:
+            """Every n-th run; the first decoder has the last one, from which the next read may go on."""
+            for run in runs[(len(runs) - 1 - turn) % count :: count]:
+                self._decoders[turn].decode(numbers[run].tolist(), pictures[run], is_last=run is runs[-1])
+
+        count = min(self._most, len(runs))
         with faults.decoding(self._name):
-            for start, stop in zip([0, *cuts], [*cuts, numbers.size], strict=True):
-                if start < stop:
-                    self._decode_run(numbers[start:stop].tolist(), pictures[start:stop], is_last=stop == numbers.size)
-
-    def _decode_run(self, numbers: list[int], pictures: Sequence[NDArray[np.uint8]], *, is_last: bool) -> None:
-        """Decodes frames between which no seek would help."""
-        self._run = _Run(self._index.pts[numbers].tolist(), is_followed=not is_last)
-        here, self._next = self._next, None
-        if here is None or not self._lies_ahead(here, numbers[0]):
-            self._seek(max(0, self._nearest_key(numbers[0])))
-        for number, picture in zip(numbers, pictures, strict=True):
-            self._show(self._frame(number), picture)
-        if is_last:
-            self._next = numbers[-1] + 1
-
-    def _nearest_key(self, number: int) -> int:
-        """The place in the list of keyframes of the last one not after a frame; -1 where there is none."""
-        return int(np.searchsorted(self._index.keyframes, number, side="right")) - 1
-
-    def _lies_ahead(self, here: int, number: int) -> bool:
-        """Whether decoding on from frame `here` is the shortest way to a frame."""
-        nearest = self._nearest_key(number)
-        return here <= number and (nearest < 0 or self._index.keyframes[nearest] <= here)
-
-    def _frame(self, number: int) -> Any:
-        """Decodes on to a frame; where it is missed, from the last keyframe before it, then from ever earlier, leaving nothing out."""
-        frame = self._scan(number)
-        if frame is not None:
-            return frame
-        self._run = None
-        nearest = self._nearest_key(number)
-        for back in (0, 1, 4):
-            if nearest - back >= 0:
-                self._seek(nearest - back)
-                frame = self._scan(number)
-                if frame is not None:
-                    return frame
-        self._restart()
-        frame = self._scan(number)
-        if frame is None:
-            raise faults.corrupt(self._name, f"frame {number} of {len(self)} cannot be decoded")
-        return frame
-
-    def _scan(self, number: int) -> Any | None:
-        """Decodes forward to a frame; None when decoding goes well past it or ends.
-
-        A few later frames are kept for the next scan: edited files have frames that the decoder gives after others that are shown later.
-        """
-        sought = int(self._index.pts[number])
-        self._later = {time: frame for time, frame in self._later.items() if time >= sought}
-        while sought not in self._later and len(self._later) < _MOST_LATER:
-            frame = next(self._frames, None)
-            if frame is None:
-                break
-            time = frame.pts if frame.pts is not None else frame.dts
-            if time is not None and time >= sought:
-                self._later[time] = frame
-        return self._later.pop(sought, None)
-
-    def _show(self, frame: Any, picture: NDArray[np.uint8]) -> None:
-        """Converts, resizes and turns a frame, in one pass of swscale, into a picture."""
-        turns = self.info.rotation // 90
-        height, width = picture.shape[1::-1] if turns % 2 else picture.shape[:2]
-        if frame.colorspace not in _MATRICES:
-            frame.colorspace = _UNSPECIFIED
-        planar = self._reformatter.reformat(frame, width, height, _PLANAR, interpolation=_BY_AREA, threads=self._threads)
-        green, blue, red = (np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, :width] for plane in planar.planes)
-        if turns:
-            picture[...] = np.rot90(cv2.merge([red, green, blue]), turns)
-        else:
-            cv2.merge([red, green, blue], picture)
-
-    def _seek(self, key: int) -> None:
-        stream = video_stream(self._container, self._name)
-        time = int(self._index.pts[self._index.keyframes[key]])
-        self._container.seek(time, stream=stream, backward=True, any_frame=False)
-        self._frames, self._later = self._decoded(stream), {}
-
-    def _restart(self) -> None:
-        """Reads from the first byte, for containers where seeking misses."""
-        self._container.close()
-        if not isinstance(self._source, Path):
-            self._source.seek(0)
-        self._container = open_container(self._source)
-        stream = video_stream(self._container, self._name)
-        stream.thread_count, stream.thread_type = self._threads, "AUTO"
-        self._frames, self._later = self._decoded(stream), {}
-
-    def _decoded(self, stream: Any) -> Iterator[Any]:
-        """Frames in the order shown, without those that the run leaves out."""
-        context = stream.codec_context
-        for packet in self._container.demux(stream):
-            context.skip_frame = "NONREF" if self._run and self._run.leaves_out(packet.pts) else "DEFAULT"
-            with contextlib.suppress(av.error.InvalidDataError):  # damage elsewhere does not matter; a frame asked for is missed if it is hit
-                yield from packet.decode()
-            if self._run and self._run.is_complete(packet.pts):
-                with contextlib.suppress(av.error.InvalidDataError):
-                    yield from context.decode(None)  # what it holds back to put in order; the next seek wakes it again
-                return
+            while self._path and len(self._decoders) < count:
+                self._decoders.append(Decoder(self._path, self._name, self._index))
+            if count > 1:
+                with ThreadPoolExecutor(count) as pool:
+                    list(pool.map(decode, range(count)))
+            elif count:
+                decode(0)
 
     def close(self) -> None:
-        self._frames, self._later = iter(()), {}
-        self._container.close()
-
-
-class _Run:
-    """The times of the frames asked for between two seeks: what need not be decoded, and where decoding can end."""
-
-    def __init__(self, times: list[int], *, is_followed: bool) -> None:
-        self._times, self._last = frozenset(times), times[-1]
-        self._unsent = set(times) if is_followed else None  # after the last run, decoding may have to go on
-
-    def leaves_out(self, time: int | None) -> bool:
-        """Whether a frame is not asked for; it must be decoded all the same when others refer to it."""
-        return time is not None and time < self._last and time not in self._times
-
-    def is_complete(self, time: int | None) -> bool:
-        """Notes that a frame was sent to the decoder; True when all are."""
-        if self._unsent is None:
-            return False
-        self._unsent.discard(time)
-        return not self._unsent
+        for decoder in self._decoders:
+            decoder.close()
 
 
 def decode_clip(

@@ -22,7 +22,7 @@ def remux(src: Path, dst: Path) -> None:
     """
     name = str(src)
     with faults.opening(name, src):
-        old = open_container(src)
+        old = open_container(src, decoded=True)
     with old, av.open(str(dst.absolute()), "w", format="mp4", options=_OPTIONS) as new:
         copies = {stream.index: _copy_of(stream, new, name) for stream in (video_stream(old, name), *old.streams.audio)}
         for packet in _packets(old, name, src):
