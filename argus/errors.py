@@ -3,7 +3,7 @@
 ArgusError
 ├── InvalidInput      what was given can never work (also a ValueError); exit status 10
 │   └── VideoError    a video that cannot be used; has a `reason`
-├── FetchError        a video could not be fetched; has a `reason` and `retryable`
+├── FetchError        a video could not be fetched; has a `reason`, `retryable` and `retry_after_s`
 └── ServiceError      a server is away or answered badly; trying again may work; exit status 30
 
 Each message says what was got, what is allowed, and what to do.
@@ -37,23 +37,31 @@ class VideoError(InvalidInput):
 
 
 class FetchError(ArgusError):
-    """A video that could not be fetched."""
+    """A video that could not be fetched.
 
-    def __init__(self, reason: Reason, message: str, *, retryable: bool) -> None:
+    Attributes:
+        retryable: whether a later try may have more luck.
+        retry_after_s: seconds that the site, or the gate before it, wants to be left alone; 0 where nothing was said.
+        asked: False where nothing was asked of the site: no try was spent.
+    """
+
+    def __init__(self, reason: Reason, message: str, *, retryable: bool, retry_after_s: float = 0.0, asked: bool = True) -> None:
         super().__init__(reason, message, retryable)
         self.reason = reason
         self.message = message
         self.retryable = retryable
+        self.retry_after_s = retry_after_s
+        self.asked = asked
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _fetch_error, (self.reason, self.message, self.retryable)
+        return _fetch_error, (self.reason, self.message, self.retryable, self.retry_after_s, self.asked)
 
     def __str__(self) -> str:
         return self.message
 
 
-def _fetch_error(reason: Reason, message: str, retryable: bool) -> FetchError:
-    return FetchError(reason, message, retryable=retryable)
+def _fetch_error(reason: Reason, message: str, retryable: bool, retry_after_s: float, asked: bool) -> FetchError:
+    return FetchError(reason, message, retryable=retryable, retry_after_s=retry_after_s, asked=asked)
 
 
 class ServiceError(ArgusError):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from argus.curate import CuratedClip, CuratedVideo, Fetched, VideoSource, assign_split, curate_isolated, fetch
+from argus.curate.pacing import Pacer
 from argus.errors import FetchError
 from argus.files import replacing
 from argus.media import MediaInfo
@@ -47,7 +48,7 @@ def stage_video(source: VideoSource, config: CurateConfig, stamp: Stamp, scoring
     with replacing(target) as folder:
         folder.mkdir(parents=True)
         try:
-            fetched = fetch(source, folder / "fetched", config.fetch)
+            fetched = fetch(source, folder / "fetched", config.fetch, Pacer())
         except FetchError as error:
             row = failed_row(source, stamp, error.reason, str(error), retryable=error.retryable)
         else:

@@ -3,10 +3,10 @@
 Seconds, pixels, degrees and bytes are named in the field; a form (`schemas.forms`) shows the few that people change.
 """
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from schemas.names import HeightWeight, Layout, Split
 
@@ -44,14 +44,29 @@ class DatasetConfig(JobConfig):
 
 
 class FetchSettings(Settings):
-    """How videos are fetched."""
+    """How videos are fetched. Two files hold secrets: they are named here, and read only where a download begins."""
 
     allow_private_hosts: bool = Field(False, description="Allow loopback and private addresses")
-    timeout_s: float = Field(1800, gt=0, description="Deadline for one video")
+    timeout_s: float = Field(1800, gt=0, description="Deadline for one try at one video, with its wait for the site's turn")
+    stall_s: float = Field(20, gt=0, description="A try ends when a site sends nothing for this long")
     max_bytes: int = Field(8_000_000_000, gt=0, description="Largest file accepted")
+    max_duration_s: float = Field(14_400, gt=0, description="Longest video accepted")
+    min_free_bytes: int = Field(1_000_000_000, ge=0, description="Nothing is fetched that would leave less than this free on its disk")
     attempts: int = Field(2, ge=1, le=10, description="Tries within one refresh for errors that may pass")
     backoff_s: float = Field(2.0, ge=0, description="Pause before the second try; doubles with each further one, spread by half")
     keep_files: bool = Field(False, description="Keep fetched files after their clips are committed")
+    youtube_per_hour: int = Field(300, ge=0, description="Videos an hour from YouTube, for each address that we come from; 0: no limit")
+    per_hour: int = Field(0, ge=0, description="Videos an hour from any other site, for each address that we come from; 0: no limit")
+    burst: int = Field(1, ge=1, description="Of an hour's videos, so many may be fetched at once")
+    breaker_after: int = Field(5, ge=1, description="A site that refuses (403 or 429) so often in a row, or asks for a human, is left alone")
+    breaker_s: float = Field(600, gt=0, description="For so long at first; then one fetch tries, and each further refusal doubles it")
+    proxies_file: str | None = Field(None, description="File of proxies, one http://[user:password@]host:port a line; only its owner may read it")
+    cookies_file: str | None = Field(None, description="File of cookies in Netscape's format; only its owner may read it")
+
+    @field_validator("proxies_file", "cookies_file")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        return str(Path(path).expanduser().absolute()) if path else None
 
 
 class ClipSettings(Settings):

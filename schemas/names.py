@@ -45,6 +45,7 @@ class Reason(StrEnum):
     TOO_LONG = "too_long"
     TIMED_OUT = "timed_out"
     FETCH_FAILED = "fetch_failed"
+    DISK_FULL = "disk_full"
     # reading
     EMPTY_FILE = "empty_file"
     NOT_A_VIDEO = "not_a_video"

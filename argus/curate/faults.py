@@ -1,12 +1,15 @@
 """Maps what yt-dlp raises to this project's errors: one reason each, terminal or retryable."""
 
+import email.utils
 import re
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, IncompleteRead, TransportError
 from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, UnsupportedError
 
+from argus.curate.room import FULL
 from argus.errors import FetchError
 from schemas.names import Reason
 
@@ -14,6 +17,7 @@ from schemas.names import Reason
 class Fault(NamedTuple):
     reason: Reason
     retryable: bool
+    retry_after_s: float = 0.0
 
 
 MESSAGES: tuple[tuple[str, Fault], ...] = (
@@ -38,7 +42,18 @@ def fetch_error(error: BaseException, source: str, *, spherical: bool) -> FetchE
     if own:
         return own
     fault = next(filter(None, map(_by_type, chain)), None) or _by_message(str(error), spherical=spherical)
-    return FetchError(fault.reason, f"{source}: {_plain(str(error))}", retryable=fault.retryable)
+    return FetchError(fault.reason, f"{source}: {_plain(str(error))}", retryable=fault.retryable, retry_after_s=fault.retry_after_s)
+
+
+def retry_after_s(value: str | None, now: float | None = None) -> float:
+    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3: seconds or a date); 0 for none, or one that is not understood."""
+    text = (value or "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - (time.time() if now is None else now))
+    except ValueError:
+        return 0.0
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -56,8 +71,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _by_type(link: BaseException) -> Fault | None:
     match link:
+        case OSError(errno=number) if number in FULL:
+            return Fault(Reason.DISK_FULL, True)
         case HTTPError():
-            return _by_status(link.status)
+            fault = _by_status(link.status)
+            return fault._replace(retry_after_s=retry_after_s(link.response.headers.get("Retry-After"))) if fault.retryable else fault
         case GeoRestrictedError():
             return Fault(Reason.GEO_BLOCKED, False)
         case UnsupportedError():

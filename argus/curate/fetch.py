@@ -1,56 +1,111 @@
-"""Fetches one video with yt-dlp into a folder, in a process of its own that may be killed.
+"""Fetches one video into a folder: waits for the site's turn, then has it downloaded in a process of its own that may be killed.
 
-Only http(s); private addresses are refused at the moment of connecting (`argus.curate.guard`). No configuration file, cache, plugin, cookie,
-program or proxy of the environment is used. Every failure is a FetchError with its reason, terminal or retryable; nothing half-written stays.
+Only http(s); private addresses are refused at the moment of connecting (`argus.curate.guard`). Every failure is a FetchError with its reason,
+terminal or retryable. What a retryable one, or a kill, leaves half-written in the folder is continued by the next try.
 """
 
-import os
 import secrets
 import time
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
+from argus.curate.egress import Egress, egresses, redacted, secret_text, secrets_of
 from argus.curate.guard import Guard
+from argus.curate.pacing import YOUTUBE, Answer, Gate, Key, Pace, site_of
 from argus.curate.records import Fetched, VideoSource
+from argus.curate.room import FULL, check_room
 from argus.errors import FetchError, VideoError
-from argus.files import sha256_file
 from argus.media import isolated
 from schemas.config import FetchSettings
 from schemas.names import Reason
 
-SPHERICAL_FORMAT = "bv[format_note*=equi]/bv[format_note*=mesh]"
-PLAIN_FORMAT = "bv*/b"
-PROTOCOLS = frozenset({"http", "https", "http_dash_segments", "http_dash_segments_generator", "m3u8_native"})
-STALL_S = 20.0
 LONGEST_PAUSE_S = 60.0
 MEMORY_BYTES = 4 << 30
+_ANSWERS = {
+    Reason.FORBIDDEN: Answer.REFUSED,
+    Reason.RATE_LIMITED: Answer.REFUSED,
+    Reason.BOT_CHECK: Answer.BOT_CHECK,
+    **dict.fromkeys((Reason.NOT_FOUND, Reason.PRIVATE, Reason.REMOVED, Reason.GEO_BLOCKED, Reason.AGE_GATED), Answer.SERVED),
+    **dict.fromkeys((Reason.NO_SPHERICAL_FORMAT, Reason.TRUNCATED, Reason.TOO_LARGE, Reason.TOO_LONG, Reason.EMPTY_FILE), Answer.SERVED),
+}
+"""What a failed fetch tells of how the site takes us; the other reasons tell nothing."""
 
 
-def fetch(source: VideoSource, folder: Path, settings: FetchSettings) -> Fetched:
-    """Downloads a video to a file in `folder` that is named after the source id.
+def fetch(source: VideoSource, folder: Path, settings: FetchSettings, gate: Gate) -> Fetched:
+    """Tries once to download a video to a file in `folder` that is named after the source id; all within `timeout_s`, the wait for the gate too.
 
-    Errors that may pass are tried again, up to `attempts` in all, within `timeout_s` for everything. Raises FetchError.
+    A 403 is a site's last word on a video, but not YouTube's, which says it of private videos in words, nor that of a site whose breaker is open
+    by then: such a 403 is meant for us, and the video may be tried again.
+
+    Raises:
+        FetchError: with its reason; `asked` is False where the gate did not let it through in time.
+        InvalidInput: a file of proxies or cookies cannot be used.
     """
     if _scheme(source.url) not in ("http", "https"):
         raise FetchError(Reason.BAD_URL, f"{source.url[:200]!r} is not an http(s) url; correct it in the catalogue", retryable=False)
-    folder.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + settings.timeout_s
-    for attempt in range(1, settings.attempts + 1):
-        try:
-            return _attempt(source, folder, settings, deadline - time.monotonic())
-        except FetchError as error:
-            wait = pause_s(attempt, settings.backoff_s)
-            if not error.retryable or attempt == settings.attempts or time.monotonic() + wait >= deadline:
-                raise
-            time.sleep(wait)
-    raise AssertionError("unreachable: the last attempt returns or raises")
+    end = time.monotonic() + settings.timeout_s
+    cookies = secret_text(settings.cookies_file, "fetch.cookies_file") if settings.cookies_file else ""
+    ways_out = egresses(settings.proxies_file)
+    _prepare(folder, settings)
+    site = site_of(source)
+    pace = Pace.of(site, settings)
+    egress = _admitted(source, ways_out, gate, pace, end)
+    key = Key(egress.name, site)
+    try:
+        fetched = _attempt(source, folder, settings, egress, cookies, end - time.monotonic())
+    except FetchError as error:
+        is_open = gate.report(key, pace, _ANSWERS.get(error.reason, Answer.SILENT), error.retry_after_s)
+        error.retryable |= error.reason is Reason.FORBIDDEN and (is_open or site == YOUTUBE)
+        if not error.retryable or error.reason is Reason.DISK_FULL:
+            discard(source, folder)
+        raise
+    except BaseException:
+        gate.report(key, pace, Answer.SILENT)
+        raise
+    gate.report(key, pace, Answer.SERVED)
+    return fetched
 
 
-def pause_s(attempt: int, base_s: float) -> float:
-    """Seconds to wait after a failed attempt (1, 2, …): doubles each time, bounded, and spread by ±50% so that many callers do not return at once."""
+def pause_s(attempt: int, base_s: float, retry_after_s: float = 0.0) -> float:
+    """Seconds to wait after a failed attempt (1, 2, …): what the site asked for, and then some.
+
+    The rest doubles each time, is bounded, and is spread by ±50% so that many callers do not return at once.
+    """
     jitter = 0.5 + secrets.randbelow(1001) / 1000
-    return min(LONGEST_PAUSE_S, base_s * 2 ** (attempt - 1)) * jitter
+    return retry_after_s + min(LONGEST_PAUSE_S, base_s * 2 ** (attempt - 1)) * jitter
+
+
+def file_name(source_id: str) -> str:
+    """`youtube:ID` → `youtube-ID.video`: a name of our own, never one that a site chose."""
+    return f"{source_id.replace(':', '-', 1)}.video"
+
+
+def discard(source: VideoSource, folder: Path) -> None:
+    """Removes what tries at a video have left in a folder."""
+    for path in folder.iterdir():
+        if path.name.startswith(file_name(source.source_id)):
+            path.unlink(missing_ok=True)
+
+
+def download_guarded(source: VideoSource, path: Path, settings: FetchSettings, egress: Egress, cookies: str) -> Fetched:
+    """One try in this process, which is guarded from now on until it ends. Raises FetchError."""
+    guard = Guard(allow_private=settings.allow_private_hosts, proxy=egress.proxy).install()
+    return download_with(guard, source, path, settings, egress, cookies)
+
+
+def download_with(guard: Guard, source: VideoSource, path: Path, settings: FetchSettings, egress: Egress, cookies: str) -> Fetched:
+    """One try in this process; what the guard refused explains a failure first. Raises FetchError, which tells no secret."""
+    from argus.curate.download import download
+    from argus.curate.faults import fetch_error
+
+    try:
+        return download(source, path, settings, egress, cookies)
+    except Exception as error:
+        failure = guard.refusal or fetch_error(error, source.source_id, spherical=source.source_id.startswith("youtube:"))
+        failure.message = redacted(failure.message, secrets_of(egress, cookies))
+        raise failure from error
 
 
 def _scheme(url: str) -> str:
@@ -62,130 +117,41 @@ def _scheme(url: str) -> str:
     return parts.scheme if parts.hostname else ""
 
 
-def file_name(source_id: str) -> str:
-    """`youtube:ID` → `youtube-ID.video`: a name of our own, never one that a site chose."""
-    return f"{source_id.replace(':', '-', 1)}.video"
-
-
-def _attempt(source: VideoSource, folder: Path, settings: FetchSettings, remaining_s: float) -> Fetched:
+def _prepare(folder: Path, settings: FetchSettings) -> None:
     try:
-        return isolated(download, source, folder, settings, timeout_s=remaining_s, memory_bytes=MEMORY_BYTES)
-    except BaseException as error:
-        _remove(folder, source)
-        if isinstance(error, VideoError):
-            raise _killed(error, source, settings) from error
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in FULL:
+            raise FetchError(Reason.DISK_FULL, f"{folder}: {error.strerror}; make room", retryable=True) from error
         raise
+    check_room(folder, 0, settings.min_free_bytes)
 
 
-def _killed(error: VideoError, source: VideoSource, settings: FetchSettings) -> FetchError:
-    if error.reason == Reason.TIMED_OUT:
-        message = f"{source.source_id}: not fetched within {settings.timeout_s:g} s (fetch.timeout_s)"
-        return FetchError(Reason.TIMED_OUT, message, retryable=True)
-    return FetchError(Reason.FETCH_FAILED, f"{source.source_id}: {error.message}", retryable=True)
+def _admitted(source: VideoSource, ways_out: Sequence[Egress], gate: Gate, pace: Pace, end: float) -> Egress:
+    """Waits until the gate lets a fetch out, and says by which way. Each source prefers another one."""
+    site = site_of(source)
+    first = zlib.crc32(source.source_id.encode()) % len(ways_out)
+    while True:
+        waits = []
+        for egress in (*ways_out[first:], *ways_out[:first]):
+            waits.append(gate.admit(Key(egress.name, site), pace))
+            if waits[-1] <= 0:
+                return egress
+        wait = min(waits)
+        if time.monotonic() + wait >= end:
+            message = f"{source.source_id}: {site} is to be left alone for {wait:.0f} s more, which is after the deadline (fetch.timeout_s)"
+            raise FetchError(Reason.RATE_LIMITED, message, retryable=True, retry_after_s=wait, asked=False)
+        time.sleep(wait)
 
 
-def _remove(folder: Path, source: VideoSource) -> None:
-    for path in folder.iterdir():
-        if path.name.startswith(file_name(source.source_id)):
-            path.unlink(missing_ok=True)
-
-
-def download(source: VideoSource, folder: Path, settings: FetchSettings) -> Fetched:
-    """One attempt in this process, which is guarded from now on until it ends. Raises FetchError."""
-    return download_with(Guard(allow_private=settings.allow_private_hosts).install(), source, folder, settings)
-
-
-def download_with(guard: Guard, source: VideoSource, folder: Path, settings: FetchSettings) -> Fetched:
-    """One attempt in this process; what the guard refused explains a failure first. Raises FetchError."""
-    os.environ["YTDLP_NO_PLUGINS"] = "1"
-    import yt_dlp
-
-    from argus.curate.faults import fetch_error
-
-    youtube = source.source_id.startswith("youtube:")
+def _attempt(source: VideoSource, folder: Path, settings: FetchSettings, egress: Egress, cookies: str, remaining_s: float) -> Fetched:
+    path = folder / file_name(source.source_id)
     try:
-        with yt_dlp.YoutubeDL(_options(source, folder, settings, youtube=youtube)) as client:
-            info = client.extract_info(source.url, download=False)
-            _check_choice(source, info)
-            client.process_ie_result(info, download=True)
-    except Exception as error:
-        raise guard.refusal or fetch_error(error, source.source_id, spherical=youtube) from error
-    return _fetched(source, folder / file_name(source.source_id), info, yt_dlp.version.__version__)
-
-
-def _check_choice(source: VideoSource, info: dict[str, Any] | None) -> None:
-    if not info or "entries" in info:
-        raise FetchError(
-            Reason.UNSUPPORTED_URL, f"{source.source_id}: the url leads to a list or to no video; give the url of one video", retryable=False
+        return isolated(
+            download_guarded, source, path, settings, egress, cookies, timeout_s=remaining_s, memory_bytes=MEMORY_BYTES, warm="argus.curate.download"
         )
-    if info.get("is_live"):
-        raise FetchError(Reason.UNSUPPORTED_URL, f"{source.source_id}: a live stream; try again when it has ended", retryable=True)
-    if info.get("protocol") not in PROTOCOLS:
-        raise FetchError(Reason.UNSUPPORTED_URL, f"{source.source_id}: protocol {info.get('protocol')} is not supported", retryable=False)
-
-
-def _fetched(source: VideoSource, path: Path, info: dict[str, Any], version: str) -> Fetched:
-    if not path.is_file():
-        raise FetchError(Reason.FETCH_FAILED, f"{source.source_id}: yt-dlp ended without a file", retryable=True)
-    if path.stat().st_size == 0:
-        raise FetchError(Reason.EMPTY_FILE, f"{source.source_id}: the file is empty", retryable=False)
-    client = parse_qs(urlsplit(str(info.get("url", ""))).query).get("c") if source.source_id.startswith("youtube:") else None
-    return Fetched(
-        path=path,
-        tool="yt-dlp",
-        version=version,
-        client=client[0] if client else str(info.get("extractor") or ""),
-        format_id=str(info.get("format_id") or ""),
-        format_note=str(info.get("format_note") or ""),
-        bytes=path.stat().st_size,
-        sha256=sha256_file(path),
-    )
-
-
-def _options(source: VideoSource, folder: Path, settings: FetchSettings, *, youtube: bool) -> dict[str, Any]:
-    """What yt-dlp is told. Its own retries are off: an attempt is ours to count."""
-
-    def watch(progress: dict[str, Any]) -> None:
-        size = max(progress.get("total_bytes") or 0, progress.get("downloaded_bytes") or 0)
-        if size > settings.max_bytes:
-            message = f"{source.source_id}: {size} bytes, but at most {settings.max_bytes} are allowed (fetch.max_bytes)"
-            raise FetchError(Reason.TOO_LARGE, message, retryable=False)
-
-    return {
-        "format": SPHERICAL_FORMAT if youtube else PLAIN_FORMAT,
-        "paths": {"home": str(folder.absolute())},
-        "outtmpl": {"default": file_name(source.source_id).replace("%", "%%")},
-        "progress_hooks": [watch],
-        "logger": _Silence(),
-        "socket_timeout": min(STALL_S, settings.timeout_s),
-        "retries": 0,
-        "extractor_retries": 0,
-        "fragment_retries": 2,
-        "skip_unavailable_fragments": False,
-        "concurrent_fragment_downloads": 1,
-        "continuedl": False,
-        "overwrites": True,
-        "updatetime": False,
-        "cachedir": False,
-        "usenetrc": False,
-        "proxy": "",
-        "noplaylist": True,
-        "playlist_items": "1",
-        "extract_flat": "in_playlist",
-        "allowed_extractors": ["default"],
-        "fixup": "never",
-        "external_downloader": {"default": "native"},
-        "enable_file_urls": False,
-        "quiet": True,
-        "noprogress": True,
-        "color": "no_color",
-    }
-
-
-class _Silence:
-    """yt-dlp's messages go nowhere: what matters is raised."""
-
-    def debug(self, message: str) -> None:
-        """Nothing."""
-
-    warning = error = info = debug
+    except VideoError as error:
+        if error.reason is Reason.TIMED_OUT:
+            message = f"{source.source_id}: not fetched within {settings.timeout_s:g} s (fetch.timeout_s)"
+            raise FetchError(Reason.TIMED_OUT, message, retryable=True) from error
+        raise FetchError(Reason.FETCH_FAILED, f"{source.source_id}: {error.message}", retryable=True) from error

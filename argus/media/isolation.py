@@ -60,7 +60,7 @@ _TRUSTED = {
 }
 
 
-def isolated(function: Callable[..., T], *args: Any, timeout_s: float, memory_bytes: int = 4 << 30) -> T:
+def isolated(function: Callable[..., T], *args: Any, timeout_s: float, memory_bytes: int = 4 << 30, warm: str = "") -> T:
     """Calls function(*args) in a child process.
 
     Args:
@@ -68,6 +68,7 @@ def isolated(function: Callable[..., T], *args: Any, timeout_s: float, memory_by
         args: picklable.
         timeout_s: wall-clock seconds, after which the child is killed.
         memory_bytes: limit on the child's address space.
+        warm: a module that takes long to import, which the function will: the server imports it once, for all its children.
 
     Returns:
         What the function returned: plain data, numpy arrays, classes of this project.
@@ -81,7 +82,7 @@ def isolated(function: Callable[..., T], *args: Any, timeout_s: float, memory_by
     name = getattr(function, "__qualname__", repr(function))
     if getattr(sys.modules.get(function.__module__), name, None) is not function or function.__module__ == "__main__":
         raise ValueError(f"{name} cannot be named to a child process; give a function at the top level of a module that can be imported")
-    order = {"module": function.__module__, "name": name, "seconds": math.ceil(timeout_s) + 5, "bytes": memory_bytes}
+    order = {"module": function.__module__, "warm": warm, "name": name, "seconds": math.ceil(timeout_s) + 5, "bytes": memory_bytes}
     try:
         answer, status = _exchange(_packed(order, args), timeout_s, memory_bytes)
     except TimeoutError:
@@ -252,6 +253,7 @@ def serve(control: int) -> None:
                 sys.path[:] = order["paths"]
                 with contextlib.suppress(Exception):  # the child will tell
                     importlib.import_module(order["module"])
+                    importlib.import_module(order["warm"] or order["module"])
                 if os.fork() == 0:
                     calls.close()
                     _keep(call, order)
