@@ -3,26 +3,23 @@
 Each command resolves one configuration, runs one job or flow, and leaves with the exit status of its outcome.
 """
 
-import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as RichProgress
 
 from argus.cli_dataset import dataset_app
 from argus.cli_guard import console, guarded
+from argus.cli_jobs import run_job
 from argus.config import resolve
 from argus.errors import InvalidInput
-from argus.runs import ProgressHook, argus_home, with_run_id
+from argus.runs import argus_home
 from schemas.config import CurateConfig, EvaluateConfig, GenerateConfig, JobConfig, PromoteConfig, TrainConfig
-from schemas.names import EXIT_CODES, JobKind
-from schemas.records import JobResult
+from schemas.names import JobKind
 
 if TYPE_CHECKING:
     from argus.media import SphericalMetadata
@@ -110,7 +107,7 @@ def refresh(
     }
     settings = _resolved(CurateConfig, JobKind.CURATE, config, sets, fields)
     if not _shown(settings, dry_run):
-        _run(JobKind.CURATE, settings)
+        run_job(JobKind.CURATE, settings)
 
 
 @app.command()
@@ -131,7 +128,7 @@ def train(
     settings = _resolved(TrainConfig, JobKind.TRAIN, config, sets, fields, preset)
     if not _shown(settings, dry_run):
         _use_registry()
-        _run(JobKind.TRAIN, settings)
+        run_job(JobKind.TRAIN, settings)
 
 
 @app.command()
@@ -150,7 +147,7 @@ def evaluate(
     settings = _resolved(EvaluateConfig, JobKind.EVALUATE, config, sets, fields)
     if not _shown(settings, dry_run):
         _use_registry()
-        _run(JobKind.EVALUATE, settings)
+        run_job(JobKind.EVALUATE, settings)
 
 
 @app.command()
@@ -207,7 +204,7 @@ def generate(
     settings = _resolved(GenerateConfig, JobKind.GENERATE, config, sets, fields)
     if not _shown(settings, dry_run):
         _use_registry()
-        _run(JobKind.GENERATE, settings)
+        run_job(JobKind.GENERATE, settings)
 
 
 @app.command()
@@ -292,44 +289,6 @@ def _use_registry() -> None:
     from flows.local import mlflow_database
 
     os.environ.setdefault("MLFLOW_TRACKING_URI", mlflow_database(argus_home()))
-
-
-def _run(kind: JobKind, config: JobConfig) -> None:
-    """Runs a job, on the cluster that ARGUS_RAY_ADDRESS names or else on this machine, under a progress bar; leaves with its exit status."""
-    from ray_jobs.client import JobClient, run_locally
-
-    config = with_run_id(config)
-    with _bar(f"{kind} {config.run_id}") as told:
-        if os.environ.get("ARGUS_RAY_ADDRESS"):
-            client = JobClient()
-            result = client.follow(client.submit_or_attach(kind, config), on_progress=told)
-        else:
-            result = run_locally(kind, config, on_progress=told)
-    _report(result)
-    if EXIT_CODES[result.outcome]:
-        raise typer.Exit(EXIT_CODES[result.outcome])
-
-
-@contextlib.contextmanager
-def _bar(title: str) -> Iterator[ProgressHook]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[message]}"), TimeElapsedColumn())
-    with RichProgress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=None, message="starting")
-
-        def told(step: int, total: int, unit: str, message: str) -> None:
-            progress.update(task, completed=step, total=total or None, message=escape(f"{unit}s · {message}" if message else f"{unit}s"))
-
-        yield told
-
-
-def _report(result: JobResult) -> None:
-    """What came of a job: figures and places on standard output, anything else on standard error."""
-    colour = "green" if EXIT_CODES[result.outcome] == 0 else "red"
-    reason = f": {escape(result.reason)}" if result.reason else ""
-    console.print(f"[{colour}]{result.kind} {result.run_id}: {result.outcome}[/{colour}]{reason}", soft_wrap=True, highlight=False)
-    for name, value in {**result.metrics, **result.outputs}.items():
-        for part in value if isinstance(value, list) else [value]:
-            typer.echo(f"{name}: {part:.6g}" if isinstance(part, float) else f"{name}: {part}")
 
 
 def main() -> None:

@@ -1,13 +1,11 @@
-"""`argus dataset`: looking at what was decided. Every command only reads the dataset, and decodes nothing."""
+"""`argus dataset`: looking at what was decided. These commands only read the dataset, and decode nothing; `argus.cli_versions` has the others."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from argus.cli_guard import console, guarded
+from argus.cli_tables import LEFT, Folder, new_table, output, place
 from argus.errors import InvalidInput
 from argus.files import write_text
-from argus.runs import ProgressHook, argus_home
+from argus.runs import ProgressHook
 
 if TYPE_CHECKING:
     from argus.report.ledger import Ledger
@@ -27,18 +26,14 @@ if TYPE_CHECKING:
     from argus.shards import SourceRow
 
 dataset_app = typer.Typer(
-    help="Look at a dataset: why something was decided, its figures, what another threshold would keep, and a page with pictures.",
-    epilog="These commands only read what a refresh has stored; no video is fetched or decoded again.",
+    help="Live with a dataset: look at what was decided and why, compare its versions, share it, rebuild it, keep it small.",
+    epilog="All but `rebuild` and `compact` only read what refreshes have stored; only `rebuild` fetches and decodes.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
 
-Folder = Annotated[Path | None, typer.Option("--dataset", metavar="DIR", help="Folder of the dataset [default: ARGUS_HOME/dataset]")]
-
-_PIPED_WIDTH = 200
 _BAR = 24
 _BINS = 10
-_LEFT = " "  # heads a column whose cells stand left
 
 
 @dataset_app.command()
@@ -56,7 +51,7 @@ def why(
     from argus.report.lineage import lineage
 
     ledger = _ledger(dataset)
-    out = _output()
+    out = output()
     for stage in lineage(ledger, ledger.find(name)):
         _print_stage(out, stage)
 
@@ -80,7 +75,7 @@ def stats(
         for done, video in enumerate(videos, start=1):
             tallies.add(video)
             told(done, len(videos), "video", "")
-    _print_tallies(_output(), tallies)
+    _print_tallies(output(), tallies)
     if html:
         from argus.report.stats_page import render_stats
 
@@ -110,7 +105,7 @@ def sweep(
     videos = _videos(ledger)
     with _bar("deciding") as told:
         found = swept(videos, ledger.policies(), name, steps=steps, told=told)
-    _print_sweep(_output(), found)
+    _print_sweep(output(), found)
     if plot:
         from argus.files import replacing
         from argus.report.dataset_plots import yield_curves
@@ -123,7 +118,7 @@ def sweep(
 @dataset_app.command()
 @guarded
 def gallery(
-    output: Annotated[Path, typer.Argument(metavar="OUT.html", help="The page to write")],
+    page: Annotated[Path, typer.Argument(metavar="OUT.html", help="The page to write")],
     dataset: Folder = None,
     limit: Annotated[int, typer.Option(min=1, help="Most videos on it; when there are more, some of every reason are taken")] = 2000,
 ) -> None:
@@ -133,11 +128,11 @@ def gallery(
     """
     from argus.report.gallery import write_gallery
 
-    _writable(output, {".html", ".htm"})
+    _writable(page, {".html", ".htm"})
     ledger = _ledger(dataset)
     videos = _videos(ledger)
     with _bar("gallery") as told:
-        made = write_gallery(output, ledger.folder, videos, limit=limit, told=told)
+        made = write_gallery(page, ledger.folder, videos, limit=limit, told=told)
     if made.videos < len(videos):
         console.print(f"{made.videos} of {len(videos)} videos, some of every reason; --limit shows more")
     typer.echo(f"videos: {made.videos}\nclips: {made.clips}\npage: {made.page.absolute()}")
@@ -145,10 +140,10 @@ def gallery(
         typer.echo(f"pictures: {made.pictures.absolute()}")
 
 
-def _ledger(dataset: Path | None) -> "Ledger":
+def _ledger(dataset: str | None) -> "Ledger":
     from argus.report.ledger import Ledger
 
-    return Ledger(dataset or argus_home() / "dataset")
+    return Ledger(place(dataset))
 
 
 def _videos(ledger: "Ledger") -> "list[SourceRow]":
@@ -167,19 +162,6 @@ def _writable(path: Path, endings: set[str]) -> None:
         raise InvalidInput(f"the file to write is {path}, but its name must end in {' or '.join(sorted(endings, reverse=True))}")
 
 
-def _output() -> Console:
-    """Standard output: coloured where a person looks, wide and plain where a program reads."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-
-
-def _table(out: Console, *headers: str) -> Table:
-    style = box.SIMPLE_HEAD if out.is_terminal else None
-    table = Table(box=style, pad_edge=False, padding=(0, 2, 0, 0))
-    for place, header in enumerate(headers):
-        table.add_column(header, justify="right" if place and header != _LEFT else "left", overflow="fold")
-    return table
-
-
 def _print_stage(out: Console, stage: "Stage") -> None:
     said = (": ", (stage.said, {True: "bold green", False: "bold red", None: ""}[stage.kept])) if stage.said else ()
     out.print(Text.assemble((stage.title, "bold"), *said), soft_wrap=True)
@@ -192,7 +174,7 @@ def _print_stage(out: Console, stage: "Stage") -> None:
 
 
 def _score_table(out: Console, lines: "Sequence[ScoreLine]") -> Table:
-    table = _table(out, "  score", "value", "threshold", "margin", "says")
+    table = new_table(out, "  score", "value", "threshold", "margin", "says")
     for line in lines:
         judged = line.threshold is not None
         says, colour = ("keep" if line.kept else "drop", "green" if line.kept else "red") if judged else ("recorded", "dim")
@@ -230,7 +212,7 @@ def _print_tallies(out: Console, tallies: "Tallies") -> None:
 def _print_counts(out: Console, title: str, counts: Sequence[tuple[str, int]]) -> None:
     if not counts:
         return
-    table = _table(out, title, "", "", _LEFT)
+    table = new_table(out, title, "", "", LEFT)
     most, total = max(count for _, count in counts), sum(count for _, count in counts)
     for name, count in counts:
         colour = "green" if name == "kept" else "cyan"
@@ -257,7 +239,7 @@ def _binned(values: Sequence[float]) -> list[tuple[str, int]]:
 def _print_filters(out: Console, title: str, filters: "Mapping[str, FilterTally]") -> None:
     if not filters:
         return
-    table = _table(out, title, "judged", "kept", "dropped", "alone")
+    table = new_table(out, title, "judged", "kept", "dropped", "alone")
     for name, one in filters.items():
         kept = f"{(one.judged - one.dropped) / one.judged:.1%}"
         table.add_row(name, str(one.judged), kept, str(one.dropped), str(one.alone), style="red" if one.dropped == one.judged else None)
@@ -272,7 +254,7 @@ def _present(found: "Sweep") -> str:
 def _print_sweep(out: Console, found: "Sweep") -> None:
     words = f" against policy.{found.setting}, {_present(found)}; {len(found.values)} scores"
     out.print(Text.assemble((f"{found.filter}.{found.score}", "bold"), words))
-    table = _table(out, "threshold", "videos", "clips", "hours", "unjudged videos", "their hours", "")
+    table = new_table(out, "threshold", "videos", "clips", "hours", "unjudged videos", "their hours", "")
     for one in found.yields:
         present = one.threshold == found.present
         figures = (str(one.videos), str(one.clips), f"{one.hours:.3f}", str(one.unjudged or ""), f"{one.unjudged_hours:.3f}" if one.unjudged else "")

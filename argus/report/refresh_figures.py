@@ -1,6 +1,6 @@
 """The figures of one refresh, from the rows that it committed: what became of the videos, where the time went, and what holds it up."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -74,7 +74,7 @@ class RefreshFigures:
     hours_in: float = 0.0  # of video that could be read
     hours_out: float = 0.0  # of kept clips
     fetched: int = 0  # bytes
-    seconds: Counter[str] = field(default_factory=Counter)  # by stage (a value of STAGES), all videos together
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # by stage (a value of STAGES), all videos together
     longest_s: float = 0.0  # that one video kept a worker
     retryable: int = 0
     decided_again: int = 0  # from stored scores: nothing was fetched or decoded
@@ -145,7 +145,7 @@ class RefreshFigures:
         Workers that stand still wait for files, but for what one long video at the end explains. Where their number is not known, the longest
         stage is taken.
         """
-        if not self.seconds.total():
+        if not sum(self.seconds.values()):
             return None
         judging = {stage: seconds for stage, seconds in self.seconds.items() if stage != "network"}
         idle = None
