@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from argus.curate import VideoSource, read_catalogue, recipe_digest, store_recipe
+from argus.curate import Recipe, VideoSource, read_catalogue, store_recipe
 from argus.curate.waves import DuplicateSettler
 from argus.runs import RunFolder
 from argus.shards import Dataset, DecidedVideo, SourceRow
@@ -67,7 +67,8 @@ def run(config: CurateConfig, folder: RunFolder) -> JobResult:
     scoring = _learned(config)
     sources = read_catalogue(Path(config.catalogue))
     dataset = Dataset(config.dataset)
-    stamp = Stamp(recipe=recipe_digest(config), run_id=folder.run_id, code_version=version("argus-360"))
+    recipe = Recipe.of(config)
+    stamp = Stamp(recipe=recipe.digest, run_id=folder.run_id, code_version=version("argus-360"))
     settled = {source_id for source_id, done in dataset.decided(stamp.recipe).items() if done}
     discard_staged(dataset.folder, stamp.recipe, settled)  # left by a kill between commit and clean-up
     waves = pending_waves(sources, settled, config.wave_size)
@@ -81,7 +82,7 @@ def run(config: CurateConfig, folder: RunFolder) -> JobResult:
 
     folder.progress(0, pending, "video", f"{tally.known} of {tally.considered} videos are known")
     if pending:
-        store_recipe(dataset.folder, config)
+        store_recipe(dataset.folder, recipe)
         start_ray()
         scoring = scoring and scoring.started(config.learned)
         settler = DuplicateSettler(dataset, {source.source_id for wave in waves for source in wave}, config.policy.duplicates)

@@ -14,7 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from argus.curate import CuratedClip, CuratedVideo, ScorerFailed
-from argus.curate.learned import ClipSamples, Measured, available, judged, load_scorers, measure, require, samples_name, scorer_class, unjudged
+from argus.curate.learned import (
+    ClipSamples,
+    Measured,
+    available,
+    judged,
+    load_scorers,
+    measure,
+    require,
+    samples_name,
+    scorer_class,
+    scorer_key,
+    unjudged,
+    weights_folder,
+)
 from argus.errors import InvalidInput
 from schemas.config import CurateConfig, LearnedSettings, LearnedThresholds
 from schemas.names import Decision
@@ -32,6 +45,7 @@ class Scoring:
     weights: Path
     thresholds: LearnedThresholds
     batch_clips: int
+    keys: tuple[str, ...]  # of what is ready: `scorer_key`
     processes: tuple[Any, ...] = field(default=(), repr=False)  # Ray actors
 
     def report(self) -> dict[str, str]:
@@ -63,9 +77,14 @@ class Scoring:
         return replace(self, processes=processes)
 
     def judge(self, video: CuratedVideo, folder: Path) -> CuratedVideo:
-        """The video with its kept clips measured and decided; `folder` holds their samples. A scorer that fails leaves it unjudged."""
+        """The video with its kept clips measured and decided; `folder` holds their samples. A scorer that fails leaves it unjudged.
+
+        One whose numbers are those of networks already was decided by them (`argus.curate.rescore`).
+        """
         import ray
 
+        if video.networks:
+            return video
         kept = [clip for clip in video.clips if clip.decision is Decision.KEPT]
         try:
             measured = self._measure(kept, folder, zlib.crc32(video.source.source_id.encode()))
@@ -73,7 +92,7 @@ class Scoring:
             return unjudged(video, str(error.cause))
         except (ScorerFailed, ray.exceptions.RayError) as error:
             return unjudged(video, f"the learned scorers failed, so the video is not judged: {error}")
-        return judged(video, measured, self.missing, self.thresholds)
+        return replace(judged(video, measured, self.missing, self.thresholds), networks=self.keys)
 
     def _measure(self, clips: Sequence[CuratedClip], folder: Path, turn: int) -> dict[str, Measured]:
         """By clip id. Batches go round the processes, beginning with another one for each video."""
@@ -134,7 +153,8 @@ class ScoringProcess:
 def plan(config: CurateConfig) -> Scoring | None:
     """What a refresh can measure, or None where it asks for nothing. Raises InvalidInput for unknown names and thresholds without their scorer."""
     names = tuple(dict.fromkeys(config.learned.scorers))
-    weights = Path(config.learned.weights or Path(config.home) / "weights").absolute()
+    weights = weights_folder(config.learned, config.home)
     ready, missing = available(names, weights)
     require(config.policy.learned, names, missing)
-    return Scoring(ready, missing, weights, config.policy.learned, config.learned.batch_clips) if names else None
+    keys = tuple(scorer_key(name, weights) for name in ready)
+    return Scoring(ready, missing, weights, config.policy.learned, config.learned.batch_clips, keys) if names else None

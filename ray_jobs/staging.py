@@ -17,7 +17,7 @@ from argus.curate.pacing import Pacer
 from argus.errors import FetchError
 from argus.files import replacing
 from argus.media import MediaInfo
-from argus.shards import ClipRow, DecidedVideo, FetchRow, MediaRow, ScoreRow, ShardClip, ShardReader, SourceRow, write_shard
+from argus.shards import ClipRow, DecidedVideo, FetchRow, MediaRow, ScoreRow, SecondsRow, ShardClip, ShardReader, SourceRow, write_shard
 from schemas.config import CurateConfig
 from schemas.names import Decision, Reason
 
@@ -53,12 +53,12 @@ def stage_video(source: VideoSource, config: CurateConfig, stamp: Stamp, scoring
             row = failed_row(source, stamp, error.reason, str(error), retryable=error.retryable)
         else:
             samples = folder / "samples" if scoring and scoring.processes else None
-            video = curate_isolated(fetched.path, source, config, samples)
+            video = curate_isolated(fetched.path, source, config, folder, samples)
             row = stage_judgement(folder, scoring.judge(video, folder / "samples") if scoring else video, fetched, stamp)
             if config.fetch.keep_files:
                 (dataset / "fetched").mkdir(exist_ok=True)
                 fetched.path.replace(dataset / "fetched" / fetched.path.name)
-        for part in ("fetched", "samples"):
+        for part in ("fetched", "samples", "clips"):
             shutil.rmtree(folder / part, ignore_errors=True)
         (folder / "row.json").write_text(row.model_dump_json(), encoding="utf-8")
     return target
@@ -67,7 +67,7 @@ def stage_video(source: VideoSource, config: CurateConfig, stamp: Stamp, scoring
 def read_staged(folder: Path) -> DecidedVideo:
     """The staged result; its clips are read one by one when they are asked for."""
     row = SourceRow.model_validate_json((folder / "row.json").read_text(encoding="utf-8"))
-    return DecidedVideo(row, _read_clips(folder) if row.kept_clips else ())
+    return DecidedVideo(row, _read_clips(folder) if (folder / "clips.arrow").exists() else ())
 
 
 def place_thumbnail(folder: Path, dataset: Path, row: SourceRow) -> None:
@@ -99,13 +99,11 @@ def failed_row(source: VideoSource, stamp: Stamp, reason: Reason, detail: str, *
 
 
 def stage_judgement(folder: Path, video: CuratedVideo, fetched: Fetched, stamp: Stamp) -> SourceRow:
-    """Writes what was judged (clips.arrow, thumb.jpg) into a folder that is being staged, and gives the row that goes with it."""
+    """The row of what was judged into a folder that is being staged; the clips that were written there become clips.arrow."""
     thumbnail = f"thumbs/{_digits(video.source.source_id)}.jpg" if video.thumbnail else None
     row = _row(video.source, stamp, **_judged(video), fetch=_fetch_row(fetched), thumbnail=thumbnail)
-    if row.kept_clips:
-        write_shard(folder / "clips.arrow", _shard_clips(video, row))
-    if video.thumbnail:
-        (folder / "thumb.jpg").write_bytes(video.thumbnail)
+    if any(clip.shard is None for clip in row.kept_clips):
+        write_shard(folder / "clips.arrow", _shard_clips(folder, video, row))
     return row
 
 
@@ -123,9 +121,13 @@ def _judged(video: CuratedVideo) -> dict[str, Any]:
         "retryable": video.retryable,
         "layout_declared": video.layout_declared,
         "layout": video.layout,
+        "conversion": video.conversion,
         "scores": tuple(ScoreRow(**asdict(score)) for score in video.scores),
         "clips": tuple(map(_clip_row, video.clips)),
         "media": _media_row(video.media) if video.media else None,
+        "scored": video.scored,
+        "networks": video.networks,
+        "seconds": SecondsRow(**asdict(video.seconds)) if video.seconds else None,
     }
 
 
@@ -141,6 +143,7 @@ def _clip_row(clip: CuratedClip) -> ClipRow:
         high_quality=clip.high_quality,
         scores=tuple(ScoreRow(**asdict(score)) for score in clip.scores),
         signature=clip.signature,
+        **(asdict(clip.place) if clip.place else {}),
     )
 
 
@@ -160,9 +163,10 @@ def _media_row(media: MediaInfo) -> MediaRow:
     )
 
 
-def _shard_clips(video: CuratedVideo, row: SourceRow) -> Iterator[ShardClip]:
+def _shard_clips(folder: Path, video: CuratedVideo, row: SourceRow) -> Iterator[ShardClip]:
+    """Those that lie in no shard yet."""
     for clip in video.clips:
-        if clip.decision is Decision.KEPT:
+        if clip.decision is Decision.KEPT and clip.place is None:
             assert clip.video is not None, "a kept clip has its video"
             yield ShardClip(
                 clip_id=clip.clip_id,
@@ -175,7 +179,7 @@ def _shard_clips(video: CuratedVideo, row: SourceRow) -> Iterator[ShardClip]:
                 width=clip.width,
                 fps=clip.fps,
                 quality=clip.quality,
-                video=clip.video,
+                video=(folder / clip.video).read_bytes(),
             )
 
 

@@ -31,7 +31,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Their urls are https://videos.example/KIND.mp4; clips last two seconds. Only for looking: it is shared by all tests.
     """
-    from argus.curate import Fetched, VideoSource, curate_video, recipe_digest, store_recipe
+    from argus.curate import Fetched, Recipe, VideoSource, curate_video, store_recipe
     from argus.curate.catalogue import identify
     from argus.files import sha256_file
     from argus.shards import Dataset, DecidedVideo
@@ -42,9 +42,10 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("decided")
     config = CurateConfig(catalogue="none", dataset=str(folder / "dataset"), clip=ClipSettings(height=64, clip_s=2.0, min_clip_s=1.0))
-    stamp = Stamp(recipe_digest(config), "tests", "0.1.0")
+    recipe = Recipe.of(config)
+    stamp = Stamp(recipe.digest, "tests", "0.1.0")
     dataset = Dataset(config.dataset)
-    store_recipe(dataset.folder, config)
+    store_recipe(dataset.folder, recipe)
     wave = []
     for kind in ("walk", "static", "broken_seam", "black", "stereo_tb_2to1", "text"):
         path, staged = folder / f"{kind}.mp4", folder / kind
@@ -52,7 +53,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
         staged.mkdir()
         source = VideoSource(*identify(f"https://videos.example/{kind}.mp4"), Split.TRAIN if kind == "walk" else Split.VAL)
         fetched = Fetched(path, "yt-dlp", "2026.10.26", "generic", "0", "", path.stat().st_size, sha256_file(path))
-        row = stage_judgement(staged, curate_video(path, source, config), fetched, stamp)
+        row = stage_judgement(staged, curate_video(path, source, config, staged), fetched, stamp)
         (staged / "row.json").write_text(row.model_dump_json())
         place_thumbnail(staged, dataset.folder, row)
         wave.append(read_staged(staged))

@@ -7,10 +7,11 @@ from argus.curate.cascade import Filter, ScorerFailed, clip_filters, judge, vide
 from argus.curate.catalogue import assign_split, read_catalogue
 from argus.curate.clips import Span, spans
 from argus.curate.fetch import fetch
+from argus.curate.judgement import curate_isolated, curate_video
 from argus.curate.layout import LayoutVerdict, judge_layout
 from argus.curate.quality import quality
-from argus.curate.recipe import RECIPE_VERSION, curate_isolated, curate_video, recipe_digest, store_recipe
-from argus.curate.records import CuratedClip, CuratedVideo, Fetched, Score, Verdict, VideoSource, clip_id
+from argus.curate.recipe import RECIPE_VERSION, Recipe, Work, WorkKind, recipe_digest, store_recipe, stored_recipe
+from argus.curate.records import CuratedClip, CuratedVideo, Fetched, Score, Seconds, Verdict, VideoSource, clip_id
 from argus.curate.samples import Samples
 
 __all__ = [
@@ -20,12 +21,16 @@ __all__ = [
     "Fetched",
     "Filter",
     "LayoutVerdict",
+    "Recipe",
     "Samples",
     "Score",
     "ScorerFailed",
+    "Seconds",
     "Span",
     "Verdict",
     "VideoSource",
+    "Work",
+    "WorkKind",
     "assign_split",
     "clip_filters",
     "clip_id",
@@ -39,5 +44,6 @@ __all__ = [
     "recipe_digest",
     "spans",
     "store_recipe",
+    "stored_recipe",
     "video_filters",
 ]

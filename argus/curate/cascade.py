@@ -51,27 +51,48 @@ def clip_filters() -> tuple[Filter, ...]:
     return StaticFilter(), MotionFilter(), ExposureFilter(), BlurFilter(), TextFilter(), NadirFilter(), UprightFilter()
 
 
+Numbers = dict[str, dict[str, float]]
+"""Filter → score → value."""
+
+
 def judge(samples: Samples, filters: Sequence[Filter], policy: FilterPolicy) -> tuple[tuple[Score, ...], Verdict | None]:
     """All scores, and the first verdict that drops, or None when all keep. Raises ScorerFailed."""
+    return decide(measure(samples, filters), filters, policy)
+
+
+def measure(samples: Samples, filters: Sequence[Filter]) -> Numbers:
+    """What each filter measures. Raises ScorerFailed where one raises, or gives a number that is none."""
+    return {one.name: _measure(one, samples) for one in filters}
+
+
+def decide(numbers: Mapping[str, Mapping[str, float]], filters: Sequence[Filter], policy: FilterPolicy) -> tuple[tuple[Score, ...], Verdict | None]:
+    """As `judge`, of numbers that were measured before. Raises ScorerFailed where one lacks that a filter decides by."""
     scores: list[Score] = []
     first: Verdict | None = None
     for one in filters:
-        numbers, verdict = _run(one, samples, policy)
-        scores += [_record(one.name, name, value, verdict) for name, value in numbers.items()]
+        try:
+            verdict = one.decide(numbers[one.name], policy)
+        except Exception as error:
+            raise _failed(one, f"{type(error).__name__}: {error}") from error
+        scores += [_record(one.name, name, value, verdict) for name, value in numbers[one.name].items()]
         if first is None and not verdict.kept:
             first = verdict
     return tuple(scores), first
 
 
-def _run(one: Filter, samples: Samples, policy: FilterPolicy) -> tuple[dict[str, float], Verdict]:
+def _measure(one: Filter, samples: Samples) -> dict[str, float]:
     try:
         numbers = one.score(samples)
-        odd = [name for name, value in numbers.items() if not math.isfinite(value)]
-        if not odd:
-            return numbers, one.decide(numbers, policy)
     except Exception as error:
-        raise ScorerFailed(f"the filter {one.name} failed, so the video is not judged: {type(error).__name__}: {error}") from error
-    raise ScorerFailed(f"the filter {one.name} failed, so the video is not judged: {odd[0]} is {numbers[odd[0]]}")
+        raise _failed(one, f"{type(error).__name__}: {error}") from error
+    odd = [name for name, value in numbers.items() if not math.isfinite(value)]
+    if odd:
+        raise _failed(one, f"{odd[0]} is {numbers[odd[0]]}")
+    return numbers
+
+
+def _failed(one: Filter, what: str) -> ScorerFailed:
+    return ScorerFailed(f"the filter {one.name} failed, so the video is not judged: {what}")
 
 
 def _record(name: str, score: str, value: float, verdict: Verdict) -> Score:

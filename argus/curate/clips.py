@@ -1,7 +1,7 @@
 """Cuts a video into clips: which frames, and what each clip becomes. Holds the frames of one clip at a time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,10 +12,11 @@ from argus.curate.cascade import clip_filters, judge
 from argus.curate.footage import Footage
 from argus.curate.quality import is_high_quality, numbers_of, quality
 from argus.curate.records import CuratedClip, Score, clip_id
-from argus.curate.samples import SIZE, resized, sample_clip
-from argus.curate.sheet import clip_row
+from argus.curate.samples import SIZE, Samples, resized, sample_clip
+from argus.curate.sheet import CLIP_ROWS, Row, clip_row
 from argus.curate.shots import Shot, find_shots
 from argus.curate.signature import clip_signature
+from argus.curate.stopwatch import Stopwatch
 from argus.media import SphericalMetadata, encode_clip
 from schemas.config import ClipSettings, FilterPolicy
 from schemas.names import Decision
@@ -66,47 +67,91 @@ def parts(span: Span, shots: Sequence[Shot], timestamps: NDArray[np.float64], mi
     return [(part, shot) for part, shot in found if part.end_ms - part.start_ms >= min_clip_s * 1000]
 
 
-def cut(footage: Footage, source_id: str, settings: ClipSettings, policy: FilterPolicy, samples_folder: Path | None = None) -> Iterator[CuratedClip]:
-    """The clips of a video, one after the other, each of one shot; those that are dropped are not encoded.
+@dataclass
+class Cutter:
+    """Cuts one video. Of it all one clip is in memory at a time: the mp4 of a kept one is written to the `folder` as soon as it is judged.
 
-    What learned scorers see of the kept ones is written to the `samples_folder`, where there is one.
-    Raises VideoError when frames cannot be decoded, ScorerFailed when a clip cannot be judged.
+    Without a `folder` clips are judged only. What learned scorers see of the kept ones goes to the `samples_folder`, where there is one.
     """
-    reader = footage.reader
-    rate = reader.fps / stride(reader.fps, settings.fps)
-    decoded = max(SIZE, (settings.height, 2 * settings.height))
-    for span in spans(reader.timestamps, reader.fps, settings):
-        whole = footage.frames(span.indices, decoded)
-        for part, shot in parts(span, find_shots(whole, policy.shot_boundary), reader.timestamps, settings.min_clip_s):
-            frames = whole[shot.start : shot.stop]
-            samples = sample_clip(frames, float(rate))
-            scores, dropped = judge(samples, clip_filters(), policy)
-            if samples_folder and not dropped:
-                from argus.curate.learned import ClipSamples, samples_name
 
-                ClipSamples.of(samples, frames, float(rate)).save(samples_folder / samples_name(part.start_ms, part.end_ms))
-            scores = (Score("shots", "worst", shot.worst, policy.shot_boundary, True), *scores)
-            numbers = numbers_of(scores)
-            yield CuratedClip(
-                clip_id=clip_id(source_id, part.start_ms, part.end_ms),
-                start_ms=part.start_ms,
-                end_ms=part.end_ms,
-                frames=len(frames),
-                height=settings.height,
-                width=2 * settings.height,
-                fps=rate,
-                decision=Decision.DROPPED if dropped else Decision.KEPT,
-                reason=dropped.reason if dropped else None,
-                quality=quality(numbers),
-                high_quality=dropped is None and is_high_quality(numbers, policy.high_quality),
-                scores=scores,
-                picture=clip_row(samples),
-                signature=None if dropped else clip_signature(frames, float(rate), settings.clip_s).to_bytes(),
-                video=None if dropped else _encoded(frames, rate, settings),
-            )
+    footage: Footage
+    settings: ClipSettings
+    policy: FilterPolicy
+    folder: Path | None = None
+    samples_folder: Path | None = None
+    clock: Stopwatch = field(default_factory=Stopwatch)
+    pictures: list[Row] = field(default_factory=list)  # of the contact sheet, grows with each clip
+    weakest: float = 2.0  # the least score of a boundary at which the video was cut so far; 2, above all scores, where there was none
 
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second of the clips."""
+        fps = self.footage.reader.fps
+        return fps / stride(fps, self.settings.fps)
 
-def _encoded(frames: NDArray[np.uint8], rate: Fraction, settings: ClipSettings) -> bytes:
-    """The stored mp4 of ERP frames [T, H, W, 3]."""
-    stored = resized(frames, (settings.height, 2 * settings.height))
-    return encode_clip(stored, rate, crf=settings.crf, gop=settings.gop, spherical=SphericalMetadata())
+    def clips(self, source_id: str) -> Iterator[CuratedClip]:
+        """One after the other, each of one shot. Raises VideoError when frames cannot be decoded, ScorerFailed when a clip cannot be judged."""
+        reader = self.footage.reader
+        for span in spans(reader.timestamps, reader.fps, self.settings):
+            whole = self.frames(span.indices)
+            with self.clock.of("filters"):
+                shots = find_shots(whole, self.policy.shot_boundary)
+            self.weakest = min(self.weakest, *(shot.began for shot in shots))
+            for part, shot in parts(span, shots, reader.timestamps, self.settings.min_clip_s):
+                yield self._clip(source_id, part, shot, whole[shot.start : shot.stop])
+
+    def frames(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Mono ERP frames [T, H, W, 3], at least as large as filters and the stored clip need them. Raises VideoError."""
+        with self.clock.of("decode"):
+            return self.footage.frames(indices, max(SIZE, (self.settings.height, 2 * self.settings.height)))
+
+    def write(self, frames: NDArray[np.uint8], start_ms: int, end_ms: int) -> str | None:
+        """Encodes a clip's frames [T, H, W, 3]; the name of the file, None where there is no folder for it."""
+        if self.folder is None:
+            return None
+        name = f"clips/{start_ms}-{end_ms}.mp4"
+        with self.clock.of("encode"):
+            (self.folder / "clips").mkdir(exist_ok=True)
+            stored = resized(frames, (self.settings.height, 2 * self.settings.height))
+            settings = {"crf": self.settings.crf, "gop": self.settings.gop}
+            (self.folder / name).write_bytes(encode_clip(stored, self.rate, spherical=SphericalMetadata(), **settings))
+        return name
+
+    def sign(self, frames: NDArray[np.uint8]) -> bytes:
+        """By which duplicates of these frames [T, H, W, 3] are found."""
+        with self.clock.of("filters"):
+            return clip_signature(frames, float(self.rate), self.settings.clip_s).to_bytes()
+
+    def save_samples(self, samples: Samples, frames: NDArray[np.uint8], start_ms: int, end_ms: int) -> None:
+        """For learned scorers, where there is a folder for it."""
+        if self.samples_folder:
+            from argus.curate.learned import ClipSamples, samples_name
+
+            ClipSamples.of(samples, frames, float(self.rate)).save(self.samples_folder / samples_name(start_ms, end_ms))
+
+    def _clip(self, source_id: str, part: Span, shot: Shot, frames: NDArray[np.uint8]) -> CuratedClip:
+        with self.clock.of("filters"):
+            samples = sample_clip(frames, float(self.rate))
+            scores, dropped = judge(samples, clip_filters(), self.policy)
+            if len(self.pictures) < CLIP_ROWS:
+                self.pictures.append(clip_row(samples))
+        if not dropped:
+            self.save_samples(samples, frames, part.start_ms, part.end_ms)
+        scores = (Score("shots", "worst", shot.worst, self.policy.shot_boundary, True), *scores)
+        numbers = numbers_of(scores)
+        return CuratedClip(
+            clip_id=clip_id(source_id, part.start_ms, part.end_ms),
+            start_ms=part.start_ms,
+            end_ms=part.end_ms,
+            frames=len(frames),
+            height=self.settings.height,
+            width=2 * self.settings.height,
+            fps=self.rate,
+            decision=Decision.DROPPED if dropped else Decision.KEPT,
+            reason=dropped.reason if dropped else None,
+            quality=quality(numbers),
+            high_quality=dropped is None and is_high_quality(numbers, self.policy.high_quality),
+            scores=scores,
+            signature=None if dropped else self.sign(frames),
+            video=None if dropped else self.write(frames, part.start_ms, part.end_ms),
+        )

@@ -46,6 +46,12 @@ class Conversion:
     native: tuple[int, int] | None = None
     fov_deg: float = 0.0
 
+    def __str__(self) -> str:
+        """All of it in words, others for another conversion."""
+        crop = "" if self.crop == (0.0, 0.0, 1.0, 1.0) else " within " + ", ".join(f"{share!r}" for share in self.crop)
+        native = f" {self.native[1]}×{self.native[0]}" if self.native else ""
+        return f"{self.stored}{native}{crop}" + (f" of {self.fov_deg!r}°" if self.fov_deg else "")
+
     def apply(self, frames: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         """Mono ERP frames [n, H, W, 3] at `size` (H, W) of stored ones [n, h, w, 3], in any scale."""
         height, width = frames.shape[1:3]

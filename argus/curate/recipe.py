@@ -1,146 +1,155 @@
-"""The whole judgement of one video file: probe → layout → length → filters → clips. Which video, where and when is decided elsewhere."""
+"""Everything that shapes a clip's bytes or its decision, under one digest; and what a change of it leaves to be done.
+
+A recipe has three kinds of parts. Shaping ones say which frames are looked at and stored: where one differs, nothing measured before counts. Keys of
+filters say how a number comes about: where one differs, that filter measures again. Thresholds only decide about stored numbers.
+"""
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Self
 
-from argus.curate.cascade import ScorerFailed, clip_filters, judge, video_filters
-from argus.curate.clips import cut, spans, stride
-from argus.curate.footage import Footage, samples_of
-from argus.curate.layout import judge_layout
-from argus.curate.records import CuratedClip, CuratedVideo, Score, VideoSource
-from argus.curate.samples import SIZE, Samples, StoredSamples, sample_stored
-from argus.curate.sheet import encode_sheet, video_row
+from argus.curate.cascade import clip_filters, video_filters
 from argus.curate.shots import VERSION as SHOTS_VERSION
-from argus.errors import VideoError
 from argus.files import write_text
-from argus.media import MediaInfo, VideoReader, isolated, open_video
-from schemas.config import CurateConfig, LearnedThresholds
-from schemas.names import Decision, Layout, Reason
+from schemas.config import ClipSettings, CurateConfig, FilterPolicy, LearnedThresholds
 
 RECIPE_VERSION = 2
 """Grows when the same settings would make other clips or other decisions."""
 
-MEMORY_BYTES = 8 << 30
-_OURS = {Reason.DECODER_CRASHED, Reason.TIMED_OUT, Reason.SCORER_FAILED}  # not judged: never a judgement on the video
-_MAY_PASS = _OURS - {Reason.DECODER_CRASHED}  # the same bytes would crash it again
+SAMPLES_VERSION = 1
+"""Grows when other frames of the same video would be judged."""
+
+LAYOUT_VERSION = 1
+"""Grows when the same frames would give other numbers about the layout, or another conversion."""
+
+SCORED_WITH = {"black_level": ("black", "caps")}
+"""The fields of `FilterPolicy` that filters read while they score, each with the names of these filters."""
+
+THRESHOLDS = frozenset(
+    {
+        *("seam_ratio", "seam_value", "black_share", "variance", "static_difference", "moving_share", "shot_boundary", "text_share", "cap_share"),
+        *("sharpness", "dark_share", "bright_share", "nadir_share", "tilt_deg", "tilt_support", "high_quality", "duplicates", "learned"),
+        *("halves_similarity", "layout_evidence", "torn_edges", "blank_sides", "disc_evidence", "convert", "fisheye_fov_deg"),
+    }
+)
+"""The fields that only decide about stored numbers; `argus.curate.redecide` says of which videos these do not suffice. Any other field is shaping."""
+
+_STEPS = {"samples": SAMPLES_VERSION, "layout": LAYOUT_VERSION, "shots": SHOTS_VERSION}
+
+
+class WorkKind(StrEnum):
+    """How much of a video's judgement is to be done again."""
+
+    NOTHING = "nothing"
+    DECIDE = "decide"  # from stored numbers, as far as they go
+    SCORE = "score"  # some filters measure again, the others' numbers stand
+    EVERYTHING = "everything"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a recipe leaves to be done about videos that were decided under another one."""
+
+    kind: WorkKind
+    filters: frozenset[str] = frozenset()  # that measure again, where it is SCORE
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings and versions under which videos are judged."""
+
+    version: int
+    clip: ClipSettings
+    policy: FilterPolicy
+    filters: Mapping[str, int]  # versions by name, those of "samples", "layout" and "shots" among them
+    learned: Mapping[str, str]  # of each learned scorer that a threshold is set for: its version and weights (`scorer_key`)
+
+    @classmethod
+    def of(cls, config: CurateConfig) -> Self:
+        """The recipe of a refresh. Raises InvalidInput where a threshold is set for a learned scorer whose weights are not there."""
+        learned: dict[str, str] = {}
+        if config.policy.learned != LearnedThresholds():
+            from argus.curate.learned import demanded, scorer_key, weights_folder
+
+            weights = weights_folder(config.learned, config.home)
+            learned = {name: scorer_key(name, weights) for name in demanded(config.policy.learned)}
+        versions = {one.name: one.version for one in (*video_filters(config.policy), *clip_filters())}
+        return cls(RECIPE_VERSION, config.clip, config.policy, versions | _STEPS, learned)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From what `text` gave, by this version or an earlier one. Raises ValueError where it cannot be read any more."""
+        parts: dict[str, Any] = json.loads(text)
+        try:
+            policy = {name: value for name, value in parts["policy"].items() if name in FilterPolicy.model_fields}
+            return cls(
+                int(parts["version"]),
+                ClipSettings.model_validate(parts["clip"]),
+                FilterPolicy.model_validate(policy),
+                {"samples": 1, "layout": 1, **parts["filters"]},  # which were not written at first
+                {name: str(key) for name, key in parts.get("learned", {}).items()},
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"this is no recipe: {error}") from error
+
+    @cached_property
+    def text(self) -> str:
+        """All of it as JSON, which the digest is of."""
+        parts: dict[str, object] = {
+            "version": self.version,
+            "clip": self.clip.model_dump(mode="json"),
+            "policy": self.policy.model_dump(mode="json"),
+            "filters": dict(self.filters),
+        }
+        return json.dumps(parts | ({"learned": dict(self.learned)} if self.learned else {}), sort_keys=True)
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits; not of how and where videos are fetched or judged."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    def work(self, before: "Recipe | None") -> Work:
+        """What is to be done about videos that were decided under `before`; None where that is not known."""
+        if before is None or self._shape() != before._shape():
+            return Work(WorkKind.EVERYTHING)
+        own, old = self._keys(), before._keys()
+        changed = {name for name, key in own.items() if old.get(name) != key}
+        changed |= {name for name, key in self.learned.items() if before.learned.get(name, key) != key}
+        if changed:
+            return Work(WorkKind.SCORE, frozenset(changed))
+        same = self.policy == before.policy and own == old and self.learned == before.learned
+        return Work(WorkKind.NOTHING if same else WorkKind.DECIDE)
+
+    def _shape(self) -> tuple[object, ...]:
+        policy = {name: value for name, value in self.policy if name not in THRESHOLDS and name not in SCORED_WITH}
+        return self.version, self.clip, policy, {name: self.filters[name] for name in _STEPS}
+
+    def _keys(self) -> dict[str, tuple[object, ...]]:
+        """Of each filter, all that its numbers depend on besides the samples."""
+        read = {name: [getattr(self.policy, field) for field, names in SCORED_WITH.items() if name in names] for name in self.filters}
+        return {name: (version, *read[name]) for name, version in self.filters.items() if name not in _STEPS}
 
 
 def recipe_digest(config: CurateConfig) -> str:
-    """Sixteen hexadecimal digits of everything that shapes a clip's bytes or its decision; not of how and where it is fetched or run."""
-    return hashlib.sha256(recipe_text(config).encode()).hexdigest()[:16]
+    """The digest of a configuration's recipe."""
+    return Recipe.of(config).digest
 
 
-def recipe_text(config: CurateConfig) -> str:
-    """What the digest is of, as JSON: `version`, `clip` (ClipSettings), `policy` (FilterPolicy), and the versions of filters and learned scorers."""
-    parts: dict[str, object] = {
-        "version": RECIPE_VERSION,
-        "clip": config.clip.model_dump(mode="json"),
-        "policy": config.policy.model_dump(mode="json"),
-        "filters": {one.name: one.version for one in (*video_filters(config.policy), *clip_filters())} | {"shots": SHOTS_VERSION},
-    }
-    if config.policy.learned != LearnedThresholds():
-        from argus.curate.learned import demanded
-
-        parts["learned"] = demanded(config.policy.learned)
-    return json.dumps(parts, sort_keys=True)
-
-
-def store_recipe(dataset: Path, config: CurateConfig) -> None:
+def store_recipe(dataset: Path, recipe: Recipe) -> None:
     """Writes `recipes/DIGEST.json` below a dataset's folder, where it is not yet: with which settings and thresholds it was decided."""
-    path = dataset / "recipes" / f"{recipe_digest(config)}.json"
+    path = dataset / "recipes" / f"{recipe.digest}.json"
     if not path.exists():
-        write_text(path, recipe_text(config))
+        write_text(path, recipe.text)
 
 
-def curate_isolated(path: Path, source: VideoSource, config: CurateConfig, samples_folder: Path | None = None) -> CuratedVideo:
-    """`curate_video` in a process that may crash or be killed: the whole judgement runs there, so nothing hostile is decoded here.
-
-    This is what a job calls. Every fault of the video or of a filter becomes a decision; what is raised is a fault of the machine.
-    """
+def stored_recipe(dataset: Path, digest: str) -> Recipe | None:
+    """A recipe that a dataset stores; None where it is not there or cannot be read any more."""
     try:
-        return isolated(curate_video, path, source, config, samples_folder, timeout_s=config.fetch.timeout_s, memory_bytes=MEMORY_BYTES)
-    except VideoError as error:
-        return _Sheet(source).ends(error.reason, error.message)
-    except RuntimeError as error:  # what the child did not foresee
-        return _Sheet(source).ends(Reason.SCORER_FAILED, f"curation failed: {str(error).strip().splitlines()[-1]}")
-
-
-def curate_video(path: Path, source: VideoSource, config: CurateConfig, samples_folder: Path | None = None) -> CuratedVideo:
-    """Judges a file and cuts it into clips. Never raises for what the video holds: that is a decision with a reason.
-
-    Where there is a `samples_folder`, it receives what learned scorers see of each kept clip (`argus.curate.learned`).
-    """
-    sheet = _Sheet(source)
-    try:
-        with open_video(path) as reader:
-            return _judge(reader, sheet, config, samples_folder)
-    except VideoError as error:
-        if sheet.stored is None:
-            sheet.layout = Layout.NONE  # no picture was seen
-        return sheet.ends(error.reason, error.message.removeprefix(f"{path}: "))
-    except ScorerFailed as error:
-        return sheet.ends(Reason.SCORER_FAILED, str(error))
-
-
-@dataclass
-class _Sheet:
-    """What is known of a video so far; whatever ends the judgement, this much is recorded."""
-
-    source: VideoSource
-    media: MediaInfo | None = None
-    declared: Layout | None = None
-    layout: Layout = Layout.UNKNOWN
-    stored: StoredSamples | None = None
-    samples: Samples | None = None
-    scores: list[Score] = field(default_factory=list)
-
-    def ends(self, reason: Reason | None, detail: str, clips: tuple[CuratedClip, ...] = ()) -> CuratedVideo:
-        """The decision: kept without a reason; FAILED for faults of ours; else dropped."""
-        decision = Decision.KEPT if reason is None else Decision.FAILED if reason in _OURS else Decision.DROPPED
-        return CuratedVideo(
-            source=self.source,
-            decision=decision,
-            reason=reason,
-            detail=detail,
-            layout_declared=self.declared,
-            layout=self.layout,
-            scores=tuple(self.scores),
-            clips=clips,
-            media=self.media,
-            thumbnail=self._thumbnail(clips),
-            retryable=reason in _MAY_PASS,
-        )
-
-    def _thumbnail(self, clips: tuple[CuratedClip, ...]) -> bytes | None:
-        return None if self.stored is None else encode_sheet([video_row(self.stored, self.samples), *(clip.picture for clip in clips)])
-
-
-def _judge(reader: VideoReader, sheet: _Sheet, config: CurateConfig, samples_folder: Path | None) -> CuratedVideo:
-    """Each step adds to the sheet, or ends it."""
-    sheet.media = reader.info
-    stored = sheet.stored = sample_stored(reader, stride(reader.fps, config.clip.fps))
-    verdict = judge_layout(reader.info, stored, config.policy)
-    sheet.declared, sheet.layout = verdict.declared, verdict.layout
-    sheet.scores += verdict.scores
-    if verdict.reason:
-        return sheet.ends(verdict.reason, verdict.detail)
-    length = reader.info.duration_s
-    enough = bool(spans(reader.timestamps, reader.fps, config.clip))
-    sheet.scores.append(Score("length", "seconds", length, config.clip.min_clip_s, enough))
-    if not enough:
-        return sheet.ends(Reason.TOO_SHORT, f"it is {length:.2f} s long, but a clip needs {config.clip.min_clip_s:g} s")
-    samples = sheet.samples = samples_of(stored, verdict.conversion, SIZE)
-    scores, dropped = judge(samples, video_filters(config.policy), config.policy)
-    sheet.scores += scores
-    if dropped:
-        detail = f"{dropped.filter}: {dropped.name} is {dropped.value:.4g}, the threshold is {dropped.threshold:g}"
-        return sheet.ends(dropped.reason, detail)
-    clips = tuple(cut(Footage(reader, verdict.conversion), sheet.source.source_id, config.clip, config.policy, samples_folder))
-    if not clips:
-        return sheet.ends(Reason.TOO_SHORT, f"none of its shots is {config.clip.min_clip_s:g} s long")
-    kept = sum(clip.decision == Decision.KEPT for clip in clips)
-    if not kept:
-        return sheet.ends(clips[0].reason, f"none of its {len(clips)} clips is kept", clips)
-    return sheet.ends(None, f"{kept} of {len(clips)} clips kept", clips)
+        return Recipe.parse((dataset / "recipes" / f"{digest}.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from argus.media import MediaInfo
 from schemas.names import Decision, Layout, Reason, Split
 
@@ -61,8 +58,26 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Seconds:
+    """What judging a video took, wall clock."""
+
+    decode: float = 0.0  # reading, decoding, converting
+    filters: float = 0.0  # layout, filters, shots, signatures
+    encode: float = 0.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a clip that was committed before lies."""
+
+    shard: str
+    row: int
+    checksum: str
+
+
+@dataclass(frozen=True)
 class CuratedClip:
-    """A span of a video, at most `clip_s` long; `video` holds the encoded mp4 when kept, else None."""
+    """A span of a video, at most `clip_s` long; `video` names the file of its mp4 when it is kept, else None."""
 
     clip_id: str
     start_ms: int
@@ -75,10 +90,10 @@ class CuratedClip:
     reason: Reason | None
     quality: float  # in [0, 1], see `argus.curate.quality`
     scores: tuple[Score, ...]
-    video: bytes | None
-    picture: NDArray[np.uint8] = field(compare=False, repr=False)  # its row of the contact sheet
-    signature: bytes | None = None  # `argus.curate.signature`; None when dropped
+    video: str | None  # below the folder that was given for files; None also where none was
+    signature: bytes | None = None  # `argus.curate.signature`; None when it was never kept
     high_quality: bool = False  # kept, and good enough for the second stage of training
+    place: Place | None = None  # of one that is judged again: it needs no file
 
 
 @dataclass(frozen=True)
@@ -94,8 +109,12 @@ class CuratedVideo:
     scores: tuple[Score, ...]
     clips: tuple[CuratedClip, ...]
     media: MediaInfo | None
-    thumbnail: bytes | None  # JPEG, a contact sheet: see `argus.curate.sheet`
+    thumbnail: str | None  # names the contact sheet below the folder for files: see `argus.curate.sheet`
     retryable: bool = False  # whether a later refresh should try again
+    conversion: str | None = None  # `Conversion` in words, where frames were converted by it
+    scored: tuple[str, ...] = ()  # the filters that ran
+    networks: tuple[str, ...] = ()  # the learned scorers that its clips' numbers are of, with version and weights
+    seconds: Seconds | None = field(default=None, compare=False)
 
 
 def clip_id(source_id: str, start_ms: int, end_ms: int) -> str:

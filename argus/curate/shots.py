@@ -35,11 +35,15 @@ _DISSOLVES = (4, 8)  # lengths in frames that are looked for
 
 @dataclass(frozen=True)
 class Shot:
-    """Frames `start` to `stop` (excluded) of one shot; `worst` is the largest boundary score within it, 0 where there is none."""
+    """Frames `start` to `stop` (excluded) of one shot; `worst` is the largest boundary score within it, 0 where there is none.
+
+    `began` is the score of the boundary at which it begins; 2, which is above all scores, where it begins with the frames.
+    """
 
     start: int
     stop: int
     worst: float
+    began: float = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +76,8 @@ def find_shots(frames: NDArray[np.uint8], threshold: float) -> list[Shot]:
             taken.append(gap)
     taken.sort(key=lambda gap: gap.last)
     starts, stops = [0, *(gap.first for gap in taken)], [*(gap.last + 1 for gap in taken), len(frames)]
-    return [Shot(start, stop, _worst(gaps, start, stop)) for start, stop in zip(starts, stops, strict=True)]
+    began = [2.0, *(gap.score for gap in taken)]
+    return [Shot(start, stop, _worst(gaps, start, stop), score) for start, stop, score in zip(starts, stops, began, strict=True)]
 
 
 def dissimilarity(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

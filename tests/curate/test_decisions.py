@@ -11,7 +11,19 @@ import cv2
 import numpy as np
 import pytest
 
-from argus.curate import CuratedVideo, Samples, Verdict, VideoSource, clips, curate_isolated, curate_video, judge_layout, recipe, recipe_digest, spans
+from argus.curate import (
+    CuratedVideo,
+    Samples,
+    Verdict,
+    VideoSource,
+    clips,
+    curate_isolated,
+    curate_video,
+    judge_layout,
+    judgement,
+    recipe_digest,
+    spans,
+)
 from argus.curate.black import BlackFilter
 from argus.curate.clips import stride
 from argus.curate.samples import StoredSamples, sample_clip
@@ -122,7 +134,7 @@ CASES = [
 
 def curated(path: Path, case: Case) -> CuratedVideo:
     write_video(path, case.frames(), FPS, spherical=case.spherical)
-    return curate_video(path, SOURCE, CONFIG.model_copy(update={"policy": POLICY.model_copy(update={"convert": case.convert})}))
+    return curate_video(path, SOURCE, CONFIG.model_copy(update={"policy": POLICY.model_copy(update={"convert": case.convert})}), path.parent)
 
 
 def numbers(video: CuratedVideo) -> dict[str, float]:
@@ -138,7 +150,7 @@ def test_every_reason_has_its_example(tmp_path: Path, case: Case) -> None:
     assert bool(video.clips) == (case.reason is None)
     assert case.reason or all(score.kept for score in video.scores)
     assert video.media is not None
-    picture = cv2.imdecode(np.frombuffer(video.thumbnail or b"", np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imread(str(tmp_path / (video.thumbnail or "")))
     assert picture.shape == (128 * (1 + len(video.clips)), 768, 3), "a row for the video and one for each clip"
 
 
@@ -230,7 +242,7 @@ class Broken:
 @pytest.mark.parametrize("value", [None, float("nan")], ids=["raises", "nan"])
 @pytest.mark.parametrize(
     ("where", "name"),
-    [((recipe, "video_filters"), "kept"), ((recipe, "video_filters"), "black"), ((clips, "clip_filters"), "kept")],
+    [((judgement, "video_filters"), "kept"), ((judgement, "video_filters"), "black"), ((clips, "clip_filters"), "kept")],
     ids=["video", "video that another filter drops", "clip"],
 )
 def test_a_filter_that_fails_neither_passes_nor_drops(
@@ -242,10 +254,20 @@ def test_a_filter_that_fails_neither_passes_nor_drops(
     assert "broken" in video.detail
 
 
+def written(folder: Path) -> dict[str, bytes]:
+    """What a judgement wrote, by name."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in [*folder.glob("clips/*"), *folder.glob("*.jpg")]}
+
+
 def test_in_a_child_process_the_result_is_the_same(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, turning(panorama()), FPS)
-    assert curate_isolated(path, SOURCE, CONFIG) == curate_video(path, SOURCE, CONFIG)
+    video = curate_isolated(path, SOURCE, CONFIG, tmp_path)
+    files = written(tmp_path)
+    assert (curate_video(path, SOURCE, CONFIG, tmp_path), written(tmp_path)) == (video, files)
+    assert sorted(files) == ["clips/0-3000.mp4", "thumb.jpg"]
+    assert video.seconds is not None
+    assert min(video.seconds.decode, video.seconds.filters, video.seconds.encode) > 0
 
 
 def test_a_video_that_takes_too_long_is_not_judged(tmp_path: Path) -> None:
@@ -259,11 +281,11 @@ def test_clips_hold_every_nth_frame_at_the_true_rate(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     frames = turning(panorama(), 7.0)
     write_video(path, frames, FPS)
-    video = curate_video(path, SOURCE, CONFIG.model_copy(update={"clip": ClipSettings(height=64, clip_s=3.0, min_clip_s=1.0)}))
+    video = curate_video(path, SOURCE, CONFIG.model_copy(update={"clip": ClipSettings(height=64, clip_s=3.0, min_clip_s=1.0)}), tmp_path)
     assert [clip.clip_id for clip in video.clips] == [f"{SOURCE.source_id}@{a}-{b}" for a, b in ((0, 3000), (3000, 6000), (6000, 7000))]
     for clip in video.clips:
         assert (clip.fps, clip.height, clip.width, clip.decision) == (Fraction(5), 64, 128, Decision.KEPT)
-        stored = decode_clip(clip.video or b"")
+        stored = decode_clip((tmp_path / str(clip.video)).read_bytes())
         assert len(stored) == clip.frames
         for number, picture in enumerate(stored):
             source = cv2.resize(frames[clip.start_ms * FPS // 1000 + 2 * number], (128, 64), interpolation=cv2.INTER_AREA)
@@ -273,7 +295,7 @@ def test_clips_hold_every_nth_frame_at_the_true_rate(tmp_path: Path) -> None:
 def test_a_clip_that_does_not_move_is_dropped_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, np.concatenate([turning(panorama(), 3.0), still(panorama(1), 3.0)]), FPS)
-    video = curate_video(path, SOURCE, CONFIG.model_copy(update={"clip": ClipSettings(height=64, clip_s=3.0)}))
+    video = curate_video(path, SOURCE, CONFIG.model_copy(update={"clip": ClipSettings(height=64, clip_s=3.0)}), tmp_path)
     assert [(clip.decision, clip.reason, clip.video is None) for clip in video.clips] == [
         (Decision.KEPT, None, False),
         (Decision.DROPPED, Reason.STATIC, True),
@@ -284,7 +306,11 @@ def test_a_clip_that_does_not_move_is_dropped_alone(tmp_path: Path) -> None:
 def test_the_same_video_gives_the_same_bytes(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, turning(panorama()), FPS)
-    assert curate_video(path, SOURCE, CONFIG) == curate_video(path, SOURCE, CONFIG)
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    assert curate_video(path, SOURCE, CONFIG, first) == curate_video(path, SOURCE, CONFIG, second)
+    assert written(first) == written(second)
 
 
 @pytest.mark.parametrize(("fps", "n"), [(Fraction(30000, 1001), 6), (Fraction(24), 5), (Fraction(5), 1), (Fraction(1), 1), (Fraction(60), 12)])

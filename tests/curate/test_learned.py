@@ -73,8 +73,7 @@ def video(*clips: CuratedClip) -> CuratedVideo:
 def clip(number: int, reason: Reason | None = None) -> CuratedClip:
     decision = Decision.DROPPED if reason else Decision.KEPT
     start, end = 1000 * number, 1000 * number + 1000
-    picture = np.zeros((1, 1, 3), np.uint8)
-    return CuratedClip(f"url:1@{start}-{end}", start, end, 5, 64, 128, Fraction(5), decision, reason, 0.5, (), None if reason else b"mp4", picture)
+    return CuratedClip(f"url:1@{start}-{end}", start, end, 5, 64, 128, Fraction(5), decision, reason, 0.5, (), None if reason else "a.mp4")
 
 
 def config(*scorers: str, weights: Path, **thresholds: float) -> CurateConfig:
@@ -153,7 +152,7 @@ def test_kept_clips_are_judged_and_a_video_falls_with_its_last_one() -> None:
     assert [(one.decision, one.reason, one.video) for one in some.clips] == [
         (Decision.DROPPED, Reason.STATIC, None),
         (Decision.DROPPED, Reason.STATIC, None),
-        (Decision.KEPT, None, b"mp4"),
+        (Decision.KEPT, None, "a.mp4"),
     ]
     assert [(one.filter, one.name, one.value) for one in some.clips[2].scores] == [("lpips", "between", 0.1), ("raft", "speed_deg_s", None)]
     assert some.clips[1] == clips[1]  # dropped before: not measured at all

@@ -20,7 +20,7 @@ Weights that are distributed as a pickled state dict are turned into safetensors
 
 from argus.curate.learned.decision import BOUNDS, Bound, decide, demanded, judged, not_measured, require, unjudged
 from argus.curate.learned.samples import ClipSamples, samples_name
-from argus.curate.learned.scorer import REGISTRY, Measured, Scorer, available, load_scorers, measure, scorer_class
+from argus.curate.learned.scorer import REGISTRY, Measured, Scorer, available, load_scorers, measure, scorer_class, scorer_key, weights_folder
 
 __all__ = [
     "BOUNDS",
@@ -39,5 +39,7 @@ __all__ = [
     "require",
     "samples_name",
     "scorer_class",
+    "scorer_key",
     "unjudged",
+    "weights_folder",
 ]

@@ -36,9 +36,9 @@ BOUNDS = (
 """In the order in which their reasons count."""
 
 
-def demanded(thresholds: LearnedThresholds) -> dict[str, int]:
-    """The scorers that a threshold is set for, with their versions: with the thresholds they are part of a recipe."""
-    return {bound.scorer: scorer_class(bound.scorer).version for bound in BOUNDS if getattr(thresholds, bound.field) is not None}
+def demanded(thresholds: LearnedThresholds) -> tuple[str, ...]:
+    """The scorers that a threshold is set for: with the thresholds they are part of a recipe."""
+    return tuple(dict.fromkeys(bound.scorer for bound in BOUNDS if getattr(thresholds, bound.field) is not None))
 
 
 def require(thresholds: LearnedThresholds, named: Iterable[str], missing: Mapping[str, str]) -> None:
@@ -86,7 +86,7 @@ def _judged(clip: CuratedClip, measured: Measured, blanks: tuple[Score, ...], th
         return clip
     scores, reason = decide(measured, thresholds)
     judged = replace(clip, scores=(*clip.scores, *scores, *blanks))
-    return judged if reason is None else replace(judged, decision=Decision.DROPPED, reason=reason, video=None)
+    return judged if reason is None else replace(judged, decision=Decision.DROPPED, reason=reason, video=None, high_quality=False)
 
 
 def _score(scorer: str, name: str, value: float, bounds: Mapping[tuple[str, str], Bound], thresholds: LearnedThresholds) -> Score:

@@ -1,5 +1,6 @@
 """The protocol of learned scorers, those that there are, which of them are at hand, and running them. Fails closed."""
 
+import hashlib
 import importlib
 import math
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,8 @@ from typing import ClassVar, Protocol, Self
 from argus.curate.cascade import ScorerFailed
 from argus.curate.learned.samples import ClipSamples
 from argus.errors import InvalidInput
+from argus.files import sha256_file
+from schemas.config import LearnedSettings
 
 Measured = dict[str, dict[str, float]]
 """Scorer → score → value, of one clip."""
@@ -56,6 +59,25 @@ def available(names: Iterable[str], weights: Path) -> tuple[tuple[str, ...], dic
     """Those of the names that can run here, and for each other one what it lacks, in words. Raises InvalidInput for an unknown name."""
     lacks = {name: _lack(scorer_class(name), weights) for name in names}
     return tuple(name for name, lack in lacks.items() if not lack), {name: lack for name, lack in lacks.items() if lack}
+
+
+def weights_folder(settings: LearnedSettings, home: str) -> Path:
+    """Where the networks' weights lie: as set, or `weights` in ARGUS_HOME."""
+    return Path(settings.weights or Path(home) / "weights").absolute()
+
+
+def scorer_key(name: str, weights: Path) -> str:
+    """What a scorer's numbers depend on besides the clip: `name:version:` and 16 hexadecimal digits of its weights' SHA-256.
+
+    Raises InvalidInput where weights are missing.
+    """
+    scorer = scorer_class(name)
+    digest = hashlib.sha256()
+    for file in scorer.files:
+        if not (weights / file).is_file():
+            raise InvalidInput(f"{file} is missing in {weights}, but a threshold is set for what the scorer {name} measures")
+        digest.update(sha256_file(weights / file).encode())
+    return f"{name}:{scorer.version}:{digest.hexdigest()[:16]}"
 
 
 def load_scorers(names: Iterable[str], weights: Path, device: str) -> tuple[Scorer, ...]:
