@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 from rich.markup import escape
 
-from argus.cli_dataset import dataset_app
 from argus.cli_guard import console, guarded
-from argus.cli_jobs import run_job
+from argus.cli_jobs import ConfigFile, PrivateHosts, RunId, Sets, run_job
+from argus.cli_tables import Folder, absolute
+from argus.cli_versions import dataset_app
 from argus.config import resolve
 from argus.errors import InvalidInput
 from argus.runs import argus_home
@@ -37,12 +38,8 @@ app = typer.Typer(
 app.add_typer(dataset_app, name="dataset")
 C = TypeVar("C", bound=JobConfig)
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML configuration")]
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting, such as clip.height=256; may be repeated")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and stop")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port on loopback [default: a free one]")]
-RunId = Annotated[str | None, typer.Option(help="Name of the run; the same name resumes it")]
-Dataset = Annotated[str | None, typer.Option(metavar="DIR", help="Folder of the dataset [default: ARGUS_HOME/dataset]")]
 Snapshot = Annotated[int | None, typer.Option(help="Version of the dataset [default: the latest]")]
 
 
@@ -88,8 +85,8 @@ def up(
 @guarded
 def refresh(
     catalogue: Annotated[str, typer.Argument(help="Parquet, CSV, TSV or JSONL with `url` or `id`, or one url a line")],
-    dataset: Dataset = None,
-    allow_private_hosts: Annotated[bool, typer.Option("--allow-private-hosts", help="Allow urls at loopback and private addresses")] = False,
+    dataset: Folder = None,
+    allow_private_hosts: PrivateHosts = False,
     config: ConfigFile = None,
     sets: Sets = None,
     run_id: RunId = None,
@@ -100,8 +97,8 @@ def refresh(
     Videos that are settled already cost nothing. Kill it at any moment: the same command goes on.
     """
     fields = {
-        "catalogue": _absolute(catalogue),
-        "dataset": _absolute(dataset),
+        "catalogue": absolute(catalogue),
+        "dataset": absolute(dataset),
         "run_id": run_id,
         "fetch.allow_private_hosts": allow_private_hosts or None,
     }
@@ -114,7 +111,7 @@ def refresh(
 @guarded
 def train(
     preset: Annotated[str | None, typer.Option(help="tiny (a laptop), demo, stage1 or stage2 (the full-size model)")] = "tiny",
-    dataset: Dataset = None,
+    dataset: Folder = None,
     snapshot: Snapshot = None,
     steps: Annotated[int | None, typer.Option(min=1)] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Training processes; the global batch stays the same")] = None,
@@ -124,7 +121,7 @@ def train(
     dry_run: DryRun = False,
 ) -> None:
     """Train a model on a snapshot and register it as a candidate. The same --run-id resumes."""
-    fields = {"dataset": _absolute(dataset), "snapshot": snapshot, "steps": steps, "workers": workers, "run_id": run_id}
+    fields = {"dataset": absolute(dataset), "snapshot": snapshot, "steps": steps, "workers": workers, "run_id": run_id}
     settings = _resolved(TrainConfig, JobKind.TRAIN, config, sets, fields, preset)
     if not _shown(settings, dry_run):
         _use_registry()
@@ -135,7 +132,7 @@ def train(
 @guarded
 def evaluate(
     model: Annotated[str | None, typer.Option(help="A registry uri or a pipeline folder [default: models:/argus@candidate]")] = None,
-    dataset: Dataset = None,
+    dataset: Folder = None,
     snapshot: Snapshot = None,
     config: ConfigFile = None,
     sets: Sets = None,
@@ -143,7 +140,7 @@ def evaluate(
     dry_run: DryRun = False,
 ) -> None:
     """Measure a model on held-out videos, beside the untrained model and the strongest fill."""
-    fields = {"model": model, "dataset": _absolute(dataset), "snapshot": snapshot, "run_id": run_id}
+    fields = {"model": model, "dataset": absolute(dataset), "snapshot": snapshot, "run_id": run_id}
     settings = _resolved(EvaluateConfig, JobKind.EVALUATE, config, sets, fields)
     if not _shown(settings, dry_run):
         _use_registry()
@@ -193,11 +190,11 @@ def generate(
 ) -> None:
     """Turn an ordinary video into a full 360° video."""
     fields = {
-        "input": _absolute(video),
-        "output": _absolute(output),
+        "input": absolute(video),
+        "output": absolute(output),
         "model": model,
         "fov_deg": fov,
-        "poses": _absolute(poses),
+        "poses": absolute(poses),
         "max_seconds": max_seconds,
         "seed": seed,
     }
@@ -266,11 +263,6 @@ def _pose(metadata: "SphericalMetadata") -> tuple[float, ...]:
 
 def _environ_withoutargus_home() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "ARGUS_HOME"}
-
-
-def _absolute(path: str | None) -> str | None:
-    """Jobs may run in another folder."""
-    return str(Path(path).absolute()) if path else None
 
 
 def _resolved(model: type[C], kind: JobKind, file: Path | None, sets: list[str] | None, fields: Mapping[str, Any], preset: str | None = None) -> C:

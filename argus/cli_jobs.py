@@ -3,7 +3,8 @@
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import RenderableType
@@ -16,6 +17,11 @@ from argus.runs import ProgressHook, with_run_id
 from schemas.config import JobConfig
 from schemas.names import EXIT_CODES, JobKind
 from schemas.records import JobResult
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML configuration")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting, such as clip.height=256; may be repeated")]
+RunId = Annotated[str | None, typer.Option(help="Name of the run; the same name resumes it")]
+PrivateHosts = Annotated[bool, typer.Option("--allow-private-hosts", help="Allow urls at loopback and private addresses")]
 
 RATE_OVER_S = 600.0
 """The rate is that of the last ten minutes: videos take minutes, and come in waves."""

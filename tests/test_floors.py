@@ -18,7 +18,7 @@ FLOORS = [
     {"argus.report", "argus.registry"},
     {"ray_jobs"},
     {"flows"},
-    {"argus.cli", "argus.cli_dataset", "argus.cli_guard", "argus.cli_jobs", "argus.cli_tables", "argus.cli_versions"},
+    {"argus.cli", "argus.cli_dataset", "argus.cli_guard", "argus.cli_jobs", "argus.cli_rebuild", "argus.cli_tables", "argus.cli_versions"},
 ]
 """Lowest first. A module may import its own floor and those below."""
 
