@@ -92,7 +92,8 @@ class Scoring:
             return unjudged(video, str(error.cause))
         except (ScorerFailed, ray.exceptions.RayError) as error:
             return unjudged(video, f"the learned scorers failed, so the video is not judged: {error}")
-        return replace(judged(video, measured, self.missing, self.thresholds), networks=self.keys)
+        scored = (*video.scored, *(self.ready if measured else ()))
+        return replace(judged(video, measured, self.missing, self.thresholds), networks=self.keys, scored=scored)
 
     def _measure(self, clips: Sequence[CuratedClip], folder: Path, turn: int) -> dict[str, Measured]:
         """By clip id. Batches go round the processes, beginning with another one for each video."""

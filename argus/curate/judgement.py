@@ -3,8 +3,10 @@
 What it writes (the mp4 of each kept clip, the contact sheet) goes into a folder that the caller gives, so that memory does not grow with the video.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from argus.curate.cascade import ScorerFailed, clip_filters, judge, video_filters
 from argus.curate.clips import Cutter, spans, stride
@@ -32,8 +34,13 @@ def curate_isolated(
 
     This is what a job calls. Every fault of the video or of a filter becomes a decision; what is raised is a fault of the machine.
     """
+    return judge_isolated(curate_video, path, source, config, folder, samples_folder, timeout_s=config.fetch.timeout_s)
+
+
+def judge_isolated(judge: Callable[..., CuratedVideo], path: Path, source: VideoSource, *args: Any, timeout_s: float) -> CuratedVideo:
+    """`judge(path, source, *args)` in a child process; its faults are decisions."""
     try:
-        return isolated(curate_video, path, source, config, folder, samples_folder, timeout_s=config.fetch.timeout_s, memory_bytes=MEMORY_BYTES)
+        return isolated(judge, path, source, *args, timeout_s=timeout_s, memory_bytes=MEMORY_BYTES)
     except VideoError as error:
         return failed_video(source, error.reason, error.message)
     except RuntimeError as error:  # what the child did not foresee

@@ -7,6 +7,7 @@ that thresholds may come back to where they were without decoding anything. Wher
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from argus.curate.cascade import Numbers, ScorerFailed, clip_filters, decide, video_filters
@@ -102,8 +103,7 @@ def decide_clip(clip: ClipRow, recipe: Recipe, networks: Collection[str]) -> Cli
         worst = Score("shots", "worst", numbers["shots"]["worst"], recipe.policy.shot_boundary, True)
     except (KeyError, ScorerFailed) as error:
         raise NotStored(f"{clip.clip_id}: {error}") from error
-    ours = {"shots", "duplicate", *(one.name for one in clip_filters())}
-    measured = {name: values for name, values in numbers.items() if name not in ours}
+    measured = {name: values for name, values in numbers.items() if name not in own_filters()}
     learned, reason = _decide_learned(measured, recipe, networks, needed=not dropped)
     reason = dropped.reason if dropped else reason
     blanks = (score for score in clip.scores if score.value is None)
@@ -129,6 +129,12 @@ def with_clips(row: SourceRow, clips: Sequence[ClipRow]) -> SourceRow:
     reason = None if kept else next(by_networks, clips[0].reason)
     decision = Decision.KEPT if kept else Decision.DROPPED
     return row.model_copy(update={"clips": tuple(clips), "decision": decision, "reason": reason, "detail": clips_detail(kept, len(clips))})
+
+
+@cache
+def own_filters() -> frozenset[str]:
+    """What measures clips without a network."""
+    return frozenset({"shots", "duplicate", *(one.name for one in clip_filters())})
 
 
 def numbers_of(scores: Iterable[ScoreRow]) -> Numbers:
