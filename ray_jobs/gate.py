@@ -4,6 +4,7 @@ It outlives the job that started it, so that a site's pause holds for the next o
 is cautious: see `argus.curate.pacing.Pacer`.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,10 @@ class GateProcess(Pacer):
         import ray
 
         super().__init__(cautious=ray.get_runtime_context().was_current_actor_reconstructed)
+
+    def process(self) -> int:
+        """Where it runs: the number of its process."""
+        return os.getpid()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """One download with yt-dlp, inside the process that `argus.curate.fetch` has for it: what is chosen, what is refused, what is continued.
 
-No configuration file, cache, plugin, program or proxy of the environment is used. Importing this takes about half a second, so that the server
-of such processes does it once for all.
+No configuration file, cache, plugin, program or proxy of the environment is used. Importing this takes a second or two, most of them for the
+patterns of a thousand sites: the server of such processes does it once for all of them.
 """
 
 import io
@@ -13,7 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 os.environ["YTDLP_NO_PLUGINS"] = "1"  # before yt-dlp looks
 
 import yt_dlp
-import yt_dlp.extractor.generic
+from yt_dlp.extractor import gen_extractor_classes
+from yt_dlp.extractor.generic import GenericIE
 from yt_dlp.networking import Request, Response
 from yt_dlp.networking.exceptions import HTTPError
 
@@ -28,8 +29,12 @@ from schemas.names import Reason
 
 SPHERICAL_FORMAT = "bv[format_note*=equi]/bv[format_note*=mesh]"
 PLAIN_FORMAT = "bv*/b"
+BLOCK_BYTES = 1 << 16  # what an interruption may lose
 WHOLE = frozenset({"http", "https"})
 PROTOCOLS = WHOLE | {"http_dash_segments", "http_dash_segments_generator", "m3u8_native"}
+
+for _extractor in (*gen_extractor_classes(), GenericIE):
+    _extractor.suitable("")  # compiles its pattern
 
 
 def download(source: VideoSource, path: Path, settings: FetchSettings, egress: Egress, cookies: str) -> Fetched:
@@ -40,6 +45,7 @@ def download(source: VideoSource, path: Path, settings: FetchSettings, egress: E
         _check_choice(source, info, settings)
         client.choose(info)
         client.process_ie_result(info, download=True)
+        client.part.drop()
     return client.fetched(info)
 
 
@@ -188,6 +194,8 @@ def _options(source: VideoSource, path: Path, settings: FetchSettings, egress: E
         "fragment_retries": 2,
         "skip_unavailable_fragments": False,
         "concurrent_fragment_downloads": 1,
+        "buffersize": BLOCK_BYTES,
+        "noresizebuffer": True,
         "continuedl": True,
         "overwrites": True,
         "updatetime": False,

@@ -4,6 +4,7 @@ Needs no download. The same seed gives the same pixels.
 """
 
 from argus.synth.catalogue import write_catalogue
+from argus.synth.hostile import Fault, HostileSite, serve_hostile
 from argus.synth.kinds import KINDS, Kind
 from argus.synth.paths import CameraPath, Motion, SynthClip, make_path, render_clip
 from argus.synth.site import Site, serve_folder
@@ -13,6 +14,8 @@ from argus.synth.world import World
 __all__ = [
     "KINDS",
     "CameraPath",
+    "Fault",
+    "HostileSite",
     "Kind",
     "Motion",
     "Site",
@@ -22,6 +25,7 @@ __all__ = [
     "make_path",
     "render_clip",
     "serve_folder",
+    "serve_hostile",
     "write_catalogue",
     "write_kind",
     "write_layouts",

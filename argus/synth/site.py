@@ -1,9 +1,11 @@
-"""A folder served over HTTP on loopback, with ranges, as a video site would: for tests and the demo."""
+"""A folder served over HTTP on loopback, with ranges and validators, as a video site would: for tests and the demo."""
 
 import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from email.message import Message
+from email.utils import formatdate
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,28 +31,36 @@ class Site:
 @contextlib.contextmanager
 def serve_folder(folder: Path | str, port: int = 0) -> Iterator[Site]:
     """Serves a folder's files on 127.0.0.1 (a free port by default) until the block ends."""
-    root = Path(folder).absolute()
 
-    class Handler(_Handler):
-        site: Site
+    class Handler(FileHandler):
+        pass
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+    with listening(Handler, port) as url:
+        site = Site(url, Path(folder).absolute())
+        Handler.folder, Handler.requests = site.folder, site.requests
+        yield site
+
+
+@contextlib.contextmanager
+def listening(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[str]:
+    """Answers requests to 127.0.0.1, each in a thread of its own, until the block ends; gives the address."""
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         server.daemon_threads = True
-        site = Handler.site = Site(f"http://127.0.0.1:{server.server_address[1]}", root)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
-            yield site
+            yield f"http://127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """GET and HEAD of whole files and single byte ranges."""
+class FileHandler(BaseHTTPRequestHandler):
+    """GET and HEAD of whole files and single byte ranges of the files of `folder`; `requests` grows."""
 
     protocol_version = "HTTP/1.1"
-    site: Site
+    folder: Path
+    requests: list[tuple[str, int, int]]
 
     def do_GET(self) -> None:
         self._answer(body=True)
@@ -70,30 +80,36 @@ class _Handler(BaseHTTPRequestHandler):
         if path is None:
             self._plain(HTTPStatus.NOT_FOUND, body=body)
             return
-        size = path.stat().st_size
-        span = _range(self.headers.get("Range"), size)
+        size, etag = path.stat().st_size, _etag(path)
+        span = asked_range(self.headers, size, etag)
         if span is None:
             self._plain(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, body=body, extra={"Content-Range": f"bytes */{size}"})
             return
         start, stop, partial = span
-        self.send_response(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK)
-        self.send_header("Content-Type", _TYPES.get(path.suffix.lower(), "application/octet-stream"))
-        self.send_header("Content-Length", str(stop - start))
-        self.send_header("Accept-Ranges", "bytes")
-        if partial:
-            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
         self._note(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK, stop - start if body else 0)
-        self.end_headers()
+        self._head(path, (start, stop, size) if partial else None, {"Content-Length": str(stop - start), "ETag": etag})
         if body:
             self._send(path, start, stop)
+
+    def _head(self, path: Path, span: tuple[int, int, int] | None, extra: dict[str, str]) -> None:
+        """Status and headers of a file, or of its bytes from start to stop of size."""
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if span else HTTPStatus.OK)
+        self.send_header("Content-Type", _TYPES.get(path.suffix.lower(), "application/octet-stream"))
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Last-Modified", formatdate(path.stat().st_mtime, usegmt=True))
+        for name, value in extra.items():
+            self.send_header(name, value)
+        if span:
+            self.send_header("Content-Range", f"bytes {span[0]}-{span[1] - 1}/{span[2]}")
+        self.end_headers()
 
     def _file(self) -> Path | None:
         """The file that is asked for, if it is one and lies in the folder, links resolved."""
         name = unquote(urlsplit(self.path).path).lstrip("/")
         if "\0" in name:
             return None
-        path = (self.site.folder / name).resolve()
-        return path if path.is_relative_to(self.site.folder.resolve()) and path.is_file() else None
+        path = (self.folder / name).resolve()
+        return path if path.is_relative_to(self.folder.resolve()) and path.is_file() else None
 
     def _plain(self, status: HTTPStatus, *, body: bool, extra: dict[str, str] | None = None) -> None:
         text = f"{status.value} {status.phrase}\n".encode()
@@ -114,12 +130,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _note(self, status: HTTPStatus, sent: int) -> None:
         """Before anything is sent, so that whoever has read an answer finds it noted."""
-        self.site.requests.append((unquote(urlsplit(self.path).path), status.value, sent))
+        self.requests.append((unquote(urlsplit(self.path).path), status.value, sent))
 
 
-def _range(header: str | None, size: int) -> tuple[int, int, bool] | None:
-    """(start, stop, whether partial) of a Range header; None when out of range. What is not understood means the whole file (RFC 9110, 14.2)."""
-    if not header or not header.startswith("bytes=") or "," in header:
+def _etag(path: Path) -> str:
+    return f'"{path.stat().st_mtime_ns:x}-{path.stat().st_size:x}"'
+
+
+def asked_range(headers: Message, size: int, etag: str) -> tuple[int, int, bool] | None:
+    """(start, stop, whether partial) that a request asks for; None when out of range.
+
+    What is not understood, and what is asked of another version, means the whole file (RFC 9110, 14.2 and 13.1.5).
+    """
+    header = headers.get("Range", "")
+    if not header.startswith("bytes=") or "," in header or headers.get("If-Range", etag) != etag:
         return 0, size, False
     first, dash, last = header.removeprefix("bytes=").strip().partition("-")
     if not dash or not (first or last) or not all(part == "" or part.isdecimal() for part in (first, last)):

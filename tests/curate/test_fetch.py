@@ -1,176 +1,146 @@
 """Fetching, from a site on loopback that answers as sites do."""
 
 import hashlib
+import shutil
 import socket
-import struct
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from yt_dlp.networking.exceptions import TransportError
-from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError
 
 from argus.curate import VideoSource, fetch
 from argus.curate.catalogue import identify
-from argus.curate.faults import fetch_error
-from argus.curate.fetch import SPHERICAL_FORMAT, download_with, pause_s
-from argus.curate.guard import Guard, is_public
+from argus.curate.fetch import file_name, pause_s
+from argus.curate.guard import is_public
+from argus.curate.pacing import Answer, Key, Pace, Pacer
 from argus.errors import FetchError
+from argus.synth import Fault, HostileSite, serve_hostile
 from schemas.config import FetchSettings
 from schemas.names import Reason
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 400
-OPEN = FetchSettings(allow_private_hosts=True, attempts=1, timeout_s=30)
+OPEN = FetchSettings(allow_private_hosts=True, attempts=1, timeout_s=30, stall_s=1, min_free_bytes=0, max_bytes=10_000_000)
 OUTCOMES = [
-    ("/status/404", Reason.NOT_FOUND, False),
-    ("/status/410", Reason.NOT_FOUND, False),
-    ("/status/403", Reason.FORBIDDEN, False),
-    ("/status/429", Reason.RATE_LIMITED, True),
-    ("/status/503", Reason.SERVER_ERROR, True),
-    ("/reset.mp4", Reason.UNREACHABLE, True),
-    ("/truncated.mp4", Reason.TRUNCATED, True),
-    ("/empty.mp4", Reason.EMPTY_FILE, False),
-    ("/page.html", Reason.UNSUPPORTED_URL, False),
-    ("/redirect/ftp://127.0.0.1/x.mp4", Reason.FETCH_FAILED, False),
+    (Fault.NOT_FOUND, Reason.NOT_FOUND, False, 0),
+    (Fault.GONE, Reason.NOT_FOUND, False, 0),
+    (Fault.FORBIDDEN, Reason.FORBIDDEN, False, 0),
+    (Fault.TOO_MANY, Reason.RATE_LIMITED, True, 7),
+    (Fault.TOO_MANY_UNTIL, Reason.RATE_LIMITED, True, 7),
+    (Fault.SERVER_ERROR, Reason.SERVER_ERROR, True, 0),
+    (Fault.UNAVAILABLE, Reason.SERVER_ERROR, True, 7),
+    (Fault.RESET, Reason.UNREACHABLE, True, 0),
+    (Fault.CUT, Reason.UNREACHABLE, True, 0),
+    (Fault.STALL, Reason.TIMED_OUT, True, 0),
+    (Fault.TRUNCATED, Reason.TRUNCATED, True, 0),
+    (Fault.OVERSIZED, Reason.TOO_LARGE, False, 0),
+    (Fault.ENDLESS, Reason.TOO_LARGE, False, 0),
+    (Fault.LOOP, Reason.FETCH_FAILED, False, 0),
 ]
 
 
-@dataclass
-class Site:
-    """What is served by path, and every request that came."""
-
-    pages: dict[str, bytes] = field(default_factory=dict)
-    requests: list[str] = field(default_factory=list)
-    failures_left: dict[str, int] = field(default_factory=dict)
-    released: threading.Event = field(default_factory=threading.Event)
-    port: int = 0
-
-    def source(self, path: str, host: str = "127.0.0.1") -> VideoSource:
-        return VideoSource(*identify(f"http://{host}:{self.port}{path}"))
-
-
-def handler(site: Site) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Silent."""
-
-        def do_GET(self) -> None:
-            site.requests.append(self.path)
-            name = self.path.rpartition("/")[2].removesuffix(".mp4")
-            if self.path.startswith("/status/"):
-                return self.send_error(int(name))
-            if self.path.startswith("/redirect/"):
-                return self.redirect(self.path.removeprefix("/redirect/"))
-            if site.failures_left.get(self.path, 0) > 0:
-                site.failures_left[self.path] -= 1
-                return self.send_error(503)
-            return getattr(self, f"serve_{name}", self.serve_page)()
-
-        do_HEAD = do_GET
-
-        def redirect(self, target: str) -> None:
-            self.send_response(302)
-            self.send_header("Location", target)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def head(self, length: int, kind: str = "video/mp4") -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(length))
-            self.end_headers()
-
-        def serve_page(self) -> None:
-            if self.path not in site.pages:
-                return self.send_error(404)
-            body = site.pages[self.path]
-            self.head(len(body), "text/html" if self.path.endswith(".html") else "video/mp4")
-            self.wfile.write(body)
-            return None
-
-        def serve_truncated(self) -> None:
-            self.head(100_000)
-            self.wfile.write(b"\0" * 50_000)
-
-        def serve_stall(self) -> None:
-            self.head(100_000)
-            self.wfile.write(b"\0" * 50_000)
-            self.wfile.flush()
-            site.released.wait(60)
-
-        def serve_reset(self) -> None:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-
-    return Handler
-
-
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    site = Site()
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler(site)) as server:
-        site.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileSite]:
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "video.mp4").write_bytes(VIDEO)
+    with serve_hostile(folder) as site:
+        site.retry_after_s = 7
         yield site
-        site.released.set()
-        server.shutdown()
-        thread.join()
 
 
-def failure(source: VideoSource, folder: Path, settings: FetchSettings = OPEN) -> FetchError:
+@pytest.fixture
+def source(site: HostileSite, request: pytest.FixtureRequest) -> VideoSource:
+    """A video of this test alone."""
+    return video(site, f"{hashlib.sha256(request.node.name.encode()).hexdigest()[:12]}.mp4")
+
+
+def video(site: HostileSite, name: str, data: bytes = VIDEO) -> VideoSource:
+    (site.folder / name).write_bytes(data)
+    return VideoSource(*identify(site.url(name)))
+
+
+def meets(site: HostileSite, source: VideoSource, *faults: Fault, lasting: bool = False) -> None:
+    site.url(source.url.rpartition("/")[2], *faults, lasting=lasting)
+
+
+def failure(source: VideoSource, folder: Path, **settings: object) -> FetchError:
     with pytest.raises(FetchError) as caught:
-        fetch(source, folder, settings)
-    assert list(folder.glob("*")) == [], "something half-written stays"
+        fetch(source, folder, OPEN.model_copy(update=settings), Pacer())
     return caught.value
 
 
-def test_a_video_arrives_whole_with_its_provenance(site: Site, tmp_path: Path) -> None:
-    site.pages["/one.mp4"] = VIDEO
-    source = site.source("/one.mp4")
-    fetched = fetch(source, tmp_path, OPEN)
-    assert fetched.path == tmp_path / f"{source.source_id.replace(':', '-')}.video"
+def left(folder: Path) -> set[str]:
+    return {path.name.partition(".video")[2] for path in folder.iterdir()}
+
+
+def test_a_video_arrives_whole_with_its_provenance_in_one_request(site: HostileSite, source: VideoSource, tmp_path: Path) -> None:
+    fetched = fetch(source, tmp_path, OPEN, Pacer())
+    assert fetched.path == tmp_path / file_name(source.source_id)
     assert fetched.path.read_bytes() == VIDEO
     assert (fetched.tool, fetched.bytes, fetched.sha256) == ("yt-dlp", len(VIDEO), hashlib.sha256(VIDEO).hexdigest())
     assert (fetched.client, fetched.format_id) == ("generic", "mp4")
     assert fetched.version
-    assert list(tmp_path.iterdir()) == [fetched.path]
+    assert left(tmp_path) == {""}
+    assert len([request for request in site.log if source.url.endswith(request.name)]) == 1
 
 
-@pytest.mark.parametrize(("path", "reason", "retryable"), OUTCOMES)
-def test_every_answer_has_its_reason(site: Site, tmp_path: Path, path: str, reason: Reason, retryable: bool) -> None:
-    site.pages |= {"/empty.mp4": b"", "/page.html": b"<html><body>no video here</body></html>"}
-    with pytest.raises(FetchError) as caught:
-        download_with(Guard(allow_private=True), site.source(path), tmp_path, OPEN)
-    assert (caught.value.reason, caught.value.retryable) == (reason, retryable), caught.value.message
+@pytest.mark.parametrize(("fault", "reason", "retryable", "retry_after_s"), OUTCOMES)
+def test_every_answer_has_its_reason(
+    site: HostileSite, source: VideoSource, tmp_path: Path, fault: Fault, reason: Reason, retryable: bool, retry_after_s: int
+) -> None:
+    meets(site, source, fault, lasting=True)
+    error = failure(source, tmp_path)
+    assert (error.reason, error.retryable, error.asked) == (reason, retryable, True), error.message
+    assert retry_after_s - 1.5 < error.retry_after_s <= retry_after_s
+    if not retryable:
+        assert left(tmp_path) == set(), "something half-written stays"
 
 
-def test_nothing_half_written_stays(site: Site, tmp_path: Path) -> None:
-    assert failure(site.source("/truncated.mp4"), tmp_path).reason == Reason.TRUNCATED
+@pytest.mark.parametrize(
+    ("data", "name", "reason"), [(b"", "empty.mp4", Reason.EMPTY_FILE), (b"<html>no video</html>", "page.html", Reason.UNSUPPORTED_URL)]
+)
+def test_what_is_no_video_has_its_reason(site: HostileSite, tmp_path: Path, data: bytes, name: str, reason: Reason) -> None:
+    error = failure(video(site, name, data), tmp_path)
+    assert (error.reason, error.retryable) == (reason, False)
+    assert left(tmp_path) == set()
 
 
-def test_a_stalled_body_times_out(site: Site, tmp_path: Path) -> None:
-    error = failure(site.source("/stall.mp4"), tmp_path, OPEN.model_copy(update={"timeout_s": 2.0}))
+@pytest.mark.parametrize("fault", [Fault.TOO_MANY, Fault.SERVER_ERROR, Fault.RESET, Fault.CUT, Fault.STALL, Fault.TRUNCATED])
+def test_what_may_pass_is_fetched_by_the_next_try(site: HostileSite, source: VideoSource, tmp_path: Path, fault: Fault) -> None:
+    meets(site, source, fault)
+    failure(source, tmp_path)
+    assert fetch(source, tmp_path, OPEN, Pacer()).path.read_bytes() == VIDEO
+    assert left(tmp_path) == {""}
+
+
+def test_a_late_video_times_out(site: HostileSite, source: VideoSource, tmp_path: Path) -> None:
+    meets(site, source, Fault.STALL)
+    error = failure(source, tmp_path, timeout_s=1.0, stall_s=30)
     assert (error.reason, error.retryable) == (Reason.TIMED_OUT, True)
 
 
-def test_a_body_over_the_limit_is_refused(site: Site, tmp_path: Path) -> None:
-    site.pages["/large.mp4"] = VIDEO
-    error = failure(site.source("/large.mp4"), tmp_path, OPEN.model_copy(update={"max_bytes": len(VIDEO) - 1}))
+def test_a_body_over_the_limit_is_refused(source: VideoSource, tmp_path: Path) -> None:
+    error = failure(source, tmp_path, max_bytes=len(VIDEO) - 1)
     assert (error.reason, error.retryable) == (Reason.TOO_LARGE, False)
     assert str(len(VIDEO)) in error.message
+
+
+def test_a_body_of_unknown_length_arrives(site: HostileSite, source: VideoSource, tmp_path: Path) -> None:
+    meets(site, source, Fault.NO_LENGTH)
+    assert fetch(source, tmp_path, OPEN, Pacer()).path.read_bytes() == VIDEO
+
+
+def test_what_a_server_sends_beyond_its_word_is_not_taken(site: HostileSite, source: VideoSource, tmp_path: Path) -> None:
+    meets(site, source, Fault.SURPLUS)
+    assert fetch(source, tmp_path, OPEN, Pacer()).path.read_bytes() == VIDEO
 
 
 def test_nobody_answers(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/x.mp4"
-        error = failure(VideoSource(*identify(url)), tmp_path)
+        error = failure(VideoSource(*identify(f"http://127.0.0.1:{free.getsockname()[1]}/x.mp4")), tmp_path)
     assert (error.reason, error.retryable) == (Reason.UNREACHABLE, True)
 
 
@@ -180,46 +150,137 @@ def test_only_http_urls_are_fetched(tmp_path: Path, url: str) -> None:
     assert (error.reason, error.retryable) == (Reason.BAD_URL, False)
 
 
-def test_what_may_pass_is_tried_again_and_what_may_not_is_not(site: Site, tmp_path: Path) -> None:
-    patient = OPEN.model_copy(update={"attempts": 2, "backoff_s": 0.0})
-    site.pages["/later.mp4"] = VIDEO
-    site.failures_left["/later.mp4"] = 1
-    assert fetch(site.source("/later.mp4"), tmp_path / "later", patient).bytes == len(VIDEO)
-    failure(site.source("/status/once/404"), tmp_path / "never", patient)
-    assert site.requests.count("/status/once/404") == 1
+def test_a_full_disk_is_told_before_anything_is_asked(site: HostileSite, source: VideoSource, tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    error = failure(source, tmp_path, min_free_bytes=2 * free)
+    assert (error.reason, error.retryable) == (Reason.DISK_FULL, True)
+    assert "fetch.min_free_bytes" in error.message
+    assert site.fetches(source.url.rpartition("/")[2]) == []
+
+
+def test_a_file_too_large_for_the_disk_is_not_begun(site: HostileSite, source: VideoSource, tmp_path: Path) -> None:
+    """A terabyte is announced; where that much is free, the test says nothing."""
+    if shutil.disk_usage(tmp_path).free > 1 << 40:
+        pytest.skip("needs a disk with less than a terabyte free")
+    meets(site, source, Fault.OVERSIZED)
+    assert failure(source, tmp_path, max_bytes=1 << 41).reason == Reason.DISK_FULL
+    assert left(tmp_path) == set()
+
+
+CRAMPED = """
+import resource, sys
+from pathlib import Path
+from argus.curate import VideoSource
+from argus.curate.egress import Egress
+from argus.curate.fetch import download_guarded
+from argus.errors import FetchError
+from schemas.config import FetchSettings
+import argus.curate.download
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    settings = FetchSettings(allow_private_hosts=True, min_free_bytes=0)
+    download_guarded(VideoSource("url:0000000000000000", sys.argv[1]), Path(sys.argv[2]), settings, Egress("direct"), "")
+except FetchError as error:
+    print(error.reason, error.retryable)
+"""
+
+
+def test_a_write_that_finds_no_room_is_a_full_disk(source: VideoSource, tmp_path: Path) -> None:
+    """A limit on the size of files fails where a full disk would."""
+    result = subprocess.run([sys.executable, "-c", CRAMPED, source.url, str(tmp_path / "x.video")], capture_output=True, text=True, timeout=60)
+    assert result.stdout.split() == ["disk_full", "True"], result.stderr
+
+
+class Refusing:
+    """A gate that lets nobody through for a while."""
+
+    def __init__(self, wait: float) -> None:
+        self.wait = wait
+
+    def admit(self, key: Key, pace: Pace) -> float:
+        return self.wait
+
+    def report(self, key: Key, pace: Pace, answer: Answer, retry_after_s: float = 0.0) -> bool:
+        raise AssertionError("nothing was admitted")
+
+
+def test_a_gate_that_opens_after_the_deadline_is_not_waited_for(site: HostileSite, source: VideoSource, tmp_path: Path) -> None:
+    with pytest.raises(FetchError) as caught:
+        fetch(source, tmp_path, OPEN, Refusing(3600))
+    error = caught.value
+    assert (error.reason, error.retryable, error.retry_after_s, error.asked) == (Reason.RATE_LIMITED, True, 3600, False)
+    assert site.fetches(source.url.rpartition("/")[2]) == []
+
+
+def test_a_sites_pause_holds_for_all_of_its_videos(site: HostileSite, source: VideoSource, tmp_path: Path) -> None:
+    meets(site, source, Fault.TOO_MANY)
+    other = video(site, "innocent.mp4")
+    gate = Pacer()
+    with pytest.raises(FetchError, match="429"):
+        fetch(source, tmp_path, OPEN, gate)
+    with pytest.raises(FetchError) as caught:
+        fetch(other, tmp_path, OPEN.model_copy(update={"timeout_s": 5.0}), gate)
+    assert (caught.value.asked, caught.value.reason) == (False, Reason.RATE_LIMITED)
+    assert 5 < caught.value.retry_after_s <= 7
+    assert site.fetches("innocent.mp4") == []
+
+
+def test_a_403_is_final_unless_it_is_one_of_a_run(site: HostileSite, tmp_path: Path) -> None:
+    sources = [video(site, f"forbidden{number}.mp4") for number in range(3)]
+    gate, found = Pacer(), []
+    for source in sources:
+        meets(site, source, Fault.FORBIDDEN, lasting=True)
+        with pytest.raises(FetchError) as caught:
+            fetch(source, tmp_path, OPEN.model_copy(update={"breaker_after": 3}), gate)
+        found.append((caught.value.reason, caught.value.retryable))
+    assert found == [(Reason.FORBIDDEN, False), (Reason.FORBIDDEN, False), (Reason.FORBIDDEN, True)]
+    with pytest.raises(FetchError) as caught:
+        fetch(sources[0], tmp_path, OPEN, gate)
+    assert not caught.value.asked
+
+
+def test_the_rate_at_the_server_never_exceeds_the_limit(site: HostileSite, tmp_path: Path) -> None:
+    """Six fetches by three threads at ten a second: over the whole time, no more than the limit and the first."""
+    sources = [video(site, f"paced{number}.mp4") for number in range(6)]
+    settings = OPEN.model_copy(update={"per_hour": 36_000})
+    gate = Pacer()
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda source: fetch(source, tmp_path, settings, gate), sources))
+    times = sorted(time for source in sources for time in site.fetches(source.url.rpartition("/")[2]))
+    assert len(times) == 6
+    assert len(times) - 1 <= 10 * (times[-1] - times[0]) + 1
 
 
 @pytest.mark.parametrize("host", ["localhost", "2130706433", "0.0.0.0"])
-def test_private_hosts_are_refused_before_a_request(site: Site, tmp_path: Path, host: str) -> None:
-    error = failure(site.source("/private.mp4", host), tmp_path, OPEN.model_copy(update={"allow_private_hosts": False}))
+def test_private_hosts_are_refused_before_a_request(site: HostileSite, source: VideoSource, tmp_path: Path, host: str) -> None:
+    name = source.url.rpartition("/")[2]
+    error = failure(VideoSource(*identify(source.url.replace("127.0.0.1", host))), tmp_path, allow_private_hosts=False)
     assert (error.reason, error.retryable) == (Reason.FORBIDDEN_HOST, False)
-    assert "/private.mp4" not in site.requests
+    assert site.fetches(name) == []
 
 
 REDIRECTED = """
 import sys
 from pathlib import Path
 from argus.curate import VideoSource, guard
-from argus.curate.fetch import download
+from argus.curate.egress import Egress
+from argus.curate.fetch import download_guarded
 from argus.errors import FetchError
 from schemas.config import FetchSettings
 guard.is_public = lambda host: host == "127.0.0.1"  # plays the public site
 try:
-    download(VideoSource("url:0000000000000000", sys.argv[1]), Path(sys.argv[2]), FetchSettings())
+    download_guarded(VideoSource("url:0000000000000000", sys.argv[1]), Path(sys.argv[2]), FetchSettings(min_free_bytes=0), Egress("direct"), "")
 except FetchError as error:
     print(error.reason, error.retryable)
 """
 
 
-def test_a_redirect_to_a_private_host_is_refused(site: Site, tmp_path: Path) -> None:
+def test_a_redirect_to_a_private_host_is_refused(site: HostileSite, source: VideoSource, tmp_path: Path) -> None:
     """127.0.0.2 leads to the same machine, so an unguarded redirect would be answered."""
-    site.pages["/inner.mp4"] = VIDEO
-    target = f"http://127.0.0.2:{site.port}/inner.mp4"
-    source = site.source(f"/redirect/{target}")
-    result = subprocess.run([sys.executable, "-c", REDIRECTED, source.url, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    meets(site, source, Fault.INWARDS, lasting=True)
+    result = subprocess.run([sys.executable, "-c", REDIRECTED, source.url, str(tmp_path / "x.video")], capture_output=True, text=True, timeout=60)
     assert result.stdout.split() == ["forbidden_host", "False"], result.stderr
-    assert f"/redirect/{target}" in site.requests
-    assert "/inner.mp4" not in site.requests
+    assert {request.fault for request in site.log if source.url.endswith(request.name)} == {Fault.INWARDS}
 
 
 @pytest.mark.parametrize(
@@ -248,38 +309,8 @@ def test_addresses_are_public_or_not(address: str, public: bool) -> None:
     assert is_public(address) is public
 
 
-@pytest.mark.parametrize(
-    ("message", "reason", "retryable"),
-    [
-        ("Sign in to confirm you’re not a bot. Use --cookies", Reason.BOT_CHECK, True),
-        ("Sign in to confirm your age. This video may be inappropriate for some users.", Reason.AGE_GATED, False),
-        ("Private video. Sign in if you've been granted access", Reason.PRIVATE, False),
-        ("Video unavailable. This video has been removed by the uploader", Reason.REMOVED, False),
-        ("The uploader has not made this video available in your country", Reason.GEO_BLOCKED, False),
-        ("Requested format is not available. Use --list-formats", Reason.NO_SPHERICAL_FORMAT, False),
-        ("something nobody has seen", Reason.FETCH_FAILED, False),
-    ],
-)
-def test_what_a_site_says_has_its_reason(message: str, reason: Reason, retryable: bool) -> None:
-    error = fetch_error(DownloadError(f"ERROR: [youtube] x: {message}"), "youtube:x", spherical=True)
-    assert (error.reason, error.retryable) == (reason, retryable)
-    assert "--" not in error.message
-
-
-def test_the_cause_counts_more_than_the_message() -> None:
-    geo = GeoRestrictedError("removed")
-    late = ExtractorError("removed", cause=TransportError("Read timed out."))
-    for cause, reason in ((geo, Reason.GEO_BLOCKED), (late, Reason.TIMED_OUT)):
-        error = DownloadError("ERROR: removed", (type(cause), cause, None))
-        assert fetch_error(error, "x", spherical=False).reason == reason
-
-
-def test_a_flat_stream_is_never_taken_for_a_spherical_one() -> None:
-    """Every alternative of the choice asks for a spherical note."""
-    assert all("format_note*=" in choice for choice in SPHERICAL_FORMAT.split("/"))
-
-
-def test_pauses_double_and_are_bounded() -> None:
+def test_pauses_double_are_bounded_and_never_shorter_than_asked() -> None:
     for attempt in range(1, 12):
         middle = min(60.0, 2.0 * 2 ** (attempt - 1))
         assert 0.5 * middle <= pause_s(attempt, 2.0) <= 1.5 * middle
+        assert 100 + 0.5 * middle <= pause_s(attempt, 2.0, 100) <= 100 + 1.5 * middle
