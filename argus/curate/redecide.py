@@ -115,7 +115,7 @@ def decide_clip(clip: ClipRow, recipe: Recipe, networks: Collection[str]) -> Cli
             "reason": reason,
             "quality": quality(flat),
             "high_quality": reason is None and is_high_quality(flat, recipe.policy.high_quality),
-            "scores": (*map(score_row, (worst, *scores, *learned)), *blanks, *marks),
+            "scores": (*_rows((worst, *scores, *learned), clip.scores), *blanks, *marks),
             "duplicate_of": clip.duplicate_of if reason else None,
         }
     )
@@ -146,9 +146,14 @@ def numbers_of(scores: Iterable[ScoreRow]) -> Numbers:
     return found
 
 
-def score_row(score: Score) -> ScoreRow:
-    """As it is stored."""
-    return ScoreRow(filter=score.filter, name=score.name, value=score.value, threshold=score.threshold, kept=score.kept)
+def _rows(scores: Iterable[Score], stored: Iterable[ScoreRow]) -> Iterator[ScoreRow]:
+    """Scores as they are stored; those that are the same already are taken as they are, which most are, and which is quick."""
+    known = {(row.filter, row.name): row for row in stored}
+    for score in scores:
+        row = known.get((score.filter, score.name))
+        if row is None or (row.value, row.threshold, row.kept) != (score.value, score.threshold, score.kept):
+            row = ScoreRow(filter=score.filter, name=score.name, value=score.value, threshold=score.threshold, kept=score.kept)
+        yield row
 
 
 def _decide_whole(row: SourceRow, media: MediaRow, numbers: Numbers, recipe: Recipe) -> tuple[SourceRow, bool]:
@@ -183,7 +188,7 @@ def _scores(stored: Sequence[ScoreRow], media: MediaRow, layout: LayoutVerdict, 
             yield score.model_copy(update={"threshold": policy.halves_similarity})
         elif score.filter in {"layout", "length"} or not (measured or score.filter == "shots"):
             yield score
-    yield from map(score_row, scores)
+    yield from _rows(scores, stored)
     yield from (score.model_copy(update={"threshold": policy.shot_boundary}) for score in stored if score.filter == "shots")
 
 
