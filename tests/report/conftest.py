@@ -1,3 +1,8 @@
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -31,3 +36,37 @@ def data(picture: np.ndarray) -> ReportData:
         ),
         provenance={"snapshot": "000002", "digest": "ab12" * 16},
     )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium, which is not asked to reach anything."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not program:
+        pytest.skip("needs a Chromium: apt-get install chromium")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update", "--disable-sync"]
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=program, args=[*quiet, "--disable-background-networking"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser: Any) -> Iterator[Any]:
+    """Opens a file as a page; an error on the page or a refused load fails the test."""
+    pages: list[Any] = []
+    errors: list[str] = []
+
+    def open_file(path: Path, **options: Any) -> Any:
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, **options)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(path.as_uri())
+        pages.append(page)
+        return page
+
+    yield open_file
+    for page in pages:
+        page.close()
+    assert errors == []
