@@ -1,10 +1,13 @@
 """Refresh: a catalogue's new videos become clips of a new snapshot."""
 
 from hashlib import blake2b
+from pathlib import Path
 
 from prefect import flow
+from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
+from argus.runs import RunFolder
 from flows.forms import refresh_config
 from flows.jobs import flow_run_id, is_stage, run_job, show_result, show_table, stop_jobs
 from schemas.forms import RefreshForm
@@ -24,9 +27,17 @@ def refresh(form: RefreshForm) -> JobResult:
     result = run_job(JobKind.CURATE, config)
     show_result(result)
     show_table("curate-reasons", reasons(result), ("decision and reason", "videos"))
+    show_report(RunFolder.of(config, JobKind.CURATE).path)
     if published(result):
         announce(config.dataset, result)
     return result
+
+
+def show_report(folder: Path) -> None:
+    """The report that the job has written, with its pictures; one that was stopped early has none."""
+    path = folder / "report.md"
+    if path.exists():
+        create_markdown_artifact(key="curate-report", markdown=path.read_text(encoding="utf-8"), description=f"`{path.with_suffix('.html')}`")
 
 
 def reasons(result: JobResult) -> list[tuple[str, int]]:
