@@ -1,10 +1,12 @@
 """Titles, subtitles and watermarks: rows of strokes that stay where they are in the picture while the world behind them moves on.
 
-Looked for on six views of the sphere, at any angle and in either polarity. A sign that passes by with its wall belongs to the world; so does a
-dashboard, whose surroundings stay as well. In a scene that is still nothing can be told apart, and nothing is found.
+Looked for at any angle and in either polarity, along the map's equator, which no edge divides, and in the views of zenith and nadir. Within a row
+of overlaid text nearly every stroke stays, those of its outline or shadow too; of a wall or a fence that happens to fall on itself many do not. A
+sign that passes by with its wall belongs to the world; so does a dashboard, whose surroundings stay as well. In a scene that is still nothing can
+be told apart, and nothing is found.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,47 +15,57 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from argus.curate.records import Verdict
-from argus.curate.samples import VIEW_SIDE, Samples
-from argus.curate.views import view_weights
+from argus.curate.samples import SIZE, VIEW_SIDE, Samples, greys
+from argus.curate.views import VIEW_NAMES, view_weights
+from argus.sphere import solid_angle
 from schemas.config import FilterPolicy
 from schemas.names import Reason
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Place = tuple[slice, slice]
 
 _WINDOW = 4  # moments through which an overlay stays
+_BAND = slice(96, SIZE[0] - 96)  # rows of the map within 56° of the equator; the views of the poles begin at 45° or before
+_POLES = (VIEW_NAMES.index("up"), VIEW_NAMES.index("down"))
 _THIN = cv2.getStructuringElement(cv2.MORPH_RECT, (9, 9))  # what an opening or closing by this removes is a stroke: up to 8 pixels (3°) wide
 _REACH = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # letters less than 8 pixels apart are of one row
 _AROUND = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (25, 25))
+_CELL = 16  # pixels, a side of the squares in which strokes that stay are counted first; in most there are too few
+_DENSE = 0.125  # share of a cell
 _STROKE = 25  # grey levels that a stroke stands out by
 _STILL = 0.6  # share of strokes that stay, from which on the scene is still
-_BUSY = 0.06  # share of a row's surroundings that other strokes that stay may cover: behind an overlay the world changes, or is blank
-_OWN = 0.28  # share of the strokes between a row's letters that must be the row's own: of a wall of bricks some always fall on others
-_LEAST_PIXELS = 100  # of a view; fewer are no row of letters
+_LETTERS = 5  # that make a row
+_LARGEST = 72  # pixels (25°) of a letter, or of several that touch
+_OWN = 0.65  # share of the strokes within a row, in either polarity, that must stay
+_COVERED = 0.4  # share of a row that they must cover
+_BUSY = 0.06  # share of its surroundings that other letter-sized strokes which stay may cover: behind an overlay the world changes, or is blank
+_LEAST_PIXELS = 120  # of a row's letters
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
-    """Strokes that lie close together in a view, and the shape of the whole."""
+class _Part:
+    """Part of the sphere, in which rows are looked for."""
 
-    strokes: Mask  # [side, side]
-    blob: Mask  # the same with the space between them
-    like_text: bool
+    strokes: Picture  # [n, 2, h, w], how far each pixel stands out as part of a bright or a dark stroke at each moment
+    weights: NDArray[np.float64]  # [h, w], share of the sphere
+    closed: bool = False  # whether its sides meet
 
 
 class TextFilter:
     """Drops when overlaid text covers more of the sphere than the policy allows."""
 
     name = "text"
-    version = 1
+    version = 2
 
     def score(self, samples: Samples) -> dict[str, float]:
-        """`share` of the sphere that strokes of overlaid text cover, in the worst four successive moments; `staying`, the median share of all
-        strokes that stay where they are: where that is above 0.6, and where there are not two moments, `share` is 0."""
-        if len(samples.frames) < 2:
+        """`share` of the sphere that strokes of overlaid text, their outlines included, cover in the worst four successive moments; `staying`, the
+        median share of all strokes that stay where they are: where that is above 0.6, and where there are not two moments, `share` is 0."""
+        count = len(samples.frames)
+        if count < 2:
             return {"share": 0.0, "staying": 1.0}
-        strokes = np.stack([[_strokes(view) for view in six] for six in samples.views])  # [n, 6, 2, side, side]
-        found = [_window(strokes[k : k + _WINDOW]) for k in range(max(1, len(strokes) - _WINDOW + 1))]
+        parts = _parts(samples)
+        found = [_window(parts, slice(k, k + _WINDOW)) for k in range(max(1, count - _WINDOW + 1))]
         return {"share": max(share for share, _ in found), "staying": float(np.median([staying for _, staying in found]))}
 
     def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
@@ -63,60 +75,114 @@ class TextFilter:
         return Verdict(self.name, "share", kept, None if kept else Reason.TEXT, share, policy.text_share)
 
 
-def _strokes(view: Picture) -> Picture:
-    """How far each pixel of a view [side, side, 3] stands out from what is wider than a stroke: bright ones, dark ones; [2, side, side]."""
-    grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)
-    return np.stack([cv2.morphologyEx(grey, operation, _THIN) for operation in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)])
+def _parts(samples: Samples) -> list[_Part]:
+    """The band about the equator, and the views of the poles."""
+    band = solid_angle(SIZE)[_BAND] / (4 * np.pi)
+    poles = [_Part(_strokes(samples.views[:, view]), view_weights(VIEW_SIDE)) for view in _POLES]
+    return [_Part(_strokes(samples.frames[:, _BAND]), band, closed=True), *poles]
 
 
-def _window(strokes: Picture) -> tuple[float, float]:
-    """(share of the sphere under overlaid text, share of strokes that stay) of some moments' strokes [n, 6, 2, side, side]."""
-    least, most = strokes.min(axis=0), strokes.max(axis=0)
-    stays = (least > _STROKE) & (most // 2 < least)
-    now = strokes[0] > _STROKE
-    staying = float(stays.sum() / max(1, now.sum()))
+def _strokes(pictures: Picture) -> Picture:
+    """How far each pixel of some pictures [n, h, w, 3] stands out from what is wider than a stroke: bright ones, dark ones; [n, 2, h, w]."""
+    hats = (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
+    return np.stack([[cv2.morphologyEx(grey, hat, _THIN) for hat in hats] for grey in greys(pictures)])
+
+
+def _window(parts: Sequence[_Part], moments: slice) -> tuple[float, float]:
+    """(share of the sphere under overlaid text in the part that shows the most, share of strokes that stay) during some moments."""
+    stays, now = [], []
+    for part in parts:
+        strokes = part.strokes[moments]
+        least, most = strokes.min(axis=0), strokes.max(axis=0)
+        stays.append((least > _STROKE) & (most // 2 < least))
+        now.append(strokes[0] > _STROKE)
+    staying = sum(map(np.count_nonzero, stays)) / max(1, sum(map(np.count_nonzero, now)))
     if staying > _STILL:
         return 0.0, min(1.0, staying)
-    weights = view_weights(VIEW_SIDE)
-    share = sum(float(weights[row].sum()) for view in range(6) for row in _overlaid(stays[view], now[view].any(axis=0)))
-    return share, staying
+    found = []
+    for part, those, all_there in zip(parts, stays, now, strict=True):
+        turn = -_gap(those) if part.closed else 0
+        text = _text(np.roll(those, turn, axis=2), np.roll(all_there.any(axis=0), turn, axis=1))
+        found.append(float(part.weights[np.roll(text, -turn, axis=1)].sum()))
+    return max(found), staying
 
 
-def _overlaid(stays: Mask, now: Mask) -> Iterator[Mask]:
-    """The strokes of each text-like row of a view within which much and around which little stays; of what stays [2, side, side] and is there now."""
-    rows = [row for polarity in stays if polarity.sum() >= _LEAST_PIXELS for row in _rows(polarity) if row.like_text]
-    if not rows:
-        return
-    text = np.any([row.blob for row in rows], axis=0)
-    other = stays.any(axis=0) & ~text
+def _gap(stays: Mask) -> int:
+    """The column about which the fewest strokes stay: where a closed band [2, h, w] can be cut open."""
+    columns = stays.any(axis=(0, 1)).astype(np.float32)
+    return int(ndimage.uniform_filter1d(columns, 33, mode="wrap").argmin())
+
+
+def _text(stays: Mask, now: Mask) -> Mask:
+    """The strokes of overlaid text in a picture; of the strokes that stay [2, h, w] and of all there are now [h, w]."""
+    text = np.zeros_like(now)
+    for place in _dense(stays[0] | stays[1]):
+        text[place] |= _overlaid(stays[:, *place], now[place])
+    return text
+
+
+def _dense(strokes: Mask) -> Iterator[Place]:
+    """Where cells are full enough, with those around them."""
+    height, width = strokes.shape
+    share = cv2.resize(strokes.view(np.uint8) * np.uint8(255), (width // _CELL, height // _CELL), interpolation=cv2.INTER_AREA)
+    near = cv2.dilate((share > 255 * _DENSE).view(np.uint8), np.ones((3, 3), np.uint8))
+    boxes = cv2.connectedComponentsWithStats(near, connectivity=8)[2]
+    for left, top, across, down in (boxes[1:, :4] * _CELL).tolist():
+        yield slice(max(0, top - _CELL), top + down + _CELL), slice(max(0, left - _CELL), left + across + _CELL)
+
+
+def _overlaid(stays: Mask, now: Mask) -> Mask:
+    """The strokes of rows of text around which little stays; of those that stay [2, h, w] and of all there are now [h, w]."""
+    strokes = stays[0] | stays[1]
+    letters, rows = np.zeros_like(now), []
+    for polarity in stays:
+        labels, boxes, letter = _letters(polarity)
+        letters |= letter[labels]
+        rows += [row for row in _rows(labels, boxes, letter) if _belongs(strokes[row], now[row])]
+    text = np.any(rows, axis=0) if rows else np.zeros_like(now)
+    kept = np.zeros_like(now)
     for row in rows:
-        around = (cv2.dilate(row.blob.view(np.uint8), _AROUND) > 0) & ~text
-        if other[around].mean() <= _BUSY and row.strokes.sum() >= _OWN * now[row.blob].sum():
-            yield row.strokes
+        around = (cv2.dilate(row.view(np.uint8), _AROUND) > 0) & ~text
+        if np.count_nonzero(letters & around) <= _BUSY * np.count_nonzero(around):
+            kept |= row & strokes
+    return kept
 
 
-def _rows(stays: Mask) -> Iterator[_Row]:
-    """Groups of at least five letter-sized strokes."""
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(stays.view(np.uint8), connectivity=8)
-    width, height, area = boxes[:, cv2.CC_STAT_WIDTH], boxes[:, cv2.CC_STAT_HEIGHT], boxes[:, cv2.CC_STAT_AREA]
-    size = np.maximum(width, height)
-    letter = (area >= 6) & (size >= 4) & (size <= 40)
-    letter[0] = False
+def _belongs(strokes: Mask, now: Mask) -> bool:
+    """Whether a row's strokes that stay are most of those that there are, and much of the row; of the pixels of its blob."""
+    return bool(np.count_nonzero(strokes) >= max(_OWN * np.count_nonzero(now), _COVERED * strokes.size))
+
+
+def _letters(stays: Mask) -> tuple[NDArray[np.int32], NDArray[np.int32], Mask]:
+    """Connected strokes of one polarity: the number of each pixel's one [h, w], their boxes and areas [n, 5], and which are as large as letters
+    and whole."""
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(stays.view(np.uint8), connectivity=8)
+    first, size = boxes[:, :2], boxes[:, 2:4]
+    letter = (boxes[:, cv2.CC_STAT_AREA] >= 6) & (size.max(axis=1) >= 4) & (size.max(axis=1) <= _LARGEST)
+    letter &= (first > 0).all(axis=1) & (first + size < stays.shape[::-1]).all(axis=1)
+    return labels, boxes, letter
+
+
+def _rows(labels: NDArray[np.int32], boxes: NDArray[np.int32], letter: Mask) -> Iterator[Mask]:
+    """Letters less than a reach apart and the space between them, where there are enough and they form a row."""
     kept = letter[labels]
-    groups, group_of, group_boxes, _ = cv2.connectedComponentsWithStats(cv2.dilate(kept.view(np.uint8), _REACH), connectivity=8)
-    group = np.zeros(count, np.int64)
+    groups, group_of = cv2.connectedComponents(cv2.dilate(kept.view(np.uint8), _REACH), connectivity=8)
+    group = np.zeros(len(boxes), np.int64)
     group[labels[kept]] = group_of[kept]
-    for number in np.flatnonzero(np.bincount(group[letter], minlength=groups) >= 5):
-        letters = np.flatnonzero(letter & (group == number))
-        blob = group_of == number
-        strokes = blob & kept
-        sides = sorted(side + 1 for side in cv2.minAreaRect(cv2.findNonZero(strokes.view(np.uint8)))[1])
-        density = strokes.sum() / group_boxes[number, cv2.CC_STAT_AREA]
-        solid = np.median(area[letters] / (width[letters] * height[letters]))
-        spread = size[letters].std() / size[letters].mean()
-        shaped = 7 <= sides[0] <= 70 and sides[1] >= 1.5 * sides[0] and density >= 0.18 and strokes.sum() >= 120
-        lettered = solid <= 0.62 and spread <= 0.8 and np.median(size[letters]) >= 6
-        yield _Row(strokes, blob, bool(shaped and lettered and _tallness(labels, strokes, letters) >= 0.65))
+    for number in np.flatnonzero(np.bincount(group[letter], minlength=groups) >= _LETTERS):
+        row = group_of == number
+        if _is_row(row & kept, labels, np.flatnonzero(letter & (group == number))):
+            yield row
+
+
+def _is_row(strokes: Mask, labels: NDArray[np.int32], letters: NDArray[np.int64]) -> bool:
+    """Whether letters lie in a row, rather than in a heap or on a line."""
+    pixels = np.count_nonzero(strokes)
+    if pixels < _LEAST_PIXELS:
+        return False
+    high, long = sorted(side + 1 for side in cv2.minAreaRect(cv2.findNonZero(strokes.view(np.uint8)))[1])
+    shaped = 9 <= high <= 70 and long >= 1.5 * high and pixels >= 0.18 * high * long
+    return shaped and _tallness(labels, strokes, letters) >= 0.65
 
 
 def _tallness(labels: NDArray[np.int32], strokes: Mask, letters: NDArray[np.int64]) -> float:
