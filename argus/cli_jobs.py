@@ -29,10 +29,10 @@ RATE_OVER_S = 600.0
 _SPANS = ((1, "s"), (60, "min"), (3600, "h"))
 
 
-def run_job(kind: JobKind, config: JobConfig) -> JobResult:
+def run_job(kind: JobKind, config: JobConfig, *, figures: bool = True) -> JobResult:
     """Runs a job on the cluster that ARGUS_RAY_ADDRESS names, or else on this machine, and tells its result.
 
-    Leaves with the exit status of any outcome but done and nothing.
+    Its figures and places go to standard output, or nowhere. Leaves with the exit status of any outcome but done and nothing.
     """
     from ray_jobs.client import JobClient, run_locally
 
@@ -43,7 +43,7 @@ def run_job(kind: JobKind, config: JobConfig) -> JobResult:
             result = client.follow(client.submit_or_attach(kind, config), on_progress=told)
         else:
             result = run_locally(kind, config, on_progress=told)
-    _report(result)
+    _report(result, figures=figures)
     if EXIT_CODES[result.outcome]:
         raise typer.Exit(EXIT_CODES[result.outcome])
     return result
@@ -81,12 +81,12 @@ class _TwoLines(Progress):
             yield Text(f"  {task.fields['message']}", style="dim", no_wrap=True, overflow="ellipsis")
 
 
-def _report(result: JobResult) -> None:
+def _report(result: JobResult, *, figures: bool) -> None:
     """What came of a job: figures and places on standard output, anything else on standard error."""
     colour = "green" if EXIT_CODES[result.outcome] == 0 else "red"
     reason = f": {escape(result.reason)}" if result.reason else ""
     console.print(f"[{colour}]{result.kind} {result.run_id}: {result.outcome}[/{colour}]{reason}", soft_wrap=True, highlight=False)
-    values: dict[str, Any] = {**result.metrics, **result.outputs}
+    values: dict[str, Any] = {**result.metrics, **result.outputs} if figures else {}
     for name, value in values.items():
         for part in value if isinstance(value, list) else [value]:
             typer.echo(f"{name}: {part:.6g}" if isinstance(part, float) else f"{name}: {part}")

@@ -103,7 +103,7 @@ def rebuild(
             typer.echo(one.model_dump_json(indent=2))
         return
     for one in configs:
-        run_job(JobKind.CURATE, one)
+        run_job(JobKind.CURATE, one, figures=not as_json)
     _print_rebuilt(output(), compare_manifest(Dataset(place(dataset)), manifest), as_json=as_json)
 
 
@@ -112,7 +112,7 @@ def _show_snapshot(dataset: str, version: int | None, *, as_json: bool) -> None:
     from argus.shards import Dataset
 
     snapshot = Dataset(dataset).snapshot(version)
-    facts = {**snapshot_facts(snapshot), "path": str(snapshot.path)}
+    facts = {**snapshot_facts(snapshot), "path": snapshot.uri}
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
