@@ -52,6 +52,7 @@ class FetchSettings(Settings):
     max_bytes: int = Field(8_000_000_000, gt=0, description="Largest file accepted")
     max_duration_s: float = Field(14_400, gt=0, description="Longest video accepted")
     min_free_bytes: int = Field(1_000_000_000, ge=0, description="Nothing is fetched that would leave less than this free on its disk")
+    at_once: int = Field(0, ge=0, description="Videos fetched, or fetched and not yet judged, at once; 0 means two more than are judged")
     attempts: int = Field(2, ge=1, le=10, description="Tries within one refresh for errors that may pass")
     backoff_s: float = Field(2.0, ge=0, description="Pause before the second try; doubles with each further one, spread by half")
     keep_files: bool = Field(False, description="Keep fetched files after their clips are committed")
@@ -134,7 +135,7 @@ class FilterPolicy(Settings):
     cap_share: Fraction01 = Field(0.1, description="Drop when caps at zenith and nadir that are always black are more than this share of the sphere")
     sharpness: float = Field(0.85, ge=0, description="Drop below this sharpness in pixels of 1.4°; 0 never")
     dark_share: Fraction01 = Field(0.8, description="Drop when more than this share of the sphere is darker than grey level 17")
-    bright_share: Fraction01 = Field(0.7, description="Drop when more than this share of the sphere is brighter than grey level 249")
+    bright_share: Fraction01 = Field(0.7, description="Drop when more than this share of the sphere is brighter than grey level 244")
     nadir_share: Fraction01 = Field(1.0, description="Drop when more than this share of the sphere within 40° of the nadir goes with the camera")
     tilt_deg: float = Field(90.0, ge=0, le=90, description="Drop when the camera is more than this from upright (up to 30° are measured)")
     tilt_support: Fraction01 = Field(0.15, description="Share of upright edges that must agree before a tilt counts")
@@ -142,7 +143,7 @@ class FilterPolicy(Settings):
     duplicates: Literal["drop", "keep"] = Field("drop", description="What becomes of a clip that shows what an earlier one of another source shows")
     halves_similarity: Fraction01 = Field(0.75, description="Above this correlation of two halves' detail the video is stereo")
     layout_evidence: Fraction01 = Field(0.4, description="Evidence of pixels for or against a layout, in [-1,1], counts from this on")
-    torn_edges: Fraction01 = Field(0.25, description="Evidence from which on a map is torn where cubes have edges: it was converted twice")
+    torn_edges: Fraction01 = Field(0.5, description="Evidence from which on a map is torn where cubes have edges: it was converted twice")
     blank_sides: Fraction01 = Field(0.8, description="With this much less detail at its sides than elsewhere, and none to compare, it is no map")
     disc_evidence: Fraction01 = Field(0.85, description="Evidence of bright discs on black from which on a picture is a fisheye's")
     convert: tuple[Layout, ...] = Field(
@@ -162,7 +163,9 @@ class CurateConfig(DatasetConfig):
     policy: FilterPolicy = FilterPolicy()
     learned: LearnedSettings = LearnedSettings()
     wave_size: int = Field(32, ge=1, le=4096, description="Sources per commit: fixed slices of the catalogue")
-    in_flight: int = Field(0, ge=0, description="Videos worked on at once; 0 means one per CPU of the cluster")
+    in_flight: int = Field(0, ge=0, description="Videos judged at once; 0 means as many as the cluster has CPUs for")
+    cpus_per_video: float = Field(1.0, gt=0, le=64, description="CPUs set aside for each video that is judged; may be a fraction")
+    work: str | None = Field(None, description="Folder on each machine for files in work; default: `work` in ARGUS_HOME")
 
 
 class ModelSettings(Settings):

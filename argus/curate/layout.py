@@ -22,6 +22,7 @@ _WIDE = 2.06  # from here on a closed picture is a band about the sphere
 _SQUARE = (0.9, 1.1)
 _TOLD = 0.1  # evidence that metadata, or custom, adds where layouts of faces hardly differ
 _POLES_HELP = 0.15  # of the evidence for poles adds to, or takes from, that for a closed seam
+_POLES_TELL = 0.3  # of the evidence for poles where an EAC would have them adds to that of torn edges
 _LONG = 3.5  # from here on six faces may stand side by side
 _HALF_BOUNDS = (0.0, 0.0, 0.25, 0.25)  # as VR180 is tagged: a quarter is missing on either side
 _WHOLE = 0.95  # of the sphere: a mesh that covers so much leaves out no more than a tripod
@@ -139,7 +140,7 @@ def _verdict(stated: Layout | None, seen: Seen, policy: FilterPolicy) -> LayoutV
 
 def _see(info: MediaInfo, numbers: Mapping[str, float], policy: FilterPolicy) -> Seen:
     """The layout that pixels and shape speak for: strongest evidence first."""
-    return _see_lenses(numbers, policy) or _see_faces(info, numbers, policy) or _see_eyes(numbers, policy) or _see_map(info, numbers, policy)
+    return _see_lenses(numbers, policy) or _see_faces(info, numbers, policy) or _see_eyes(info, numbers, policy) or _see_map(info, numbers, policy)
 
 
 def _see_lenses(numbers: Mapping[str, float], policy: FilterPolicy) -> Seen | None:
@@ -164,7 +165,7 @@ def _see_faces(info: MediaInfo, numbers: Mapping[str, float], policy: FilterPoli
     return Seen(layout, True, f"the edges of six faces join as in a {best} picture", Conversion(Stored(best), native=(info.height, info.width)))
 
 
-def _see_eyes(numbers: Mapping[str, float], policy: FilterPolicy) -> Seen | None:
+def _see_eyes(info: MediaInfo, numbers: Mapping[str, float], policy: FilterPolicy) -> Seen | None:
     name = max(("left_right", "top_bottom"), key=lambda name: numbers[name])
     least = policy.layout_evidence
     if numbers[name] <= policy.halves_similarity or (numbers["seam"] > least and numbers[f"seam_{name}"] < -least):
@@ -174,6 +175,8 @@ def _see_eyes(numbers: Mapping[str, float], policy: FilterPolicy) -> Seen | None
     same = f"its halves show the same scene ({name.replace('_', ' ')})"
     if seam > least:
         return Seen(layout, True, f"{same}, each closed at its seam", Conversion(crop=_first_eye(layout)))
+    if seam >= -least and poles > least and info.width / info.height * (2.0 if layout is Layout.STEREO_TB else 0.5) > _SQUEEZED[1]:
+        return Seen(layout, True, f"{same}, each with poles and wide enough for the whole sphere", Conversion(crop=_first_eye(layout)))
     if seam >= -least:
         return Seen(layout, True, f"{same}, and nothing shows whether it is the whole sphere")
     if poles > 0:
@@ -195,19 +198,22 @@ def _see_map(info: MediaInfo, numbers: Mapping[str, float], policy: FilterPolicy
     boxed = box != (0.0, 0.0, 1.0, 1.0)
     shape = f"{info.width}×{info.height}" + (" within bars" if boxed else "")
     is_map = _is_map(info, inner)
+    is_torn = numbers["cube_edges"] - _POLES_TELL * numbers["poles_as_eac"] < -policy.torn_edges
     if seam + _POLES_HELP * poles > least:
         if boxed and inner > 1 and _is_map(info, 1.0):
             return Seen(Layout.MONO_ERP, True, f"{shape} is 2:1 and closed at the seam: black caps", AS_STORED)
-        if is_map and numbers["cube_edges"] < -policy.torn_edges:
+        if is_map and is_torn:
             return Seen(Layout.CONVERTED_TWICE, True, f"{shape} is torn along the edges of a cube")
         if is_map and boxed:
             return _letterboxed(shape, box, sure=True)
         return _closed(aspect, poles, shape, least, is_map=is_map, boxed=boxed)
     if poles > least and _SQUARE[0] <= aspect <= _SQUARE[1]:
         return Seen(Layout.HALF_ERP, True, f"{shape} has poles but is open at the sides")
-    if is_map and boxed and poles > least and seam > 0:
-        return _letterboxed(shape, box, sure=False)
     is_blank = abs(seam) <= least and numbers["blank_sides"] > policy.blank_sides
+    if is_map and is_torn and not is_blank and poles > least and seam >= -least:
+        return Seen(Layout.CONVERTED_TWICE, False, f"{shape} is torn along the edges of a cube")
+    if is_map and boxed and not is_blank and poles > least and seam >= -least:
+        return _letterboxed(shape, box, sure=False)
     if is_map and not boxed and not is_blank and (poles > least or seam >= -least) and poles >= -least:
         return Seen(Layout.MONO_ERP, False, f"{shape} is 2:1", AS_STORED)
     return Seen(Layout.FLAT, min(seam, poles) < -least, f"{shape} does not close at its sides" + ", which are blank" * is_blank)

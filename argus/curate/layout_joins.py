@@ -42,11 +42,11 @@ class Joins:
 
 def evidence(pictures: NDArray[np.float32], joins: Joins) -> float:
     """How surely the joins are none (-1) or true (1), over all pictures `[n, 256, 512]` of grey levels; 0 where nothing is known."""
-    one, other = _lines(pictures, joins.one), _lines(pictures, joins.other)  # [n, joins, 2, points]
+    one, other = lines_at(pictures, joins.one), lines_at(pictures, joins.other)  # [n, joins, 2, points]
     near, far = _blocks(_detail(one)), _blocks(_detail(other))  # [2, voices, block]
     shared = np.zeros(near.shape[1], np.float32)
     if joins.unrelated is not None:
-        elsewhere = _blocks(_detail(_lines(pictures, joins.unrelated)))
+        elsewhere = _blocks(_detail(lines_at(pictures, joins.unrelated)))
         shared = np.maximum(0, np.mean([_correlations(near[0], line) for line in elsewhere], axis=0))
     has_voice = (np.minimum(near[0].std(1), far[0].std(1)) > _LEAST_STD) & (shared < _MOST_SHARED)
     known, score = 0.0, 0.0
@@ -69,7 +69,7 @@ def blank_sides(pictures: NDArray[np.float32], seam: Joins) -> float:
     """How much less detail the sides of pictures show than lines elsewhere, in [0, 1]: those of a map are lines like any other."""
     assert seam.unrelated is not None, "a seam has lines elsewhere"
     places = np.concatenate([seam.one[:, :1], seam.other[:, :1], seam.unrelated], axis=1)
-    detail = _detail(_lines(pictures, places))
+    detail = _detail(lines_at(pictures, places))
     own = _blocks(detail - np.median(detail, axis=2, keepdims=True))  # what all lines share, such as a title's bar, is no line's own
     shares = (own.std(-1) > _LEAST_STD).mean(1)  # [lines]
     elsewhere = float(shares[2:].mean())
@@ -84,7 +84,8 @@ def _jump(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(np.clip((step - 2 * inside - _STEP[0]) / _STEP[1], 0, 1))
 
 
-def _lines(pictures: NDArray[np.float32], places: NDArray[np.float32]) -> NDArray[np.float32]:
+def lines_at(pictures: NDArray[np.float32], places: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Grey levels [n, ..., points] of pictures [n, 256, 512] at places [..., points, 2], (x, y)."""
     flat = places.reshape(-1, places.shape[-2], 2)
     lines = [cv2.remap(picture, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for picture in pictures]
     return np.stack(lines).reshape(len(pictures), *places.shape[:-1])
@@ -163,10 +164,7 @@ def face_joins(layout: CubeLayout, margin: tuple[float, float] = (0.0, 0.0)) -> 
 def _face_axes(layout: CubeLayout, rows: int, columns: int) -> NDArray[np.float64]:
     """[6, 3, 3] unit vectors right, down and forward of each face, as `argus.sphere` packs them."""
     side = 16
-    lon = ((np.arange(8 * side) + 0.5) / (8 * side) - 0.5) * 2 * np.pi
-    lat = (0.5 - (np.arange(4 * side) + 0.5) / (4 * side))[:, None] * np.pi
-    rays = np.stack(np.broadcast_arrays(np.cos(lat) * np.sin(lon), -np.sin(lat), np.cos(lat) * np.cos(lon)), -1)
-    packed = erp_to_cube(rays[None].astype(np.float32), side, layout)[0]
+    packed = erp_to_cube(_erp_rays(4 * side)[None], side, layout)[0]
     faces = packed.reshape(rows, side, columns, side, 3).swapaxes(1, 2).reshape(6, side, side, 3)
     right = (faces[:, :, side // 2 :] - faces[:, :, : side // 2]).sum((1, 2))
     down = (faces[:, side // 2 :] - faces[:, : side // 2]).sum((1, 2))
@@ -174,10 +172,21 @@ def _face_axes(layout: CubeLayout, rows: int, columns: int) -> NDArray[np.float6
     return np.rint(axes / np.abs(axes).max(-1, keepdims=True))
 
 
+def _erp_rays(height: int) -> NDArray[np.float32]:
+    """Unit rays [height, 2·height, 3] of an ERP map's pixels."""
+    lon = ((np.arange(2 * height) + 0.5) / (2 * height) - 0.5) * 2 * np.pi
+    lat = (0.5 - (np.arange(height) + 0.5) / height)[:, None] * np.pi
+    return np.stack(np.broadcast_arrays(np.cos(lat) * np.sin(lon), -np.sin(lat), np.cos(lat) * np.cos(lon)), -1).astype(np.float32)
+
+
 @cache
-def cube_edges_in_erp() -> Joins:
-    """The twelve edges of a cube about an ERP map: no lines to the eye, but where a map that was taken for a cubemap is torn."""
-    height, width = PICTURE
+def cube_edges_in_erp(columns: int = PICTURE[1]) -> Joins:
+    """The twelve edges of a cube about an ERP map: no lines to the eye, but where a map that was taken for a cubemap is torn.
+
+    In a map that is stored with fewer `columns` than `PICTURE` has, its lines lie clear of what enlarging blends across a tear.
+    """
+    width = PICTURE[1]
+    depth = _DEPTH * max(1.0, width / columns)
     along = (np.arange(_POINTS) + 0.5) / _POINTS * 2 - 1
     one: list[NDArray[np.float64]] = []
     other: list[NDArray[np.float64]] = []
@@ -185,11 +194,28 @@ def cube_edges_in_erp() -> Joins:
         for second in range(first + 1, 3):
             for signs in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
                 a, b, free = signs[0] * np.eye(3)[first], signs[1] * np.eye(3)[second], np.eye(3)[3 - first - second]
-                near = np.array([1.0, 3.0])[:, None, None] * _DEPTH * (2 * np.pi / width) * 2
+                near = np.array([1.0, 3.0])[:, None, None] * depth * (2 * np.pi / width) * 2
                 for near_face, far_face, into in ((a, b, one), (b, a, other)):
-                    ray = near_face + (1 - near) * far_face + along[:, None] * free
-                    x, y, z = np.moveaxis(ray, -1, 0)
-                    column = (np.arctan2(x, z) / (2 * np.pi) + 0.5) * width - 0.5
-                    row = (np.arctan2(y, np.hypot(x, z)) / np.pi + 0.5) * height - 0.5
-                    into.append(np.stack([column, row], -1))
+                    into.append(_in_erp(near_face + (1 - near) * far_face + along[:, None] * free))
     return Joins(np.stack(one).astype(np.float32), np.stack(other).astype(np.float32))
+
+
+@cache
+def eac_rows_in_erp() -> NDArray[np.float32]:
+    """Where rows of an EAC's picture lie in an ERP map, [36, 128, 2]: the first and the last two at its edges, those between evenly spread.
+
+    A map that was taken for an EAC shows its own poles along the first and the last.
+    """
+    packed = erp_to_cube(_erp_rays(1024)[None], (128, 170), CubeLayout.EAC)[0]
+    inside = packed[EAC_MARGIN + 1 : -EAC_MARGIN - 1, EAC_MARGIN + 1 : -EAC_MARGIN - 1]
+    last = len(inside) - 1
+    rows = np.concatenate([[0, 1], np.linspace(2, last - 2, 32).astype(int), [last - 1, last]])
+    return _in_erp(inside[rows][:, np.linspace(0, inside.shape[1] - 1, 128).astype(int)]).astype(np.float32)
+
+
+def _in_erp(rays: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Pixel coordinates (x, y) in an ERP map of `PICTURE` of rays [..., 3] of any length."""
+    x, y, z = np.moveaxis(np.asarray(rays, np.float64), -1, 0)
+    column = (np.arctan2(x, z) / (2 * np.pi) + 0.5) * PICTURE[1] - 0.5
+    row = (np.arctan2(y, np.hypot(x, z)) / np.pi + 0.5) * PICTURE[0] - 0.5
+    return np.stack([column, row], -1)

@@ -11,16 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.curate.halves import score_halves
-from argus.curate.layout_joins import EAC_MARGIN, PICTURE, blank_sides, cube_edges_in_erp, evidence, face_joins, seam_joins, weakest_evidence
+from argus.curate.layout_joins import (
+    EAC_MARGIN,
+    PICTURE,
+    blank_sides,
+    cube_edges_in_erp,
+    eac_rows_in_erp,
+    evidence,
+    face_joins,
+    lines_at,
+    seam_joins,
+    weakest_evidence,
+)
 from argus.curate.samples import StoredSamples, greys
 from argus.sphere import CubeLayout
 
 _BAR_LEVEL, _BAR_SPREAD = 28.0, 16.0  # grey levels: rows and columns as dark and as even as that, in all moments, are bars
 _FRAMED = 0.2  # of height and width: with so much black on every side, it is not bars
 _BAR_PARTS = 64  # that a row or column is averaged into, for a look at its evenness
-_INSET = 2  # columns beside a bar into which encoders smear it; above and below, where the poles may be, one row must do
+_INSETS = (1, 2)  # columns beside a bar into which encoders smear it, at best and at worst; above and below, where the poles may be, one row must do
 _SPARSE = 4  # discs are so large that every fourth pixel tells
-_TORN_EDGES = 4  # of a cube's twelve; a map that was taken for an EAC or a cubemap and converted is torn along at least so many
+_TORN_EDGES = 6  # of a cube's twelve; a map that was taken for an EAC or a cubemap and converted is torn along at least so many
 _LEAST_ROWS_STD = 5.0  # grey levels; rows with less show nothing by which a pole could be told
 
 
@@ -39,28 +50,38 @@ def score_pixels(stored: StoredSamples, native: tuple[int, int]) -> dict[str, fl
     frames = greys(stored.frames)
     box = find_box(frames)
     whole = _pictures(frames)
-    inner = _pictures(_cut(frames, box)) if box != Box() else whole
-    lost = 2 * _INSET * PICTURE[1] / ((box.right - box.left) * frames.shape[2]) if box.left else 0.0
-    halved = evidence(inner, seam_joins(2, 1, lost))  # the same edges as the whole map's, in other blocks
+    inner = _pictures(_cut(frames, box, _INSETS[-1])) if box != Box() else whole
+    columns = (box.right - box.left) * frames.shape[2]
+    lost = 2 * PICTURE[1] / columns if box.left else 0.0  # for each column beside a bar
+    seam, halved = _seam_evidence(inner, _INSETS[-1] * lost)
+    if box.left:
+        seam, halved = max((seam, halved), _seam_evidence(_pictures(_cut(frames, box, _INSETS[0])), _INSETS[0] * lost))
     return {
         "box_top": box.top,
         "box_left": box.left,
         "box_bottom": box.bottom,
         "box_right": box.right,
         **score_halves(inner),
-        "seam": (evidence(inner, seam_joins(1, 1, lost)) + halved) / 2,
+        "seam": seam,
         "seam_left_right": evidence(inner, seam_joins(1, 2)),
         "seam_top_bottom": halved,
         "blank_sides": blank_sides(inner, seam_joins(1, 1)),
         "poles": pole_evidence(inner),
         "poles_left_right": pole_evidence(inner[:, :, : PICTURE[1] // 2]),
         "poles_top_bottom": pole_evidence(inner[:, : PICTURE[0] // 2]),
+        "poles_as_eac": pole_evidence(lines_at(inner, eac_rows_in_erp())),
         "cube_eac": max(evidence(inner, face_joins(CubeLayout.EAC, margin)) for margin in _margins(native)),
         **{f"cube_{layout}": evidence(inner, face_joins(layout)) for layout in (CubeLayout.C3X2, CubeLayout.CBMP, CubeLayout.C6X1)},
         "circles": circle_evidence(whole, 2),
         "circle": circle_evidence(whole, 1),
-        "cube_edges": weakest_evidence(inner, cube_edges_in_erp(), _TORN_EDGES),
+        "cube_edges": weakest_evidence(inner, cube_edges_in_erp(min(PICTURE[1], round(columns))), _TORN_EDGES),
     }
+
+
+def _seam_evidence(inner: NDArray[np.float32], lost: float = 0.0) -> tuple[float, float]:
+    """The evidence for the seam of a whole map [n, 256, 512], and of its upper and lower half; `lost` as in `seam_joins`."""
+    halved = evidence(inner, seam_joins(2, 1, lost))  # the same edges as the whole map's, in other blocks
+    return (evidence(inner, seam_joins(1, 1, lost)) + halved) / 2, halved
 
 
 def find_box(frames: NDArray[np.uint8]) -> Box:
@@ -98,11 +119,11 @@ def _border(step: NDArray[np.float32], guess: int) -> int:
     return int(start + np.argmax(step[start : guess + 5]))
 
 
-def _cut(frames: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    """Inside the box, and a little further where there is a bar."""
+def _cut(frames: NDArray[np.uint8], box: Box, inset: int) -> NDArray[np.uint8]:
+    """Inside the box, and a little further where there is a bar: `inset` columns, or one row."""
     height, width = frames.shape[1:]
     top = round(box.top * height) + (box.top > 0)
-    left = round(box.left * width) + _INSET * (box.left > 0)
+    left = round(box.left * width) + inset * (box.left > 0)
     return frames[:, top : height - top, left : width - left]
 
 

@@ -10,7 +10,7 @@ from argus.curate.samples import Samples
 from schemas.config import FilterPolicy
 from schemas.names import Reason
 
-_NEAR, _FAR = 2, 7  # neighbours: steps this many columns away, on both sides
+_NEAR, _FAR = 3, 8  # neighbours: steps this many columns away, on both sides
 _FLOOR = 1 / 255  # a step below one grey level is no edge to compare with
 
 
@@ -18,7 +18,7 @@ class SeamFilter:
     """Drops when the step at the seam, or at the centre line, is both large and many times its neighbours'."""
 
     name = "seam"
-    version = 1
+    version = 2
 
     def score(self, samples: Samples) -> dict[str, float]:
         """Median over frames of the step's mean size in [0,1] and of its ratio to its neighbours', at both lines."""
@@ -41,8 +41,11 @@ class SeamFilter:
         return Verdict(self.name, f"{line}_ratio", kept, None if kept else Reason.SEAM, ratio, policy.seam_ratio)
 
 
-def _steps(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean size in [0,1] of the step from column j−1 to j, wrapping, over rows smoothed [1 2 1]/4 as Sobel does; [W]."""
-    picture = grey.astype(np.float64) / 255
+def _steps(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean size in [0,1] of the step from column j−2 to j+1, wrapping, over rows smoothed [1 2 1]/4 as Sobel does; [W].
+
+    Across three columns: enlarging a map of few columns spreads every step over several but the one at the seam, where it cannot look beyond.
+    """
+    picture = grey.astype(np.float32) / 255
     smooth = (picture[:-2] + 2 * picture[1:-1] + picture[2:]) / 4
-    return np.abs(smooth - np.roll(smooth, 1, axis=1)).mean(axis=0)
+    return np.asarray(np.abs(np.roll(smooth, -1, axis=1) - np.roll(smooth, 2, axis=1)).mean(axis=0))
