@@ -80,7 +80,7 @@ def stats(
         from argus.report.stats_page import render_stats
 
         _writable(html, {".html", ".htm"})
-        write_text(html, render_stats(ledger.folder, tallies))
+        write_text(html, render_stats(ledger.store, tallies))
         typer.echo(f"page: {html.absolute()}")
 
 
@@ -132,7 +132,7 @@ def gallery(
     ledger = _ledger(dataset)
     videos = _videos(ledger)
     with _bar("gallery") as told:
-        made = write_gallery(page, ledger.folder, videos, limit=limit, told=told)
+        made = write_gallery(page, ledger.store, videos, limit=limit, told=told)
     if made.videos < len(videos):
         console.print(f"{made.videos} of {len(videos)} videos, some of every reason; --limit shows more")
     typer.echo(f"videos: {made.videos}\nclips: {made.clips}\npage: {made.page.absolute()}")
@@ -151,7 +151,7 @@ def _videos(ledger: "Ledger") -> "list[SourceRow]":
     with console.status("reading the index"):
         videos = ledger.videos()
     if not videos:
-        words = f"The dataset at {ledger.folder} is empty: nothing was decided yet. `argus refresh CATALOGUE --dataset DIR` fills it."
+        words = f"The dataset at {ledger.store.uri} is empty: nothing was decided yet. `argus refresh CATALOGUE --dataset DIR` fills it."
         console.print(escape(words), soft_wrap=True, highlight=False)
         raise typer.Exit
     return videos

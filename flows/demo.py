@@ -234,7 +234,7 @@ def _cards(dataset: Dataset) -> list[VideoCard]:
             decision=row["decision"],
             reason=row["reason"] or "",
             detail=row["detail"] or "",
-            thumbnail=first_picture(dataset.folder / row["thumbnail"]) if row["thumbnail"] else None,
+            thumbnail=first_picture(dataset.store.read(row["thumbnail"])) if row["thumbnail"] else None,
             layout=row["layout"] or "",
             split=row["split"] or "",
             clips=sum(clip["decision"] == "kept" for clip in row["clips"] or ()),

@@ -37,7 +37,7 @@ MAX_RETRIES = 2  # of a task whose worker process died
 class Plan:
     """What every task needs, as paths and numbers."""
 
-    dataset: Path
+    dataset: str  # its folder or uri
     pipelines: Mapping[str, Path]  # by method
     frames: int
     height: int
@@ -152,7 +152,7 @@ def _plan(config: EvaluateConfig, dataset: Dataset, located: models.LocatedModel
     if champion and _size(champion.pipeline) == size:  # of another size it would see another test
         pipelines[CHAMPION] = champion.pipeline
     frames, height, view_height = size
-    return Plan(dataset.folder, pipelines, frames, height, view_height, config.sample, config.seed)
+    return Plan(dataset.store.uri, pipelines, frames, height, view_height, config.sample, config.seed)
 
 
 def _size(folder: Path) -> tuple[int, int, int]:

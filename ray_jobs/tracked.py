@@ -9,7 +9,7 @@ from argus.shards import Dataset, Snapshot
 
 def tracked_data(dataset: Dataset, snapshot: Snapshot) -> TrackedData:
     """A snapshot, as runs name it."""
-    return TrackedData(dataset.folder.name, str(dataset.folder), snapshot.version, snapshot.digest)
+    return TrackedData(dataset.store.name, dataset.store.uri, snapshot.version, snapshot.digest)
 
 
 def job_tags() -> dict[str, str]:

@@ -45,7 +45,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = Recipe.of(config)
     stamp = Stamp(recipe.digest, "tests", "0.1.0")
     dataset = Dataset(config.dataset)
-    store_recipe(dataset.folder, recipe)
+    store_recipe(dataset.store, recipe)
     wave = []
     for kind in ("walk", "static", "broken_seam", "black", "stereo_tb_2to1", "text"):
         path, staged = folder / f"{kind}.mp4", folder / kind
@@ -60,4 +60,5 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     gone = VideoSource("youtube:dQw4w9WgXcQ", "https://www.youtube.com/watch?v=dQw4w9WgXcQ")
     wave.append(DecidedVideo(failed_row(gone, stamp, Reason.BOT_CHECK, "the site asks whether it is a bot", retryable=True)))
     dataset.commit_wave(wave)
+    dataset.publish()
     return dataset.folder

@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
 from argus.curate.cascade import clip_filters, video_filters
 from argus.curate.shots import VERSION as SHOTS_VERSION
-from argus.files import write_text
+from argus.shards.store import Store
 from schemas.config import ClipSettings, CurateConfig, FilterPolicy, LearnedThresholds
 
 RECIPE_VERSION = 2
@@ -140,16 +139,16 @@ def recipe_digest(config: CurateConfig) -> str:
     return Recipe.of(config).digest
 
 
-def store_recipe(dataset: Path, recipe: Recipe) -> None:
-    """Writes `recipes/DIGEST.json` below a dataset's folder, where it is not yet: with which settings and thresholds it was decided."""
-    path = dataset / "recipes" / f"{recipe.digest}.json"
-    if not path.exists():
-        write_text(path, recipe.text)
+def store_recipe(dataset: Store, recipe: Recipe) -> None:
+    """Writes `recipes/DIGEST.json` in a dataset, where it is not yet: with which settings and thresholds it was decided."""
+    name = f"recipes/{recipe.digest}.json"
+    if not dataset.exists(name):
+        dataset.write(name, recipe.text.encode())
 
 
-def stored_recipe(dataset: Path, digest: str) -> Recipe | None:
+def stored_recipe(dataset: Store, digest: str) -> Recipe | None:
     """A recipe that a dataset stores; None where it is not there or cannot be read any more."""
     try:
-        return Recipe.parse((dataset / "recipes" / f"{digest}.json").read_text(encoding="utf-8"))
+        return Recipe.parse(dataset.read(f"recipes/{digest}.json").decode())
     except (FileNotFoundError, ValueError):
         return None

@@ -3,13 +3,12 @@
 The pictures are the contact sheets of `argus.curate.sheet`: inside the page while they are few, else in a folder beside it.
 """
 
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain, zip_longest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PIL import Image
@@ -19,7 +18,7 @@ from argus.curate.sheet import ROW_WIDTH, SIDE
 from argus.files import write_text
 from argus.report.page import data_uri, render_page
 from argus.runs import ProgressHook
-from argus.shards import ClipRow, ScoreRow, SourceRow
+from argus.shards import ClipRow, ScoreRow, SourceRow, Store
 from schemas.config import FilterPolicy
 
 EMBEDDED_BYTES = 24_000_000
@@ -40,26 +39,33 @@ class Gallery:
 
 @dataclass(frozen=True)
 class _Sheet:
-    path: Path
+    name: str  # in the dataset
+    bytes: int
     rows: int
 
     @classmethod
-    def of(cls, folder: Path, video: SourceRow) -> "_Sheet | None":
+    def of(cls, store: Store, video: SourceRow) -> "_Sheet | None":
         """None where there is none, or it is no sheet."""
-        path = folder / (video.thumbnail or "")
-        if not path.is_file():
+        if not video.thumbnail or not store.exists(video.thumbnail):
             return None
-        with Image.open(path) as image:
-            return cls(path, image.height // SIDE) if image.width == ROW_WIDTH else None
+        with store.open(video.thumbnail) as file, Image.open(file) as image:
+            return cls(video.thumbnail, file.size(), image.height // SIDE) if image.width == ROW_WIDTH else None
 
 
 def write_gallery(
-    page: Path, dataset: Path, videos: Sequence[SourceRow], *, limit: int, embedded_bytes: int = EMBEDDED_BYTES, told: ProgressHook | None = None
+    page: Path,
+    place: Store | Path,
+    videos: Sequence[SourceRow],
+    *,
+    limit: int,
+    embedded_bytes: int = EMBEDDED_BYTES,
+    told: ProgressHook | None = None,
 ) -> Gallery:
     """Writes the page, and `NAME_pictures/` beside it where the pictures are more than `embedded_bytes`. At most `limit` videos (see `chosen`)."""
+    dataset = Store.of(place)
     shown = chosen(videos, limit)
     sheets = {video.source_id: sheet for video in shown if (sheet := _Sheet.of(dataset, video))}
-    inside = sum(sheet.path.stat().st_size for sheet in sheets.values()) <= embedded_bytes
+    inside = sum(sheet.bytes for sheet in sheets.values()) <= embedded_bytes
     pictures = None if inside else page.with_name(f"{page.stem}_pictures")
     if pictures:
         pictures.mkdir(parents=True, exist_ok=True)
@@ -70,12 +76,12 @@ def write_gallery(
     for done, video in enumerate(shown, start=1):
         sheet = sheets.get(video.source_id)
         if sheet:
-            sources.append({"src": _placed(sheet, pictures), "rows": sheet.rows})
+            sources.append({"src": _placed(dataset, sheet, pictures), "rows": sheet.rows})
         items += _items(video, sheet, len(sources) - 1, places)
         if told:
             told(done, len(shown), "video", "")
     data = {"scores": names, "sheets": sources, "items": items}
-    facts = {"title": dataset.name, "place": str(dataset), "total": len(videos), "shown": len(shown), "inside": inside}
+    facts = {"title": dataset.name, "place": dataset.uri, "total": len(videos), "shown": len(shown), "inside": inside}
     write_text(page, render_page("gallery.html", data=data, **facts))
     return Gallery(page, len(shown), len(items) - len(shown), pictures)
 
@@ -92,11 +98,12 @@ def chosen(videos: Sequence[SourceRow], limit: int) -> list[SourceRow]:
     return sorted(picked, key=lambda video: video.source_id)
 
 
-def _placed(sheet: _Sheet, pictures: Path | None) -> str:
+def _placed(dataset: Store, sheet: _Sheet, pictures: Path | None) -> str:
     if pictures is None:
-        return data_uri(sheet.path)
-    shutil.copyfile(sheet.path, pictures / sheet.path.name)
-    return f"{pictures.name}/{sheet.path.name}"
+        return data_uri(dataset.read(sheet.name))
+    path = pictures / PurePosixPath(sheet.name).name
+    path.write_bytes(dataset.read(sheet.name))
+    return f"{pictures.name}/{path.name}"
 
 
 def _items(video: SourceRow, sheet: _Sheet | None, number: int, places: Mapping[str, int]) -> list[dict[str, Any]]:

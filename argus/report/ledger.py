@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 
 from argus.curate.catalogue import identify
 from argus.errors import InvalidInput
-from argus.shards import ClipRow, SourceRow
+from argus.shards import ClipRow, SourceRow, Store
 from argus.shards.index import Index
+from argus.shards.snapshots import flat_clips
 from schemas.config import FilterPolicy
 
 _NEAREST = 5
@@ -29,34 +30,33 @@ class Found:
 
 
 class Ledger:
-    """The decisions of a dataset's folder. Raises InvalidInput where there is no such folder."""
+    """The decisions of a dataset. Raises InvalidInput where there is no such folder."""
 
-    def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder).absolute()
-        if not self.folder.is_dir():
-            raise InvalidInput(f"there is no dataset at {self.folder}; `argus refresh CATALOGUE --dataset {self.folder}` makes one")
-        self._index = Index(self.folder / "index")
+    def __init__(self, place: Store | Path | str) -> None:
+        self.store = Store.of(place)
+        if self.store.local and not self.store.local.is_dir():
+            raise InvalidInput(f"there is no dataset at {self.store.uri}; `argus refresh CATALOGUE --dataset {self.store.uri}` makes one")
+        self._index = Index(self.store)
+        self._index.refresh()
 
     def videos(self) -> list[SourceRow]:
         """The latest decision on every video, sorted by source_id; empty where nothing was decided yet."""
-        return _rows(self._index.latest()) if self._index.exists else []
+        return _rows(self._index.latest_after(0))
 
     def history(self, source_id: str) -> list[SourceRow]:
         """Every decision on a video, oldest first."""
-        table = self._index.rows_after(0)
-        return _rows(table.filter(pc.equal(table["source_id"], source_id)))
+        parts = [_of(part, source_id) for part in self._index.parts_after(0)]
+        return _rows(pa.concat_tables(parts).sort_by("sequence")) if parts else []
 
     def duplicates(self, clip_ids: Collection[str]) -> list[str]:
         """The clips that were found to show what one of these shows."""
-        clips = self._index.latest(["clips"])["clips"].combine_chunks().flatten()
-        if clips.type.get_field_index("duplicate_of") < 0:
-            return []
+        clips, _ = flat_clips(self._index.latest_after(0, ["clips.clip_id", "clips.duplicate_of"]))
         same = pc.is_in(clips.field("duplicate_of"), pa.array(list(clip_ids), pa.string()))
         return sorted(clips.field("clip_id").filter(same).to_pylist())
 
     def find(self, text: str) -> Found:
         """A video by its source_id, url or YouTube id, or a clip by its clip_id. Raises InvalidInput, naming the nearest that there are."""
-        names = self._index.latest(["source_id", "url"]).to_pydict() if self._index.exists else {"source_id": [], "url": []}
+        names = self._index.latest_after(0, ["source_id", "url"]).to_pydict()
         known = set(names["source_id"])
         parent, at, _ = text.strip().rpartition("@")
         if at and parent in known:
@@ -65,11 +65,10 @@ class Ledger:
         for source_id in (text.strip(), identify(text)[0], *written):
             if source_id in known:
                 return Found(self._video(source_id))
-        raise InvalidInput(f"there is no video or clip {text!r} in {self.folder}{_nearest(text, [*names['source_id'], *names['url']])}")
+        raise InvalidInput(f"there is no video or clip {text!r} in {self.store.uri}{_nearest(text, [*names['source_id'], *names['url']])}")
 
     def _video(self, source_id: str) -> SourceRow:
-        table = self._index.latest()
-        return _rows(table.filter(pc.equal(table["source_id"], source_id)))[0]
+        return self.history(source_id)[-1]
 
     def _clip(self, source_id: str, clip_id: str) -> Found:
         video = self._video(source_id)
@@ -81,13 +80,19 @@ class Ledger:
     def policies(self) -> dict[str, FilterPolicy]:
         """The thresholds of each recipe that is stored and that this version can read, by its digest."""
         found = {}
-        for path in sorted((self.folder / "recipes").glob("*.json")):
+        for name in self.store.names("recipes"):
             try:
-                policy = json.loads(path.read_text(encoding="utf-8"))["policy"]
-                found[path.stem] = FilterPolicy.model_validate({name: policy[name] for name in FilterPolicy.model_fields if name in policy})
+                policy = json.loads(self.store.read(name))["policy"]
+                found[PurePosixPath(name).stem] = FilterPolicy.model_validate(
+                    {name: policy[name] for name in FilterPolicy.model_fields if name in policy}
+                )
             except (ValueError, KeyError, TypeError):
                 continue  # written by hand, or by a version whose thresholds mean something else
         return found
+
+
+def _of(rows: pa.Table, source_id: str) -> pa.Table:
+    return rows.filter(pc.equal(rows["source_id"], source_id))
 
 
 def _rows(table: pa.Table) -> list[SourceRow]:

@@ -123,8 +123,8 @@ def _verdict(video: SourceRow, clip: ClipRow | None) -> Stage:
 
 def _provenance(ledger: Ledger, video: SourceRow) -> Stage:
     facts = {"decided": f"{video.decided:%Y-%m-%d %H:%M:%S} UTC", "run": video.run_id, "code version": video.code_version}
-    stored = ledger.folder / "recipes" / f"{video.recipe}.json"
-    facts["recipe"] = f"{video.recipe} ({stored})" if stored.exists() else video.recipe
+    stored = f"recipes/{video.recipe}.json"
+    facts["recipe"] = f"{video.recipe} ({ledger.store.uri_of(stored)})" if ledger.store.exists(stored) else video.recipe
     before = ledger.history(video.source_id)[:-1]
     for row in before[::-1]:
         facts[f"before, {row.decided:%Y-%m-%d %H:%M}"] = f"{row.decision}{f' ({row.reason})' if row.reason else ''} under recipe {row.recipe}"

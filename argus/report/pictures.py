@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,12 +60,12 @@ def seam_view(erp: "Pixels", *, share: float = 0.5) -> "Pixels":
     return np.roll(erp, width // 2, axis=1)[:, max(0, width // 2 - side) : width // 2 + side]
 
 
-def first_picture(sheet: Path) -> bytes:
+def first_picture(sheet: bytes) -> bytes:
     """The video's own picture, 256×128, cut out of its contact sheet (`argus.curate.sheet`) as a JPEG. Raises OSError."""
     from PIL import Image
 
     buffer = io.BytesIO()
-    with Image.open(sheet) as image:
+    with Image.open(io.BytesIO(sheet)) as image:
         image.crop((0, 0, 256, 128)).save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 

@@ -1,16 +1,16 @@
 """The page of a dataset's figures: one HTML file with plots, which needs nothing else."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from argus.report.dataset_plots import distribution
 from argus.report.page import Plot, render_page, svg_uri
 from argus.report.plots import reason_bars
 from argus.report.tallies import Tallies
+from argus.shards import Store
 from schemas.names import Decision
 
 
-def render_stats(dataset: Path, tallies: Tallies) -> str:
+def render_stats(dataset: Store, tallies: Tallies) -> str:
     """The page's HTML."""
     decisions = {"kept": tallies.videos[Decision.KEPT], **tallies.reasons}
     plots = {
@@ -23,7 +23,7 @@ def render_stats(dataset: Path, tallies: Tallies) -> str:
     return render_page(
         "stats.html",
         title=dataset.name,
-        place=str(dataset),
+        place=dataset.uri,
         facts=_facts(tallies),
         plots={title: plot for title, plot in plots.items() if plot},
         filters={"Filters of whole videos": tallies.video_filters, "Filters of clips": tallies.clip_filters},

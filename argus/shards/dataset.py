@@ -1,30 +1,41 @@
-"""A dataset's folder: `shards/`, `index/` (Delta), `snapshots/`, `thumbs/`.
+"""A dataset's place: `shards/`, `index/` (Delta), `snapshots/`, `thumbs/`, `recipes/`.
 
-A wave is committed in three steps: the shard, the index (the marker that counts), the snapshot. A kill after the first
-leaves a file that the next attempt replaces with equal bytes; a kill after the second is repaired by the next open.
+A wave is committed in two steps: the shard, then the index, the marker that counts. A kill between them leaves a file that the next attempt
+replaces with equal bytes. Snapshots are made of what is committed when they are asked for (`publish`), at the latest by the next refresh.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from argus.errors import InvalidInput
-from argus.shards.index import Index, latest_of
+from argus.errors import InvalidInput, ServiceError
+from argus.shards.decisions import Decided, Decisions, unsettled
+from argus.shards.index import Index
 from argus.shards.records import ClipRow, ShardClip, SourceRow
-from argus.shards.shard import shard_name, write_shard
-from argus.shards.snapshots import Snapshot, list_snapshots, publish_snapshots
-from schemas.arrow import INDEX_SCHEMA
+from argus.shards.shard import ShardReader, place_shard
+from argus.shards.snapshots import Snapshot, list_snapshots, publish_snapshot
+from argus.shards.store import Store
 from schemas.names import Decision, Split
+
+_ATTEMPTS = 100  # each lost race means that another writer committed, so this many are never met in practice
 
 
 @dataclass(frozen=True)
 class DecidedVideo:
-    """One source of a wave: what was decided, and its kept clips in the order of `row.kept_clips` (read when the shard is written)."""
+    """One source of a wave: what was decided, and, in the order of `row.kept_clips`, those that have no place in a shard yet.
+
+    The clips are read when the shard is written, and again when the commit has to begin anew: an iterator that can be used once does not do.
+    """
 
     row: SourceRow
     clips: Iterable[ShardClip] = ()
+
+
+Settle = Callable[[Sequence[DecidedVideo]], Sequence[DecidedVideo]]
+"""What becomes of a wave beside all that is committed already; called anew with the same videos after a lost race."""
 
 
 @dataclass(frozen=True)
@@ -32,122 +43,160 @@ class Commit:
     """A wave that counts now."""
 
     sequence: int  # of its rows in the index
-    sources: int  # how many were newly decided
-    snapshot: Snapshot | None  # the newest; None while no clip was ever kept
+    rows: tuple[SourceRow, ...]  # as they were committed; not those that another writer had settled already
+
+    @property
+    def sources(self) -> int:
+        """How many sources were newly decided."""
+        return len(self.rows)
 
 
 class Dataset:
-    """Opens a dataset's folder; nothing is made before the first commit."""
+    """Opens a dataset in a folder or an object store; nothing is made before the first commit."""
 
-    def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder).absolute()
-        self.index = Index(self.folder / "index")
-        if self.index.exists:
-            publish_snapshots(self.index, self._snapshots)
+    def __init__(self, place: Store | Path | str) -> None:
+        self.store = Store.of(place)
+        self.index = Index(self.store)
+        self.index.refresh()
+        self._decisions = Decisions(self.index)
 
     @property
     def exists(self) -> bool:
         """Whether anything was ever committed."""
-        return self.index.exists
+        return self.index.refresh() > 0
 
-    def commit_wave(self, videos: Sequence[DecidedVideo]) -> Commit | None:
+    @property
+    def folder(self) -> Path:
+        """The folder. Raises InvalidInput where the dataset lies in an object store."""
+        if self.store.local is None:
+            raise InvalidInput(f"dataset {self.store.uri} is in no folder of this machine")
+        return self.store.local
+
+    def commit_wave(self, videos: Sequence[DecidedVideo], settle: Settle | None = None) -> Commit | None:
         """Commits what was decided about a wave's sources, in the order given; all or none of it counts.
 
-        A failure decides nothing where the index already has the same failure or a settled row under the same recipe.
-        Returns None when nothing new was decided.
+        What another writer has settled under the same recipe is left as it is, and so is a failure that is known; `settle` then sees the wave
+        beside all earlier commits. Where another writer commits meanwhile, all of this is done again. Costs the same, however large the
+        dataset is. Returns None when nothing new was decided.
         """
-        news = self._news(videos)
-        if not news:
-            return None
-        if len({video.row.recipe for video in news}) > 1:
+        if len({video.row.recipe for video in videos}) > 1:
             raise InvalidInput("a wave has one recipe")
-        sequence = self.index.append(self._write_shard(news))
-        publish_snapshots(self.index, self._snapshots)
-        snapshots = self.snapshots()
-        return Commit(sequence, len(news), snapshots[-1] if snapshots else None)
+        for _attempt in range(_ATTEMPTS):
+            version = self.index.refresh()
+            news = self._news(videos)
+            if not news:
+                return None
+            settled = settle(news) if settle else news
+            if not settled:
+                return None
+            rows = self._write_shard(settled)
+            sequence = self.index.append(rows, after=version)
+            if sequence is not None:
+                self.index.fold()
+                return Commit(sequence, tuple(rows))
+        raise ServiceError(f"the index {self.index.uri} was committed to by others {_ATTEMPTS} times in a row; try again")
+
+    def decisions(self) -> pa.Table:
+        """The latest decision on each source: (source_id, decision, reason, retryable, recipe, sequence), sorted by source_id."""
+        self.index.refresh()
+        return self._decisions.table()
 
     def decided(self, recipe: str) -> dict[str, bool]:
         """By source_id, for sources whose latest row is of this recipe: settled (True), or to be tried again (False)."""
-        if not self.exists:
-            return {}
-        rows = self.index.latest(["source_id", "decision", "retryable", "recipe"]).to_pylist()
-        return {row["source_id"]: not (row["decision"] == Decision.FAILED and row["retryable"]) for row in rows if row["recipe"] == recipe}
+        rows = self.decisions()
+        rows = rows.filter(pc.equal(rows["recipe"], recipe))
+        return dict(zip(rows["source_id"].to_pylist(), pc.invert(unsettled(rows)).to_pylist(), strict=True))
 
     def latest_rows(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """The index, latest row of each source, sorted by source_id (`schemas.arrow.INDEX_SCHEMA`)."""
-        self._require()
-        return self.index.latest(columns)
+        """The index, latest row of each source, sorted by source_id (`schemas.arrow.INDEX_SCHEMA`).
 
-    def latest_after(self, sequence: int, columns: Sequence[str]) -> pa.Table:
+        `clips.NAME` among the columns reads only those parts of the clips.
+        """
+        self._require()
+        rows = self.index.latest_after(0, columns)
+        return rows if columns is None else rows.select(list(dict.fromkeys(column.partition(".")[0] for column in columns)))
+
+    def latest_after(self, sequence: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Of the commits after `sequence` (0: of all), the latest row of each source, sorted by source_id; no rows where there is no dataset.
 
-        `columns` must name source_id and sequence.
+        source_id and sequence are always among the columns; `clips.NAME` are parts of the clips.
         """
-        return latest_of(self.index.rows_after(sequence, columns)) if self.exists else INDEX_SCHEMA.empty_table().select(list(columns))
+        self.index.refresh()
+        return self.index.latest_after(sequence, columns)
+
+    def parts_after(self, sequence: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of the commits after `sequence` in parts, in no order, so that not all are in memory at once."""
+        self.index.refresh()
+        return self.index.parts_after(sequence, columns)
+
+    def publish(self) -> Snapshot | None:
+        """Makes a snapshot of what is committed, where the clips changed since the newest; returns the newest then, None while none was ever kept."""
+        self.index.refresh()
+        return publish_snapshot(self.index, self.store)
 
     def snapshots(self) -> list[Snapshot]:
         """All snapshots, oldest first."""
-        return list_snapshots(self._snapshots)
+        return list_snapshots(self.store)
 
     def snapshot(self, version: int | None = None) -> Snapshot:
         """A snapshot by its version; None is the newest. Raises InvalidInput, naming those that exist."""
         self._require()
         known = {snapshot.version: snapshot for snapshot in self.snapshots()}
         if not known:
-            raise InvalidInput(f"dataset {self.folder} has no snapshot: no clip was ever kept")
+            raise InvalidInput(f"dataset {self.store.uri} has no snapshot: no clip was ever kept, or its refresh was killed before it published one")
         chosen = max(known) if version is None else version
         if chosen not in known:
-            raise InvalidInput(f"dataset {self.folder} has no snapshot {chosen}; it has {', '.join(map(str, known))}")
+            raise InvalidInput(f"dataset {self.store.uri} has no snapshot {chosen}; it has {', '.join(map(str, known))}")
         return known[chosen]
+
+    def shard(self, name: str) -> ShardReader:
+        """Opens a shard, as snapshots name them. A context manager. Raises InvalidInput."""
+        return ShardReader(name, self.store)
 
     def clip_counts(self) -> Mapping[Split, int]:
         """Clips of the newest snapshot by split; zeros where there is none."""
         snapshots = self.snapshots()
         return snapshots[-1].counts() if snapshots else dict.fromkeys(Split, 0)
 
-    @property
-    def _snapshots(self) -> Path:
-        return self.folder / "snapshots"
-
     def _require(self) -> None:
         if not self.exists:
-            raise InvalidInput(f"there is no dataset at {self.folder}; `argus refresh CATALOGUE --dataset {self.folder}` makes one")
+            raise InvalidInput(f"there is no dataset at {self.store.uri}; `argus refresh CATALOGUE --dataset {self.store.uri}` makes one")
 
     def _news(self, videos: Sequence[DecidedVideo]) -> list[DecidedVideo]:
-        before = {row["source_id"]: row for row in self._decisions()}
+        before = self._decisions.of([video.row.source_id for video in videos])
         return [video for video in videos if not _repeats(video.row, before.get(video.row.source_id))]
 
-    def _decisions(self) -> list[dict[str, object]]:
-        return self.index.latest(["source_id", "decision", "reason", "retryable", "recipe"]).to_pylist() if self.exists else []
-
     def _write_shard(self, videos: Sequence[DecidedVideo]) -> list[SourceRow]:
-        """Writes the wave's shard, if it has a kept clip, and returns the rows with their clips' places."""
+        """Writes the wave's shard, if it has a kept clip without a place, and returns the rows with their clips' places."""
         rows = [video.row for video in videos]
-        kept = [clip.clip_id for row in rows for clip in row.kept_clips]
-        if not kept:
+        new = [clip.clip_id for row in rows for clip in _placeless(row)]
+        if not new:
             return rows
-        name = shard_name(kept, rows[0].recipe)
-        checksums = write_shard(self.folder / name, (clip for video in videos for clip in _checked(video)))
-        places = {clip_id: (position, checksum) for position, (clip_id, checksum) in enumerate(zip(kept, checksums, strict=True))}
+        name, checksums = place_shard(self.store, (clip for video in videos for clip in _checked(video)))
+        places = {clip_id: (position, checksum) for position, (clip_id, checksum) in enumerate(zip(new, checksums, strict=True))}
         return [row.model_copy(update={"clips": tuple(_placed(clip, name, places) for clip in row.clips)}) for row in rows]
 
 
+def _placeless(row: SourceRow) -> Iterator[ClipRow]:
+    return (clip for clip in row.kept_clips if clip.shard is None)
+
+
 def _checked(video: DecidedVideo) -> Iterator[ShardClip]:
-    for row, clip in zip(video.row.kept_clips, video.clips, strict=True):
+    for row, clip in zip(_placeless(video.row), video.clips, strict=True):
         if clip.clip_id != row.clip_id:
             raise InvalidInput(f"clip {clip.clip_id} was given where the row of {video.row.source_id} has {row.clip_id}")
         yield clip
 
 
 def _placed(clip: ClipRow, shard: str, places: Mapping[str, tuple[int, str]]) -> ClipRow:
-    if clip.decision is not Decision.KEPT:
+    if clip.clip_id not in places or clip.shard is not None:
         return clip
     row, checksum = places[clip.clip_id]
     return clip.model_copy(update={"shard": shard, "row": row, "checksum": checksum})
 
 
-def _repeats(row: SourceRow, before: dict[str, object] | None) -> bool:
-    if row.decision is not Decision.FAILED or before is None or before["recipe"] != row.recipe:
+def _repeats(row: SourceRow, before: Decided | None) -> bool:
+    """Whether the index knows as much already: a settled row of the same recipe, or the same failure."""
+    if before is None or before.recipe != row.recipe:
         return False
-    settled = not (before["decision"] == Decision.FAILED and before["retryable"])
-    return settled or before["reason"] == row.reason
+    return before.settled or (row.decision is Decision.FAILED and before.reason == row.reason)

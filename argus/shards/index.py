@@ -1,84 +1,188 @@
 """The index: one append-only Delta table; a row per source video and decision; the latest row of a source wins.
 
-A row's `sequence` is the version of the table that its commit made. What a reader computes from rows up to a sequence
-is therefore fixed for ever, whatever is compacted later.
+A row's `sequence` is the version of the table that its commit made. What a reader computes from rows up to a sequence is therefore fixed for
+ever, whatever is compacted later. The table's small files are folded into larger ones as they become many, so that neither opening nor
+appending grows with the number of commits.
+
+An `Index` looks at one version of the table until it is told to `refresh`. Columns of clips are named `clips.clip_id`: only they are read then.
 """
 
 import contextlib
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from argus.errors import InvalidInput, ServiceError
+from argus.errors import InvalidInput
 from argus.shards.records import SourceRow
+from argus.shards.store import Store
 from schemas.arrow import INDEX_SCHEMA
 
-_ATTEMPTS = 50  # each lost race means that another writer committed, so this many are never met in practice
+FOLDER = "index"
+FOLD_FILES = 64
+"""So many small files are made one."""
+FOLDED_BYTES = 32 << 20
+"""A file of at least this size is left alone by folding: a commit's share of the work is bounded."""
+
+_PROPERTIES = {"delta.dataSkippingStatsColumns": "sequence", "delta.logRetentionDuration": "interval 7 days"}  # statistics of scores are of no use
 
 
 class Index:
-    """The Delta table of a dataset."""
+    """The Delta table of a dataset, as it was when last looked at."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._table: DeltaTable | None = None
+        self._newest: dict[str, int] = {}  # by file, which never change: the latest sequence in it
 
     @property
-    def exists(self) -> bool:
-        return DeltaTable.is_deltatable(str(self.folder))
+    def uri(self) -> str:
+        """What `deltalake.DeltaTable` opens, with the store's `options()`."""
+        return self.store.uri_of(FOLDER)
 
-    def append(self, rows: Sequence[SourceRow]) -> int:
-        """Commits rows, all or none; returns their sequence. A lost race against another writer is tried again."""
+    def refresh(self) -> int:
+        """Looks again; returns the version of the table, -1 where there is none."""
+        if self._table is not None:
+            with contextlib.suppress(DeltaError, OSError):
+                self._table.update_incremental()
+                return self.version
+        with contextlib.suppress(TableNotFoundError):
+            self._table = DeltaTable(self.uri, storage_options=self.store.options())
+        return self.version
+
+    @property
+    def version(self) -> int:
+        """The version of the table as last looked at; -1 where there was none."""
+        return -1 if self._table is None else int(self._table.version())
+
+    @property
+    def table(self) -> DeltaTable:
+        """The table as last looked at. Raises InvalidInput where there is none."""
+        if self._table is None:
+            raise InvalidInput(f"there is no index at {self.uri}; `argus refresh CATALOGUE --dataset {self.store.uri}` makes a dataset")
+        return self._table
+
+    def append(self, rows: Sequence[SourceRow], *, after: int) -> int | None:
+        """Commits rows, all or none, as the version that follows `after`; returns it, or None where another writer was faster.
+
+        The object store or file system lets only one writer make a version.
+        """
         if not rows:
             raise InvalidInput("a commit needs at least one row")
-        for _attempt in range(_ATTEMPTS):
-            with contextlib.suppress(CommitFailedError):
-                return self._try_append(rows)
-        raise ServiceError(f"the index {self.folder} was committed to by others {_ATTEMPTS} times in a row; try again")
-
-    def _try_append(self, rows: Sequence[SourceRow]) -> int:
-        if not self.exists:
-            DeltaTable.create(str(self.folder), INDEX_SCHEMA.remove_metadata(), mode="ignore", name="argus.index", description="version 1")
-        table = DeltaTable(str(self.folder))
-        sequence = table.version() + 1
-        # Without retries inside: a rebased commit would carry the sequence of another. Merging adds the columns that an older table has not.
-        write_deltalake(
-            table, _to_arrow(rows, sequence), mode="append", schema_mode="merge", commit_properties=CommitProperties(max_commit_retries=0)
-        )
+        if self._table is None:
+            DeltaTable.create(
+                self.uri,
+                INDEX_SCHEMA.remove_metadata(),
+                mode="ignore",
+                name="argus.index",
+                description="version 1",
+                configuration=_PROPERTIES,
+                storage_options=self.store.options(),
+            )
+            self.refresh()
+        if self.version != max(after, 0):
+            return None
+        sequence = self.version + 1
+        try:  # without retries inside: a rebased commit would carry another's sequence. Merging adds the columns that an older table has not
+            write_deltalake(
+                self.table,
+                _to_arrow(rows, sequence),
+                mode="append",
+                schema_mode="merge",
+                commit_properties=CommitProperties(max_commit_retries=0),
+                storage_options=self.store.options(),
+            )
+        except CommitFailedError:
+            return None
         return sequence
 
+    def fold(self) -> None:
+        """Makes larger files of the small ones, where they are many. Losing against another writer is no matter: the next commit tries again."""
+        sizes = self._files().column("size_bytes").to_numpy()
+        if (sizes < FOLDED_BYTES).sum() >= FOLD_FILES:
+            with contextlib.suppress(CommitFailedError):
+                self.table.optimize.compact(
+                    target_size=FOLDED_BYTES, max_concurrent_tasks=1, commit_properties=CommitProperties(max_commit_retries=0)
+                )
+                self._table = None  # the version that folding made is not ours: the next look finds it
+                self.refresh()
+
     def rows_after(self, sequence: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows of later commits, in the order of commits."""
-        table = self._open().to_pyarrow_table(columns=list(columns) if columns else None, filters=[("sequence", ">", sequence)])
-        return table.sort_by("sequence") if "sequence" in table.column_names else table
+        """All rows of later commits, in their order; none where there is no table. `sequence` is always among the columns."""
+        parts = list(self.parts_after(sequence, columns))
+        return pa.concat_tables(parts).sort_by("sequence") if parts else _projected(columns).empty_table()
 
-    def latest(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """One row per source, the latest, sorted by source_id."""
-        wanted = list(columns) if columns else INDEX_SCHEMA.names
-        table = self._open().to_pyarrow_table(columns=list(dict.fromkeys([*wanted, "source_id", "sequence"])))
-        return latest_of(table).select(wanted)
+    def latest_after(self, sequence: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Of later commits, the latest row of each source, sorted by source_id, which is always among the columns."""
+        return latest_of(self.rows_after(sequence, None if columns is None else [*columns, "source_id"]))
 
-    def _open(self) -> DeltaTable:
-        try:
-            return DeltaTable(str(self.folder))
-        except TableNotFoundError as error:
-            raise InvalidInput(f"there is no index at {self.folder}; `argus refresh CATALOGUE --dataset DIR` makes a dataset") from error
+    def parts_after(self, sequence: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of later commits file by file, in no order: for what need not be in memory at once."""
+        if self._table is None:
+            return
+        schema = _projected(columns)
+        for name in self._files().column("path").to_pylist():
+            if self._newest.get(name, sequence + 1) > sequence:
+                part = self._read(name, schema)
+                self._newest[name] = pc.max(part["sequence"]).as_py() or 0
+                if self._newest[name] > sequence:
+                    yield part.filter(pc.greater(part["sequence"], sequence))
+
+    def _read(self, name: str, schema: pa.Schema) -> pa.Table:
+        """The columns of a file; those that it has not, because it is older, are null."""
+        with self.store.open(f"{FOLDER}/{name}") as file:
+            parquet = pq.ParquetFile(file)
+            table = parquet.read(columns=[leaf for leaf in _leaves(parquet) if _is_wanted(leaf, schema)])
+        nulls = {field.name: pa.nulls(len(table), field.type) for field in schema}
+        return pa.table({field.name: table[field.name] if field.name in table.column_names else nulls[field.name] for field in schema}).cast(schema)
+
+    def _files(self) -> pa.Table:
+        return pa.table(self.table.get_add_actions(flatten=True)).select(["path", "size_bytes"])
 
 
 def latest_of(rows: pa.Table) -> pa.Table:
     """The latest row of each source, sorted by source_id; the table must have both columns."""
-    sequences = rows["sequence"].to_pylist()
-    winners: dict[str, int] = {}
-    for position, source in enumerate(rows["source_id"].to_pylist()):
-        if source not in winners or sequences[position] >= sequences[winners[source]]:
-            winners[source] = position
-    return rows.take(_positions(winners[source] for source in sorted(winners)))
+    if not len(rows):
+        return rows
+    keys = rows.select(["source_id", "sequence"]).combine_chunks()
+    order = pc.sort_indices(keys, sort_keys=[("source_id", "ascending"), ("sequence", "ascending")])
+    names = keys["source_id"].take(order).combine_chunks()
+    last = np.append(pc.not_equal(names[:-1], names[1:]).to_numpy(zero_copy_only=False), True)
+    return rows.take(order.filter(pa.array(last)))
 
 
-def _positions(values: Iterable[int]) -> pa.Array:
-    return pa.array(list(values), pa.int64())
+def _projected(columns: Sequence[str] | None) -> pa.Schema:
+    """The schema of some columns of the index; `clips.NAME` are some of a clip's."""
+    if columns is None:
+        return INDEX_SCHEMA.remove_metadata()
+    wanted: dict[str, set[str]] = {}
+    for column in (*columns, "sequence"):
+        name, _, part = column.partition(".")
+        wanted.setdefault(name, set()).add(part)
+    return pa.schema([_field(INDEX_SCHEMA.field(name), parts) for name, parts in wanted.items()])
+
+
+def _field(field: pa.Field, parts: set[str]) -> pa.Field:
+    if "" in parts:
+        return field
+    return pa.field(field.name, pa.list_(pa.struct([part for part in field.type.value_type if part.name in parts])))
+
+
+def _leaves(parquet: pq.ParquetFile) -> list[str]:
+    """Such as `clips.list.element.clip_id`."""
+    return [parquet.schema.column(place).path for place in range(len(parquet.schema))]
+
+
+def _is_wanted(leaf: str, schema: pa.Schema) -> bool:
+    name, *inner = leaf.split(".")
+    if name not in schema.names:
+        return False
+    kind = schema.field(name).type
+    return not pa.types.is_list(kind) or inner[2] in {part.name for part in kind.value_type}
 
 
 def _to_arrow(rows: Sequence[SourceRow], sequence: int) -> pa.Table:

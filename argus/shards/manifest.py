@@ -38,7 +38,7 @@ def export_manifest(dataset: Dataset, path: Path | str) -> int:
     rows = dataset.latest_rows([*MANIFEST_SCHEMA.names, "sequence"])
     rows = rows.filter(pc.equal(rows["decision"], str(Decision.KEPT))).sort_by("sequence")
     if not len(rows):
-        raise InvalidInput(f"dataset {dataset.folder} keeps no video, so there is nothing to share")
+        raise InvalidInput(f"dataset {dataset.store.uri} keeps no video, so there is nothing to share")
     columns = {name: rows[name] if name != "clips" else _without_places(rows["clips"]) for name in MANIFEST_SCHEMA.names}
     settings = {_RECIPE_KEY + digest.encode(): text for digest, text in _recipes(dataset, rows["recipe"])}
     schema = MANIFEST_SCHEMA.with_metadata({**MANIFEST_SCHEMA.metadata, **settings})
@@ -91,8 +91,8 @@ def _why(source: dict[str, Any] | None, clip: dict[str, Any] | None) -> str:
 
 
 def _recipes(dataset: Dataset, digests: pa.ChunkedArray) -> list[tuple[str, str]]:
-    files = [(digest, dataset.folder / "recipes" / f"{digest}.json") for digest in sorted(set(digests.to_pylist()))]
-    return [(digest, file.read_text(encoding="utf-8")) for digest, file in files if file.exists()]
+    names = [(digest, f"recipes/{digest}.json") for digest in sorted(set(digests.to_pylist()))]
+    return [(digest, dataset.store.read(name).decode()) for digest, name in names if dataset.store.exists(name)]
 
 
 def _without_places(clips: pa.ChunkedArray) -> pa.Array:

@@ -10,16 +10,24 @@ from typing import Self
 import pyarrow as pa
 
 from argus.errors import InvalidInput
-from argus.files import replacing
+from argus.files import replacing, sha256_file
 from argus.shards.records import ShardClip
+from argus.shards.store import Store
 from schemas.arrow import SHARD_SCHEMA
 from schemas.names import Split
 
 
-def shard_name(clip_ids: Iterable[str], recipe: str) -> str:
-    """`shards/{16 hex}.arrow`, from the ordered clip ids and the recipe."""
-    text = "\n".join([recipe, *clip_ids])
-    return f"shards/{hashlib.sha256(text.encode()).hexdigest()[:16]}.arrow"
+def place_shard(store: Store, clips: Iterable[ShardClip]) -> tuple[str, list[str]]:
+    """Puts a shard of these clips into a dataset; returns its name, `shards/{16 hex of its SHA-256}.arrow`, and the clips' checksums.
+
+    The name being that of the bytes, what an earlier attempt or another writer left under it is the same.
+    """
+    with store.scratch() as folder:
+        path = folder / "shard.arrow"
+        checksums = write_shard(path, clips)
+        name = f"shards/{sha256_file(path)[:16]}.arrow"
+        store.put(name, path)  # also over an equal one: it is young again, and so not taken for a left-over
+    return name, checksums
 
 
 def write_shard(path: Path, clips: Iterable[ShardClip]) -> list[str]:
@@ -37,19 +45,20 @@ def write_shard(path: Path, clips: Iterable[ShardClip]) -> list[str]:
 
 
 class ShardReader:
-    """A memory-mapped shard; `reader.clip(row)` reads one clip and nothing else. A context manager."""
+    """A shard, memory-mapped or read by ranges; `reader.clip(row)` reads one clip and nothing else. A context manager."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str, store: Store | None = None) -> None:
+        """`path` is a local file, or, with a store, a name in it."""
+        self.path = Path(path) if store is None else store.uri_of(str(path))
         try:
-            self._map = pa.memory_map(str(path))
+            self._map = pa.memory_map(str(path)) if store is None else store.open(str(path))
             self._file = pa.ipc.open_file(self._map)
         except FileNotFoundError as error:
-            raise InvalidInput(f"shard {path} does not exist; the dataset's folder is incomplete") from error
+            raise InvalidInput(f"shard {self.path} does not exist; the dataset is incomplete") from error
         except pa.ArrowInvalid as error:
-            raise InvalidInput(f"{path} is not a shard (an Arrow IPC file): {error}") from error
+            raise InvalidInput(f"{self.path} is not a shard (an Arrow IPC file): {error}") from error
         if not self._file.schema.equals(SHARD_SCHEMA):
-            raise InvalidInput(f"{path} is an Arrow file, but not a shard: its columns are {', '.join(self._file.schema.names)}")
+            raise InvalidInput(f"{self.path} is an Arrow file, but not a shard: its columns are {', '.join(self._file.schema.names)}")
 
     def __len__(self) -> int:
         return int(self._file.num_record_batches)

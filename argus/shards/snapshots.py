@@ -1,20 +1,26 @@
-"""Snapshots: immutable versions of the dataset, `snapshots/NNNNNN.parquet`, NNNNNN being the sequence of the commit.
+"""Snapshots: immutable versions of the dataset, `snapshots/NNNNNN.parquet`, NNNNNN being the sequence of the last commit that it knows.
 
-A snapshot is a pure function of the index's rows up to its sequence: a missing one (killed between the commit and the
-file) is made again with equal bytes. They are written in ascending order, so that none is missing below the newest.
+A snapshot is a pure function of the index's rows up to its sequence, whichever are published, by whom and how often: of each source it holds the
+kept clips of the latest row that settled it. A failure that may pass (`SourceRow.settled`) hides nothing.
 """
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from argus.files import replacing, sha256_file
+from argus.shards.decisions import unsettled
 from argus.shards.index import Index, latest_of
+from argus.shards.store import Store
 from schemas.arrow import SNAPSHOT_SCHEMA
 from schemas.names import Decision, Split
+
+FOLDER = "snapshots"
+_CLIP_FIELDS = ("clip_id", "quality", "high_quality", "frames", "shard", "row", "checksum")
+_COLUMNS = ("source_id", "split", "decision", "retryable", "sequence", "clips.decision", *(f"clips.{name}" for name in _CLIP_FIELDS))
 
 
 @dataclass(frozen=True)
@@ -22,57 +28,89 @@ class Snapshot:
     """One immutable version of the dataset."""
 
     version: int
-    path: Path
+    store: Store
+
+    @property
+    def name(self) -> str:
+        """Where it lies in the dataset."""
+        return f"{FOLDER}/{self.version:06d}.parquet"
+
+    @property
+    def uri(self) -> str:
+        """Its path or uri, for other programs."""
+        return self.store.uri_of(self.name)
 
     @cached_property
     def digest(self) -> str:
         """Hexadecimal SHA-256 of the file."""
-        return sha256_file(self.path)
+        return hashlib.sha256(self.store.read(self.name)).hexdigest()
 
     @cached_property
     def table(self) -> pa.Table:
         """The clips (`schemas.arrow.SNAPSHOT_SCHEMA`), sorted by clip_id."""
-        return pq.read_table(self.path, schema=SNAPSHOT_SCHEMA)
+        with self.store.open(self.name) as file:
+            return _conform(pq.ParquetFile(file).read())
 
     def counts(self) -> dict[Split, int]:
         """Clips by split; every split is named."""
-        splits = self.table["split"].to_pylist()
-        return {split: splits.count(split) for split in Split}
+        counted = {item["values"]: item["counts"] for item in self.table["split"].value_counts().to_pylist()}
+        return {split: counted.get(str(split), 0) for split in Split}
 
 
-def list_snapshots(folder: Path) -> list[Snapshot]:
-    """All snapshots of `folder`, oldest first."""
-    return [Snapshot(int(path.stem), path) for path in sorted(folder.glob("[0-9]*.parquet"), key=lambda path: int(path.stem))]
+def list_snapshots(store: Store) -> list[Snapshot]:
+    """All snapshots, oldest first."""
+    stems = (name.removeprefix(f"{FOLDER}/").removesuffix(".parquet") for name in store.names(FOLDER))
+    return [Snapshot(version, store) for version in sorted(int(stem) for stem in stems if stem.isdigit())]
 
 
-def publish_snapshots(index: Index, folder: Path) -> None:
-    """Writes the snapshot of every commit that has none yet and that changed the clips."""
-    existing = list_snapshots(folder)
-    newest = existing[-1].version if existing else 0
-    clips = existing[-1].table if existing else SNAPSHOT_SCHEMA.empty_table()
-    rows = index.rows_after(newest, ["source_id", "split", "clips", "sequence"])
-    sequences = rows["sequence"].to_numpy()
-    for sequence in sorted(set(sequences.tolist())):
-        changed = _apply(clips, rows.filter(pa.array(sequences == sequence)))
-        if not changed.equals(clips):
-            _write(folder / f"{sequence:06d}.parquet", changed)
-            clips = changed
+def publish_snapshot(index: Index, store: Store) -> Snapshot | None:
+    """Writes the snapshot of the commits so far where their clips are other than the newest one's; returns the newest then, None without any.
+
+    Publishers at once write the same, or one a later version; none overtakes what is not committed.
+    """
+    existing = list_snapshots(store)
+    newest = existing[-1] if existing else None
+    before = newest.table if newest else SNAPSHOT_SCHEMA.empty_table()
+    rows = index.rows_after(newest.version if newest else 0, _COLUMNS)
+    if not len(rows):
+        return newest
+    clips = clips_after(before, rows)
+    if clips.equals(before):
+        return newest
+    snapshot = Snapshot(pc.max(rows["sequence"]).as_py(), store)
+    with store.writing(snapshot.name) as path:  # every setting that shapes the bytes is named here
+        pq.write_table(clips, path, version="2.6", compression="zstd", compression_level=3, row_group_size=65536, data_page_version="1.0")
+    return snapshot
 
 
-def _apply(clips: pa.Table, rows: pa.Table) -> pa.Table:
-    """The clips after one more commit: those of the sources it decided are replaced."""
-    rows = latest_of(rows)
-    decided = set(rows["source_id"].to_pylist())
-    others = [row for row in clips.to_pylist() if row["source_id"] not in decided]
-    new = [_snapshot_row(row, clip) for row in rows.to_pylist() for clip in row["clips"] or () if clip["decision"] == Decision.KEPT]
-    return pa.Table.from_pylist(sorted(others + new, key=lambda row: row["clip_id"]), schema=SNAPSHOT_SCHEMA)
+def clips_after(clips: pa.Table, rows: pa.Table) -> pa.Table:
+    """A snapshot's clips after further rows of the index: those of the sources that these settle are replaced."""
+    latest = latest_of(rows.filter(pc.invert(unsettled(rows))))
+    others = clips.filter(pc.invert(pc.is_in(clips["source_id"], latest["source_id"].combine_chunks())))
+    table = pa.concat_tables([others, _kept_clips(latest)]).sort_by("clip_id")
+    return table.combine_chunks().replace_schema_metadata(SNAPSHOT_SCHEMA.metadata)
 
 
-def _snapshot_row(row: dict[str, object], clip: dict[str, object]) -> dict[str, object]:
-    values = {**clip, "source_id": row["source_id"], "split": row["split"]}
-    return {name: values[name] for name in SNAPSHOT_SCHEMA.names}
+def flat_clips(rows: pa.Table) -> tuple[pa.StructArray, pa.Array]:
+    """The clips of rows one after the other, and the position of each one's row."""
+    lists = rows["clips"].combine_chunks()
+    lists = lists if isinstance(lists, pa.Array) else pa.concat_arrays(lists.chunks)
+    return lists.flatten(), pc.list_parent_indices(lists)
 
 
-def _write(path: Path, clips: pa.Table) -> None:
-    with replacing(path) as beside:  # every setting that shapes the bytes is named here
-        pq.write_table(clips, beside, version="2.6", compression="zstd", compression_level=3, row_group_size=65536, data_page_version="1.0")
+def _kept_clips(rows: pa.Table) -> pa.Table:
+    clips, parents = flat_clips(rows)
+    columns = {
+        "source_id": rows["source_id"].combine_chunks().take(parents),
+        "split": rows["split"].combine_chunks().take(parents),
+        **{name: clips.field(name) for name in _CLIP_FIELDS},
+    }
+    table = pa.table({name: columns[name] for name in SNAPSHOT_SCHEMA.names})
+    return _conform(table.filter(pc.equal(clips.field("decision"), str(Decision.KEPT))))
+
+
+def _conform(table: pa.Table) -> pa.Table:
+    """Older snapshots have fewer columns: those are null."""
+    own = set(table.column_names)
+    columns = [table[field.name] if field.name in own else pa.nulls(len(table), field.type) for field in SNAPSHOT_SCHEMA]
+    return pa.table(columns, names=SNAPSHOT_SCHEMA.names).cast(SNAPSHOT_SCHEMA)

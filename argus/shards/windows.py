@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from argus.errors import InvalidInput
 from argus.shards.dataset import Dataset
 from argus.shards.records import SnapshotRow
-from argus.shards.shard import ShardReader
 from argus.shards.snapshots import Snapshot
 from schemas.names import Split
 
@@ -55,7 +54,7 @@ def load_window(dataset: Dataset, row: SnapshotRow, *, frames: int, height: int,
     from argus.media import decode_clip  # flows read datasets without video libraries
 
     start = window_start(row.frames, frames, key)
-    with ShardReader(dataset.folder / row.shard) as reader:
+    with dataset.shard(row.shard) as reader:
         clip = reader.clip(row.row)
     if clip.clip_id != row.clip_id:
         raise InvalidInput(f"row {row.row} of {row.shard} holds {clip.clip_id}, but the snapshot says {row.clip_id}")

@@ -1,5 +1,6 @@
 """What becomes of duplicates in a wave: who stays, what is said, whose split counts, and that a kill changes nothing."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -30,17 +31,18 @@ def video(source: str, *scenes: int, split: Split = Split.TRAIN, recipe: str = R
     fixed = {"url": f"http://example.org/{source}", "run_id": "run", "code_version": "0", "decided": datetime(2026, 1, 1, tzinfo=UTC)}
     detail = f"{len(scenes)} of {len(scenes)} clips kept"
     row = {"source_id": source, "split": split, "decision": Decision.KEPT, "detail": detail, "recipe": recipe, "clips": rows, **fixed}
-    return DecidedVideo(SourceRow.model_validate(row), iter(clips))
+    return DecidedVideo(SourceRow.model_validate(row), tuple(clips))
 
 
 def settle(folder: Path, *waves: list[DecidedVideo], policy: str = "drop") -> list[SourceRow]:
-    """The rows of all waves, each settled and committed."""
+    """The rows of all waves, each settled and committed; then a snapshot is published."""
     dataset = Dataset(folder)
     settler = DuplicateSettler(dataset, {video.row.source_id for wave in waves for video in wave}, policy)
     rows = []
     for wave in waves:
         settled = settler.settle(wave)
         dataset.commit_wave(settled)
+        dataset.publish()
         rows += [video.row for video in settled]
     return rows
 
@@ -110,7 +112,7 @@ def test_a_refresh_that_was_killed_settles_as_one_that_was_not(tmp_path: Path, k
     torn = settle(tmp_path / "torn", *waves()[:killed_after], policy=policy)
     torn += settle(tmp_path / "torn", *waves()[killed_after:], policy=policy)
     assert torn == whole
-    assert [one.digest for one in Dataset(tmp_path / "torn").snapshots()] == [one.digest for one in Dataset(tmp_path / "whole").snapshots()]
+    assert Dataset(tmp_path / "torn").snapshot().digest == Dataset(tmp_path / "whole").snapshot().digest
     assert {row.decision for row in whole} == ({Decision.KEPT, Decision.DROPPED} if policy == "drop" else {Decision.KEPT})
 
 
@@ -128,6 +130,64 @@ def test_what_others_commit_meanwhile_counts(tmp_path: Path) -> None:
     Dataset(tmp_path).commit_wave([video("url:other", 1)])
     (settled,) = settler.settle([video("url:c", 1)])
     assert settled.row.clips[0].duplicate_of == "url:other@00000-10000"
+
+
+def test_a_wave_that_lost_a_race_is_settled_again_as_if_for_the_first_time(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path)
+    wave = [video("url:a", 1), video("url:b", 2), video("url:c", 1, 2, 3)]
+    settler = DuplicateSettler(dataset, {"url:a", "url:b", "url:c"}, "keep")
+    assert [one.row for one in settler.settle(wave)] == [one.row for one in settler.settle(wave)]
+    race = iter([[video("url:other", 2)]])
+
+    def settle_while_another_commits(videos: Sequence[DecidedVideo]) -> Sequence[DecidedVideo]:
+        settled = settler.settle(videos)
+        for other in race:
+            Dataset(tmp_path).commit_wave(other)
+        return settled
+
+    commit = dataset.commit_wave(wave, settle_while_another_commits)
+    assert commit is not None
+    marks = {clip.clip_id: clip.duplicate_of for row in commit.rows for clip in row.clips if clip.duplicate_of}
+    assert marks == {
+        "url:b@00000-10000": "url:other@00000-10000",
+        "url:c@00000-10000": "url:a@00000-10000",
+        "url:c@10000-20000": "url:other@00000-10000",
+    }
+
+
+def decided_again(source: str, *scenes: int, shard: str | None = None) -> DecidedVideo:
+    """A kept source whose clips were decided from stored numbers: without bytes, but perhaps with a place."""
+    row = video(source, *scenes, recipe="1" * 16).row
+    place = {"shard": shard, "row": 0, "checksum": "0"} if shard else {}
+    return DecidedVideo(row.model_copy(update={"clips": tuple(clip.model_copy(update=place) for clip in row.clips)}))
+
+
+def test_what_is_kept_again_without_bytes_is_left_out_unless_it_is_a_duplicate(tmp_path: Path) -> None:
+    settle(tmp_path, [video("url:a", 1)])
+    settler = DuplicateSettler(Dataset(tmp_path), {"url:b", "url:c", "url:d"}, "drop")
+    wave = [decided_again("url:b", 1), decided_again("url:c", 2), decided_again("url:d", 3, shard="shards/d.arrow"), video("url:e", 2)]
+    settled = settler.settle(wave)
+    assert [(one.row.source_id, one.row.reason) for one in settled] == [("url:b", Reason.DUPLICATE), ("url:d", None), ("url:e", None)]
+    assert [row.source_id for row in settler.left_out] == ["url:c"]
+    assert settler.settle(wave[:1]) == settled[:1]
+    assert settler.left_out == ()
+
+
+def test_a_duplicate_that_has_a_place_keeps_it(tmp_path: Path) -> None:
+    settle(tmp_path, [video("url:a", 1)])
+    (settled,) = DuplicateSettler(Dataset(tmp_path), {"url:b"}, "drop").settle([decided_again("url:b", 1, shard="shards/b.arrow")])
+    assert [(clip.decision, clip.reason, clip.shard) for clip in settled.row.clips] == [(Decision.DROPPED, Reason.DUPLICATE, "shards/b.arrow")]
+
+
+def test_a_failure_that_may_pass_hides_no_clips(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path)
+    dataset.commit_wave([video("url:a", 1)])
+    running = DuplicateSettler(dataset, {"url:b"}, "drop")
+    failed = video("url:a", recipe="1" * 16).row.model_copy(update={"decision": Decision.FAILED, "reason": Reason.TIMED_OUT, "retryable": True})
+    dataset.commit_wave([DecidedVideo(failed)])
+    for settler in (running, DuplicateSettler(dataset, {"url:b"}, "drop")):
+        (settled,) = settler.settle([video("url:b", 1)])
+        assert settled.row.clips[0].duplicate_of == "url:a@00000-10000"
 
 
 def test_failures_and_drops_pass_as_they_are(tmp_path: Path) -> None:

@@ -57,7 +57,9 @@ def video(number: int, split: Split) -> DecidedVideo:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("jobs")
     splits = [Split.TRAIN] * 5 + [Split.VAL] + [Split.TEST] * 2
-    Dataset(folder / "dataset").commit_wave([video(number, split) for number, split in enumerate(splits)])
+    dataset = Dataset(folder / "dataset")
+    dataset.commit_wave([video(number, split) for number, split in enumerate(splits)])
+    dataset.publish()
     return folder
 
 
@@ -150,7 +152,9 @@ def test_killed_and_stopped_training_goes_on_as_if_it_had_not_been(trained: JobR
     job.wait(60)
     job.stop()
     assert folder.read_result() is None
-    Dataset(place / "dataset").commit_wave([video(99, Split.TRAIN)])  # a newer snapshot does not change a run that began
+    dataset = Dataset(place / "dataset")
+    dataset.commit_wave([video(99, Split.TRAIN)])
+    dataset.publish()  # a newer snapshot does not change a run that began
 
     job, folder = start(JobKind.TRAIN, config)
     wait_for_step(job, folder, 9)

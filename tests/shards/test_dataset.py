@@ -7,7 +7,7 @@ from deltalake import DeltaTable
 
 from argus.errors import InvalidInput
 from argus.files import sha256_file
-from argus.shards import Commit, Dataset, ShardReader, SnapshotRow, SourceRow, usable_rows
+from argus.shards import Commit, Dataset, ShardReader, SnapshotRow, SourceRow, Store, usable_rows
 from argus.shards.index import Index
 from schemas.arrow import INDEX_SCHEMA, SNAPSHOT_SCHEMA
 from schemas.names import Split
@@ -22,7 +22,8 @@ def clip_ids(dataset: Dataset, version: int | None = None) -> list[str]:
 def test_a_wave_is_found_again_clip_by_clip(tmp_path: Path, make) -> None:
     wave = [make.kept("url:b", 2), make.dropped("url:c"), make.kept("url:a", split=Split.TEST)]
     dataset = Dataset(tmp_path)
-    snapshot = dataset.commit_wave(wave).snapshot
+    dataset.commit_wave(wave)
+    snapshot = dataset.publish()
     rows = [SnapshotRow.of(values) for values in snapshot.table.to_pylist()]
     assert [row.clip_id for row in rows] == sorted(clip.clip_id for video in wave for clip in video.clips)
     expected = {clip.clip_id: clip for video in wave for clip in video.clips}
@@ -34,7 +35,8 @@ def test_a_wave_is_found_again_clip_by_clip(tmp_path: Path, make) -> None:
 
 def test_the_shard_keeps_the_order_of_the_wave(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
-    snapshot = dataset.commit_wave([make.kept("url:b", 2), make.kept("url:a")]).snapshot
+    dataset.commit_wave([make.kept("url:b", 2), make.kept("url:a")])
+    snapshot = dataset.publish()
     with ShardReader(tmp_path / snapshot.table["shard"][0].as_py()) as reader:
         assert [reader.clip(row).source_id for row in range(len(reader))] == ["url:b", "url:b", "url:a"]
 
@@ -66,9 +68,9 @@ def test_settled_is_what_needs_no_other_try(tmp_path: Path, make) -> None:
 
 def test_the_latest_row_of_a_source_wins(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
-    dataset.commit_wave([make.kept("url:a", 2), make.kept("url:b")])
-    dataset.commit_wave([make.kept("url:a", 1, recipe="1" * 12)])
-    dataset.commit_wave([make.dropped("url:b", recipe="1" * 12)])
+    for wave in ([make.kept("url:a", 2), make.kept("url:b")], [make.kept("url:a", 1, recipe="1" * 12)], [make.dropped("url:b", recipe="1" * 12)]):
+        dataset.commit_wave(wave)
+        dataset.publish()
     assert [len(clip_ids(dataset, version)) for version in (1, 2, 3)] == [3, 2, 1]
     latest = dataset.latest_rows(["source_id", "decision", "recipe"]).to_pylist()
     assert [(row["source_id"], row["decision"], row["recipe"][0]) for row in latest] == [("url:a", "kept", "1"), ("url:b", "dropped", "1")]
@@ -78,6 +80,7 @@ def test_the_latest_row_of_a_source_wins(tmp_path: Path, make) -> None:
 def test_nothing_new_commits_nothing(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
     dataset.commit_wave([make.kept("url:a"), make.failed("url:b")])
+    dataset.publish()
     before = DeltaTable(str(tmp_path / "index")).version()
     assert dataset.commit_wave([]) is None
     assert dataset.commit_wave([make.failed("url:b")]) is None  # the same failure once more
@@ -86,39 +89,60 @@ def test_nothing_new_commits_nothing(tmp_path: Path, make) -> None:
     assert clip_ids(dataset) == ["url:a@0-10000"]
 
 
-def test_a_commit_without_clips_makes_no_snapshot(tmp_path: Path, make) -> None:
+def test_only_changed_clips_make_a_snapshot(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
-    assert dataset.commit_wave([make.dropped("url:a")]) == Commit(1, 1, None)
+    dropped = make.dropped("url:a")
+    assert dataset.commit_wave([dropped]) == Commit(1, (dropped.row,))
+    assert dataset.publish() is None
     with pytest.raises(InvalidInput, match="no clip was ever kept"):
         dataset.snapshot()
-    assert dataset.commit_wave([make.kept("url:b")]).snapshot.version == 2
+    dataset.commit_wave([make.kept("url:b")])
+    assert dataset.snapshots() == []
+    assert dataset.publish().version == 2
     dataset.commit_wave([make.dropped("url:c")])
+    assert dataset.publish().version == 2
     assert [snapshot.version for snapshot in dataset.snapshots()] == [2]
 
 
-def test_a_snapshot_lost_to_a_kill_is_made_again_with_equal_bytes(tmp_path: Path, make) -> None:
+def test_a_snapshot_is_a_function_of_the_rows_whichever_were_published_before(tmp_path: Path, make) -> None:
+    waves = [[make.kept(source, 2), make.dropped(source + "x")] for source in ("url:c", "url:a", "url:b")]
+    waves.append([make.kept("url:a", recipe="1" * 12), make.dropped("url:c", recipe="1" * 12)])
+    often, once = Dataset(tmp_path / "often"), Dataset(tmp_path / "once")
+    for wave in waves:
+        often.commit_wave(wave)
+        often.publish()
+        once.commit_wave(wave)
+    once.publish()
+    assert [snapshot.version for snapshot in often.snapshots()] == [1, 2, 3, 4]
+    assert [snapshot.version for snapshot in once.snapshots()] == [4]
+    assert once.snapshot(4).digest == often.snapshot(4).digest == sha256_file(tmp_path / "once" / "snapshots" / "000004.parquet")
+    for version in (2, 4):
+        (tmp_path / "often" / "snapshots" / f"00000{version}.parquet").unlink()
+    assert Dataset(tmp_path / "often").publish().digest == once.snapshot().digest
+
+
+def test_a_failure_that_may_pass_hides_nothing(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
-    for source in ("url:c", "url:a", "url:b"):
-        dataset.commit_wave([make.kept(source, 2), make.dropped(source + "x")])
-    digests = [snapshot.digest for snapshot in dataset.snapshots()]
-    assert digests == [sha256_file(tmp_path / "snapshots" / f"00000{version}.parquet") for version in (1, 2, 3)]
-    for lost in ({3}, {2, 3}, {1, 2, 3}):
-        for version in lost:
-            (tmp_path / "snapshots" / f"00000{version}.parquet").unlink()
-        assert [snapshot.digest for snapshot in Dataset(tmp_path).snapshots()] == digests
+    dataset.commit_wave([make.kept("url:a", 2), make.kept("url:b")])
+    dataset.commit_wave([make.failed("url:a", recipe="1" * 12), make.failed("url:b", recipe="1" * 12, retryable=False)])
+    dataset.publish()
+    assert clip_ids(dataset) == ["url:a@0-10000", "url:a@10000-20000"]
+    assert dataset.decided("1" * 12) == {"url:a": False, "url:b": True}
 
 
 def test_a_kill_before_the_index_leaves_nothing_that_counts(tmp_path: Path, make, monkeypatch) -> None:
-    def killed(*_arguments: object) -> int:
+    def killed(*_arguments: object, **_named: object) -> int:
         raise KeyboardInterrupt
 
-    whole = Dataset(tmp_path / "whole").commit_wave([make.kept("url:a", 3)]).snapshot
+    Dataset(tmp_path / "whole").commit_wave([make.kept("url:a", 3)])
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Index, "append", killed)
         Dataset(tmp_path / "torn").commit_wave([make.kept("url:a", 3)])
     torn = Dataset(tmp_path / "torn")
     assert (torn.exists, torn.decided(RECIPE), torn.snapshots()) == (False, {}, [])
-    assert torn.commit_wave([make.kept("url:a", 3)]).snapshot.digest == whole.digest
+    torn.commit_wave([make.kept("url:a", 3)])
+    assert torn.publish().digest == Dataset(tmp_path / "whole").publish().digest
+    assert Store.of(tmp_path / "torn").names("shards") == Store.of(tmp_path / "whole").names("shards")
 
 
 def test_writers_at_once_lose_nothing(tmp_path: Path, make) -> None:
@@ -129,13 +153,15 @@ def test_writers_at_once_lose_nothing(tmp_path: Path, make) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, sources))
     dataset = Dataset(tmp_path)
+    dataset.publish()
     assert clip_ids(dataset) == [f"{source}@0-10000" for source in sources]
     assert len(set(dataset.latest_rows(["sequence"])["sequence"].to_pylist())) == len(sources)
 
 
 def test_a_snapshot_has_the_schema_and_is_sorted(tmp_path: Path, make) -> None:
-    snapshot = Dataset(tmp_path).commit_wave([make.kept("url:b"), make.kept("url:a", 3)]).snapshot
-    table = pq.read_table(snapshot.path)
+    dataset = Dataset(tmp_path)
+    dataset.commit_wave([make.kept("url:b"), make.kept("url:a", 3)])
+    table = pq.read_table(tmp_path / dataset.publish().name)
     assert table.schema.equals(SNAPSHOT_SCHEMA, check_metadata=True)
     assert table["clip_id"].to_pylist() == sorted(table["clip_id"].to_pylist())
 
@@ -147,8 +173,9 @@ def test_what_does_not_exist_is_named(tmp_path: Path, make) -> None:
         Dataset(tmp_path / "none").latest_rows()
     assert not (tmp_path / "none").exists()
     dataset = Dataset(tmp_path / "some")
-    dataset.commit_wave([make.kept("url:a")])
-    dataset.commit_wave([make.kept("url:b")])
+    for source in ("url:a", "url:b"):
+        dataset.commit_wave([make.kept(source)])
+        dataset.publish()
     with pytest.raises(InvalidInput, match=r"has no snapshot 7; it has 1, 2"):
         dataset.snapshot(7)
 
@@ -163,9 +190,9 @@ def test_rows_that_do_not_match_their_clips_are_refused(tmp_path: Path, make) ->
 
 
 def test_short_and_poor_clips_are_skipped_and_counted(tmp_path: Path, make) -> None:
-    snapshot = (
-        Dataset(tmp_path).commit_wave([make.kept("url:a", frames=10), make.kept("url:b", 2, frames=25), make.kept("url:c", split=Split.VAL)]).snapshot
-    )
+    dataset = Dataset(tmp_path)
+    dataset.commit_wave([make.kept("url:a", frames=10), make.kept("url:b", 2, frames=25), make.kept("url:c", split=Split.VAL)])
+    snapshot = dataset.publish()
     usable = usable_rows(snapshot, Split.TRAIN, frames=25)
     assert ([row.source_id for row in usable.rows], usable.skipped) == (["url:b", "url:b"], 1)
     assert usable_rows(snapshot, Split.TRAIN, frames=5, min_quality=0.6).skipped == 3

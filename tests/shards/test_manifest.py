@@ -20,12 +20,12 @@ def dataset(tmp_path: Path, make) -> Dataset:
     dataset = Dataset(tmp_path / "dataset")
     dataset.commit_wave([make.kept("url:c", 2), make.dropped("url:d")])
     dataset.commit_wave([make.kept("url:a", split=Split.TEST), make.failed("url:e")])
+    dataset.publish()
     return dataset
 
 
 def test_a_manifest_says_everything_but_the_pixels(dataset: Dataset, tmp_path: Path) -> None:
-    (dataset.folder / "recipes").mkdir()
-    (dataset.folder / "recipes" / f"{RECIPE}.json").write_text('{"policy": {}}')
+    dataset.store.write(f"recipes/{RECIPE}.json", b'{"policy": {}}')
     assert export_manifest(dataset, tmp_path / "m.parquet") == 2
     table = read_manifest(tmp_path / "m.parquet")
     assert table.schema.equals(MANIFEST_SCHEMA)
@@ -78,4 +78,6 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, make) -> None:
 
 
 def _snapshot(folder: Path, make) -> Path:
-    return Dataset(folder / "kept").commit_wave([make.kept("url:a")]).snapshot.path
+    dataset = Dataset(folder / "kept")
+    dataset.commit_wave([make.kept("url:a")])
+    return folder / "kept" / dataset.publish().name

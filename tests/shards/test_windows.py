@@ -21,6 +21,7 @@ def dataset(tmp_path: Path, make) -> Dataset:
     clip = replace(video.clips[0], video=encode_clip(pictures, Fraction(5), crf=18, gop=8), height=32, width=64)
     dataset = Dataset(tmp_path)
     dataset.commit_wave([DecidedVideo(video.row, [clip])])
+    dataset.publish()
     return dataset
 
 

@@ -73,6 +73,7 @@ def write_dataset() -> Callable[[Path, list[Split]], Dataset]:
     def write(folder: Path, splits: list[Split], first: int = 0) -> Dataset:
         dataset = Dataset(folder)
         dataset.commit_wave([_video(number, split) for number, split in enumerate(splits, first)])
+        dataset.publish()
         return dataset
 
     return write
