@@ -176,20 +176,18 @@ def _rows(labels: NDArray[np.int32], boxes: NDArray[np.int32], letter: Mask) -> 
 
 
 def _is_row(strokes: Mask, labels: NDArray[np.int32], letters: NDArray[np.int64]) -> bool:
-    """Whether letters lie in a row, rather than in a heap or on a line."""
-    pixels = np.count_nonzero(strokes)
-    if pixels < _LEAST_PIXELS:
+    """Whether letters lie in a row, rather than in a heap, and stand across it; the dashes of a broken line, such as a kerb ahead, lie along it."""
+    if np.count_nonzero(strokes) < _LEAST_PIXELS:
         return False
-    high, long = sorted(side + 1 for side in cv2.minAreaRect(cv2.findNonZero(strokes.view(np.uint8)))[1])
-    shaped = 9 <= high <= 70 and long >= 1.5 * high and pixels >= 0.18 * high * long
-    return shaped and _tallness(labels, strokes, letters) >= 0.65
+    of = labels[strokes]
+    along, across = _straightened(strokes)
+    long, high = np.ptp(along) + 1, np.ptp(across) + 1
+    lengths, heights = (np.median(ndimage.maximum(way, of, letters) - ndimage.minimum(way, of, letters) + 1) for way in (along, across))
+    return bool(9 <= high <= 70 and long >= 1.5 * high and len(of) >= 0.18 * high * long and heights >= 0.65 * lengths)
 
 
-def _tallness(labels: NDArray[np.int32], strokes: Mask, letters: NDArray[np.int64]) -> float:
-    """How high letters are across their row, over how long along it; the dashes of a broken line, such as a kerb ahead, are long."""
-    rows, columns = np.nonzero(strokes)
-    places = np.stack([columns, rows], axis=1) - np.array([columns.mean(), rows.mean()])
+def _straightened(strokes: Mask) -> NDArray[np.float64]:
+    """How far along a row and how far across it each pixel of its strokes lies, [2, n], where the row may be bent as much as a parabola."""
+    places = np.argwhere(strokes) - np.argwhere(strokes).mean(axis=0)
     along, across = (places @ np.linalg.eigh(places.T @ places)[1]).T[::-1]
-    of = labels[rows, columns]
-    lengths, heights = (ndimage.maximum(way, of, letters) - ndimage.minimum(way, of, letters) + 1 for way in (along, across))
-    return float(np.median(heights) / np.median(lengths))
+    return np.stack([along, across - np.polyval(np.polyfit(along, across, 2), along)])
