@@ -53,12 +53,14 @@ def redecided(
     code_version: str,
     decided: datetime,
     stale: Collection[str] = (),
+    lost: Reason | None = None,
 ) -> SourceRow | None:
     """The row that a fresh judgement under the recipe would give, from stored numbers alone; None where they do not suffice.
 
     The recipe may differ from the row's in thresholds and in the numbers of the `stale` filters (`Recipe.work`), which do not count. Marks of
     duplicates are taken off, and the split is the source's own: `DuplicateSettler` marks anew. A clip that was kept but for a duplicate has no
-    bytes: the settler leaves its video out where they are needed after all. A row with a failure that may pass is not decided again.
+    bytes: the settler leaves its video out where they are needed after all. Where the video cannot be fetched any more (`lost`: why), clips without
+    bytes are dropped for that, and the others stay. A row with a failure that may pass is not decided again.
     """
     if not row.settled or set(stale) & _measured(row):
         return None
@@ -67,7 +69,9 @@ def redecided(
     except NotStored:
         return None
     pending = {clip.clip_id for clip in row.clips if clip.duplicate_of and clip.signature}
-    if any(clip.shard is None and clip.clip_id not in pending for clip in again.kept_clips):
+    if lost:
+        again = with_clips(again, [_lost(clip, lost) for clip in again.clips]) if again.kept_clips else again
+    elif any(clip.shard is None and clip.clip_id not in pending for clip in again.kept_clips):
         return None
     stamp = {"recipe": recipe.digest, "run_id": run_id, "code_version": code_version, "decided": decided, "scored": (), "seconds": None}
     return again.model_copy(update={**stamp, **origin(source)})
@@ -209,6 +213,13 @@ def _dropped(row: SourceRow, reason: Reason, detail: str) -> SourceRow:
     """Dropped as a whole; its clips, if it was ever cut, stay where they are."""
     clips = tuple(clip.model_copy(update={"decision": Decision.DROPPED, "reason": reason, "high_quality": False}) for clip in row.clips)
     return row.model_copy(update={"clips": clips, "decision": Decision.DROPPED, "reason": reason, "detail": detail})
+
+
+def _lost(clip: ClipRow, reason: Reason) -> ClipRow:
+    """Dropped where it would be kept and lies nowhere."""
+    if clip.decision is not Decision.KEPT or clip.shard is not None:
+        return clip
+    return clip.model_copy(update={"decision": Decision.DROPPED, "reason": reason, "high_quality": False})
 
 
 def _as_it_was(row: SourceRow, why: str) -> SourceRow:

@@ -15,7 +15,7 @@ from argus.curate import Verdict, clip_filters, video_filters
 from argus.curate.learned import BOUNDS
 from argus.errors import InvalidInput
 from argus.runs import ProgressHook
-from argus.shards import ScoreRow, SourceRow
+from argus.shards import ClipRow, ScoreRow, SourceRow
 from schemas.config import FilterPolicy
 from schemas.names import Decision, Reason
 
@@ -219,18 +219,24 @@ def _allowed(setting: str, value: float) -> bool:
 
 def _case(video: SourceRow, policy: FilterPolicy, name: str) -> _Case | None:
     """None where it was dropped before any filter saw it."""
-    own = _item(video.scores, policy, name, video_filters(policy), None if video.clips else video.reason)
+    by_filter = not all(score.kept for score in video.scores)
+    own = _item(video.scores, policy, name, video_filters(policy), video.reason if by_filter or not video.clips else None)
     if not video.clips and (own is None or video.decision is not Decision.DROPPED):
         return None
-    if video.clips and video.decision is not Decision.KEPT and video.reason not in {clip.reason for clip in video.clips}:
+    reasons = {clip.reason for clip in video.clips if not _is_good(clip)}
+    if video.clips and video.decision is not Decision.KEPT and not by_filter and video.reason not in reasons:
         return None  # lost for something else than its clips
-    clips = tuple(
-        (_item(clip.scores, policy, name, _clip_judges(), clip.reason), (clip.end_ms - clip.start_ms) / 3.6e6, clip.decision is Decision.KEPT)
-        for clip in video.clips
-    )
+    items = (_item(clip.scores, policy, name, _clip_judges(), None if _is_good(clip) else clip.reason) for clip in video.clips)
+    clips = tuple((item, (clip.end_ms - clip.start_ms) / 3.6e6, _is_good(clip)) for item, clip in zip(items, video.clips, strict=True))
     media = video.media
     hours = media.frames * media.fps_den / media.fps_num / 3600 if media and media.fps_num else 0.0
     return _Case(video.recipe, own, clips, hours, bool(video.clips))
+
+
+def _is_good(clip: ClipRow) -> bool:
+    """Whether it is kept, or was dropped only with its whole video when that was decided again."""
+    decided = [score for score in clip.scores if score.threshold is not None]
+    return clip.decision is Decision.KEPT or (bool(decided) and all(score.kept for score in decided))
 
 
 def _item(scores: Sequence[ScoreRow], policy: FilterPolicy, name: str, filters: Sequence[_Judge], reason: Reason | None) -> _Item | None:

@@ -69,6 +69,17 @@ def test_only_what_the_filter_alone_dropped_comes_back() -> None:
     assert sorted(found.values) == [0.05, 0.3, 0.4, 0.4]
 
 
+def test_a_video_that_was_dropped_when_it_was_decided_again_comes_back_with_its_clips() -> None:
+    black = (ScoreRow(filter="black", name="least_share", value=0.3, threshold=POLICY.black_share, kept=False),)
+    own = (ScoreRow(filter="static", name="difference", value=0.1, threshold=POLICY.static_difference),)
+    good = clip(0, {}, Reason.BLACK).model_copy(update={"scores": own})
+    again = video("again", {}, good, reason=Reason.BLACK).model_copy(update={"scores": black})
+    stereo = video("stereo", {"black": {"least_share": 0.1}}, good.model_copy(update={"reason": Reason.STEREO}), reason=Reason.STEREO)
+    found = sweep([again, stereo], {RECIPE: POLICY}, "black")
+    assert at(found, POLICY.black_share) == (0, 0, 0, 0, 0)
+    assert at(found, 0.3) == (1, 1, 0.01, 0, 0), "nothing is decoded for it; the other was lost to its layout"
+
+
 def test_clips_come_and_go_by_their_own_scores_and_a_video_goes_with_its_last() -> None:
     def moving(difference: float) -> dict[str, dict[str, float]]:
         return {"static": {"difference": difference}}
