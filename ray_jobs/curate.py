@@ -1,32 +1,39 @@
-"""A refresh: `python -m ray_jobs.curate --config FILE`. Catalogue in, committed waves out.
+"""A refresh: `python -m ray_jobs.curate --config FILE`. Catalogue in, committed waves and one snapshot out.
 
-A wave is a fixed slice of the catalogue. Each video that is not settled under the recipe is one Ray task, at most
-`in_flight` at once; a wave whose videos are all decided is committed in the catalogue's order, whatever finished first.
+What the dataset knows already costs nothing; what another recipe decided is decided again from stored scores as far as they go; the rest goes
+through the pipeline. A wave is a fixed slice of the catalogue; when its videos are all decided it is committed in the catalogue's order, whatever
+finished first. So a refresh that was killed, and is run again, ends with what an undisturbed one ends with.
 """
 
-import sys
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from argus.curate import Recipe, VideoSource, read_catalogue, store_recipe
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from argus.curate import VideoSource, read_catalogue
+from argus.curate.recipe import Recipe, WorkKind, store_recipe
+from argus.curate.redecide import redecided
 from argus.curate.waves import DuplicateSettler
 from argus.runs import RunFolder
 from argus.shards import Dataset, DecidedVideo, SourceRow
 from ray_jobs.entry import run_job, start_ray
-from ray_jobs.staging import Stamp, discard_staged, failed_row, place_thumbnail, read_staged, stage_video, staged_folder
+from ray_jobs.planning import Plan, plan_refresh
+from ray_jobs.staging import Stamp, clear_work, discard_staged, place_thumbnail, staged_name
 from schemas.config import CurateConfig, LearnedThresholds
-from schemas.names import Decision, JobKind, Outcome, Reason
+from schemas.names import Decision, JobKind, Outcome
 from schemas.records import JobResult
 
 if TYPE_CHECKING:
+    from ray_jobs.pipeline import Todo
     from ray_jobs.scoring import Scoring
 
-MAX_RETRIES = 2  # of a task whose worker process died
-POLL_S = 0.5  # how soon a stop marker is seen
+DECIDED_AT_ONCE = 1024  # videos that are decided again in one commit
 
 
 @dataclass
@@ -36,135 +43,173 @@ class Tally:
     considered: int
     known: int
     clips: int = 0
+    redecided: int = 0  # from stored scores alone
     decisions: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)  # "dropped.seam", "failed.not_found"
+    scored: Counter[str] = field(default_factory=Counter)  # by filter, the videos that it measured
 
     def add(self, row: SourceRow) -> None:
         self.decisions[row.decision] += 1
         self.clips += len(row.kept_clips)
+        self.scored.update(row.scored or ())
         if row.reason:
             self.reasons[f"{row.decision}.{row.reason}"] += 1
 
     def amend(self, before: SourceRow, after: SourceRow) -> None:
         """Counts a row as it is committed in place of how it was decided."""
-        self.decisions[before.decision] -= 1
-        self.clips -= len(before.kept_clips)
-        if before.reason:
-            self.reasons[f"{before.decision}.{before.reason}"] -= 1
-        self.add(after)
+        self.decisions.subtract({before.decision: 1})
+        self.decisions.update({after.decision: 1})
+        self.clips += len(after.kept_clips) - len(before.kept_clips)
+        self.reasons.subtract({f"{before.decision}.{before.reason}": 1} if before.reason else {})
+        self.reasons.update({f"{after.decision}.{after.reason}": 1} if after.reason else {})
+
+    @property
+    def done(self) -> int:
+        return sum(self.decisions.values())
 
     def metrics(self) -> dict[str, float]:
-        counts = {"considered": self.considered, "known": self.known, "clips": self.clips}
+        """Flat, for the result: counts by name; `scored.FILTER` are the videos that a filter measured."""
+        counts = {"considered": self.considered, "known": self.known, "clips": self.clips, "redecided": self.redecided}
         decisions = {str(decision): self.decisions[decision] for decision in Decision}
-        return {name: float(value) for name, value in {**counts, **decisions, **self.reasons}.items()}
+        scored = {f"scored.{name}": count for name, count in self.scored.items()}
+        return {name: float(value) for name, value in {**counts, **decisions, **+self.reasons, **scored}.items()}
 
     def __str__(self) -> str:
-        return ", ".join(f"{self.decisions[decision]} {decision}" for decision in Decision)
+        most = ", ".join(f"{name.partition('.')[2]} {count}" for name, count in (+self.reasons).most_common(3))
+        return ", ".join(f"{self.decisions[decision]} {decision}" for decision in Decision) + (f" ({most})" if most else "")
 
 
 def run(config: CurateConfig, folder: RunFolder) -> JobResult:
     """Refreshes a dataset from a catalogue. Raises InvalidInput for a catalogue that cannot be read, or a policy whose scorers cannot run."""
-    scoring = _learned(config)
-    sources = read_catalogue(Path(config.catalogue))
-    dataset = Dataset(config.dataset)
-    recipe = Recipe.of(config)
-    stamp = Stamp(recipe=recipe.digest, run_id=folder.run_id, code_version=version("argus-360"))
-    settled = {source_id for source_id, done in dataset.decided(stamp.recipe).items() if done}
-    discard_staged(dataset.folder, stamp.recipe, settled)  # left by a kill between commit and clean-up
-    waves = pending_waves(sources, settled, config.wave_size)
-    pending = sum(map(len, waves))
-    tally = Tally(considered=len(sources), known=len(sources) - pending)
-    committed = 0
-
-    def decided(row: SourceRow) -> None:
-        tally.add(row)
-        folder.progress(sum(tally.decisions.values()), pending, "video", str(tally))
-
-    folder.progress(0, pending, "video", f"{tally.known} of {tally.considered} videos are known")
-    if pending:
-        store_recipe(dataset.folder, recipe)
-        start_ray()
-        scoring = scoring and scoring.started(config.learned)
-        settler = DuplicateSettler(dataset, {source.source_id for wave in waves for source in wave}, config.policy.duplicates)
-        for wave in decided_waves(waves, config, stamp, decided, lambda: folder.stop_requested, scoring):
-            settled_wave = settler.settle(wave)
-            for before, after in zip(wave, settled_wave, strict=True):
-                tally.amend(before.row, after.row)
-            committed += commit(dataset, settled_wave, stamp)
-    cancelled = folder.stop_requested and sum(tally.decisions.values()) < pending
-    outcome = Outcome.CANCELLED if cancelled else Outcome.DONE if committed else Outcome.NOTHING
+    refresh = Refresh(config, folder, _learned(config))
+    workers = refresh.run()
+    snapshot = refresh.dataset.publish()
+    tally, stamp = refresh.tally, refresh.stamp
+    cancelled = folder.stop_requested and bool(refresh.plan.work)
+    outcome = Outcome.CANCELLED if cancelled else Outcome.DONE if refresh.committed else Outcome.NOTHING
     reason = f"stopped after {tally}" if cancelled else ""
-    learned = {"learned": scoring.report()} if scoring else {}
-    return folder.finish(outcome, reason, {**_outputs(dataset, stamp), **learned}, tally.metrics())
+    outputs = {
+        "dataset": refresh.dataset.store.uri,
+        "run_id": stamp.run_id,
+        "recipe": stamp.recipe,
+        "snapshot": snapshot.version if snapshot else None,
+        "digest": snapshot.digest if snapshot else None,
+    }
+    learned = {"learned": refresh.scoring.report()} if refresh.scoring else {}
+    metrics = tally.metrics() | ({"workers": float(workers)} if workers else {})
+    if refresh.committed:
+        from argus.report.refresh import write_refresh_report
+
+        page = folder.path / "report.html"
+        write_refresh_report(refresh.dataset, stamp.run_id, metrics, page)
+        outputs["report"] = str(page)
+    return folder.finish(outcome, reason, {**outputs, **learned}, metrics)
 
 
-def pending_waves(sources: Sequence[VideoSource], settled: set[str], size: int) -> list[list[VideoSource]]:
+class Refresh:
+    """One refresh: its plan, and how far it is."""
+
+    def __init__(self, config: CurateConfig, folder: RunFolder, scoring: "Scoring | None") -> None:
+        self.config, self.folder, self.scoring = config, folder, scoring
+        self.recipe = Recipe.of(config)
+        self.dataset = Dataset(config.dataset)
+        self.stamp = Stamp(recipe=self.recipe.digest, run_id=folder.run_id, code_version=version("argus-360"))
+        self.plan = plan_refresh(read_catalogue(Path(config.catalogue)), self.dataset, self.recipe)
+        self.tally = Tally(considered=len(self.plan.sources), known=self.plan.known)
+        self.committed = 0
+        self._pending = len(self.plan.work)
+
+    def run(self) -> int:
+        """Does what is to be done, until all is or a stop is requested; returns how many videos were judged at once, 0 where none was."""
+        self.folder.progress(0, self._pending, "video", str(self.plan))
+        clear_work(self.config, self.plan.work)
+        if not self.plan.work:
+            return 0
+        store_recipe(self.dataset.store, self.recipe)
+        settler = DuplicateSettler(self.dataset, self.plan.work, self.config.policy.duplicates)
+        if any(work.kind is not WorkKind.EVERYTHING for work in self.plan.work.values()):
+            self._decide_again(settler)
+            self.plan = plan_refresh(self.plan.sources, self.dataset, self.recipe)  # what is left needs its video
+        if not self.plan.work or self.folder.stop_requested:
+            return 0
+        return self._judge(settler)
+
+    def _decide_again(self, settler: DuplicateSettler) -> None:
+        """What stored scores suffice for."""
+        kinds = {source_id: work.kind for source_id, work in self.plan.work.items()}
+        familiar = [source for source in self.plan.sources if kinds.get(source.source_id, WorkKind.EVERYTHING) is not WorkKind.EVERYTHING]
+        for start in range(0, len(familiar), DECIDED_AT_ONCE):
+            part = familiar[start : start + DECIDED_AT_ONCE]
+            rows = stored_rows(self.dataset, [source.source_id for source in part])
+            wave = [DecidedVideo(row) for source in part if (row := self._redecided(rows[source.source_id], source))]
+            for row in self._commit(wave, settler):
+                self.tally.add(row)
+                self.tally.redecided += 1
+            self.folder.progress(self.tally.done, self._pending, "video", str(self.tally))
+            if self.folder.stop_requested:
+                return
+
+    def _redecided(self, row: SourceRow, source: VideoSource) -> SourceRow | None:
+        stale = self.plan.work[source.source_id].filters
+        run_id, code_version = self.stamp.run_id, self.stamp.code_version
+        return redecided(row, source, self.recipe, run_id=run_id, code_version=code_version, decided=datetime.now(UTC), stale=stale)
+
+    def _judge(self, settler: DuplicateSettler) -> int:
+        from ray_jobs.gate import ClusterGate
+        from ray_jobs.pipeline import Pipeline
+
+        start_ray()
+        scoring = self.scoring and self.scoring.started(self.config.learned)
+        pipeline = Pipeline(self.config, self.stamp, ClusterGate.started(), scoring)
+        for wave in pipeline.decided_waves(self._waves(), self._decided, lambda: self.folder.stop_requested):
+            committed = {row.source_id: row for row in self._commit(wave, settler)}
+            for video in wave:
+                self.tally.amend(video.row, committed.get(video.row.source_id, video.row))
+        return pipeline.judges
+
+    def _waves(self) -> list[list["Todo"]]:
+        """Fixed slices of the catalogue, each without what is settled; empty ones are left out."""
+        from argus.curate.rescore import Stored
+        from ray_jobs.pipeline import Todo
+
+        familiar = [source_id for source_id, work in self.plan.work.items() if work.kind is not WorkKind.EVERYTHING]
+        rows = stored_rows(self.dataset, familiar) if familiar else {}
+
+        def todo(source: VideoSource) -> Todo:
+            row = rows.get(source.source_id)
+            return Todo(source, Stored(row, self.plan.work[source.source_id].filters) if row else None)
+
+        return [[todo(source) for source in wave] for wave in pending_waves(self.plan, self.config.wave_size)]
+
+    def _decided(self, row: SourceRow) -> None:
+        self.tally.add(row)
+        self.folder.progress(self.tally.done, self._pending, "video", str(self.tally))
+
+    def _commit(self, wave: Sequence[DecidedVideo], settler: DuplicateSettler) -> tuple[SourceRow, ...]:
+        """Commits a wave and clears its staging; returns the rows that count now."""
+        store, recipe = self.dataset.store, self.stamp.recipe
+        for video in wave:
+            place_thumbnail(store, staged_name(video.row.source_id, recipe), video.row)
+        commit = self.dataset.commit_wave(wave, settler.settle) if wave else None
+        discard_staged(store, recipe, (video.row.source_id for video in wave))
+        self.committed += commit.sources if commit else 0
+        return commit.rows if commit else ()
+
+
+def pending_waves(plan: Plan, size: int) -> list[list[VideoSource]]:
     """Fixed slices of `size` sources of the catalogue, each without what is settled; empty ones are left out."""
-    slices = (sources[start : start + size] for start in range(0, len(sources), size))
-    waves = ([source for source in part if source.source_id not in settled] for part in slices)
+    slices = (plan.sources[start : start + size] for start in range(0, len(plan.sources), size))
+    waves = ([source for source in part if source.source_id in plan.work] for part in slices)
     return [wave for wave in waves if wave]
 
 
-def decided_waves(
-    waves: Sequence[Sequence[VideoSource]],
-    config: CurateConfig,
-    stamp: Stamp,
-    decided: Callable[[SourceRow], None],
-    stopped: Callable[[], bool],
-    scoring: "Scoring | None" = None,
-) -> Iterator[list[DecidedVideo]]:
-    """Works on the waves with Ray and yields each when all its videos are decided, in order; ends early when stopped.
+def stored_rows(dataset: Dataset, source_ids: Sequence[str]) -> dict[str, SourceRow]:
+    """The latest rows of some sources, by source id."""
+    from argus.shards.index import latest_of
 
-    While the last videos of a wave run, those of the next one are begun, never those of a later one.
-    """
-    import ray
-
-    task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(stage)
-    limit = config.in_flight or max(1, int(ray.cluster_resources().get("CPU", 1)))
-    queue = deque((number, source) for number, wave in enumerate(waves) for source in wave)
-    running: dict[Any, VideoSource] = {}
-    done: dict[str, DecidedVideo] = {}
-    current = 0
-    while current < len(waves) and not stopped():
-        while queue and len(running) < limit and queue[0][0] <= current + 1:
-            source = queue.popleft()[1]
-            running[task.remote(source, config, stamp, scoring)] = source
-        for reference in ray.wait(list(running), timeout=POLL_S)[0]:
-            source = running.pop(reference)
-            done[source.source_id] = _outcome(reference, source, stamp)
-            decided(done[source.source_id].row)
-        while current < len(waves) and all(source.source_id in done for source in waves[current]):
-            yield [done.pop(source.source_id) for source in waves[current]]
-            current += 1
-    for reference in running:
-        ray.cancel(reference, force=True)
-
-
-def stage(source: VideoSource, config: CurateConfig, stamp: Stamp, scoring: "Scoring | None" = None) -> str:
-    """The task: only the path of the staged folder goes through the object store."""
-    return str(stage_video(source, config, stamp, scoring))
-
-
-def commit(dataset: Dataset, wave: Sequence[DecidedVideo], stamp: Stamp) -> int:
-    """Commits a wave and clears its staging; returns how many sources were newly decided."""
-    for video in wave:
-        place_thumbnail(staged_folder(dataset.folder, video.row.source_id, stamp.recipe), dataset.folder, video.row)
-    commit = dataset.commit_wave(wave)
-    discard_staged(dataset.folder, stamp.recipe, (video.row.source_id for video in wave))
-    return commit.sources if commit else 0
-
-
-def _outcome(reference: Any, source: VideoSource, stamp: Stamp) -> DecidedVideo:
-    """The staged result, or a failure that a later refresh tries again where the task raised or its worker died."""
-    import ray
-
-    try:
-        return read_staged(Path(ray.get(reference)))
-    except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None)
-        detail = f"{type(cause).__name__}: {cause}" if cause else f"the worker process died {1 + MAX_RETRIES} times"
-        print(f"{source.source_id}: {error}", file=sys.stderr, flush=True)  # noqa: T201  the job's log
-        return DecidedVideo(failed_row(source, stamp, Reason.WORKER_DIED, detail, retryable=True))
+    wanted = pa.array(source_ids, pa.string())
+    parts = [part.filter(pc.is_in(part["source_id"], wanted)) for part in dataset.parts_after(0)]
+    return {values["source_id"]: SourceRow.of(values) for values in latest_of(pa.concat_tables(parts)).to_pylist()} if parts else {}
 
 
 def _learned(config: CurateConfig) -> "Scoring | None":
@@ -174,12 +219,6 @@ def _learned(config: CurateConfig) -> "Scoring | None":
     from ray_jobs.scoring import plan
 
     return plan(config)
-
-
-def _outputs(dataset: Dataset, stamp: Stamp) -> dict[str, Any]:
-    snapshots = dataset.snapshots()
-    newest = {"snapshot": snapshots[-1].version, "digest": snapshots[-1].digest} if snapshots else {"snapshot": None, "digest": None}
-    return {"dataset": str(dataset.folder), "run_id": stamp.run_id, "recipe": stamp.recipe, **newest}
 
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
-"""One video from its url to a staged folder: `DATASET/staging/{source hash}-{recipe}/` with row.json, clips.arrow and thumb.jpg.
+"""One video from its url to a staged result: what the tasks of a refresh do.
 
-The folder is renamed into place whole, so that what a killed refresh had finished is not worked on again. Only its path
-travels between processes, and it does not count until its wave is committed.
+A machine works on a video in a folder of its own (`work`), which is locked while it does: another refresh that wants the same video waits, and then
+finds it staged. The result is put into the dataset's `staging/{source hash}-{recipe}/` (clips.arrow, thumb.jpg, and row.json last, which makes it
+count), so that what a killed refresh had finished is not worked on again; it is no part of the dataset until its wave is committed.
 """
 
+import contextlib
+import fcntl
 import hashlib
+import json
+import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,16 +19,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from argus.curate import CuratedClip, CuratedVideo, Fetched, VideoSource, assign_split, curate_isolated, fetch
-from argus.curate.pacing import Pacer
+from argus.curate.fetch import file_name
+from argus.curate.rescore import Stored, rescore_isolated
 from argus.errors import FetchError
-from argus.files import replacing
 from argus.media import MediaInfo
-from argus.shards import ClipRow, DecidedVideo, FetchRow, MediaRow, ScoreRow, SecondsRow, ShardClip, ShardReader, SourceRow, write_shard
+from argus.shards import ClipRow, DecidedVideo, FetchRow, MediaRow, ScoreRow, SecondsRow, ShardClip, ShardReader, SourceRow, Store, write_shard
 from schemas.config import CurateConfig
 from schemas.names import Decision, Reason
 
 if TYPE_CHECKING:
+    from ray_jobs.gate import ClusterGate
     from ray_jobs.scoring import Scoring
+
+CLAIM_POLL_S = 0.2
+_MARKER = "row.json"
 
 
 @dataclass(frozen=True)
@@ -34,63 +44,137 @@ class Stamp:
     code_version: str
 
 
-def stage_video(source: VideoSource, config: CurateConfig, stamp: Stamp, scoring: "Scoring | None" = None) -> Path:
-    """Fetches and judges one video; returns its staged folder. A settled one that is already there is taken as it is.
+@dataclass(frozen=True)
+class FetchedVideo:
+    """A file on the disk of one machine, and what it took to have it there."""
 
-    `scoring` are the learned scorers, which judge the clips that are left last.
+    file: Fetched
+    node: str  # Ray's id of the machine
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FileLost:
+    """A fetched file that is not where it was: its machine has left the cluster, or another refresh was done with it."""
+
+    path: Path
+
+
+def fetch_video(source: VideoSource, config: CurateConfig, stamp: Stamp, gate: "ClusterGate", last_try: bool) -> FetchedVideo | FetchError | str:
+    """A task: one try at a video. Returns the name of what is staged where that is settled already."""
+    import ray
+
+    store, name = Store.of(config.dataset), staged_name(source.source_id, stamp.recipe)
+    begun = time.monotonic()
+    try:
+        with claimed(work_folder(config, source.source_id), config.fetch.timeout_s) as folder:
+            if store.exists(f"{name}/{_MARKER}"):
+                if read_staged(store, name).row.settled:
+                    return name
+                store.delete_folder(name)
+            try:
+                file = _kept_file(store, source, folder) or fetch(source, folder, config.fetch, gate)
+            except FetchError as error:
+                if last_try or not error.retryable:
+                    shutil.rmtree(folder, ignore_errors=True)
+                return error
+    except TimeoutError:
+        message = f"{source.source_id}: another refresh has been at it for {config.fetch.timeout_s:g} s (fetch.timeout_s)"
+        return FetchError(Reason.TIMED_OUT, message, retryable=True, asked=False)
+    return FetchedVideo(file, ray.get_runtime_context().get_node_id(), time.monotonic() - begun)
+
+
+def stage_video(
+    source: VideoSource,
+    fetched: FetchedVideo,
+    config: CurateConfig,
+    stamp: Stamp,
+    *,
+    stored: Stored | None = None,
+    scoring: "Scoring | None" = None,
+) -> str | FileLost:
+    """A task: judges a fetched file and stages the result; returns its name below the dataset.
+
+    What is `stored` of it already is not measured again. `scoring` are the learned scorers, which judge the clips that are left last.
     """
-    dataset = Path(config.dataset).absolute()
-    target = staged_folder(dataset, source.source_id, stamp.recipe)
-    if target.exists():
-        if read_staged(target).row.settled:
-            return target
-        shutil.rmtree(target)
-    with replacing(target) as folder:
-        folder.mkdir(parents=True)
-        try:
-            fetched = fetch(source, folder / "fetched", config.fetch, Pacer())
-        except FetchError as error:
-            row = failed_row(source, stamp, error.reason, str(error), retryable=error.retryable)
+    store, name = Store.of(config.dataset), staged_name(source.source_id, stamp.recipe)
+    with claimed(fetched.file.path.parent, config.fetch.timeout_s) as work:
+        if not fetched.file.path.exists():
+            return name if store.exists(f"{name}/{_MARKER}") else FileLost(fetched.file.path)
+        folder = work / "staged"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        samples = work / "samples" if scoring and scoring.processes else None
+        if stored:
+            video = rescore_isolated(fetched.file.path, source, stored, config, folder, samples)
         else:
-            samples = folder / "samples" if scoring and scoring.processes else None
-            video = curate_isolated(fetched.path, source, config, folder, samples)
-            row = stage_judgement(folder, scoring.judge(video, folder / "samples") if scoring else video, fetched, stamp)
-            if config.fetch.keep_files:
-                (dataset / "fetched").mkdir(exist_ok=True)
-                fetched.path.replace(dataset / "fetched" / fetched.path.name)
-        for part in ("fetched", "samples", "clips"):
-            shutil.rmtree(folder / part, ignore_errors=True)
-        (folder / "row.json").write_text(row.model_dump_json(), encoding="utf-8")
-    return target
+            video = curate_isolated(fetched.file.path, source, config, folder, samples)
+        judged = stage_judgement(folder, scoring.judge(video, work / "samples") if scoring else video, fetched.file, stamp, fetched.seconds)
+        shutil.rmtree(folder / "clips", ignore_errors=True)
+        (folder / _MARKER).write_text(judged.model_dump_json(), encoding="utf-8")
+        store.put_folder(name, folder, marker=_MARKER)
+        if config.fetch.keep_files:
+            _keep_file(store, source, fetched.file)
+        shutil.rmtree(work, ignore_errors=True)
+    return name
 
 
-def read_staged(folder: Path) -> DecidedVideo:
+@contextlib.contextmanager
+def claimed(folder: Path, patience_s: float) -> Iterator[Path]:
+    """The folder, made if it is not there, while no other process of this machine has it. Raises TimeoutError."""
+    end = time.monotonic() + patience_s
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if folder.exists() and os.path.samestat(os.fstat(handle), folder.stat()):  # who had it may have removed it
+                yield folder
+                return
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise TimeoutError(f"{folder} is in use") from None
+            time.sleep(CLAIM_POLL_S)
+        finally:
+            os.close(handle)
+
+
+def work_folder(config: CurateConfig, source_id: str) -> Path:
+    """Where this machine works on a video."""
+    return Path(config.work or Path(config.home) / "work").absolute() / _digits(source_id)
+
+
+def clear_work(config: CurateConfig, pending: Iterable[str]) -> None:
+    """Removes what a killed refresh left on this machine of videos that are not pending any more, unless somebody is at it."""
+    root = work_folder(config, "").parent
+    names = {_digits(source_id) for source_id in pending}
+    for folder in root.iterdir() if root.is_dir() else ():
+        if folder.name not in names:
+            with contextlib.suppress(TimeoutError), claimed(folder, 0):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_staged(store: Store, name: str) -> DecidedVideo:
     """The staged result; its clips are read one by one when they are asked for."""
-    row = SourceRow.model_validate_json((folder / "row.json").read_text(encoding="utf-8"))
-    return DecidedVideo(row, _read_clips(folder) if (folder / "clips.arrow").exists() else ())
+    row = SourceRow.model_validate_json(store.read(f"{name}/{_MARKER}"))
+    return DecidedVideo(row, _StagedClips(store, name) if any(clip.shard is None for clip in row.kept_clips) else ())
 
 
-def place_thumbnail(folder: Path, dataset: Path, row: SourceRow) -> None:
-    """Moves a staged thumbnail to where its row says."""
-    staged = folder / "thumb.jpg"
-    if row.thumbnail and staged.exists():
-        (dataset / row.thumbnail).parent.mkdir(parents=True, exist_ok=True)
-        staged.replace(dataset / row.thumbnail)
+def place_thumbnail(store: Store, name: str, row: SourceRow) -> None:
+    """Puts a staged thumbnail to where its row says."""
+    if row.thumbnail and store.exists(f"{name}/thumb.jpg"):
+        store.write(row.thumbnail, store.read(f"{name}/thumb.jpg"))
 
 
-def discard_staged(dataset: Path, recipe: str, source_ids: Iterable[str]) -> None:
-    """Removes what is staged for these sources, whole or torn."""
-    if not (dataset / "staging").is_dir():
-        return
-    names = {staged_folder(dataset, source_id, recipe).name for source_id in source_ids}
-    for path in (dataset / "staging").iterdir():
-        if path.name in names or path.name.removeprefix(".").partition(".")[0] in names:
-            shutil.rmtree(path, ignore_errors=True)
+def discard_staged(store: Store, recipe: str, source_ids: Iterable[str]) -> None:
+    """Removes what is staged for these sources."""
+    for source_id in source_ids:
+        store.delete_folder(staged_name(source_id, recipe))
 
 
-def staged_folder(dataset: Path, source_id: str, recipe: str) -> Path:
-    """Where the result of a source under a recipe is staged."""
-    return dataset / "staging" / f"{_digits(source_id)}-{recipe}"
+def staged_name(source_id: str, recipe: str) -> str:
+    """Where the result of a source under a recipe is staged, below the dataset."""
+    return f"staging/{_digits(source_id)}-{recipe}"
 
 
 def failed_row(source: VideoSource, stamp: Stamp, reason: Reason, detail: str, *, retryable: bool) -> SourceRow:
@@ -98,10 +182,13 @@ def failed_row(source: VideoSource, stamp: Stamp, reason: Reason, detail: str, *
     return _row(source, stamp, decision=Decision.FAILED, reason=reason, detail=detail, retryable=retryable)
 
 
-def stage_judgement(folder: Path, video: CuratedVideo, fetched: Fetched, stamp: Stamp) -> SourceRow:
-    """The row of what was judged into a folder that is being staged; the clips that were written there become clips.arrow."""
+def stage_judgement(folder: Path, video: CuratedVideo, fetched: Fetched, stamp: Stamp, fetch_s: float | None = None) -> SourceRow:
+    """The row of what was judged into a folder that is being staged; the clips that were written there become clips.arrow.
+
+    `fetch_s` are the seconds that fetching took.
+    """
     thumbnail = f"thumbs/{_digits(video.source.source_id)}.jpg" if video.thumbnail else None
-    row = _row(video.source, stamp, **_judged(video), fetch=_fetch_row(fetched), thumbnail=thumbnail)
+    row = _row(video.source, stamp, **_judged(video, fetch_s), fetch=_fetch_row(fetched), thumbnail=thumbnail)
     if any(clip.shard is None for clip in row.kept_clips):
         write_shard(folder / "clips.arrow", _shard_clips(folder, video, row))
     return row
@@ -113,7 +200,7 @@ def _row(source: VideoSource, stamp: Stamp, **values: Any) -> SourceRow:
     return SourceRow.model_validate({**fixed, **asdict(stamp), **values})
 
 
-def _judged(video: CuratedVideo) -> dict[str, Any]:
+def _judged(video: CuratedVideo, fetch_s: float | None) -> dict[str, Any]:
     return {
         "decision": video.decision,
         "reason": video.reason,
@@ -127,7 +214,7 @@ def _judged(video: CuratedVideo) -> dict[str, Any]:
         "media": _media_row(video.media) if video.media else None,
         "scored": video.scored,
         "networks": video.networks,
-        "seconds": SecondsRow(**asdict(video.seconds)) if video.seconds else None,
+        "seconds": SecondsRow(fetch=fetch_s, **(asdict(video.seconds) if video.seconds else {})),
     }
 
 
@@ -183,9 +270,33 @@ def _shard_clips(folder: Path, video: CuratedVideo, row: SourceRow) -> Iterator[
             )
 
 
-def _read_clips(folder: Path) -> Iterator[ShardClip]:
-    with ShardReader(folder / "clips.arrow") as reader:
-        yield from map(reader.clip, range(len(reader)))
+@dataclass(frozen=True)
+class _StagedClips:
+    """The clips of a staged result, read one by one, as often as they are asked for."""
+
+    store: Store
+    name: str
+
+    def __iter__(self) -> Iterator[ShardClip]:
+        with ShardReader(f"{self.name}/clips.arrow", self.store) as reader:
+            yield from map(reader.clip, range(len(reader)))
+
+
+def _kept_file(store: Store, source: VideoSource, folder: Path) -> Fetched | None:
+    """A file that an earlier refresh kept on purpose, taken back into work."""
+    name = f"fetched/{file_name(source.source_id)}"
+    if store.local is None or not store.exists(f"{name}.json"):
+        return None
+    path = folder / file_name(source.source_id)
+    shutil.move(store.local / name, path)
+    return Fetched(path=path, **json.loads(store.read(f"{name}.json")))
+
+
+def _keep_file(store: Store, source: VideoSource, fetched: Fetched) -> None:
+    """Keeps a fetched file with the dataset: the file first, then how it was fetched, by which it counts."""
+    name = f"fetched/{file_name(source.source_id)}"
+    store.put(name, fetched.path)
+    store.write(f"{name}.json", _fetch_row(fetched).model_dump_json().encode())
 
 
 def _digits(source_id: str) -> str:

@@ -182,7 +182,8 @@ def _is_wanted(leaf: str, schema: pa.Schema) -> bool:
     if name not in schema.names:
         return False
     kind = schema.field(name).type
-    return not pa.types.is_list(kind) or inner[2] in {part.name for part in kind.value_type}
+    is_records = pa.types.is_list(kind) and pa.types.is_struct(kind.value_type)
+    return not is_records or inner[2] in {part.name for part in kind.value_type}
 
 
 def _to_arrow(rows: Sequence[SourceRow], sequence: int) -> pa.Table:

@@ -3,6 +3,7 @@
 The index rows mirror `schemas.arrow.INDEX_SCHEMA`; they are pydantic models, so that a staged result lies on disk as JSON.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -121,6 +122,11 @@ class SourceRow(_Row):
     scored: tuple[str, ...] | None = None  # None where it is older
     networks: tuple[str, ...] | None = None
     seconds: SecondsRow | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "SourceRow":
+        """From a row of the index, whatever columns it has besides."""
+        return cls.model_validate({name: value for name, value in values.items() if name in cls.model_fields})
 
     @property
     def settled(self) -> bool:

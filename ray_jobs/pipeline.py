@@ -1,0 +1,210 @@
+"""Videos through Ray: fetched ahead by light tasks, judged by a task on a CPU each, of both at most so many at once; waves come out in order.
+
+Only paths and records travel. On the disks lie at most as many fetched files as may be fetched and judged at once. A try that failed waits outside
+the tasks until its time has come, so that a site that wants to be left alone holds up nobody else.
+"""
+
+import heapq
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from argus.curate import VideoSource
+from argus.curate.fetch import pause_s
+from argus.curate.recipe import Recipe
+from argus.curate.redecide import redecided
+from argus.curate.rescore import Stored
+from argus.curate.room import FULL
+from argus.errors import FetchError, ServiceError
+from argus.shards import DecidedVideo, SourceRow, Store
+from ray_jobs.staging import FetchedVideo, FileLost, Stamp, failed_row, fetch_video, read_staged, stage_video
+from schemas.config import CurateConfig
+from schemas.names import Reason
+
+if TYPE_CHECKING:
+    from ray_jobs.gate import ClusterGate
+    from ray_jobs.scoring import Scoring
+
+MAX_RETRIES = 2  # of a task whose worker process died
+WAVES_AHEAD = 4  # while videos of a wave are waited for, those of so many later ones are begun
+POLL_S = 0.5  # how soon a stop marker is seen
+RESOURCES_S = 5.0  # how often the cluster's CPUs are counted: machines come and go
+
+
+@dataclass
+class Todo:
+    """A video that is to be judged: wholly, or but for what is stored of it."""
+
+    source: VideoSource
+    stored: Stored | None = None
+    tries: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+
+class Pipeline:
+    """What runs at present; `decided_waves` is called once."""
+
+    def __init__(self, config: CurateConfig, stamp: Stamp, gate: "ClusterGate", scoring: "Scoring | None" = None) -> None:
+        import ray
+
+        self._config, self._stamp, self._gate, self._scoring = config, stamp, gate, scoring
+        self._store, self._recipe = Store.of(config.dataset), Recipe.of(config)
+        self._fetch = ray.remote(num_cpus=0, max_retries=MAX_RETRIES, scheduling_strategy="SPREAD")(fetch_video)
+        self._judge = ray.remote(num_cpus=config.cpus_per_video, max_retries=MAX_RETRIES)(stage_video)
+        self._queue: deque[tuple[int, Todo]] = deque()  # with the number of the wave
+        self._waiting: list[tuple[float, int, Todo]] = []  # a heap: when, a number that breaks ties, what
+        self._turns = count()
+        self._fetching: dict[Any, Todo] = {}
+        self._fetched: deque[tuple[Todo, FetchedVideo]] = deque()
+        self._judging: dict[Any, Todo] = {}
+        self._done: dict[str, DecidedVideo] = {}
+        self.judges, self._counted = 0, -RESOURCES_S
+
+    def decided_waves(
+        self, waves: Sequence[Sequence[Todo]], decided: Callable[[SourceRow], None], stopped: Callable[[], bool]
+    ) -> Iterator[list[DecidedVideo]]:
+        """Works on the waves and yields each when all its videos are decided, in order; ends early when stopped.
+
+        Raises ServiceError where a disk is full: what was decided until then is committed or staged, and the next refresh goes on from it.
+        """
+        import ray
+
+        self._queue.extend((number, todo) for number, wave in enumerate(waves) for todo in wave)
+        try:
+            for number, wave in enumerate(waves):
+                while not all(todo.source.source_id in self._done for todo in wave):
+                    if stopped():
+                        return
+                    self._start(number)
+                    self._collect(decided)
+                yield [self._done.pop(todo.source.source_id) for todo in wave]
+        finally:
+            for reference in (*self._fetching, *self._judging):
+                ray.cancel(reference, force=True)
+
+    def _start(self, wave: int) -> None:
+        """Begins what there is room for: judging first, then tries whose time has come, then new videos."""
+        judges = self._room()
+        while self._fetched and len(self._judging) < judges:
+            todo, fetched = self._fetched.popleft()
+            extra = {"stored": todo.stored, "scoring": self._scoring}
+            self._judging[self._placed(fetched).remote(todo.source, fetched, self._config, self._stamp, **extra)] = todo
+        fetches = self._config.fetch.at_once or judges + 2
+        now = time.monotonic()
+        while len(self._fetching) + len(self._fetched) < fetches:
+            if self._waiting and self._waiting[0][0] <= now:
+                todo = heapq.heappop(self._waiting)[2]
+            elif self._queue and self._queue[0][0] <= wave + WAVES_AHEAD:
+                todo = self._queue.popleft()[1]
+            else:
+                return
+            is_last = todo.tries + 1 >= self._config.fetch.attempts
+            self._fetching[self._fetch.remote(todo.source, self._config, self._stamp, self._gate, is_last)] = todo
+
+    def _room(self) -> int:
+        """How many videos may be judged at once."""
+        import ray
+
+        if self._config.in_flight:
+            return self._config.in_flight
+        if time.monotonic() - self._counted >= RESOURCES_S:
+            self.judges = max(1, int(ray.cluster_resources().get("CPU", 1) / self._config.cpus_per_video))
+            self._counted = time.monotonic()
+        return self.judges
+
+    def _placed(self, fetched: FetchedVideo) -> Any:
+        """The judging task where the file lies; elsewhere when that machine has left, to find that it is lost."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return self._judge.options(scheduling_strategy=NodeAffinitySchedulingStrategy(fetched.node, soft=True))
+
+    def _collect(self, decided: Callable[[SourceRow], None]) -> None:
+        """Waits for something to end, but not past the time of the next try."""
+        import ray
+
+        running = [*self._fetching, *self._judging]
+        pause = max(0.0, min(POLL_S, self._waiting[0][0] - time.monotonic())) if self._waiting else POLL_S
+        if not running:
+            time.sleep(pause)
+            return
+        for reference in ray.wait(running, timeout=pause)[0]:
+            video = self._after_fetch(reference) if reference in self._fetching else self._after_judging(reference)
+            if video:
+                self._done[video.row.source_id] = video
+                decided(video.row)
+
+    def _after_fetch(self, reference: Any) -> DecidedVideo | None:
+        """A video that need not be judged, because it was staged before or cannot be fetched."""
+        todo = self._fetching.pop(reference)
+        outcome = self._value(reference, todo)
+        match outcome:
+            case FetchedVideo():
+                self._fetched.append((todo, outcome))
+                return None
+            case str():
+                return read_staged(self._store, outcome)
+            case FetchError():
+                return self._failed_fetch(todo, outcome)
+        return outcome
+
+    def _failed_fetch(self, todo: Todo, error: FetchError) -> DecidedVideo | None:
+        """A failure to be committed; None where there is another try, within the deadline of one."""
+        if error.reason is Reason.DISK_FULL:
+            raise ServiceError(f"{error}; make room, then run the same refresh again: it goes on where it was")
+        todo.tries += error.asked
+        pause = pause_s(max(1, todo.tries), self._config.fetch.backoff_s, error.retry_after_s)
+        waited = time.monotonic() - todo.since
+        if error.retryable and todo.tries < self._config.fetch.attempts and waited + pause < self._config.fetch.timeout_s:
+            heapq.heappush(self._waiting, (time.monotonic() + pause, next(self._turns), todo))
+            return None
+        row = self._without_file(todo, error)
+        return DecidedVideo(row or failed_row(todo.source, self._stamp, error.reason, str(error), retryable=error.retryable))
+
+    def _without_file(self, todo: Todo, error: FetchError) -> SourceRow | None:
+        """What can be decided of a video that is gone for good, but of which clips are stored."""
+        if todo.stored is None or error.retryable:
+            return None
+        stamp = self._stamp
+        return redecided(
+            todo.stored.row,
+            todo.source,
+            self._recipe,
+            run_id=stamp.run_id,
+            code_version=stamp.code_version,
+            decided=datetime.now(UTC),
+            stale=todo.stored.stale,
+            lost=error.reason,
+        )
+
+    def _after_judging(self, reference: Any) -> DecidedVideo | None:
+        todo = self._judging.pop(reference)
+        outcome = self._value(reference, todo)
+        if isinstance(outcome, FileLost):
+            todo.tries += 1
+            if todo.tries <= self._config.fetch.attempts + MAX_RETRIES:
+                heapq.heappush(self._waiting, (time.monotonic(), next(self._turns), todo))
+                return None
+            detail = f"{outcome.path} was lost {todo.tries} times"
+            return DecidedVideo(failed_row(todo.source, self._stamp, Reason.WORKER_DIED, detail, retryable=True))
+        return read_staged(self._store, outcome) if isinstance(outcome, str) else outcome
+
+    def _value(self, reference: Any, todo: Todo) -> Any:
+        """What a task returned; a failure that a later refresh tries again where it raised or its worker died."""
+        import ray
+
+        try:
+            return ray.get(reference)
+        except ray.exceptions.RayError as error:
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, ServiceError):
+                raise cause from error
+            if isinstance(cause, OSError) and cause.errno in FULL:
+                raise ServiceError(f"the disk is full ({cause}); make room, then run the same refresh again: it goes on where it was") from error
+            detail = f"{type(cause).__name__}: {cause}" if cause else f"the worker process died {1 + MAX_RETRIES} times"
+            print(f"{todo.source.source_id}: {error}", file=sys.stderr, flush=True)  # noqa: T201  the job's log
+            return DecidedVideo(failed_row(todo.source, self._stamp, Reason.WORKER_DIED, detail, retryable=True))
