@@ -17,6 +17,7 @@ from yt_dlp.extractor import gen_extractor_classes
 from yt_dlp.extractor.generic import GenericIE
 from yt_dlp.networking import Request, Response
 from yt_dlp.networking.exceptions import HTTPError
+from yt_dlp.postprocessor import FFmpegPostProcessor
 
 from argus.curate.egress import Egress
 from argus.curate.records import Fetched, VideoSource
@@ -40,6 +41,7 @@ for _extractor in (*gen_extractor_classes(), GenericIE):
 def download(source: VideoSource, path: Path, settings: FetchSettings, egress: Egress, cookies: str) -> Fetched:
     """Downloads a video to `path`. Raises FetchError, and whatever yt-dlp raises."""
     path.unlink(missing_ok=True)
+    FFmpegPostProcessor._ffmpeg_location.set(os.devnull + "/none")  # else it is started, and refused, to ask for its version
     with Client(source, path, settings, egress, cookies) as client:
         info = client.extract_info(source.url, download=False)
         _check_choice(source, info, settings)

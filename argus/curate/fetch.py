@@ -22,6 +22,7 @@ from schemas.config import FetchSettings
 from schemas.names import Reason
 
 LONGEST_PAUSE_S = 60.0
+PATIENCE_S = 30.0  # for a gate: whoever waits longer takes the place of a video of another site
 MEMORY_BYTES = 4 << 30
 _ANSWERS = {
     Reason.FORBIDDEN: Answer.REFUSED,
@@ -36,11 +37,12 @@ _ANSWERS = {
 def fetch(source: VideoSource, folder: Path, settings: FetchSettings, gate: Gate) -> Fetched:
     """Tries once to download a video to a file in `folder` that is named after the source id; all within `timeout_s`, the wait for the gate too.
 
+    For one video and one folder there may be one try at a time; a process that is killed takes its try with it.
     A 403 is a site's last word on a video, but not YouTube's, which says it of private videos in words, nor that of a site whose breaker is open
     by then: such a 403 is meant for us, and the video may be tried again.
 
     Raises:
-        FetchError: with its reason; `asked` is False where the gate did not let it through in time.
+        FetchError: with its reason; `asked` is False where the gate would not let it through soon (`PATIENCE_S`).
         InvalidInput: a file of proxies or cookies cannot be used.
     """
     if _scheme(source.url) not in ("http", "https"):
@@ -130,6 +132,7 @@ def _prepare(folder: Path, settings: FetchSettings) -> None:
 def _admitted(source: VideoSource, ways_out: Sequence[Egress], gate: Gate, pace: Pace, end: float) -> Egress:
     """Waits until the gate lets a fetch out, and says by which way. Each source prefers another one."""
     site = site_of(source)
+    soon = min(end, time.monotonic() + PATIENCE_S)
     first = zlib.crc32(source.source_id.encode()) % len(ways_out)
     while True:
         waits = []
@@ -138,8 +141,8 @@ def _admitted(source: VideoSource, ways_out: Sequence[Egress], gate: Gate, pace:
             if waits[-1] <= 0:
                 return egress
         wait = min(waits)
-        if time.monotonic() + wait >= end:
-            message = f"{source.source_id}: {site} is to be left alone for {wait:.0f} s more, which is after the deadline (fetch.timeout_s)"
+        if time.monotonic() + wait >= soon:
+            message = f"{source.source_id}: {site} is to be left alone for {wait:.0f} s more; see fetch.per_hour and fetch.breaker_s"
             raise FetchError(Reason.RATE_LIMITED, message, retryable=True, retry_after_s=wait, asked=False)
         time.sleep(wait)
 

@@ -79,6 +79,11 @@ def dropped_detail(dropped: Verdict) -> str:
     return f"{dropped.filter}: {dropped.name} is {dropped.value:.4g}, the threshold is {dropped.threshold:g}"
 
 
+def too_long_detail(seconds: float, most: float) -> str:
+    """For one that would take too long."""
+    return f"{seconds:.0f} s long, but at most {most:.0f} s are accepted (fetch.max_duration_s)"
+
+
 def too_short_detail(seconds: float, settings: ClipSettings) -> str:
     """Why a video has no clip, in words."""
     return f"it is {seconds:.2f} s long, but a clip needs {settings.min_clip_s:g} s"
@@ -143,6 +148,8 @@ class _Sheet:
 def _judge(reader: VideoReader, sheet: _Sheet, config: CurateConfig, samples_folder: Path | None) -> CuratedVideo:
     """Each step adds to the sheet, or ends it."""
     sheet.media = info = reader.info
+    if info.duration_s > config.fetch.max_duration_s:  # its site did not say
+        return sheet.ends(Reason.TOO_LONG, too_long_detail(info.duration_s, config.fetch.max_duration_s))
     with sheet.clock.of("decode"):
         stored = sheet.stored = sample_stored(reader, stride(reader.fps, config.clip.fps))
     with sheet.clock.of("filters"):

@@ -14,6 +14,7 @@ import math
 import os
 import pickle
 import resource
+import select
 import signal
 import socket
 import struct
@@ -274,11 +275,20 @@ def _keep(call: socket.socket, order: dict[str, Any]) -> None:
         child = os.fork()
         if child == 0:
             os._exit(_child(call, order))
+        threading.Thread(target=_end_with_caller, args=(call,), daemon=True).start()
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         call.sendall(_NUMBER.pack(status))
         os.killpg(0, signal.SIGKILL)
     finally:
         os._exit(1)
+
+
+def _end_with_caller(call: socket.socket) -> None:
+    """Ends this call's processes when whoever wants its answer is gone: nobody may find them at work on a file of theirs."""
+    hangup = select.poll()
+    hangup.register(call, 0)  # only what is always told
+    hangup.poll()
+    os.killpg(0, signal.SIGKILL)
 
 
 def _child(call: socket.socket, order: dict[str, Any]) -> int:

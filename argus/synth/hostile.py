@@ -139,7 +139,6 @@ class _HostileHandler(FileHandler):
         parts = urlsplit(self.path)
         name = unquote(parts.path).lstrip("/")
         fault = self.site.meet(name, self.headers.get("Range"), again=parts.query == "again")
-        self.close_connection = True
         match fault:
             case Fault.NOT_FOUND | Fault.GONE | Fault.FORBIDDEN | Fault.SERVER_ERROR:
                 self._plain(fault.value, body=body)
@@ -167,6 +166,7 @@ class _HostileHandler(FileHandler):
         self.wfile.flush()
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
+        self.close_connection = True
 
     def _send_body(self, name: str, fault: Fault) -> None:
         data = self.site.body(name)
@@ -178,7 +178,7 @@ class _HostileHandler(FileHandler):
             start, stop, partial = asked_range(self.headers, len(data), etag) or (0, len(data), False)
         lengths = {Fault.OVERSIZED: 1 << 40, Fault.ENDLESS: None, Fault.NO_LENGTH: None}
         length = lengths.get(fault, stop - start)
-        extra = {"ETag": etag} | ({"Content-Length": str(length)} if length is not None else {})
+        extra = {"ETag": etag, "Connection": "close"} | ({"Content-Length": str(length)} if length is not None else {})
         self._note(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK, stop - start)
         self._head(self.folder / name, (start, stop, len(data)) if partial else None, extra)
         broken = fault in (Fault.CUT, Fault.STALL, Fault.TRUNCATED)

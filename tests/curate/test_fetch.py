@@ -1,6 +1,7 @@
 """Fetching, from a site on loopback that answers as sites do."""
 
 import hashlib
+import json
 import shutil
 import socket
 import subprocess
@@ -11,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from argus.curate import VideoSource, fetch
+from argus.curate import VideoSource, curate_video, fetch
 from argus.curate.catalogue import identify
 from argus.curate.fetch import file_name, pause_s
 from argus.curate.guard import is_public
 from argus.curate.pacing import Answer, Key, Pace, Pacer
 from argus.errors import FetchError
-from argus.synth import Fault, HostileSite, serve_hostile
-from schemas.config import FetchSettings
-from schemas.names import Reason
+from argus.synth import Fault, HostileSite, serve_hostile, write_kind
+from schemas.config import CurateConfig, FetchSettings
+from schemas.names import Decision, Reason
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 400
 OPEN = FetchSettings(allow_private_hosts=True, attempts=1, timeout_s=30, stall_s=1, min_free_bytes=0, max_bytes=10_000_000)
@@ -137,6 +138,38 @@ def test_what_a_server_sends_beyond_its_word_is_not_taken(site: HostileSite, sou
     assert fetch(source, tmp_path, OPEN, Pacer()).path.read_bytes() == VIDEO
 
 
+def test_a_video_is_too_long_when_its_site_says_so(site: HostileSite, source: VideoSource, tmp_path: Path) -> None:
+    told = {"@context": "https://schema.org", "@type": "VideoObject", "name": "x", "contentUrl": source.url, "duration": "PT2H"}
+    page = f"<html><body><script type='application/ld+json'>{json.dumps(told)}</script></body></html>"
+    error = failure(video(site, "long.html", page.encode()), tmp_path, max_duration_s=3600.0)
+    assert (error.reason, error.retryable) == (Reason.TOO_LONG, False), error.message
+    assert left(tmp_path) == set()
+
+
+def test_a_long_video_whose_site_does_not_say_is_dropped_before_it_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "walk.mp4"
+    write_kind(path, "walk", seed=7, seconds=4, fps=5, height=64)
+    config = CurateConfig(catalogue="none", dataset="none", fetch=FetchSettings(max_duration_s=3.0))
+    judged = curate_video(path, VideoSource("url:0000000000000000", "https://videos.example/walk.mp4"), config)
+    assert (judged.decision, judged.reason) == (Decision.DROPPED, Reason.TOO_LONG)
+    assert judged.scored == ()
+
+
+def test_a_video_in_pieces_begins_anew(site: HostileSite, tmp_path: Path) -> None:
+    """Nobody vouches for what an interrupted one left: the second try takes all of them again."""
+    pieces = [bytes([number]) * 50_000 for number in range(3)]
+    for number, piece in enumerate(pieces):
+        video(site, f"piece{number}.ts", piece)
+    playlist = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", *(f"#EXTINF:2,\npiece{number}.ts" for number in range(3)), "#EXT-X-ENDLIST", ""]
+    source = video(site, "pieces.m3u8", "\n".join(playlist).encode())
+    site.url("piece2.ts", Fault.SERVER_ERROR)
+    assert failure(source, tmp_path).retryable
+    fetched = fetch(source, tmp_path, OPEN, Pacer())
+    assert fetched.path.read_bytes() == b"".join(pieces)
+    assert len(site.fetches("piece0.ts")) == 2
+    assert left(tmp_path) == {""}
+
+
 def test_nobody_answers(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -174,7 +207,7 @@ from argus.curate import VideoSource
 from argus.curate.egress import Egress
 from argus.curate.fetch import download_guarded
 from argus.errors import FetchError
-from schemas.config import FetchSettings
+from schemas.config import CurateConfig, FetchSettings
 import argus.curate.download
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
@@ -204,7 +237,7 @@ class Refusing:
         raise AssertionError("nothing was admitted")
 
 
-def test_a_gate_that_opens_after_the_deadline_is_not_waited_for(site: HostileSite, source: VideoSource, tmp_path: Path) -> None:
+def test_a_gate_that_stays_closed_for_long_is_not_waited_for(site: HostileSite, source: VideoSource, tmp_path: Path) -> None:
     with pytest.raises(FetchError) as caught:
         fetch(source, tmp_path, OPEN, Refusing(3600))
     error = caught.value
@@ -266,7 +299,7 @@ from argus.curate import VideoSource, guard
 from argus.curate.egress import Egress
 from argus.curate.fetch import download_guarded
 from argus.errors import FetchError
-from schemas.config import FetchSettings
+from schemas.config import CurateConfig, FetchSettings
 guard.is_public = lambda host: host == "127.0.0.1"  # plays the public site
 try:
     download_guarded(VideoSource("url:0000000000000000", sys.argv[1]), Path(sys.argv[2]), FetchSettings(min_free_bytes=0), Egress("direct"), "")

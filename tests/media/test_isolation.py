@@ -2,6 +2,8 @@
 
 import faulthandler
 import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -119,3 +121,22 @@ def test_only_functions_with_a_name_can_be_called():
 
 def test_what_the_function_prints_is_no_part_of_the_answer():
     assert isolated(print, "noise", timeout_s=30) is None
+
+
+ORPHANED = """
+import os, sys, time
+from argus.media import isolated
+isolated(os.system, f"echo $$ > {sys.argv[1]}; exec sleep 60", timeout_s=60)
+"""
+
+
+def test_what_runs_for_a_process_that_was_killed_ends_with_it(tmp_path):
+    pid = tmp_path / "pid"
+    before = time.monotonic()
+    with subprocess.Popen([sys.executable, "-c", ORPHANED, str(pid)]) as process:
+        while not (pid.exists() and pid.read_text().strip()):
+            assert process.poll() is None
+        process.kill()
+    state = Path(f"/proc/{pid.read_text().strip()}/stat")
+    while state.exists() and state.read_text().split()[2] != "Z":
+        assert time.monotonic() - before < 30
