@@ -1,6 +1,8 @@
 """Arrow shards of clips, the index of decisions, snapshots, and the order in which training reads them."""
 
+from argus.shards.compaction import CompactReport
 from argus.shards.dataset import Commit, Dataset, DecidedVideo, Settle
+from argus.shards.history import LoggedCommit, SnapshotDiff
 from argus.shards.manifest import ManifestReport, compare_manifest, export_manifest, manifest_recipes, read_manifest
 from argus.shards.order import SamplePosition, epoch_order, global_batch, rank_slice
 from argus.shards.records import ClipRow, FetchRow, MediaRow, ScoreRow, SecondsRow, ShardClip, SnapshotRow, SourceRow
@@ -12,9 +14,11 @@ from argus.shards.windows import UsableRows, Window, load_window, usable_rows, w
 __all__ = [
     "ClipRow",
     "Commit",
+    "CompactReport",
     "Dataset",
     "DecidedVideo",
     "FetchRow",
+    "LoggedCommit",
     "ManifestReport",
     "MediaRow",
     "SamplePosition",
@@ -24,6 +28,7 @@ __all__ = [
     "Settle",
     "ShardReader",
     "Snapshot",
+    "SnapshotDiff",
     "SnapshotRow",
     "SourceRow",
     "Store",

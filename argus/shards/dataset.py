@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from argus.errors import InvalidInput, ServiceError
+from argus.shards.compaction import GRACE_H, CompactReport, compact_dataset
 from argus.shards.decisions import Decided, Decisions, unsettled
+from argus.shards.history import LoggedCommit, SnapshotDiff, logged_commits, snapshot_diff
 from argus.shards.index import Index
 from argus.shards.records import ClipRow, ShardClip, SourceRow
 from argus.shards.shard import ShardReader, place_shard
@@ -133,6 +135,27 @@ class Dataset:
         """Makes a snapshot of what is committed, where the clips changed since the newest; returns the newest then, None while none was ever kept."""
         self.index.refresh()
         return publish_snapshot(self.index, self.store)
+
+    def log(self) -> list[LoggedCommit]:
+        """All commits, oldest first."""
+        self.index.refresh()
+        return logged_commits(self.index, {snapshot.version for snapshot in self.snapshots()})
+
+    def diff(self, before: int, after: int | None = None) -> SnapshotDiff:
+        """What became of the clips from one snapshot to another, or to the newest. Raises InvalidInput, naming those that exist."""
+        return snapshot_diff(self.snapshot(before), self.snapshot(after))
+
+    def compact(
+        self, keep_snapshots: int | None = None, keep_days: float | None = None, *, dry_run: bool = False, grace_h: float = GRACE_H
+    ) -> CompactReport:
+        """Makes few files of the index's many, and removes what nothing names any more; may run beside refreshes and training runs.
+
+        Snapshots are removed only where a bound is given: kept are the newest `keep_snapshots` and those published within `keep_days`, and the
+        newest always. Shards stay that such a snapshot or the latest decision on a source names, and thumbnails likewise. Apart from snapshots,
+        nothing younger than `grace_h` is removed; 0 is for when nobody else is at work. With `dry_run`, only says what it would do.
+        """
+        self._require()
+        return compact_dataset(self.store, self.index, keep_snapshots=keep_snapshots, keep_days=keep_days, dry_run=dry_run, grace_h=grace_h)
 
     def snapshots(self) -> list[Snapshot]:
         """All snapshots, oldest first."""

@@ -27,6 +27,7 @@ FOLD_FILES = 64
 """So many small files are made one."""
 FOLDED_BYTES = 32 << 20
 """A file of at least this size is left alone by folding: a commit's share of the work is bounded."""
+COMPACTED_BYTES = 128 << 20
 
 _PROPERTIES = {"delta.dataSkippingStatsColumns": "sequence", "delta.logRetentionDuration": "interval 7 days"}  # statistics of scores are of no use
 
@@ -108,8 +109,25 @@ class Index:
                 self.table.optimize.compact(
                     target_size=FOLDED_BYTES, max_concurrent_tasks=1, commit_properties=CommitProperties(max_commit_retries=0)
                 )
-                self._table = None  # the version that folding made is not ours: the next look finds it
-                self.refresh()
+            self._reopen()
+
+    def compact(self, *, grace_h: float, dry_run: bool) -> tuple[int, int, int]:
+        """Makes few files of many and forgets earlier versions; returns how many files there were, are, and were removed (or would be).
+
+        Files that the table has not needed for `grace_h` are removed, so that readers of earlier versions have that long.
+        """
+        if self._table is None:
+            return 0, 0, 0
+        before = len(self._files())
+        if not dry_run:
+            with contextlib.suppress(CommitFailedError):  # another writer does the same
+                self.table.optimize.compact(target_size=COMPACTED_BYTES, max_concurrent_tasks=1)
+            self._reopen()
+            self.table.create_checkpoint()
+            self.table.cleanup_metadata()
+        removed = self.table.vacuum(retention_hours=int(grace_h), enforce_retention_duration=False, dry_run=dry_run, full=True)
+        self._reopen()
+        return before, len(self._files()), len(removed)
 
     def rows_after(self, sequence: int, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows of later commits, in their order; none where there is no table. `sequence` is always among the columns."""
@@ -139,6 +157,9 @@ class Index:
             table = parquet.read(columns=[leaf for leaf in _leaves(parquet) if _is_wanted(leaf, schema)])
         nulls = {field.name: pa.nulls(len(table), field.type) for field in schema}
         return pa.table({field.name: table[field.name] if field.name in table.column_names else nulls[field.name] for field in schema}).cast(schema)
+
+    def _reopen(self) -> None:
+        self._table = DeltaTable(self.uri, storage_options=self.store.options())
 
     def _files(self) -> pa.Table:
         return pa.table(self.table.get_add_actions(flatten=True)).select(["path", "size_bytes"])
