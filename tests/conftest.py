@@ -36,7 +36,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from argus.files import sha256_file
     from argus.shards import Dataset, DecidedVideo
     from argus.synth import write_kind
-    from ray_jobs.staging import Stamp, failed_row, place_thumbnail, read_staged, stage_judgement
+    from ray_jobs.staging import Stamp, discard_staged, failed_row, place_thumbnail, read_staged, stage_judgement, staged_name
     from schemas.config import ClipSettings, CurateConfig
     from schemas.names import Reason, Split
 
@@ -48,17 +48,20 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store_recipe(dataset.store, recipe)
     wave = []
     for kind in ("walk", "static", "broken_seam", "black", "stereo_tb_2to1", "text"):
-        path, staged = folder / f"{kind}.mp4", folder / kind
+        path = folder / f"{kind}.mp4"
         write_kind(path, kind, seed=7, seconds=4, fps=5, height=64)
-        staged.mkdir()
         source = VideoSource(*identify(f"https://videos.example/{kind}.mp4"), Split.TRAIN if kind == "walk" else Split.VAL)
+        name = staged_name(source.source_id, recipe.digest)
+        staged = dataset.folder / name
+        staged.mkdir(parents=True)
         fetched = Fetched(path, "yt-dlp", "2026.10.26", "generic", "0", "", path.stat().st_size, sha256_file(path))
         row = stage_judgement(staged, curate_video(path, source, config, staged), fetched, stamp)
         (staged / "row.json").write_text(row.model_dump_json())
-        place_thumbnail(staged, dataset.folder, row)
-        wave.append(read_staged(staged))
+        place_thumbnail(dataset.store, name, row)
+        wave.append(read_staged(dataset.store, name))
     gone = VideoSource("youtube:dQw4w9WgXcQ", "https://www.youtube.com/watch?v=dQw4w9WgXcQ")
     wave.append(DecidedVideo(failed_row(gone, stamp, Reason.BOT_CHECK, "the site asks whether it is a bot", retryable=True)))
     dataset.commit_wave(wave)
+    discard_staged(dataset.store, recipe.digest, [video.row.source_id for video in wave])
     dataset.publish()
     return dataset.folder

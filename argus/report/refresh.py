@@ -58,7 +58,7 @@ class RefreshReport:
 def write_refresh_report(dataset: Dataset, run_id: str, metrics: Mapping[str, float], path: Path) -> RefreshReport:
     """Writes `path` (HTML) and, with the ending .md, the same in Markdown. Both are of all that the run committed, however often it was begun again.
 
-    Of the result's metrics it shows `considered` and `known`, and reckons with `workers`, the videos judged at once, where they are there.
+    Of the result's metrics it shows `considered`, `known` and `failed`, and reckons with `workers`, the videos judged at once, where they are there.
     """
     figures = RefreshFigures()
     for video in refreshed_videos(dataset, run_id):
@@ -67,7 +67,7 @@ def write_refresh_report(dataset: Dataset, run_id: str, metrics: Mapping[str, fl
     idle = f", {bottleneck.idle:.0%} of the workers' time unused" if bottleneck and bottleneck.idle is not None else ""
     report = RefreshReport(
         run_id=run_id,
-        place=str(dataset.folder),
+        place=dataset.store.uri,
         figures=figures,
         facts=_facts(figures, metrics),
         outcomes=_counts(figures.outcomes),
@@ -103,12 +103,14 @@ def refresh_markdown(report: RefreshReport) -> str:
 
 
 def _facts(figures: RefreshFigures, metrics: Mapping[str, float]) -> dict[str, str]:
+    repeated = metrics.get(Decision.FAILED, 0) - figures.decisions[Decision.FAILED]  # which is not committed again
     videos, hours, moved = (figures.per_hour(amount) for amount in (figures.videos, figures.hours_in, figures.fetched))
     facts = {
         "considered": f"{metrics['considered']:,.0f}" if "considered" in metrics else None,
         "known before": f"{metrics['known']:,.0f}" if "known" in metrics else None,
         "decided": f"{figures.videos:,}",
         "of these from stored scores": f"{figures.decided_again:,}" if figures.decided_again else None,
+        "failed as they did before": f"{repeated:,.0f}" if repeated > 0 else None,
         "kept": f"{figures.decisions[Decision.KEPT]:,}",
         "clips kept": f"{figures.clips:,}",
         "hours of video in": f"{figures.hours_in:,.2f}",
@@ -146,8 +148,10 @@ def _strips(dataset: Dataset, figures: RefreshFigures) -> Iterator[Strip]:
 
 
 def _picture(dataset: Dataset, video: RefreshedVideo) -> bytes | None:
-    path = dataset.folder / str(video.thumbnail)
-    return first_picture(path) if path.is_file() else None
+    try:
+        return first_picture(dataset.store.read(str(video.thumbnail)))
+    except FileNotFoundError:
+        return None
 
 
 def _sheet(strips: Sequence[Strip]) -> bytes | None:
@@ -167,7 +171,7 @@ def _provenance(dataset: Dataset, run_id: str, figures: RefreshFigures) -> dict[
     snapshots = dataset.snapshots() if dataset.exists else []
     facts = {
         "run": run_id,
-        "dataset": str(dataset.folder),
+        "dataset": dataset.store.uri,
         "newest snapshot": str(snapshots[-1].version) if snapshots else "none",
         "recipe": ", ".join(sorted(figures.recipes)),
         "code version": ", ".join(sorted(figures.code_versions)),

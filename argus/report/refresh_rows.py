@@ -1,4 +1,4 @@
-"""Reads what a refresh committed, for its report: the latest row of each source among those of the run."""
+"""Reads what a refresh committed, for its report."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -9,25 +9,33 @@ import pyarrow.compute as pc
 
 from argus.report.refresh_figures import STAGES, RefreshedVideo
 from argus.shards import Dataset
-from argus.shards.index import latest_of
 
 _COLUMNS = (
-    *("source_id", "url", "split", "decision", "reason", "detail", "retryable", "layout", "clips", "fetch", "media", "thumbnail"),
-    *("recipe", "run_id", "code_version", "decided", "seconds", "sequence"),
+    *("source_id", "url", "split", "decision", "reason", "detail", "retryable", "layout", "fetch", "media", "thumbnail"),
+    *("recipe", "run_id", "code_version", "decided", "seconds", "clips.start_ms", "clips.end_ms", "clips.reason"),
 )
-_BATCH = 256  # rows; each may have hundreds of clips
+_BATCH = 1024  # rows
 
 
 def refreshed_videos(dataset: Dataset, run_id: str) -> Iterator[RefreshedVideo]:
-    """The videos that a run decided, in the order of commits; one that it tried again counts once, as it ended."""
-    if not dataset.exists:
-        return
-    rows = dataset.index.rows_after(0, _COLUMNS)
-    rows = latest_of(rows.filter(pc.equal(rows["run_id"], run_id))).sort_by("sequence")
-    for batch in rows.to_batches(max_chunksize=_BATCH):
-        rows = batch.drop_columns(["clips"]).to_pylist()
-        for row, clips in zip(rows, _clips(batch["clips"]), strict=True):
-            yield _video(row, clips)
+    """The videos that a run decided, in no order; one that it tried again counts once, as it ended. Only some of them are in memory at once."""
+    ended = _ended(dataset, run_id)
+    for part in dataset.parts_after(0, _COLUMNS):
+        for batch in part.filter(pc.equal(part["run_id"], run_id)).to_batches(max_chunksize=_BATCH):
+            rows = batch.drop_columns(["clips"]).to_pylist()
+            for row, clips in zip(rows, _clips(batch["clips"]), strict=True):
+                if row["sequence"] >= ended.get(row["source_id"], 0):
+                    yield _video(row, clips)
+
+
+def _ended(dataset: Dataset, run_id: str) -> dict[str, int]:
+    """The sequences of the last rows of the sources that a run decided more than once."""
+    parts = [part.filter(pc.equal(part["run_id"], run_id)) for part in dataset.parts_after(0, ["source_id", "run_id"])]
+    if not parts:
+        return {}
+    rows = pa.concat_tables(parts).group_by("source_id").aggregate([("sequence", "max"), ("sequence", "count")])
+    again = rows.filter(pc.greater(rows["sequence_count"], 1))
+    return dict(zip(again["source_id"].to_pylist(), again["sequence_max"].to_pylist(), strict=True))
 
 
 def _video(row: Mapping[str, Any], clips: list[tuple[int, str | None]]) -> RefreshedVideo:

@@ -119,7 +119,7 @@ def dataset(tmp_path: Path) -> Dataset:
     clips = (clip(0, Reason.TEXT), clip(10, Reason.STATIC), clip(20, Reason.TEXT))
     media = MediaRow(width=8, height=4, fps_num=30000, fps_den=1001, frames=3000, codec="h264", container="mp4")
     fetch = FetchRow(tool="t", version="1", client="c", format_id="0", format_note="", bytes=12_345_678, sha256="0")
-    dataset.commit_wave([DecidedVideo(row("url:old", "yesterday")), DecidedVideo(row("url:a", "yesterday"))])
+    dataset.commit_wave([DecidedVideo(row(source, "yesterday", recipe="another")) for source in ("url:old", "url:a")])
     away = {"decision": Decision.FAILED, "reason": Reason.UNREACHABLE, "retryable": True}
     dataset.commit_wave([DecidedVideo(row("url:c", **away, seconds=SecondsRow(fetch=1.0))), DecidedVideo(row("url:b", **away, detail=HOSTILE))])
     cut = row("url:a", clips=clips, media=media, fetch=fetch, seconds=SecondsRow(fetch=1.5, decode=2.5, filters=0.5), detail="none is kept")
@@ -135,7 +135,7 @@ def test_a_run_has_its_own_rows_and_the_last_of_each_source(dataset: Dataset) ->
     assert (cut.length_s, cut.fetched, cut.clips, cut.clip_reasons) == (pytest.approx(100.1), 12_345_678, 0, ("text", "static", "text"))
     assert found["url:c"].seconds == {}, "the try before is not counted"
     assert list(refreshed_videos(dataset, "tomorrow")) == []
-    assert list(refreshed_videos(Dataset(dataset.folder / "none"), "nightly")) == []
+    assert list(refreshed_videos(Dataset(f"{dataset.store.uri}/none"), "nightly")) == []
 
 
 def test_kept_clips_are_counted_with_their_length(decided: Path) -> None:
@@ -144,11 +144,12 @@ def test_kept_clips_are_counted_with_their_length(decided: Path) -> None:
 
 
 def test_markdown_says_what_strangers_wrote_and_does_nothing(dataset: Dataset, tmp_path: Path) -> None:
-    report = write_refresh_report(dataset, "nightly", {"considered": 10.0, "known": 7.0}, tmp_path / "report.html")
+    report = write_refresh_report(dataset, "nightly", {"considered": 10.0, "known": 3.0, "failed": 5.0}, tmp_path / "report.html")
     text = (tmp_path / "report.md").read_text()
     assert text == refresh_markdown(report)
-    figures = ("| considered | 10 |", "| decided | 3 |", "| fetched | 12.3 MB |", "| kept | 0 | 0% |", "| unreachable | 1 | 33% |")
-    assert {*figures, "| decode | 2.5 s | 56% |"} <= set(text.splitlines())
+    figures = {"considered": "10", "decided": "3", "failed as they did before": "4", "fetched": "12.3 MB"}
+    lines = {f"| {name} | {value} |" for name, value in figures.items()}
+    assert lines | {"| kept | 0 | 0% |", "| unreachable | 1 | 33% |", "| decode | 2.5 s | 56% |"} <= set(text.splitlines())
     (said,) = (line for line in text.splitlines() if "owned" in line)
     assert said == "| url:b | unreachable | \\</td\\>\\<img src=x onerror=\"document.title='owned'\"\\> \\| \\[a\\](javascript:1) \\`x\\` \\# h |"
 
