@@ -23,7 +23,7 @@ RECIPE_VERSION = 2
 SAMPLES_VERSION = 1
 """Grows when other frames of the same video would be judged."""
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Grows when the same frames would give other numbers about the layout, or another conversion."""
 
 SCORED_WITH = {"black_level": ("black", "caps")}

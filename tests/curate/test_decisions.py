@@ -1,6 +1,8 @@
 """Decisions about videos: one example per reason with its value, the real media, and clips that repeat to the byte."""
 
 import csv
+import pickle
+import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -268,6 +270,22 @@ def test_in_a_child_process_the_result_is_the_same(tmp_path: Path) -> None:
     assert sorted(files) == ["clips/0-3000.mp4", "thumb.jpg"]
     assert video.seconds is not None
     assert min(video.seconds.decode, video.seconds.filters, video.seconds.encode) > 0
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_clips(tmp_path: Path) -> None:
+    peaks = []
+    config = CONFIG.model_copy(update={"clip": ClipSettings(height=512, clip_s=2.0)})
+    for seconds in (4.0, 40.0):
+        path = tmp_path / f"{seconds}.mp4"
+        write_video(path, turning(panorama(), seconds), FPS)
+        tracemalloc.start()
+        video = curate_video(path, SOURCE, config, tmp_path)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(video.clips) == seconds / 2
+        assert len(pickle.dumps(video)) < 10_000 * len(video.clips), "a child hands over no pictures"
+    assert peaks[1] < 1.1 * peaks[0], "the contact sheet alone grows, to at most 19 MB"
 
 
 def test_a_video_that_takes_too_long_is_not_judged(tmp_path: Path) -> None:

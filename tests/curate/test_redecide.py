@@ -1,4 +1,4 @@
-"""Videos decided again from stored numbers, or by one filter that measures again: as a fresh judgement would, and looking only where that is needed."""
+"""Videos decided again from stored numbers, or measured again by one filter: as a fresh judgement would, and looking only where that is needed."""
 
 import random
 import time
@@ -15,6 +15,7 @@ from argus.curate import rescore as rescoring
 from argus.curate.blur import BlurFilter
 from argus.curate.clips import Cutter
 from argus.curate.layout import declared_layout
+from argus.curate.learned import scorer_class
 from argus.curate.recipe import THRESHOLDS
 from argus.curate.redecide import STATING, redecided
 from argus.curate.rescore import Stored, rescore, rescore_isolated
@@ -25,7 +26,7 @@ from argus.shards import ScoreRow, SourceRow
 from argus.synth import write_kind
 from argus.synth.kinds import KINDS as KINDS_OF_ALL
 from ray_jobs.staging import Stamp, stage_judgement
-from schemas.config import ClipSettings, CurateConfig, FilterPolicy
+from schemas.config import ClipSettings, CurateConfig, FilterPolicy, LearnedSettings, LearnedThresholds
 from schemas.names import Decision, Layout, Reason, Split
 
 KINDS = ("walk", "static", "cuts", "stereo_tb_2to1", "broken_seam", "truncated")
@@ -196,6 +197,49 @@ def test_a_duplicate_is_unmarked_and_may_be_kept_until_it_is_settled_anew(videos
     assert again is not None
     assert (again.decision, again.split, [clip.duplicate_of for clip in again.clips]) == (Decision.KEPT, Split.VAL, [None, None])
     assert not any(score.filter == "duplicate" for clip in again.clips for score in clip.scores)
+
+
+def measured(row: SourceRow, value: float, networks: tuple[str, ...]) -> SourceRow:
+    """As if LPIPS had measured its clips."""
+    score = ScoreRow(filter="lpips", name="between", value=value)
+    clips = tuple(clip.model_copy(update={"scores": (*clip.scores, score)}) for clip in row.clips)
+    return row.model_copy(update={"clips": clips, "networks": networks})
+
+
+def test_a_threshold_for_a_network_decides_by_numbers_of_the_same_network_alone(videos: dict[str, Judged], tmp_path: Path) -> None:
+    walk = videos["walk"]
+    for file in scorer_class("lpips").files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    strict = config(learned=LearnedThresholds(lpips_between=0.002)).model_copy(update={"learned": LearnedSettings(weights=str(tmp_path))})
+    key = Recipe.of(strict).learned["lpips"]
+    assert walk.again(strict) is None, "it was never measured"
+    assert walk.again(strict, measured(walk.row, 0.1, ("lpips:1:other",))) is None
+    kept = walk.again(strict, measured(walk.row, 0.1, (key,)))
+    assert kept is not None
+    assert (kept.decision, kept.clips[0].scores[-1].threshold) == (Decision.KEPT, 0.002)
+    dropped = walk.again(strict, measured(walk.row, 0.001, (key,)))
+    assert dropped is not None
+    assert (dropped.decision, dropped.reason, dropped.detail) == (Decision.DROPPED, Reason.STATIC, "none of its 2 clips is kept")
+    back = walk.again(config(), dropped)
+    assert back is not None
+    assert [(clip.decision, clip.shard) for clip in back.clips] == [(Decision.KEPT, "shards/a.arrow")] * 2
+    video = rescore(walk.path, walk.source, Stored(measured(walk.row, 0.1, (key,))), strict, tmp_path, tmp_path / "samples")
+    assert (video.decision, video.networks, (tmp_path / "samples").exists()) == (Decision.KEPT, (key,), False)
+    video = rescore(walk.path, walk.source, Stored(measured(walk.row, 0.1, ("lpips:1:other",))), strict, tmp_path, tmp_path / "samples")
+    assert (video.decision, video.networks, len(list((tmp_path / "samples").iterdir()))) == (Decision.KEPT, (), 2)
+    assert not any(score.filter == "lpips" for clip in video.clips for score in clip.scores), "its networks are to measure anew"
+
+
+def test_a_video_that_is_gone_keeps_the_clips_that_lie_in_shards(videos: dict[str, Judged]) -> None:
+    walk = videos["walk"]
+    first, second = walk.row.clips
+    row = walk.row.model_copy(update={"clips": (first, second.model_copy(update={"shard": None}))})
+    again = walk.again(config(variance=400.0), row, lost=Reason.REMOVED)
+    assert again is not None
+    assert [(clip.decision, clip.reason) for clip in again.clips] == [(Decision.KEPT, None), (Decision.DROPPED, Reason.REMOVED)]
+    assert again.detail == "1 of 2 clips kept"
+    assert videos["broken_seam"].again(config(seam_ratio=1e6), lost=Reason.REMOVED) is None
 
 
 def test_deciding_again_decodes_nothing_and_takes_a_hundredth_of_a_second(videos: dict[str, Judged], monkeypatch: pytest.MonkeyPatch) -> None:
