@@ -75,15 +75,16 @@ class Index:
         if not rows:
             raise InvalidInput("a commit needs at least one row")
         if self._table is None:
-            DeltaTable.create(
-                self.uri,
-                INDEX_SCHEMA.remove_metadata(),
-                mode="ignore",
-                name="argus.index",
-                description="version 1",
-                configuration=_PROPERTIES,
-                storage_options=self.store.options(),
-            )
+            with contextlib.suppress(CommitFailedError):  # another writer was faster
+                DeltaTable.create(
+                    self.uri,
+                    INDEX_SCHEMA.remove_metadata(),
+                    mode="ignore",
+                    name="argus.index",
+                    description="version 1",
+                    configuration=_PROPERTIES,
+                    storage_options=self.store.options(),
+                )
             self.refresh()
         if self.version != max(after, 0):
             return None

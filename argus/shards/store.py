@@ -174,8 +174,8 @@ class Store:
         """Removes a folder and all below it; one that is gone already is no error."""
         if self.local:
             shutil.rmtree(self.local / _checked(name), ignore_errors=True)
-        elif files := self.names(name):
-            self.delete(reversed(files))
+        else:
+            self.delete(self.names(_checked(name)))
 
     @property
     def _root(self) -> str:

@@ -1,10 +1,15 @@
 """Clips and rows made by hand: the parts under test here never look at pixels."""
 
+import logging
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from pyarrow.fs import S3FileSystem
 
 from argus.shards import ClipRow, DecidedVideo, ScoreRow, ShardClip, SourceRow
 from schemas.names import Decision, Layout, Reason, Split
@@ -62,3 +67,35 @@ class Maker:
 @pytest.fixture
 def make() -> Maker:
     return Maker()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server on loopback."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The uri of an empty place on it, as the environment tells of any object store."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    S3FileSystem(endpoint_override=s3_server, region="us-east-1", allow_bucket_creation=True).create_dir("bucket")
+    return f"s3://bucket/{uuid4().hex}"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a dataset may lie."""
+    return str(tmp_path / "dataset") if request.param == "folder" else request.getfixturevalue("s3")
