@@ -120,7 +120,7 @@ class Client(yt_dlp.YoutubeDL):
                 raise
             response = error.response
         if response.status == 206 and Version.of(response.headers) == known:
-            self._check_size(known, is_first and self.part.size())
+            self._check_size(known, self.part.size())
             self.version = known
             return response
         if response.status == 200 and is_first:

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from argus.errors import InvalidInput
+from schemas.config import FetchSettings
 
 DIRECT = "direct"
 
@@ -21,6 +22,12 @@ class Egress:
 
     name: str
     proxy: str = field(default="", repr=False)
+
+
+def read_secrets(settings: FetchSettings) -> tuple[list[Egress], str]:
+    """The ways out, and the text of the cookies. Raises InvalidInput, which a refresh should meet before it begins."""
+    cookies = secret_text(settings.cookies_file, "fetch.cookies_file") if settings.cookies_file else ""
+    return egresses(settings.proxies_file), cookies
 
 
 def egresses(proxies_file: str | None) -> list[Egress]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from argus.curate.egress import Egress, egresses, redacted, secret_text, secrets_of
+from argus.curate.egress import Egress, read_secrets, redacted, secrets_of
 from argus.curate.guard import Guard
 from argus.curate.pacing import YOUTUBE, Answer, Gate, Key, Pace, site_of
 from argus.curate.records import Fetched, VideoSource
@@ -48,8 +48,7 @@ def fetch(source: VideoSource, folder: Path, settings: FetchSettings, gate: Gate
     if _scheme(source.url) not in ("http", "https"):
         raise FetchError(Reason.BAD_URL, f"{source.url[:200]!r} is not an http(s) url; correct it in the catalogue", retryable=False)
     end = time.monotonic() + settings.timeout_s
-    cookies = secret_text(settings.cookies_file, "fetch.cookies_file") if settings.cookies_file else ""
-    ways_out = egresses(settings.proxies_file)
+    ways_out, cookies = read_secrets(settings)
     _prepare(folder, settings)
     site = site_of(source)
     pace = Pace.of(site, settings)

@@ -4,20 +4,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.message import Message
 from pathlib import Path
 
 import pytest
 
-from argus.curate import VideoSource, fetch
+from argus.curate import Fetched, VideoSource, fetch
 from argus.curate.catalogue import identify
-from argus.curate.download import BLOCK_BYTES
+from argus.curate.download import BLOCK_BYTES, Client
+from argus.curate.egress import Egress
 from argus.curate.pacing import Pacer
 from argus.curate.resuming import Part, Version
 from argus.errors import FetchError
 from argus.synth import Fault, HostileSite, serve_hostile
 from schemas.config import FetchSettings
+from schemas.names import Reason
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 4000
 HALF = len(VIDEO) // 2
@@ -43,8 +45,8 @@ def tried_twice(site: HostileSite, folder: Path, *faults: Fault) -> bytes:
 
 
 def start(asked: str | None) -> int:
-    """The first byte of an open range."""
-    return int((asked or "").removeprefix("bytes=").removesuffix("-"))
+    """The first byte of a range."""
+    return int((asked or "").removeprefix("bytes=").partition("-")[0])
 
 
 @pytest.mark.parametrize("fault", [Fault.TRUNCATED, Fault.STALL])
@@ -93,7 +95,7 @@ def test_a_part_as_long_as_the_file_or_longer_is_no_reason_to_trust_it(site: Hos
 KILLED = """
 import sys
 from pathlib import Path
-from argus.curate import VideoSource, fetch
+from argus.curate import Fetched, VideoSource, fetch
 from argus.curate.pacing import Pacer
 from schemas.config import FetchSettings
 settings = FetchSettings(allow_private_hosts=True, timeout_s=60, stall_s=60, min_free_bytes=0)
@@ -113,6 +115,46 @@ def test_a_killed_fetch_is_continued(site: HostileSite, tmp_path: Path) -> None:
     site.released.set()
     assert fetch(source, tmp_path / "out", OPEN, Pacer()).path.read_bytes() == VIDEO
     assert site.log[-1].range is not None
+
+
+def in_chunks(source: VideoSource, path: Path, after: Callable[[int], None] = lambda _: None) -> Fetched:
+    """As YouTube's files are fetched: by ranges of some 100,000 bytes; `after` is told how much is there."""
+    path.parent.mkdir(exist_ok=True)
+    with Client(source, path, OPEN, Egress("direct"), "") as client:
+        client.params["http_chunk_size"] = 100_000
+        client.add_progress_hook(lambda progress: after(progress["downloaded_bytes"]))
+        info = client.extract_info(source.url, download=False)
+        client.choose(info)
+        client.process_ie_result(info, download=True)
+        return client.fetched(info)
+
+
+def test_chunks_make_the_file_and_are_continued(site: HostileSite, tmp_path: Path) -> None:
+    source = VideoSource(*identify(site.url("video.mp4")))
+
+    def interrupt(size: int) -> None:
+        if size > 300_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        in_chunks(source, tmp_path / "out" / "x.video", interrupt)
+    asked = len(site.log)
+    assert in_chunks(source, tmp_path / "out" / "x.video").path.read_bytes() == VIDEO
+    assert start(site.log[asked + 1].range) > 200_000, "the first request is the extractor's"
+
+
+def test_a_file_that_changes_between_two_chunks_is_no_mixture(site: HostileSite, tmp_path: Path) -> None:
+    source = VideoSource(*identify(site.url("video.mp4")))
+    other = VIDEO[::-1]
+
+    def change(size: int) -> None:
+        if size > 300_000:
+            (site.folder / "video.mp4").write_bytes(other)
+
+    with pytest.raises(FetchError, match="changed while it was fetched") as caught:
+        in_chunks(source, tmp_path / "out" / "x.video", change)
+    assert (caught.value.reason, caught.value.retryable) == (Reason.TRUNCATED, True)
+    assert in_chunks(source, tmp_path / "out" / "x.video").path.read_bytes() == other
 
 
 def headers(**fields: str) -> Message:
