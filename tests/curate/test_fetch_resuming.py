@@ -103,8 +103,9 @@ fetch(VideoSource(sys.argv[1], sys.argv[2]), Path(sys.argv[3]), settings, Pacer(
 """
 
 
+@pytest.mark.slow
 def test_a_killed_fetch_is_continued(site: HostileSite, tmp_path: Path) -> None:
-    """kill -9 of the fetching process, once half of the file is there; its child notices nothing and is left to the stall."""
+    """kill -9 of the fetching process, once some of the file is there; the process that it downloads in ends with it."""
     source = VideoSource(*identify(site.url("video.mp4", Fault.STALL)))
     command = [sys.executable, "-c", KILLED, source.source_id, source.url, str(tmp_path / "out")]
     part = tmp_path / "out" / f"{source.source_id.replace(':', '-')}.video.part"
