@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,7 @@ from argus.cli_guard import console, guarded
 from argus.cli_jobs import ConfigFile, PrivateHosts, RunId, Sets, run_job
 from argus.cli_tables import LEFT, Folder, absolute, new_table, output, place
 from argus.errors import InvalidInput
+from schemas.names import Decision, JobKind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +30,34 @@ __all__ = ["dataset_app"]  # with these commands in it
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program to read")]
 
 _YOUTUBE_ID = 11  # letters; so long a number is a video's
+
+
+@dataset_app.command()
+@guarded
+def log(
+    dataset: Folder = None,
+    limit: Annotated[int, typer.Option(min=0, help="Newest commits to show; 0: all")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """List the commits, newest first: when, by which run, under which recipe, what was decided. A `*` marks those with a snapshot."""
+    from argus.shards import Dataset
+
+    commits = Dataset(place(dataset)).log()[::-1]
+    shown = commits[: limit or None]
+    if as_json:
+        typer.echo(json.dumps([{**asdict(one), "time": one.time.isoformat()} for one in shown], indent=2))
+        return
+    out = output()
+    table = new_table(out, "commit", "kept", "dropped", "failed", "clips", f"{LEFT}time, UTC", f"{LEFT}run", f"{LEFT}recipe")
+    for one in shown:
+        counts = [str(one.decisions[decision] or "") for decision in Decision]
+        mark = "*" if one.published else ""
+        table.add_row(
+            f"{one.sequence}{mark}", *counts, str(one.clips or ""), f"{one.time:%Y-%m-%d %H:%M:%S}", ", ".join(one.run_ids), ", ".join(one.recipes)
+        )
+    out.print(table)
+    if len(shown) < len(commits):
+        console.print(f"{len(shown)} of {len(commits)} commits; --limit 0 shows all")
 
 
 @dataset_app.command()
@@ -52,6 +83,40 @@ def show(
         typer.echo((found.clip or found.video).model_dump_json(indent=2))
     else:
         _show_video(output(), found)
+
+
+@dataset_app.command()
+@guarded
+def diff(
+    before: Annotated[int, typer.Argument(metavar="A", help="A snapshot's number")],
+    after: Annotated[int | None, typer.Argument(metavar="[B]", help="Another one's [default: the newest]")] = None,
+    dataset: Folder = None,
+    limit: Annotated[int, typer.Option(min=0, help="Clips to name; 0: all")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two snapshots: the clips that came, those that went and why, and those with other bytes, another split or another quality."""
+    from argus.report.versions import hours, reasons_now
+    from argus.shards import Dataset
+
+    opened = Dataset(place(dataset))
+    found = opened.diff(before, after)
+    reasons = reasons_now(opened, found.removed)
+    if as_json:
+        typer.echo(json.dumps({**asdict(found), "removed": reasons}, indent=2))
+        return
+    out = output()
+    out.print(Text(f"Snapshot {found.before} to {found.after}", "bold"))
+    table = new_table(out, "clips", "", "hours")
+    for name, clips in (("added", found.added), ("removed", found.removed), ("changed", found.changed)):
+        table.add_row(name, str(len(clips)), f"{hours(clips):.3f}")
+    for reason, count in Counter(reasons.values()).most_common():
+        table.add_row(f"  removed: {reason}", str(count), "")
+    out.print(table)
+    _print_clips(
+        out,
+        [("+", clip, "") for clip in found.added] + [("-", *pair) for pair in reasons.items()] + [("~", clip, "") for clip in found.changed],
+        limit,
+    )
 
 
 @dataset_app.command("export-manifest")
@@ -92,7 +157,6 @@ def rebuild(
     """
     from argus.cli_rebuild import rebuild_configs
     from argus.shards import Dataset, compare_manifest, read_manifest
-    from schemas.names import JobKind
 
     table = read_manifest(manifest)
     fields = {"dataset": absolute(place(dataset)), "run_id": run_id, "fetch.allow_private_hosts": allow_private_hosts or None}
@@ -105,6 +169,34 @@ def rebuild(
     for one in configs:
         run_job(JobKind.CURATE, one, figures=not as_json)
     _print_rebuilt(output(), compare_manifest(Dataset(place(dataset)), manifest), as_json=as_json)
+
+
+@dataset_app.command()
+@guarded
+def compact(
+    dataset: Folder = None,
+    keep_snapshots: Annotated[int | None, typer.Option(min=1, help="Keep the newest so many [default: all]")] = None,
+    keep_days: Annotated[float | None, typer.Option(min=0, help="Keep those published within so many days [default: all]")] = None,
+    grace_hours: Annotated[float, typer.Option(min=0, help="Leave younger files alone; 0 only where nobody else is at work")] = 24.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed")] = False,
+) -> None:
+    """Make few files of the index's many, and remove what nothing names any more: older snapshots, shards, pictures, left-overs of killed refreshes.
+
+    Snapshots go only where a bound is given; what either bound keeps stays, and the newest always. It may run beside refreshes and training runs.
+    """
+    from argus.shards import Dataset
+
+    with console.status("compacting"):
+        report = Dataset(place(dataset)).compact(keep_snapshots, keep_days, dry_run=dry_run, grace_h=grace_hours)
+    out = output()
+    table = new_table(out, "would be removed" if report.dry_run else "removed", "")
+    rows = {"snapshots": report.snapshots, "shards": report.shards, "pictures": report.thumbnails, "files of staged results": report.staged}
+    for name, gone in rows.items():
+        table.add_row(name, str(len(gone)))
+    table.add_row("files of earlier versions of the index", str(report.index_removed))
+    table.add_row("megabytes, but for the index", f"{report.bytes / 1e6:.1f}")
+    out.print(table)
+    out.print(f"the index is made of {report.index_files[1]} files, of {report.index_files[0]} before")
 
 
 def _show_snapshot(dataset: str, version: int | None, *, as_json: bool) -> None:
@@ -154,6 +246,15 @@ def _clip_table(out: Console, clips: "tuple[ClipRow, ...]") -> "Table":
         outcome = f"{clip.decision}{f' ({clip.reason})' if clip.reason else ''}"
         table.add_row(clip.clip_id, f"{(clip.end_ms - clip.start_ms) / 1000:g}", quality, outcome, lies)
     return table
+
+
+def _print_clips(out: Console, clips: Sequence[tuple[str, str, str]], limit: int) -> None:
+    """(sign, clip_id, remark) each."""
+    colours = {"+": "green", "-": "red", "~": "yellow"}
+    for sign, clip_id, remark in clips[: limit or None]:
+        out.print(Text(f"{sign} {clip_id}  {remark}".rstrip(), colours[sign]), soft_wrap=True)
+    if limit and len(clips) > limit:
+        console.print(f"{limit} of {len(clips)} clips are named; --limit 0 names all")
 
 
 def _print_facts(out: Console, title: str, facts: dict[str, Any]) -> None:
