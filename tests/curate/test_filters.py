@@ -18,6 +18,7 @@ from argus.curate.motion import MotionFilter
 from argus.curate.nadir import NadirFilter
 from argus.curate.quality import is_high_quality, numbers_of
 from argus.curate.samples import SIZE, resized, spread
+from argus.curate.seam import SeamFilter
 from argus.curate.text import TextFilter
 from argus.curate.upright import UprightFilter
 from argus.media import decode_clip, encode_clip, open_video
@@ -270,6 +271,45 @@ def test_the_operator_is_told_from_the_ground() -> None:
     walk = world(Motion.DRIVE)
     bare, stood = (NadirFilter().score(samples)["share"] for samples in (walk, changed(walk, disc(25))))
     assert bare < 0.1 < 0.25 < stood < 0.6
+
+
+@pytest.mark.parametrize("radius_deg", [20, 25, 30, 35])
+def test_the_share_of_the_operator_is_that_of_the_cap(radius_deg: float) -> None:
+    of_cap = (1 - np.cos(np.radians(radius_deg))) / (1 - np.cos(np.radians(40)))
+    assert NadirFilter().score(changed(world(Motion.DRIVE), disc(radius_deg)))["share"] == pytest.approx(of_cap, abs=0.1)
+
+
+def test_white_is_white_once_coded() -> None:
+    """Errors of 5 levels, 34 dB, clipped at 255."""
+    coded = np.clip(np.random.default_rng(2).normal(255, 5, (*SIZE, 3)), 0, 255).astype(np.uint8)
+    samples = stills(coded, 2)
+    assert ExposureFilter().score(samples)["bright"] > 0.97
+    assert ExposureFilter().score(stills(np.full((*SIZE, 3), 240, np.uint8), 2))["bright"] == 0
+
+
+@pytest.mark.parametrize("rows", [96, 160, 512])
+def test_the_seam_of_an_enlarged_map_is_no_break(rows: int) -> None:
+    """Enlarging spreads every step over several columns but the one at the seam."""
+    noise = np.random.default_rng(rows).integers(0, 255, (rows, 2 * rows, 1), np.uint8).repeat(3, axis=2)
+    around = np.concatenate([noise] * 3, axis=1)  # smoothed as a map is, across its seam too
+    closed = cv2.normalize(cv2.GaussianBlur(around, (0, 0), rows / 24)[:, 2 * rows : 4 * rows], None, 0, 255, cv2.NORM_MINMAX)
+    broken = closed[:, np.arange(2 * rows) * 3 // 4]
+    for picture, reason in ((closed, None), (broken, Reason.SEAM)):
+        scores = SeamFilter().score(stills(picture, 2))
+        verdict = SeamFilter().decide(scores, POLICY)
+        assert verdict.reason == reason, scores
+    assert SeamFilter().score(stills(closed, 2))["seam_ratio"] < POLICY.seam_ratio / 2
+
+
+def test_a_passer_by_does_not_move_the_wall_behind() -> None:
+    """Flow is smooth, and spreads beyond what moves; what looks the same has not moved."""
+    still = world(Motion.STILL).frames[:3]
+    before, after = still.copy(), still.copy()
+    figure = cv2.resize(np.random.default_rng(4).integers(0, 255, (20, 8, 3), np.uint8), (80, 200), interpolation=cv2.INTER_LINEAR)
+    before[:, 200:400, 500:580] = after[:, 200:400, 512:592] = figure
+    share = MotionFilter().score(Samples(before, after, np.full(3, 1 / FPS)))["share"]
+    own = 80 / 1024 * (np.sin(np.radians(20)) + np.sin(np.radians(51))) / 2
+    assert own / 2 < share < 4 * own
 
 
 # quality

@@ -230,6 +230,34 @@ def test_a_page_in_2_to_1_with_blank_sides_is_no_map() -> None:
     assert judged(page, SphericalMetadata()).layout == Layout.MONO_ERP, "lack of evidence against metadata"
 
 
+def test_small_maps_are_told_from_those_converted_twice(pair: tuple[Frames, Frames]) -> None:
+    """Of 96 rows: what enlarging blends across a tear is no evidence against it."""
+    small = scaled(pair[0], 96, 192)
+    twice = judged(cube_to_erp(small, (96, 192), CubeLayout.EAC))
+    assert (twice.layout, twice.reason) == (Layout.CONVERTED_TWICE, Reason.UNSUPPORTED_LAYOUT), twice
+    assert judged(small).layout == Layout.MONO_ERP
+    assert judged(barred(small, 96, 226)).layout == Layout.MONO_ERP_LETTERBOXED
+
+
+def test_where_no_seam_is_seen_poles_and_shape_tell_a_whole_sphere(pair: tuple[Frames, Frames]) -> None:
+    """Smeared sides prove nothing: each of two eyes above one another is 2:1 and has poles; so is what lies between bars."""
+
+    def decided(frames: Frames, **known: float) -> LayoutVerdict:
+        height, width = frames.shape[1:3]
+        numbers = score_pixels(StoredSamples(frames, frames, np.zeros(len(frames))), (height, width))
+        info = MediaInfo(width, height, Fraction(1), len(frames), 4.0, "h264", "mp4")
+        return decide_layout(info, numbers | known, FilterPolicy())
+
+    eyes_above = decided(LAYOUTS["top-bottom"][1](*pair), seam_top_bottom=-0.2)
+    assert (eyes_above.reason, eyes_above.conversion.crop) == (None, (0.0, 0.0, 0.5, 1.0))
+    eyes_beside = decided(LAYOUTS["side by side in 2:1"][1](*pair), seam_left_right=-0.2)
+    assert eyes_beside.reason == Reason.STEREO, "each eye is square, as half a sphere is"
+    bars = LAYOUTS["pillarboxed"][1](*pair)
+    assert decided(bars, seam=-0.2).layout == Layout.MONO_ERP_LETTERBOXED
+    assert decided(bars, seam=-0.6).layout == decided(bars, seam=-0.2, poles=0.0).layout == Layout.FLAT
+    assert decided(bars, seam=-0.2, blank_sides=1.0).layout == Layout.FLAT
+
+
 def test_black_caps_are_not_bars(pair: tuple[Frames, Frames]) -> None:
     """A whole map whose poles were never filmed stays one, for a filter to judge; so does one that is lit in one place only."""
     capped, lit = pair[0].copy(), np.zeros_like(pair[0])
