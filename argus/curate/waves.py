@@ -76,11 +76,13 @@ class DuplicateSettler:
             return
         states = pa.concat_tables(parts)
         self._sequence = pc.max(states["sequence"]).as_py()
-        others = pc.invert(pc.is_in(states["source_id"], pa.array(list(pending), pa.string())))
-        latest = latest_of(states.filter(pc.and_(others, pc.invert(unsettled(states)))))
+        settled = latest_of(states.filter(pc.invert(unsettled(states))))
+        latest = dict(zip(settled["source_id"].to_pylist(), settled["sequence"].to_pylist(), strict=True))
+        for source_id in pending:
+            latest.pop(source_id, None)
         for part in self._dataset.parts_after(0, _CLIPS):
-            own = latest["sequence"].take(pc.index_in(part["source_id"], latest["source_id"].combine_chunks()))
-            self._known.add(part.filter(pc.fill_null(pc.equal(part["sequence"], own), fill_value=False)))
+            rows = zip(part["source_id"].to_pylist(), part["sequence"].to_pylist(), strict=True)
+            self._known.add(part.filter(pa.array([latest.get(source_id) == sequence for source_id, sequence in rows], pa.bool_())))
 
     def _catch_up(self) -> None:
         """Adds what was committed since, by whomever."""
