@@ -94,7 +94,7 @@ def refresh(
 ) -> None:
     """Fetch and judge the new videos of a catalogue, and commit their clips as a new snapshot.
 
-    Videos that are settled already cost nothing. Kill it at any moment: the same command goes on.
+    Videos that are settled already cost nothing. Kill it at any moment: the same command goes on. With --dry-run it tells what there is to do.
     """
     fields = {
         "catalogue": absolute(catalogue),
@@ -103,7 +103,11 @@ def refresh(
         "fetch.allow_private_hosts": allow_private_hosts or None,
     }
     settings = _resolved(CurateConfig, JobKind.CURATE, config, sets, fields)
-    if not _shown(settings, dry_run):
+    if _shown(settings, dry_run):
+        from ray_jobs.planning import plan
+
+        console.print(str(plan(settings)), soft_wrap=True, highlight=False)
+    else:
         run_job(JobKind.CURATE, settings)
 
 

@@ -50,11 +50,9 @@ def log(
     out = output()
     table = new_table(out, "commit", "kept", "dropped", "failed", "clips", f"{LEFT}time, UTC", f"{LEFT}run", f"{LEFT}recipe")
     for one in shown:
-        counts = [str(one.decisions[decision] or "") for decision in Decision]
+        counts = [str(count or "") for count in (*(one.decisions[decision] for decision in Decision), one.clips)]
         mark = "*" if one.published else ""
-        table.add_row(
-            f"{one.sequence}{mark}", *counts, str(one.clips or ""), f"{one.time:%Y-%m-%d %H:%M:%S}", ", ".join(one.run_ids), ", ".join(one.recipes)
-        )
+        table.add_row(f"{one.sequence}{mark}", *counts, f"{one.time:%Y-%m-%d %H:%M:%S}", ", ".join(one.run_ids), ", ".join(one.recipes))
     out.print(table)
     if len(shown) < len(commits):
         console.print(f"{len(shown)} of {len(commits)} commits; --limit 0 shows all")
@@ -112,11 +110,8 @@ def diff(
     for reason, count in Counter(reasons.values()).most_common():
         table.add_row(f"  removed: {reason}", str(count), "")
     out.print(table)
-    _print_clips(
-        out,
-        [("+", clip, "") for clip in found.added] + [("-", *pair) for pair in reasons.items()] + [("~", clip, "") for clip in found.changed],
-        limit,
-    )
+    named = [("+", clip, "") for clip in found.added] + [("-", clip, reason) for clip, reason in reasons.items()]
+    _print_clips(out, named + [("~", clip, "") for clip in found.changed], limit)
 
 
 @dataset_app.command("export-manifest")
