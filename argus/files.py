@@ -1,12 +1,16 @@
 """Files that are either whole or not there: written beside their final name and renamed."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a write that finds no room fails with: on a full disk, at a quota, at a limit on the size of files."""
 
 
 @contextlib.contextmanager
@@ -25,6 +29,11 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True) if beside.is_dir() else beside.unlink(missing_ok=True)
         raise
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk has no room; Rust's libraries (deltalake) say it in words alone."""
+    return (isinstance(error, OSError) and error.errno in FULL) or any(f"os error {number})" in str(error) for number in FULL)
 
 
 def write_text(path: Path, text: str) -> None:

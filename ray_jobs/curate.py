@@ -17,14 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from argus.curate import VideoSource, read_catalogue
+from argus.curate.egress import read_secrets
 from argus.curate.recipe import Recipe, WorkKind, store_recipe
 from argus.curate.redecide import redecided
 from argus.curate.waves import DuplicateSettler
+from argus.errors import ServiceError
 from argus.runs import RunFolder
-from argus.shards import Dataset, DecidedVideo, SourceRow
+from argus.shards import Commit, Dataset, DecidedVideo, SourceRow
 from ray_jobs.entry import run_job, start_ray
 from ray_jobs.planning import Plan, plan_refresh
-from ray_jobs.staging import Stamp, clear_work, discard_staged, place_thumbnail, staged_name
+from ray_jobs.staging import StagedGone, Stamp, clear_work, discard_staged, place_thumbnail, staged_name
 from schemas.config import CurateConfig, LearnedThresholds
 from schemas.names import Decision, JobKind, Outcome
 from schemas.records import JobResult
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from ray_jobs.pipeline import Todo
     from ray_jobs.scoring import Scoring
 
+COMMIT_ATTEMPTS = 5
 DECIDED_AT_ONCE = 1024  # videos that are decided again in one commit
 
 
@@ -112,6 +115,7 @@ class Refresh:
     def __init__(self, config: CurateConfig, folder: RunFolder, scoring: "Scoring | None") -> None:
         self.config, self.folder, self.scoring = config, folder, scoring
         self.recipe = Recipe.of(config)
+        read_secrets(config.fetch)  # a file that cannot be read is found here rather than by every video
         self.dataset = Dataset(config.dataset)
         self.stamp = Stamp(recipe=self.recipe.digest, run_id=folder.run_id, code_version=version("argus-360"))
         self.plan = plan_refresh(read_catalogue(Path(config.catalogue)), self.dataset, self.recipe)
@@ -160,7 +164,7 @@ class Refresh:
 
         start_ray()
         scoring = self.scoring and self.scoring.started(self.config.learned)
-        pipeline = Pipeline(self.config, self.stamp, ClusterGate.started(), scoring)
+        pipeline = Pipeline(self.config, self.stamp, ClusterGate.started(), self._settled, scoring)
         for wave in pipeline.decided_waves(self._waves(), self._decided, lambda: self.folder.stop_requested):
             committed = {row.source_id: row for row in self._commit(wave, settler)}
             for video in wave:
@@ -181,6 +185,9 @@ class Refresh:
 
         return [[todo(source) for source in wave] for wave in pending_waves(self.plan, self.config.wave_size)]
 
+    def _settled(self) -> set[str]:
+        return {source_id for source_id, settled in self.dataset.decided(self.recipe.digest).items() if settled}
+
     def _decided(self, row: SourceRow) -> None:
         self.tally.add(row)
         self.folder.progress(self.tally.done, self._pending, "video", str(self.tally))
@@ -190,10 +197,19 @@ class Refresh:
         store, recipe = self.dataset.store, self.stamp.recipe
         for video in wave:
             place_thumbnail(store, staged_name(video.row.source_id, recipe), video.row)
-        commit = self.dataset.commit_wave(wave, settler.settle) if wave else None
+        commit = self._committed(wave, settler) if wave else None
         discard_staged(store, recipe, (video.row.source_id for video in wave))
         self.committed += commit.sources if commit else 0
         return commit.rows if commit else ()
+
+    def _committed(self, wave: Sequence[DecidedVideo], settler: DuplicateSettler) -> Commit | None:
+        """Begins anew where another refresh has committed, and so discarded, what was staged: the next look finds it settled."""
+        for _attempt in range(COMMIT_ATTEMPTS):
+            try:
+                return self.dataset.commit_wave(wave, settler.settle)
+            except StagedGone as error:
+                gone = error
+        raise ServiceError(f"the staged result {gone} is gone, but was committed by nobody; run the same refresh again")
 
 
 def pending_waves(plan: Plan, size: int) -> list[list[VideoSource]]:

@@ -17,6 +17,7 @@ from typing import NoReturn, TypeVar
 
 from argus.config import resolve, validated
 from argus.errors import ArgusError, InvalidInput, ServiceError
+from argus.files import is_full
 from argus.runs import RunFolder, with_run_id
 from schemas.config import JobConfig
 from schemas.names import EXIT_CODES, JobKind, Outcome
@@ -60,6 +61,8 @@ def run_body(config: ConfigT, folder: RunFolder, body: Body[ConfigT]) -> JobResu
         _say(f"{error.outcome}: {error}")
         return folder.finish(error.outcome, str(error))
     except Exception as error:  # noqa: BLE001  the boundary of the process: every error becomes a result
+        if is_full(error):
+            return folder.finish(Outcome.RETRY, f"the disk is full ({error}); make room, then run it again")
         traceback.print_exc()
         return folder.finish(Outcome.FAILED, f"{type(error).__name__}: {error}; the traceback is in the job's log")
 

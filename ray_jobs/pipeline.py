@@ -8,8 +8,8 @@ import heapq
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,10 @@ from argus.curate.fetch import pause_s
 from argus.curate.recipe import Recipe
 from argus.curate.redecide import redecided
 from argus.curate.rescore import Stored
-from argus.curate.room import FULL
 from argus.errors import FetchError, ServiceError
+from argus.files import is_full
 from argus.shards import DecidedVideo, SourceRow, Store
-from ray_jobs.staging import FetchedVideo, FileLost, Stamp, failed_row, fetch_video, read_staged, stage_video
+from ray_jobs.staging import FetchedVideo, FileLost, StagedGone, Stamp, failed_row, fetch_video, read_staged, stage_video
 from schemas.config import CurateConfig
 from schemas.names import Reason
 
@@ -43,16 +43,20 @@ class Todo:
     source: VideoSource
     stored: Stored | None = None
     tries: int = 0
-    since: float = field(default_factory=time.monotonic)
+    since: float | None = None  # when it was first tried, by time.monotonic()
 
 
 class Pipeline:
     """What runs at present; `decided_waves` is called once."""
 
-    def __init__(self, config: CurateConfig, stamp: Stamp, gate: "ClusterGate", scoring: "Scoring | None" = None) -> None:
+    def __init__(
+        self, config: CurateConfig, stamp: Stamp, gate: "ClusterGate", settled: Callable[[], Collection[str]], scoring: "Scoring | None" = None
+    ) -> None:
+        """`settled` are the sources that anybody has settled under the recipe by now."""
         import ray
 
         self._config, self._stamp, self._gate, self._scoring = config, stamp, gate, scoring
+        self._settled, self._looked, self._elsewhere = settled, -1, frozenset[str]()
         self._store, self._recipe = Store.of(config.dataset), Recipe.of(config)
         self._fetch = ray.remote(num_cpus=0, max_retries=MAX_RETRIES, scheduling_strategy="SPREAD")(fetch_video)
         self._judge = ray.remote(num_cpus=config.cpus_per_video, max_retries=MAX_RETRIES)(stage_video)
@@ -62,7 +66,7 @@ class Pipeline:
         self._fetching: dict[Any, Todo] = {}
         self._fetched: deque[tuple[Todo, FetchedVideo]] = deque()
         self._judging: dict[Any, Todo] = {}
-        self._done: dict[str, DecidedVideo] = {}
+        self._done: dict[str, DecidedVideo | None] = {}  # None where another refresh has settled it
         self.judges, self._counted = 0, -RESOURCES_S
 
     def decided_waves(
@@ -82,7 +86,8 @@ class Pipeline:
                         return
                     self._start(number)
                     self._collect(decided)
-                yield [self._done.pop(todo.source.source_id) for todo in wave]
+                decisions = (self._done.pop(todo.source.source_id) for todo in wave)
+                yield [video for video in decisions if video]
         finally:
             for reference in (*self._fetching, *self._judging):
                 ray.cancel(reference, force=True)
@@ -100,11 +105,21 @@ class Pipeline:
             if self._waiting and self._waiting[0][0] <= now:
                 todo = heapq.heappop(self._waiting)[2]
             elif self._queue and self._queue[0][0] <= wave + WAVES_AHEAD:
-                todo = self._queue.popleft()[1]
+                number, todo = self._queue.popleft()
+                if self._is_settled(number, todo):
+                    self._done[todo.source.source_id] = None
+                    continue
             else:
                 return
+            todo.since = todo.since or now
             is_last = todo.tries + 1 >= self._config.fetch.attempts
             self._fetching[self._fetch.remote(todo.source, self._config, self._stamp, self._gate, is_last)] = todo
+
+    def _is_settled(self, wave: int, todo: Todo) -> bool:
+        """Whether another refresh was faster; looked up once for each wave."""
+        if wave != self._looked:
+            self._looked, self._elsewhere = wave, frozenset(self._settled())
+        return todo.source.source_id in self._elsewhere
 
     def _room(self) -> int:
         """How many videos may be judged at once."""
@@ -147,7 +162,7 @@ class Pipeline:
                 self._fetched.append((todo, outcome))
                 return None
             case str():
-                return read_staged(self._store, outcome)
+                return self._staged(todo, outcome)
             case FetchError():
                 return self._failed_fetch(todo, outcome)
         return outcome
@@ -158,7 +173,7 @@ class Pipeline:
             raise ServiceError(f"{error}; make room, then run the same refresh again: it goes on where it was")
         todo.tries += error.asked
         pause = pause_s(max(1, todo.tries), self._config.fetch.backoff_s, error.retry_after_s)
-        waited = time.monotonic() - todo.since
+        waited = time.monotonic() - todo.since if todo.since else 0.0
         if error.retryable and todo.tries < self._config.fetch.attempts and waited + pause < self._config.fetch.timeout_s:
             heapq.heappush(self._waiting, (time.monotonic() + pause, next(self._turns), todo))
             return None
@@ -191,20 +206,36 @@ class Pipeline:
                 return None
             detail = f"{outcome.path} was lost {todo.tries} times"
             return DecidedVideo(failed_row(todo.source, self._stamp, Reason.WORKER_DIED, detail, retryable=True))
-        return read_staged(self._store, outcome) if isinstance(outcome, str) else outcome
+        return self._staged(todo, outcome) if isinstance(outcome, str) else outcome
+
+    def _staged(self, todo: Todo, name: str) -> DecidedVideo | None:
+        """What is staged; where another refresh has committed it meanwhile, the video is done, and where it is lost, it is begun anew."""
+        try:
+            return read_staged(self._store, name)
+        except StagedGone:
+            if todo.source.source_id in self._settled():
+                self._done[todo.source.source_id] = None
+            else:
+                heapq.heappush(self._waiting, (time.monotonic(), next(self._turns), todo))
+            return None
 
     def _value(self, reference: Any, todo: Todo) -> Any:
-        """What a task returned; a failure that a later refresh tries again where it raised or its worker died."""
+        """What a task returned; a failure that a later refresh tries again where it raised or its worker died.
+
+        Raises ServiceError where it is not the video's doing: a full disk, or a cluster that is gone.
+        """
         import ray
 
         try:
             return ray.get(reference)
-        except ray.exceptions.RayError as error:
+        except (ray.exceptions.RayTaskError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
             cause = getattr(error, "cause", None)
             if isinstance(cause, ServiceError):
                 raise cause from error
-            if isinstance(cause, OSError) and cause.errno in FULL:
+            if cause and is_full(cause):
                 raise ServiceError(f"the disk is full ({cause}); make room, then run the same refresh again: it goes on where it was") from error
             detail = f"{type(cause).__name__}: {cause}" if cause else f"the worker process died {1 + MAX_RETRIES} times"
             print(f"{todo.source.source_id}: {error}", file=sys.stderr, flush=True)  # noqa: T201  the job's log
             return DecidedVideo(failed_row(todo.source, self._stamp, Reason.WORKER_DIED, detail, retryable=True))
+        except ray.exceptions.RayError as error:
+            raise ServiceError(f"the Ray cluster failed ({error}); run the same refresh again when it is back: it goes on where it was") from error

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from ray_jobs.scoring import Scoring
 
 CLAIM_POLL_S = 0.2
+
+
+class StagedGone(FileNotFoundError):
+    """A staged result that is not there any more: another refresh has committed it."""
+
+
 _MARKER = "row.json"
 
 
@@ -69,9 +75,7 @@ def fetch_video(source: VideoSource, config: CurateConfig, stamp: Stamp, gate: "
     try:
         with claimed(work_folder(config, source.source_id), config.fetch.timeout_s) as folder:
             if store.exists(f"{name}/{_MARKER}"):
-                if read_staged(store, name).row.settled:
-                    return name
-                store.delete_folder(name)
+                return name
             try:
                 file = _kept_file(store, source, folder) or fetch(source, folder, config.fetch, gate)
             except FetchError as error:
@@ -155,15 +159,19 @@ def clear_work(config: CurateConfig, pending: Iterable[str]) -> None:
 
 
 def read_staged(store: Store, name: str) -> DecidedVideo:
-    """The staged result; its clips are read one by one when they are asked for."""
-    row = SourceRow.model_validate_json(store.read(f"{name}/{_MARKER}"))
+    """The staged result; its clips are read one by one when they are asked for. Raises StagedGone, which reading the clips does too."""
+    try:
+        row = SourceRow.model_validate_json(store.read(f"{name}/{_MARKER}"))
+    except FileNotFoundError as error:
+        raise StagedGone(name) from error
     return DecidedVideo(row, _StagedClips(store, name) if any(clip.shard is None for clip in row.kept_clips) else ())
 
 
 def place_thumbnail(store: Store, name: str, row: SourceRow) -> None:
     """Puts a staged thumbnail to where its row says."""
-    if row.thumbnail and store.exists(f"{name}/thumb.jpg"):
-        store.write(row.thumbnail, store.read(f"{name}/thumb.jpg"))
+    if row.thumbnail:
+        with contextlib.suppress(FileNotFoundError):  # another refresh was faster
+            store.write(row.thumbnail, store.read(f"{name}/thumb.jpg"))
 
 
 def discard_staged(store: Store, recipe: str, source_ids: Iterable[str]) -> None:
@@ -278,6 +286,8 @@ class _StagedClips:
     name: str
 
     def __iter__(self) -> Iterator[ShardClip]:
+        if not self.store.exists(f"{self.name}/clips.arrow"):
+            raise StagedGone(self.name)
         with ShardReader(f"{self.name}/clips.arrow", self.store) as reader:
             yield from map(reader.clip, range(len(reader)))
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, IncompleteRead, TransportError
 from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, UnsupportedError
 
-from argus.curate.room import FULL
 from argus.errors import FetchError
+from argus.files import FULL
 from schemas.names import Reason
 
 

@@ -15,8 +15,9 @@ from argus.curate.egress import Egress, read_secrets, redacted, secrets_of
 from argus.curate.guard import Guard
 from argus.curate.pacing import YOUTUBE, Answer, Gate, Key, Pace, site_of
 from argus.curate.records import Fetched, VideoSource
-from argus.curate.room import FULL, check_room
+from argus.curate.room import check_room
 from argus.errors import FetchError, VideoError
+from argus.files import FULL
 from argus.media import isolated
 from schemas.config import FetchSettings
 from schemas.names import Reason

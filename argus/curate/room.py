@@ -1,14 +1,10 @@
 """Whether there is room on the disk for what is to be fetched."""
 
-import errno
 import shutil
 from pathlib import Path
 
 from argus.errors import FetchError
 from schemas.names import Reason
-
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What a write that finds no room fails with: on a full disk, at a quota, at a limit on the size of files."""
 
 
 def check_room(folder: Path, more: int, min_free: int) -> None:

@@ -27,7 +27,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from argus.errors import ArgusError, VideoError
+from argus.errors import ArgusError, ServiceError, VideoError
+from argus.files import is_full
 from schemas.names import Reason
 
 T = TypeVar("T")
@@ -307,8 +308,9 @@ def _child(call: socket.socket, order: dict[str, Any]) -> int:
         return _OUT_OF_MEMORY
     except ArgusError as exc:
         outcome = _REFUSED, exc
-    except Exception:  # noqa: BLE001 (told to the parent, which raises it)
-        outcome = _FAILED, traceback.format_exc()
+    except Exception as exc:  # noqa: BLE001 (told to the parent, which raises it)
+        full = ServiceError(f"the disk is full ({exc}); make room, then run it again")
+        outcome = (_REFUSED, full) if is_full(exc) else (_FAILED, traceback.format_exc())
     with call.makefile("wb") as answer:
         pickle.dump(outcome, answer, protocol=5)
     return 0

@@ -1,25 +1,20 @@
 """Refreshes in real processes: Ray, yt-dlp, decoders, and a web site on loopback that counts and can hold its answers."""
 
 import http.server
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from argus.files import sha256_file
 from argus.media import SphericalMetadata, open_video, write_video
-from argus.shards import Dataset, ShardReader, SnapshotRow
+from argus.shards import ShardReader, SnapshotRow
 from argus.synth import write_kind
-from schemas.names import EXIT_CODES, Decision, JobKind, Outcome, Reason
-from schemas.records import JobResult
+from schemas.names import EXIT_CODES, Decision, Outcome, Reason
 
 pytestmark = pytest.mark.slow
 
@@ -86,72 +81,9 @@ def site(videos: Path) -> Iterator[Site]:
     site.close()
 
 
-class Refresh:
-    """A refresh of its own folder, run as a process of its own."""
-
-    def __init__(self, folder: Path, urls: list[str], **config: object) -> None:
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-        splits = ("train", "val", "test")
-        lines = [f"{url},{splits[number % 3]}" for number, url in enumerate(urls)]
-        (folder / "catalogue.csv").write_text("\n".join(["url,split", *lines]) + "\n")
-        self.config = {
-            "catalogue": str(folder / "catalogue.csv"),
-            "dataset": str(folder / "dataset"),
-            "home": str(folder / "home"),
-            "run_id": "nightly",
-            "wave_size": 2,
-            "fetch": {"allow_private_hosts": True, "attempts": 1},
-            "clip": {"height": 64},
-            **config,
-        }
-
-    def start(self) -> subprocess.Popen[bytes]:
-        file = self.folder / f"{self.config['run_id']}.json"
-        file.write_text(json.dumps(self.config))
-        command = [sys.executable, "-m", "ray_jobs.curate", "--config", str(file)]
-        environ = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-        with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(command, env=environ, stderr=log)
-
-    def run(self) -> JobResult:
-        status = self.start().wait(timeout=280)
-        result = self.result()
-        assert result is not None, (self.folder / "log").read_text()
-        assert status == EXIT_CODES[result.outcome]
-        return result
-
-    def result(self) -> JobResult | None:
-        path = self.folder / "home" / "runs" / JobKind.CURATE / str(self.config["run_id"]) / "result.json"
-        return JobResult.model_validate_json(path.read_text()) if path.exists() else None
-
-    @property
-    def dataset(self) -> Dataset:
-        return Dataset(self.folder / "dataset")
-
-    def left_over(self) -> list[str]:
-        folders = (self.folder / name for name in ("dataset/staging", "dataset/fetched", "home/work"))
-        return sorted(path.name for folder in folders if folder.exists() for path in folder.rglob("*"))
-
-    def shards(self) -> dict[str, str]:
-        return {path.name: sha256_file(path) for path in sorted((self.folder / "dataset" / "shards").iterdir())}
-
-
-def task_worker(driver: int) -> int:
-    """The process in which Ray runs the one task of a driver that started its own Ray."""
-    lines = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
-    table = {int(pid): (int(parent), name) for pid, parent, name in (line.split(None, 2) for line in lines)}
-
-    def ancestors(pid: int) -> list[int]:
-        return [] if pid not in table else [table[pid][0], *ancestors(table[pid][0])]
-
-    (worker,) = (pid for pid, (_, name) in table.items() if name.startswith("ray::fetch_video") and driver in ancestors(pid))
-    return worker
-
-
-def test_every_video_gets_its_decision_and_a_second_refresh_has_nothing_to_do(tmp_path: Path, site: Site) -> None:
+def test_every_video_gets_its_decision_and_a_second_refresh_has_nothing_to_do(tmp_path: Path, site: Site, refreshing: type) -> None:
     names = ["good0.mp4", "none.mp4", "text.mp4", "good1.mp4", "empty.mp4", "black.mp4", "truncated.mp4"]
-    refresh = Refresh(tmp_path, [f"{site.url}/{name}" for name in names], wave_size=3)
+    refresh = refreshing(tmp_path, [f"{site.url}/{name}" for name in names], wave_size=3)
     first = refresh.run()
     assert first.outcome is Outcome.DONE
     rows = {Path(row["url"]).name: row for row in refresh.dataset.latest_rows().to_pylist()}
@@ -177,8 +109,8 @@ def test_every_video_gets_its_decision_and_a_second_refresh_has_nothing_to_do(tm
     assert site.requests == []
 
 
-def test_a_failure_that_may_pass_is_tried_again_and_the_same_failure_commits_nothing(tmp_path: Path, site: Site) -> None:
-    refresh = Refresh(tmp_path, [f"{site.url}/good0.mp4", "http://127.0.0.1:9/closed.mp4"])
+def test_a_failure_that_may_pass_is_tried_again_and_the_same_failure_commits_nothing(tmp_path: Path, site: Site, refreshing: type) -> None:
+    refresh = refreshing(tmp_path, [f"{site.url}/good0.mp4", "http://127.0.0.1:9/closed.mp4"])
     first = refresh.run()
     assert (first.outcome, first.metrics["kept"], first.metrics["failed.unreachable"]) == (Outcome.DONE, 1, 1)
     assert refresh.dataset.latest_rows(["decision", "retryable"]).to_pylist().count({"decision": "failed", "retryable": True}) == 1
@@ -186,25 +118,25 @@ def test_a_failure_that_may_pass_is_tried_again_and_the_same_failure_commits_not
     assert (again.outcome, again.metrics["known"], again.metrics["failed.unreachable"]) == (Outcome.NOTHING, 1, 1)
 
 
-def test_a_refresh_killed_half_way_ends_like_one_that_was_not(tmp_path: Path, site: Site) -> None:
+def test_a_refresh_killed_half_way_ends_like_one_that_was_not(tmp_path: Path, site: Site, refreshing: type, wait_for: Callable[..., None]) -> None:
     urls = [f"{site.url}/good{number}.mp4" for number in range(5)]
-    whole = Refresh(tmp_path / "whole", urls)
+    whole = refreshing(tmp_path / "whole", urls)
     whole.run()
 
-    torn = Refresh(tmp_path / "torn", urls, in_flight=1)
+    torn = refreshing(tmp_path / "torn", urls, in_flight=1)
     site.hold("/good3.mp4")
     process = torn.start()
-    assert site.holding.wait(200), (torn.folder / "log").read_text()
+    wait_for(lambda: len(torn.staged()) == 1 and torn.dataset.exists, process)  # the first wave is committed, one of the second is staged
     process.kill()
     process.wait()
     assert torn.dataset.snapshots() == []  # committed, not yet published
-    assert site.requests.count("/good2.mp4") > 0  # staged, not committed
 
     site.release()
     torn.config["run_id"] = "another"
     result = torn.run()
     assert (result.outcome, result.metrics["known"]) == (Outcome.DONE, 2)
-    assert set(site.requests) == {"/good3.mp4", "/good4.mp4"}
+    assert set(site.requests) <= {"/good3.mp4", "/good4.mp4"}  # the last was fetched ahead
+    assert "/good3.mp4" in site.requests
     assert torn.shards() == whole.shards()
     assert [snapshot.digest for snapshot in torn.dataset.snapshots()] == [snapshot.digest for snapshot in whole.dataset.snapshots()]
     assert torn.left_over() == []
@@ -215,11 +147,11 @@ def test_a_refresh_killed_half_way_ends_like_one_that_was_not(tmp_path: Path, si
             assert reader.clip(row.row).clip_id == row.clip_id
 
 
-def test_a_copy_at_another_url_with_another_yaw_and_encoding_is_a_duplicate(tmp_path: Path, site: Site) -> None:
+def test_a_copy_at_another_url_with_another_yaw_and_encoding_is_a_duplicate(tmp_path: Path, site: Site, refreshing: type) -> None:
     with open_video(site.folder / "good0.mp4") as reader:
         frames = np.roll(reader.frames(range(len(reader))), 37, axis=2)
     write_video(site.folder / "copy.mp4", frames, reader.fps, crf=32, spherical=SphericalMetadata())
-    refresh = Refresh(tmp_path, [f"{site.url}/{name}" for name in ("good0.mp4", "good1.mp4", "copy.mp4")])
+    refresh = refreshing(tmp_path, [f"{site.url}/{name}" for name in ("good0.mp4", "good1.mp4", "copy.mp4")])
     result = refresh.run()
     rows = {Path(row["url"]).name: row for row in refresh.dataset.latest_rows().to_pylist()}
     assert (rows["copy.mp4"]["decision"], rows["copy.mp4"]["reason"]) == (Decision.DROPPED, Reason.DUPLICATE)
@@ -229,14 +161,14 @@ def test_a_copy_at_another_url_with_another_yaw_and_encoding_is_a_duplicate(tmp_
     assert refresh.run().outcome is Outcome.NOTHING
 
 
-def test_a_video_that_kills_its_worker_fails_alone(tmp_path: Path, site: Site) -> None:
-    refresh = Refresh(tmp_path, [f"{site.url}/good{number}.mp4" for number in range(3)], in_flight=1, wave_size=3)
+def test_a_video_that_kills_its_worker_fails_alone(tmp_path: Path, site: Site, refreshing: type, process_of: Callable[[int, str], int]) -> None:
+    refresh = refreshing(tmp_path, [f"{site.url}/good{number}.mp4" for number in range(3)], in_flight=1, wave_size=3)
     site.hold("/good1.mp4")
     process = refresh.start()
     for _attempt in range(3):
         assert site.holding.wait(200), (refresh.folder / "log").read_text()
         site.holding.clear()
-        os.kill(task_worker(process.pid), signal.SIGKILL)
+        os.kill(process_of(process.pid, "ray::fetch_video"), signal.SIGKILL)
     assert process.wait(timeout=200) == 0
     rows = {Path(row["url"]).name: row for row in refresh.dataset.latest_rows().to_pylist()}
     assert {name: row["decision"] for name, row in rows.items()} == {"good0.mp4": "kept", "good1.mp4": "failed", "good2.mp4": "kept"}
@@ -244,8 +176,8 @@ def test_a_video_that_kills_its_worker_fails_alone(tmp_path: Path, site: Site) -
     assert refresh.left_over() == []
 
 
-def test_a_stop_signal_ends_it_as_cancelled_and_what_is_committed_stays(tmp_path: Path, site: Site) -> None:
-    refresh = Refresh(tmp_path, [f"{site.url}/good{number}.mp4" for number in range(4)], in_flight=1)
+def test_a_stop_signal_ends_it_as_cancelled_and_what_is_committed_stays(tmp_path: Path, site: Site, refreshing: type) -> None:
+    refresh = refreshing(tmp_path, [f"{site.url}/good{number}.mp4" for number in range(4)], in_flight=1)
     site.hold("/good2.mp4")
     process = refresh.start()
     assert site.holding.wait(200), (refresh.folder / "log").read_text()
@@ -257,8 +189,8 @@ def test_a_stop_signal_ends_it_as_cancelled_and_what_is_committed_stays(tmp_path
     assert refresh.dataset.snapshot().table.num_rows == 2
 
 
-def test_a_catalogue_that_does_not_exist_is_invalid_input(tmp_path: Path) -> None:
-    refresh = Refresh(tmp_path, [])
+def test_a_catalogue_that_does_not_exist_is_invalid_input(tmp_path: Path, refreshing: type) -> None:
+    refresh = refreshing(tmp_path, [])
     assert (refresh.run().outcome, refresh.dataset.exists) == (Outcome.INVALID, False)  # empty
     (tmp_path / "catalogue.csv").unlink()
     result = refresh.run()
@@ -267,12 +199,12 @@ def test_a_catalogue_that_does_not_exist_is_invalid_input(tmp_path: Path) -> Non
 
 
 @pytest.mark.media
-def test_real_videos_get_the_decisions_that_a_person_gave_them(tmp_path: Path, media: Path) -> None:
+def test_real_videos_get_the_decisions_that_a_person_gave_them(tmp_path: Path, media: Path, refreshing: type) -> None:
     site = Site(media)
     try:
         names = ["360/overpass.mp4", "360/prison_handheld.mp4", "360/city_cg.ts", "360/audio_only.mp4"]
         names += [f"perspective/{path.name}" for path in sorted((media / "perspective").iterdir())]
-        refresh = Refresh(tmp_path, [f"{site.url}/{name}" for name in names], wave_size=32)
+        refresh = refreshing(tmp_path, [f"{site.url}/{name}" for name in names], wave_size=32)
         assert refresh.run().outcome is Outcome.DONE
     finally:
         site.close()

@@ -1,0 +1,165 @@
+"""What a refresh survives: killed workers, drivers and heads of a cluster, a full disk, another refresh at its side."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argus.synth import write_kind
+from argus.synth.hostile import HostileSite, serve_hostile
+from schemas.names import EXIT_CODES, Outcome
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+NAMES = [f"walk{number}.mp4" for number in range(6)]
+KILLS = {"worker": "ray::stage_video", "head": "gcs_server", "raylet": "raylet", "driver": None}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    for seed, name in enumerate(NAMES):
+        write_kind(folder / name, "walk" if seed % 2 else "drive", seed=seed, seconds=3, height=64, tagged=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(folder: Path) -> Iterator[HostileSite]:
+    with serve_hostile(folder) as site:
+        for name in NAMES:
+            site.url(name)
+        yield site
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, site: HostileSite, refreshing: type) -> Any:
+    refresh = refreshing(tmp_path_factory.mktemp("whole"), [site.url(name) for name in NAMES])
+    result = refresh.run()
+    assert (result.outcome, result.metrics["kept"]) == (Outcome.DONE, len(NAMES))
+    return refresh
+
+
+def assert_same(refresh: Any, other: Any) -> None:
+    """The same shards, the same snapshot, one row a video, and nothing left over."""
+    assert refresh.shards() == other.shards()
+    assert [snapshot.digest for snapshot in refresh.dataset.snapshots()] == [snapshot.digest for snapshot in other.dataset.snapshots()]
+    rows = [row["source_id"] for part in refresh.dataset.parts_after(0, ["source_id"]) for row in part.to_pylist()]
+    assert Counter(rows) == dict.fromkeys(rows, 1)
+    assert refresh.left_over() == []
+
+
+@pytest.mark.parametrize("victim", KILLS)
+def test_after_a_kill_and_a_rerun_the_dataset_is_that_of_an_undisturbed_refresh(
+    victim: str,
+    tmp_path: Path,
+    site: HostileSite,
+    undisturbed: Any,
+    refreshing: type,
+    descendants: Callable[[int], dict[int, str]],
+    wait_for: Callable[..., None],
+) -> None:
+    refresh = refreshing(tmp_path, [site.url(name) for name in NAMES], in_flight=1)
+    process = refresh.start()
+    wait_for(lambda: refresh.dataset.exists, process)  # the first wave is committed, the second in work
+
+    def prey() -> list[int]:
+        if victim == "driver":
+            return [process.pid]
+        return [number for number, name in descendants(process.pid).items() if Path(name.split()[0]).name.startswith(Path(KILLS[victim]).name)]
+
+    wait_for(lambda: bool(prey()), process)
+    for number in prey():
+        os.kill(number, signal.SIGKILL)
+    status = process.wait(timeout=400)
+    if victim == "worker":
+        assert status == 0  # the task was begun again
+    else:
+        assert status != 0
+        refresh.config["run_id"] = "again"
+        assert refresh.run().outcome is Outcome.DONE
+    assert_same(refresh, undisturbed)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to mount a small disk")
+def test_a_full_disk_ends_a_refresh_that_can_be_run_again(tmp_path: Path, site: HostileSite, undisturbed: Any, refreshing: type) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(disk)], check=True)
+    try:
+        ballast, needed = disk / "ballast", sum(path.stat().st_size for path in (undisturbed.folder / "dataset").rglob("*"))
+        ballast.write_bytes(bytes(shutil.disk_usage(disk).free - needed // 2))
+        fetch = {"allow_private_hosts": True, "attempts": 1, "min_free_bytes": 0, "max_bytes": 1_000_000}
+        refresh = refreshing(disk / "refresh", [site.url(name) for name in NAMES], fetch=fetch, home=str(tmp_path / "home"), work=str(disk / "work"))
+        assert refresh.start().wait(timeout=280) == EXIT_CODES[Outcome.RETRY]
+        result = refresh.result()
+        assert result is not None
+        assert "disk is full" in result.reason or "make room" in result.reason
+        assert len(refresh.shards()) < len(undisturbed.shards())
+        ballast.unlink()
+        assert refresh.run().outcome is Outcome.DONE
+        assert_same(refresh, undisturbed)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_two_refreshes_at_once_lose_nothing_and_double_nothing(tmp_path: Path, site: HostileSite, refreshing: type) -> None:
+    first = refreshing(tmp_path, [site.url(name) for name in NAMES[:4]], run_id="first")
+    process = first.start()
+    second = refreshing(tmp_path, [site.url(name) for name in NAMES[2:]], run_id="second")
+    other = second.start()
+    assert (process.wait(timeout=280), other.wait(timeout=280)) == (0, 0)
+    table = second.dataset.snapshot().table
+    assert len(table) == len(set(table["clip_id"].to_pylist())) == len(NAMES)
+    rows = [row["source_id"] for part in second.dataset.parts_after(0, ["source_id"]) for row in part.to_pylist()]
+    assert len(rows) == len(set(rows)) == len(NAMES)
+    stored = 0
+    for name in second.shards():
+        with second.dataset.shard(f"shards/{name}") as reader:
+            stored += len(reader)
+    assert stored == len(NAMES)
+    assert second.left_over() == []
+
+
+def test_the_same_refresh_into_an_object_store_gives_the_same_snapshot(
+    tmp_path: Path, site: HostileSite, undisturbed: Any, refreshing: type, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    refresh = refreshing(tmp_path, [site.url(name) for name in NAMES], dataset="s3://argus/datasets/walks")
+    assert refresh.run().outcome is Outcome.DONE
+    assert [snapshot.digest for snapshot in refresh.dataset.snapshots()] == [snapshot.digest for snapshot in undisturbed.dataset.snapshots()]
+    assert refresh.dataset.store.names("staging") == []
+    row = refresh.dataset.snapshot().table.to_pylist()[0]
+    with refresh.dataset.shard(row["shard"]) as ours, undisturbed.dataset.shard(row["shard"]) as theirs:
+        assert ours.clip(row["row"]) == theirs.clip(row["row"])
+    assert refresh.run().outcome is Outcome.NOTHING
+
+
+@pytest.fixture
+def s3() -> Iterator[dict[str, str]]:
+    """The environment of a local S3 server with a bucket `argus`."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    environ = {
+        "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": "tester",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+    }
+    try:
+        keys = {"aws_access_key_id": "tester", "aws_secret_access_key": "tester"}
+        client = boto3.client("s3", endpoint_url=environ["AWS_ENDPOINT_URL"], region_name="us-east-1", **keys)
+        client.create_bucket(Bucket="argus")
+        yield environ
+    finally:
+        server.stop()
