@@ -33,11 +33,11 @@ _REACH = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # letters less th
 _AROUND = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (25, 25))
 _CELL = 16  # pixels, a side of the squares in which strokes that stay are counted first; in most there are too few
 _DENSE = 0.125  # share of a cell
-_STROKE = 25  # grey levels that a stroke stands out by
+_LEVELS = (25, 60)  # grey levels that a stroke stands out by; text that touches others in what is faint is alone in what is not
 _STILL = 0.6  # share of strokes that stay, from which on the scene is still
 _LETTERS = 5  # that make a row
 _LARGEST = 72  # pixels (25°) of a letter, or of several that touch
-_OWN = 0.65  # share of the strokes within a row, in either polarity, that must stay
+_OWN = 0.7  # share of the strokes within a row, in either polarity, that must stay
 _COVERED = 0.4  # share of a row that they must cover
 _BUSY = 0.06  # share of its surroundings that other letter-sized strokes which stay may cover: behind an overlay the world changes, or is blank
 _LEAST_PIXELS = 120  # of a row's letters
@@ -65,7 +65,7 @@ class TextFilter:
         if count < 2:
             return {"share": 0.0, "staying": 1.0}
         parts = _parts(samples)
-        found = [_window(parts, slice(k, k + _WINDOW)) for k in range(max(1, count - _WINDOW + 1))]
+        found = [_window(parts, k) for k in range(max(1, count - _WINDOW + 1))]
         return {"share": max(share for share, _ in found), "staying": float(np.median([staying for _, staying in found]))}
 
     def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
@@ -88,23 +88,28 @@ def _strokes(pictures: Picture) -> Picture:
     return np.stack([[cv2.morphologyEx(grey, hat, _THIN) for hat in hats] for grey in greys(pictures)])
 
 
-def _window(parts: Sequence[_Part], moments: slice) -> tuple[float, float]:
-    """(share of the sphere under overlaid text in the part that shows the most, share of strokes that stay) during some moments."""
-    stays, now = [], []
-    for part in parts:
-        strokes = part.strokes[moments]
-        least, most = strokes.min(axis=0), strokes.max(axis=0)
-        stays.append((least > _STROKE) & (most // 2 < least))
-        now.append(strokes[0] > _STROKE)
-    staying = sum(map(np.count_nonzero, stays)) / max(1, sum(map(np.count_nonzero, now)))
+def _window(parts: Sequence[_Part], first: int) -> tuple[float, float]:
+    """(share of the sphere under overlaid text in the part that shows the most, share of strokes that stay) from a moment on."""
+    now = [part.strokes[first] for part in parts]
+    lasting = [_lasting(part.strokes[first : first + _WINDOW]) for part in parts]
+    staying = sum(np.count_nonzero(one > _LEVELS[0]) for one in lasting) / max(1, sum(np.count_nonzero(one > _LEVELS[0]) for one in now))
     if staying > _STILL:
         return 0.0, min(1.0, staying)
-    found = []
-    for part, those, all_there in zip(parts, stays, now, strict=True):
-        turn = -_gap(those) if part.closed else 0
-        text = _text(np.roll(those, turn, axis=2), np.roll(all_there.any(axis=0), turn, axis=1))
-        found.append(float(part.weights[np.roll(text, -turn, axis=1)].sum()))
-    return max(found), staying
+    return max(_share(*one, level) for one in zip(parts, lasting, now, strict=True) for level in _LEVELS), staying
+
+
+def _lasting(strokes: Picture) -> Picture:
+    """How far each pixel stands out in all of some moments [n, 2, h, w] alike; 0 where it does not stay."""
+    least, most = strokes.min(axis=0), strokes.max(axis=0)
+    return np.where(most // 2 < least, least, 0).astype(np.uint8, copy=False)
+
+
+def _share(part: _Part, lasting: Picture, now: Picture, level: int) -> float:
+    """Of the sphere, in text that stands out by more than a level."""
+    stays, there = lasting > level, (now > level).any(axis=0)
+    turn = -_gap(stays) if part.closed else 0
+    text = _text(np.roll(stays, turn, axis=2), np.roll(there, turn, axis=1))
+    return float(part.weights[np.roll(text, -turn, axis=1)].sum())
 
 
 def _gap(stays: Mask) -> int:
