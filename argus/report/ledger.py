@@ -2,10 +2,9 @@
 
 import difflib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -96,11 +95,7 @@ def _of(rows: pa.Table, source_id: str) -> pa.Table:
 
 
 def _rows(table: pa.Table) -> list[SourceRow]:
-    return [SourceRow.model_validate(_known(values)) for values in table.to_pylist()]
-
-
-def _known(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name in SourceRow.model_fields}
+    return [SourceRow.of(values) for values in table.to_pylist()]
 
 
 def _nearest(text: str, names: Sequence[str]) -> str:

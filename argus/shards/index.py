@@ -4,7 +4,8 @@ A row's `sequence` is the version of the table that its commit made. What a read
 ever, whatever is compacted later. The table's small files are folded into larger ones as they become many, so that neither opening nor
 appending grows with the number of commits.
 
-An `Index` looks at one version of the table until it is told to `refresh`. Columns of clips are named `clips.clip_id`: only they are read then.
+An `Index` looks at one version of the table until it is told to `refresh`. Parts of clips are named `clips.quality`: only they, and
+`clips.clip_id`, are read then.
 """
 
 import contextlib
@@ -52,7 +53,7 @@ class Index:
                 self._table.update_incremental()
                 return self.version
         with contextlib.suppress(TableNotFoundError):
-            self._table = DeltaTable(self.uri, storage_options=self.store.options())
+            self._reopen()
         return self.version
 
     @property
@@ -160,7 +161,8 @@ class Index:
         return pa.table({field.name: table[field.name] if field.name in table.column_names else nulls[field.name] for field in schema}).cast(schema)
 
     def _reopen(self) -> None:
-        self._table = DeltaTable(self.uri, storage_options=self.store.options())
+        with self.store.answers():
+            self._table = DeltaTable(self.uri, storage_options=self.store.options())
 
     def _files(self) -> pa.Table:
         return pa.table(self.table.get_add_actions(flatten=True)).select(["path", "size_bytes"])
@@ -189,9 +191,11 @@ def _projected(columns: Sequence[str] | None) -> pa.Schema:
 
 
 def _field(field: pa.Field, parts: set[str]) -> pa.Field:
+    """With some parts of its records, the first (a clip's id) always among them: an older file may have no other."""
     if "" in parts:
         return field
-    return pa.field(field.name, pa.list_(pa.struct([part for part in field.type.value_type if part.name in parts])))
+    first, *others = field.type.value_type
+    return pa.field(field.name, pa.list_(pa.struct([first, *(part for part in others if part.name in parts)])))
 
 
 def _leaves(parquet: pq.ParquetFile) -> list[str]:

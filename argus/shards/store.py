@@ -84,12 +84,13 @@ class Store:
 
     def read(self, name: str) -> bytes:
         """The whole of a file. Raises FileNotFoundError."""
-        with self.open(name) as file:
+        with self.open(name) as file, self.answers():
             return bytes(file.read())
 
     def open(self, name: str) -> pa.NativeFile:
         """A file to read in any order: memory-mapped, or by ranges. Raises FileNotFoundError."""
-        return self._files.open_input_file(self._path(name))
+        with self.answers():
+            return self._files.open_input_file(self._path(name))
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a small file."""
@@ -144,12 +145,12 @@ class Store:
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of this name, or files below it."""
-        return bool(self._files.get_file_info(self._path(name)).type != pafs.FileType.NotFound)
+        with self.answers():
+            return bool(self._files.get_file_info(self._path(name)).type != pafs.FileType.NotFound)
 
     def files(self, below: str = "") -> list[Stored]:
         """The files below a name, sorted by name; those that are being written (their names begin with a dot) are left out."""
-        root = self._path(below) if below else self._root
-        found = self._files.get_file_info(pafs.FileSelector(root, recursive=True, allow_not_found=True))
+        found = self._found(self._path(below) if below else self._root, recursive=True)
         names = ((info.path.removeprefix(self._root).lstrip("/"), info) for info in found if info.type == pafs.FileType.File)
         whole = (Stored(name, info.size, info.mtime) for name, info in names if not any(part.startswith(".") for part in name.split("/")))
         return sorted(whole, key=lambda file: file.name)
@@ -160,14 +161,14 @@ class Store:
 
     def folders(self, below: str) -> list[str]:
         """The names of the folders directly below a name, sorted."""
-        found = self._files.get_file_info(pafs.FileSelector(self._path(below), allow_not_found=True))
+        found = self._found(self._path(below), recursive=False)
         names = (f"{below}/{info.base_name}" for info in found if info.type == pafs.FileType.Directory)
         return sorted(name for name in names if not PurePosixPath(name).name.startswith("."))
 
     def delete(self, names: Iterable[str]) -> None:
         """Removes files; those that are gone already are no error."""
         for name in names:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError), self.answers():
                 self._files.delete_file(self._path(name))
 
     def delete_folder(self, name: str) -> None:
@@ -176,6 +177,24 @@ class Store:
             shutil.rmtree(self.local / _checked(name), ignore_errors=True)
         else:
             self.delete(self.names(_checked(name)))
+
+    @contextlib.contextmanager
+    def answers(self) -> Iterator[None]:
+        """Within it, an object store that is away or refuses is a ServiceError; the errors of a folder are left as they are."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if self.local:
+                raise
+            raise ServiceError(
+                f"{self.uri} does not answer as it should; are the bucket, the credentials and AWS_ENDPOINT_URL right? {error}"
+            ) from error
+
+    def _found(self, path: str, *, recursive: bool) -> list[pafs.FileInfo]:
+        with self.answers():
+            return list(self._files.get_file_info(pafs.FileSelector(path, recursive=recursive, allow_not_found=True)))
 
     @property
     def _root(self) -> str:
@@ -189,13 +208,8 @@ class Store:
         return f"{self._root}/{_checked(name)}"
 
     def _upload(self, name: str, content: bytes | pa.Buffer) -> None:
-        try:
-            with self._files.open_output_stream(self._path(name)) as stream:
-                stream.write(content)
-        except FileNotFoundError as error:
-            raise InvalidInput(f"{self.uri_of(name)} cannot be written, is there such a bucket? {error}") from error
-        except OSError as error:
-            raise ServiceError(f"{self.uri_of(name)} cannot be written: {error}") from error
+        with self.answers(), self._files.open_output_stream(self._path(name)) as stream:
+            stream.write(content)
 
 
 def _checked(name: str) -> str:

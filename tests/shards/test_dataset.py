@@ -1,9 +1,11 @@
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from argus.errors import InvalidInput
 from argus.files import sha256_file
@@ -202,3 +204,35 @@ def test_short_and_poor_clips_are_skipped_and_counted(tmp_path: Path, make) -> N
 def test_a_row_survives_json(make) -> None:
     row = make.kept("url:a", 2).row
     assert SourceRow.model_validate_json(row.model_dump_json()) == row
+
+
+def test_a_dataset_of_an_older_version_is_read_and_goes_on(tmp_path: Path, make) -> None:
+    """Columns have been added to the index, to its clips and to snapshots."""
+    new = Dataset(tmp_path / "new")
+    new.commit_wave([make.kept("url:a", 2), make.failed("url:b")])
+    new.publish()
+    clip = [field for field in INDEX_SCHEMA.field("clips").type.value_type if field.name not in {"high_quality", "signature", "duplicate_of"}]
+    gone = {"conversion", "scored", "networks", "seconds"}
+    fields = [field for field in INDEX_SCHEMA.remove_metadata() if field.name not in gone]
+    schema = pa.schema([pa.field("clips", pa.list_(pa.struct(clip))) if field.name == "clips" else field for field in fields])
+    rows = [
+        {**row, "clips": [{field.name: one[field.name] for field in clip} for one in row["clips"]]}
+        for row in new.latest_rows().drop_columns(list(gone)).to_pylist()
+    ]
+    write_deltalake(str(tmp_path / "old" / "index"), pa.Table.from_pylist([], schema=schema))
+    write_deltalake(str(tmp_path / "old" / "index"), pa.Table.from_pylist(rows, schema=schema), mode="append")
+    shutil.copytree(tmp_path / "new" / "shards", tmp_path / "old" / "shards")
+    (tmp_path / "old" / "snapshots").mkdir()
+    pq.write_table(new.snapshot().table.drop_columns(["high_quality"]), tmp_path / "old" / "snapshots" / "000001.parquet")
+
+    old = Dataset(tmp_path / "old")
+    assert old.decided(RECIPE) == {"url:a": True, "url:b": False}
+    assert old.snapshot().table["high_quality"].to_pylist() == [None, None]
+    assert old.latest_rows(["conversion", "clips.duplicate_of"]).to_pylist()[0] == {
+        "conversion": None,
+        "clips": [{"clip_id": name, "duplicate_of": None} for name in ("url:a@0-10000", "url:a@10000-20000")],
+    }
+    old.commit_wave([make.kept("url:b"), make.kept("url:c")])
+    assert old.publish().table["clip_id"].to_pylist() == ["url:a@0-10000", "url:a@10000-20000", "url:b@0-10000", "url:c@0-10000"]
+    old.compact(grace_h=0)
+    assert old.latest_rows(["source_id", "clips.checksum"]).num_rows == 3

@@ -1,6 +1,5 @@
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +13,12 @@ FRAMES = 20
 
 
 @pytest.fixture
-def dataset(tmp_path: Path, make) -> Dataset:
+def dataset(place: str, make) -> Dataset:
     """One clip at 32×64 whose frame t is grey of level 40 + 8t."""
     pictures = np.stack([np.full((32, 64, 3), 40 + 8 * frame, np.uint8) for frame in range(FRAMES)])
     video = make.kept("url:a", frames=FRAMES)
     clip = replace(video.clips[0], video=encode_clip(pictures, Fraction(5), crf=18, gop=8), height=32, width=64)
-    dataset = Dataset(tmp_path)
+    dataset = Dataset(place)
     dataset.commit_wave([DecidedVideo(video.row, [clip])])
     dataset.publish()
     return dataset
