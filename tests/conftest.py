@@ -52,7 +52,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_kind(path, kind, seed=7, seconds=4, fps=5, height=64)
         source = VideoSource(*identify(f"https://videos.example/{kind}.mp4"), Split.TRAIN if kind == "walk" else Split.VAL)
         name = staged_name(source.source_id, recipe.digest)
-        staged = dataset.folder / name
+        staged = Path(config.dataset) / name
         staged.mkdir(parents=True)
         fetched = Fetched(path, "yt-dlp", "2026.10.26", "generic", "0", "", path.stat().st_size, sha256_file(path))
         row = stage_judgement(staged, curate_video(path, source, config, staged), fetched, stamp)
@@ -64,4 +64,4 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset.commit_wave(wave)
     discard_staged(dataset.store, recipe.digest, [video.row.source_id for video in wave])
     dataset.publish()
-    return dataset.folder
+    return Path(config.dataset)

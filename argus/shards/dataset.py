@@ -67,13 +67,6 @@ class Dataset:
         """Whether anything was ever committed."""
         return self.index.refresh() > 0
 
-    @property
-    def folder(self) -> Path:
-        """The folder. Raises InvalidInput where the dataset lies in an object store."""
-        if self.store.local is None:
-            raise InvalidInput(f"dataset {self.store.uri} is in no folder of this machine")
-        return self.store.local
-
     def commit_wave(self, videos: Sequence[DecidedVideo], settle: Settle | None = None) -> Commit | None:
         """Commits what was decided about a wave's sources, in the order given; all or none of it counts.
 

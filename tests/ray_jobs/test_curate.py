@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from argus.media import SphericalMetadata, open_video, write_video
-from argus.shards import ShardReader, SnapshotRow
+from argus.shards import SnapshotRow
 from argus.synth import write_kind
 from schemas.names import EXIT_CODES, Decision, Outcome, Reason
 
@@ -143,7 +143,7 @@ def test_a_refresh_killed_half_way_ends_like_one_that_was_not(tmp_path: Path, si
     rows = [SnapshotRow.of(values) for values in torn.dataset.snapshot().table.to_pylist()]
     assert len(rows) == 5
     for row in rows:
-        with ShardReader(torn.dataset.folder / row.shard) as reader:
+        with torn.dataset.shard(row.shard) as reader:
             assert reader.clip(row.row).clip_id == row.clip_id
 
 

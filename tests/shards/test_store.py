@@ -12,6 +12,9 @@ from argus.errors import InvalidInput, ServiceError
 from argus.report.ledger import Ledger
 from argus.shards import Dataset, SnapshotRow, Store, compare_manifest, export_manifest
 from argus.shards.index import Index
+from flows.forms import refresh_config, train_config
+from schemas.config import CurateConfig
+from schemas.forms import RefreshForm, TrainForm
 
 OTHER = "1" * 12
 
@@ -88,6 +91,12 @@ def test_places_are_named_by_path_or_uri(tmp_path: Path, monkeypatch: pytest.Mon
     for place in ("http://host/data", "s3://", "S3://bucket"):
         with pytest.raises(InvalidInput, match=r"no place for a dataset|names no bucket"):
             Store.of(place)
+
+
+def test_a_uri_goes_through_configurations_as_it_is() -> None:
+    assert CurateConfig(catalogue="none", dataset="s3://bucket/data").dataset == "s3://bucket/data"
+    assert refresh_config(RefreshForm(catalogue="none", dataset="s3://bucket/data"), "run").dataset == "s3://bucket/data"
+    assert train_config(TrainForm(dataset="gs://bucket/data"), "run").dataset == "gs://bucket/data"
 
 
 def test_no_secret_is_told(s3: str) -> None:

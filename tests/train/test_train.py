@@ -200,7 +200,7 @@ def test_two_workers_train_as_one(straight: Straight, tmp_path: Path, dataset: D
     workers = []
     for rank in range(2):
         environ = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-        workers.append(subprocess.Popen([sys.executable, str(script), str(path), str(dataset.folder)], env=environ))
+        workers.append(subprocess.Popen([sys.executable, str(script), str(path), dataset.store.uri], env=environ))
     try:
         assert [worker.wait(timeout=240) for worker in workers] == [0, 0]
     finally:
