@@ -21,7 +21,7 @@ class Refresh:
 
     def __init__(self, folder: Path, urls: list[str], **config: object) -> None:
         self.folder = folder
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True, parents=True)
         splits = ("train", "val", "test")
         lines = [f"{url},{splits[number % 3]}" for number, url in enumerate(urls)]
         (folder / "catalogue.csv").write_text("\n".join(["url,split", *lines]) + "\n")
@@ -52,7 +52,7 @@ class Refresh:
         return result
 
     def result(self) -> JobResult | None:
-        path = self.folder / "home" / "runs" / JobKind.CURATE / str(self.config["run_id"]) / "result.json"
+        path = Path(str(self.config["home"])) / "runs" / JobKind.CURATE / str(self.config["run_id"]) / "result.json"
         return JobResult.model_validate_json(path.read_text()) if path.exists() else None
 
     @property
@@ -63,7 +63,8 @@ class Refresh:
         return sorted((self.folder / "dataset" / "staging").glob("*/row.json"))
 
     def left_over(self) -> list[str]:
-        folders = (self.folder / name for name in ("dataset/staging", "dataset/fetched", "home/work"))
+        work = Path(str(self.config.get("work") or Path(str(self.config["home"])) / "work"))
+        folders = (self.folder / "dataset" / "staging", self.folder / "dataset" / "fetched", work)
         return sorted(path.name for folder in folders if folder.exists() for path in folder.rglob("*"))
 
     def shards(self) -> dict[str, str]:

@@ -109,21 +109,21 @@ def test_a_full_disk_ends_a_refresh_that_can_be_run_again(tmp_path: Path, site: 
 
 
 def test_two_refreshes_at_once_lose_nothing_and_double_nothing(tmp_path: Path, site: HostileSite, refreshing: type) -> None:
-    first = refreshing(tmp_path, [site.url(name) for name in NAMES[:4]], run_id="first")
-    process = first.start()
-    second = refreshing(tmp_path, [site.url(name) for name in NAMES[2:]], run_id="second")
-    other = second.start()
-    assert (process.wait(timeout=280), other.wait(timeout=280)) == (0, 0)
-    table = second.dataset.snapshot().table
+    first = refreshing(tmp_path / "first", [site.url(name) for name in NAMES[:4]])
+    shared = {name: first.config[name] for name in ("dataset", "home")}
+    second = refreshing(tmp_path / "second", [site.url(name) for name in NAMES[2:]], run_id="second", **shared)
+    processes = [refresh.start() for refresh in (first, second)]
+    assert [process.wait(timeout=280) for process in processes] == [0, 0]
+    table = first.dataset.snapshot().table
     assert len(table) == len(set(table["clip_id"].to_pylist())) == len(NAMES)
-    rows = [row["source_id"] for part in second.dataset.parts_after(0, ["source_id"]) for row in part.to_pylist()]
+    rows = [row["source_id"] for part in first.dataset.parts_after(0, ["source_id"]) for row in part.to_pylist()]
     assert len(rows) == len(set(rows)) == len(NAMES)
     stored = 0
-    for name in second.shards():
-        with second.dataset.shard(f"shards/{name}") as reader:
+    for name in first.shards():
+        with first.dataset.shard(f"shards/{name}") as reader:
             stored += len(reader)
     assert stored == len(NAMES)
-    assert second.left_over() == []
+    assert first.left_over() == []
 
 
 def test_the_same_refresh_into_an_object_store_gives_the_same_snapshot(

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from argus.errors import InvalidInput
-from argus.shards import Snapshot
+from argus.shards import Snapshot, Store
 from ray_jobs.evaluate import Plan, chosen_rows
 from schemas.arrow import SNAPSHOT_SCHEMA
 from schemas.config import EvaluateConfig, SampleOverrides
@@ -23,11 +23,13 @@ def snapshot(tmp_path: Path) -> Snapshot:
     ]
     rows[3]["frames"] = 4  # too short
     rows[5]["split"] = "train"
-    pq.write_table(pa.Table.from_pylist(rows, schema=SNAPSHOT_SCHEMA), tmp_path / "000001.parquet")
-    return Snapshot(1, tmp_path / "000001.parquet")
+    snapshot = Snapshot(1, Store.of(tmp_path))
+    with snapshot.store.writing(snapshot.name) as path:
+        pq.write_table(pa.Table.from_pylist(rows, schema=SNAPSHOT_SCHEMA), path)
+    return snapshot
 
 
-PLAN = Plan(Path("dataset"), {}, 5, 64, 64, SampleOverrides(), 0)
+PLAN = Plan("dataset", {}, 5, 64, 64, SampleOverrides(), 0)
 
 
 def test_clips_are_taken_evenly_over_the_sources(snapshot: Snapshot) -> None:
@@ -46,7 +48,7 @@ def test_no_clip_to_measure_on_says_what_to_do(snapshot: Snapshot) -> None:
 
 def test_a_test_is_its_clips_and_how_they_are_sampled(snapshot: Snapshot) -> None:
     rows = chosen_rows(snapshot, EvaluateConfig(), frames=5)
-    same = dataclasses.replace(PLAN, dataset=Path("elsewhere"), pipelines={"model": Path("other")})
+    same = dataclasses.replace(PLAN, dataset="elsewhere", pipelines={"model": Path("other")})
     assert same.test_digest(rows) == PLAN.test_digest(rows)
     other_clip = [*rows[:-1], dataclasses.replace(rows[-1], checksum="other")]
     others = [dataclasses.replace(PLAN, seed=1), dataclasses.replace(PLAN, sample=SampleOverrides(steps=3)), dataclasses.replace(PLAN, height=32)]
