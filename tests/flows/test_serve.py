@@ -125,7 +125,7 @@ def test_a_wrong_parameter_is_refused_by_name(served: Served, form: dict[str, An
 
 
 def test_a_refresh_publishes_and_shows_its_reasons(served: Served, refreshed: str) -> None:
-    assert {"curate-metrics", "curate-reasons", "curate-result"} <= served.artifacts(refreshed)
+    assert {"curate-metrics", "curate-reasons", "curate-report", "curate-result"} <= served.artifacts(refreshed)
     (event,) = served.events("argus.dataset.published", 1)
     assert event["payload"]["snapshot"] == 1
     assert event["resource"]["argus.origin"] == "refresh"
