@@ -113,12 +113,12 @@ def _facts(figures: RefreshFigures, metrics: Mapping[str, float]) -> dict[str, s
         "failed as they did before": f"{repeated:,.0f}" if repeated > 0 else None,
         "kept": f"{figures.decisions[Decision.KEPT]:,}",
         "clips kept": f"{figures.clips:,}",
-        "hours of video in": f"{figures.hours_in:,.2f}",
-        "hours of clips out": f"{figures.hours_out:,.2f}",
+        "hours of video in": _figure(figures.hours_in),
+        "hours of clips out": _figure(figures.hours_out),
         "fetched": _bytes(figures.fetched),
         "worked for": _duration(figures.worked_s) if figures.seconds else None,
         "videos an hour": f"{videos:,.0f}" if videos is not None else None,
-        "video-hours an hour": f"{hours:,.2f}" if hours is not None else None,
+        "video-hours an hour": _figure(hours) if hours is not None else None,
         "fetched a second": _bytes(moved / 3600) if moved is not None else None,
     }
     return {name: value for name, value in facts.items() if value is not None}
@@ -191,6 +191,11 @@ def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _plain(text: str) -> str:
     """A stranger's text as Markdown that says it and does nothing: no markup, no link, one line."""
     return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#!" else letter for letter in " ".join(text.split()))
+
+
+def _figure(value: float) -> str:
+    """Two digits after the point, more where that would show little."""
+    return f"{value:,.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def _bytes(amount: float) -> str:
