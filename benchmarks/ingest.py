@@ -61,7 +61,7 @@ def config_of(folder: Path, catalogue: Path, **policy: object) -> CurateConfig:
         catalogue=str(catalogue),
         dataset=str(folder / "dataset"),
         home=str(folder / "home"),
-        run_id="bench",
+        run_id=f"bench-{time.time_ns()}",
         fetch=FETCH,
         policy=FilterPolicy(duplicates="keep", **policy),
         in_flight=PROCESSES,
@@ -119,7 +119,7 @@ def run_refresh(config: CurateConfig) -> tuple[float, list[float], float, dict[s
     wall = time.time() - start
     rows = Dataset(config.dataset).latest_rows(["decided", "run_id"]).to_pylist()
     times = sorted(row["decided"].timestamp() for row in rows if row["decided"].timestamp() >= start)
-    return wall, times, max(peak), json.loads((home / "runs" / "curate" / "bench" / "result.json").read_text())
+    return wall, times, max(peak), json.loads((home / "runs" / "curate" / str(config.run_id) / "result.json").read_text())
 
 
 @contextmanager
@@ -198,9 +198,8 @@ def measure_again(folder: Path, count: int) -> None:
         metrics = result["metrics"]
         own = (datetime.fromisoformat(str(result["ended"])) - datetime.fromisoformat(str(result["started"]))).total_seconds()
         scored = {name: int(value) for name, value in metrics.items() if name.startswith("scored.")}
-        print(
-            f"  {what} changed: {wall:.1f} s ({own:.1f} s of them the refresh), {metrics['redecided']:.0f} from stored scores, measured: {scored or 'none'}"
-        )
+        again = f"{metrics['redecided']:.0f} from stored scores, measured: {scored or 'none'}"
+        print(f"  {what} changed: {wall:.1f} s ({own:.1f} s of them the refresh), {again}")
 
 
 def synthetic_row(number: int, recipe: str) -> SourceRow:
