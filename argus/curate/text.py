@@ -122,7 +122,9 @@ def _text(stays: Mask, now: Mask) -> Mask:
     """The strokes of overlaid text in a picture; of the strokes that stay [2, h, w] and of all there are now [h, w]."""
     text = np.zeros_like(now)
     for place in _dense(stays[0] | stays[1]):
-        text[place] |= _overlaid(stays[:, *place], now[place])
+        there = stays[:, *place]
+        if max(map(np.count_nonzero, there)) >= _LEAST_PIXELS:
+            text[place] |= _overlaid(there, now[place])
     return text
 
 
