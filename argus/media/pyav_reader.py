@@ -1,7 +1,8 @@
 """Reading through PyAV: files and bytes in memory, every codec that its FFmpeg has."""
 
 import io
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,30 +24,39 @@ class PyAVReader(VideoReader):
         with faults.opening(name, path):
             container = open_container(source)
             super().__init__(name, index_container(container, name, path, threads))
-        self._path, self._most = path, threads if path else 1
-        self._decoders = [Decoder(source, name, self._index, threads=threads, container=container)]
+        self._path, self._threads = path, threads
+        self._decoder = Decoder(source, name, self._index, threads=threads, container=container)
+        self._others: list[Decoder] = []  # of one thread each
 
     def _decode(self, numbers: NDArray[np.int64], pictures: Sequence[NDArray[np.uint8]]) -> None:
         cuts = [place for place in range(1, numbers.size) if not self._index.lies_ahead(int(numbers[place - 1]) + 1, int(numbers[place]))]
-        runs = [slice(start, stop) for start, stop in zip([0, *cuts], [*cuts, numbers.size], strict=True) if start < stop]
+        runs = deque(slice(start, stop) for start, stop in zip([0, *cuts], [*cuts, numbers.size], strict=True) if start < stop)
+        is_shared = self._path is not None and min(self._threads, len(runs)) > 1
 
-        def decode(turn: int) -> None:
-            """Every n-th run; the first decoder has the last one, from which the next read may go on."""
-            for run in runs[(len(runs) - 1 - turn) % count :: count]:
-                self._decoders[turn].decode(numbers[run].tolist(), pictures[run], is_last=run is runs[-1])
+        def decode(decoder: Decoder) -> None:
+            while runs:
+                try:
+                    run = runs.popleft()
+                except IndexError:  # another took the last one
+                    return
+                decoder.decode(numbers[run].tolist(), pictures[run], is_last=not (is_shared or runs))
 
-        count = min(self._most, len(runs))
         with faults.decoding(self._name):
-            while self._path and len(self._decoders) < count:
-                self._decoders.append(Decoder(self._path, self._name, self._index))
-            if count > 1:
-                with ThreadPoolExecutor(count) as pool:
-                    list(pool.map(decode, range(count)))
-            elif count:
-                decode(0)
+            if is_shared:
+                self._decode_apart(decode)
+            else:
+                decode(self._decoder)
+
+    def _decode_apart(self, decode: Callable[[Decoder], None]) -> None:
+        """Calls it with one decoder for each thread, all at once."""
+        assert self._path is not None, "only a file can be opened again"
+        while len(self._others) < self._threads:
+            self._others.append(Decoder(self._path, self._name, self._index))
+        with ThreadPoolExecutor(self._threads) as pool:
+            list(pool.map(decode, self._others))
 
     def close(self) -> None:
-        for decoder in self._decoders:
+        for decoder in (self._decoder, *self._others):
             decoder.close()
 
 
