@@ -92,6 +92,10 @@ def find_box(frames: NDArray[np.uint8]) -> Box:
     """
     bars = []
     for axis in (0, 1):
+        outer = frames[:, [0, -1]] if axis == 0 else np.ascontiguousarray(frames[:, :, [0, -1]])
+        if not np.stack([_profile(lines, axis)[0] for lines in outer]).all():
+            bars.append(0.0)  # a side is lit at once, as almost always
+            continue
         profiles = [_profile(frame, axis) for frame in frames]
         lit = np.flatnonzero(~np.stack([dark for dark, _ in profiles]).all(0))
         step = np.stack([step for _, step in profiles]).mean(0)

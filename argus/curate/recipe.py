@@ -20,7 +20,7 @@ from schemas.config import ClipSettings, CurateConfig, FilterPolicy, LearnedThre
 RECIPE_VERSION = 2
 """Grows when the same settings would make other clips or other decisions."""
 
-SAMPLES_VERSION = 1
+SAMPLES_VERSION = 2
 """Grows when other frames of the same video would be judged."""
 
 LAYOUT_VERSION = 2

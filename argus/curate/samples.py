@@ -15,6 +15,7 @@ from argus.media import VideoReader
 from argus.media.reader import resize
 
 COUNT = 8
+FOLLOWED = 3  # every third moment of a whole video has a successor, which costs all frames up to it
 SIZE = (512, 1024)  # (height, width) of sampled ERP frames
 SMALL = (256, 512)
 VIEW_SIDE = 256
@@ -59,17 +60,15 @@ class Samples:
 
 
 def sample_stored(reader: VideoReader, step: int) -> StoredSamples:
-    """Spread moments of a video, just covering `SIZE`, and of every second one the frame `step` later. Raises VideoError when one cannot be decoded.
+    """Spread moments of a video, just covering `SIZE`, and of every third one the frame `step` later. Raises VideoError when one cannot be decoded.
 
     A moment is a keyframe where there is one in its part of the video, since that is decoded alone; a successor costs all frames up to it.
     """
     moments = at_keyframes(spread(len(reader)), reader.keyframes, len(reader))
     later = np.minimum(moments + step, len(reader) - 1)
-    after = np.where(np.arange(len(moments)) % 2 == 0, later, moments)
-    numbers = np.unique(np.concatenate([moments, after]))
-    pictures = reader.frames(numbers, size=_covering(reader.size))
-    gaps = (after - moments) / float(reader.fps)
-    return StoredSamples(pictures[np.searchsorted(numbers, moments)], pictures[np.searchsorted(numbers, after)], gaps)
+    after = np.where(np.arange(len(moments)) % FOLLOWED == 0, later, moments)
+    pictures = reader.frames(np.concatenate([moments, after]), size=_covering(reader.size))
+    return StoredSamples(pictures[: len(moments)], pictures[len(moments) :], (after - moments) / float(reader.fps))
 
 
 def sample_clip(frames: NDArray[np.uint8], fps: float) -> Samples:

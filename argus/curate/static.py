@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 
 from argus.curate.records import Verdict
@@ -34,6 +35,7 @@ def mean_difference(samples: Samples) -> float:
     """Mean absolute difference of successive moments over six 90° views, weighted by solid angle, in [0,1]."""
     if len(samples.frames) < 2:
         return 0.0
-    views = six_views(samples.small, _SIDE).astype(np.float32)
-    differences = np.abs(np.diff(views, axis=0)).mean(axis=(0, 4))  # [6, side, side]
+    views = six_views(samples.small, _SIDE)
+    changes = cv2.absdiff(views[1:].reshape(-1), views[:-1].reshape(-1)).reshape(views[1:].shape)
+    differences = changes.sum(axis=0, dtype=np.uint16).mean(axis=-1) / len(changes)  # [6, side, side]
     return float((differences * view_weights(_SIDE)).sum() / 255)

@@ -159,27 +159,28 @@ def _list_packets(container: Any, stream: Any, name: str, kind: str) -> tuple[ND
     times: list[int] = []
     keys: list[bool] = []
     first: Any = None
-    announced, seen = stream.frames, 0
+    own, announced, seen = stream.index, stream.frames, 0
     latest: dict[int, int] = {}  # by stream
-    is_vp8 = stream.codec_context.name == "vp8"
+    is_counted, is_vp8 = kind in _HEADER_COUNTS, stream.codec_context.name == "vp8"
     for packet in container.demux():
-        if first is None and packet.stream_index == stream.index:
+        if first is None and packet.stream_index == own:
             first = _decode_one(stream.codec_context, packet)
         time = packet.pts if packet.pts is not None else packet.dts
         if packet.size == 0 or time is None:
             continue
-        if time > latest.get(packet.stream_index, time - 1):
-            latest[packet.stream_index] = time
-        if packet.stream_index != stream.index:
+        place = packet.stream_index
+        if time > latest.get(place, time - 1):
+            latest[place] = time
+        if place != own:
             continue
-        if packet.is_corrupt and kind in _HEADER_COUNTS:
+        if is_counted and packet.is_corrupt:
             raise faults.truncated(name, f"after {seen} of {announced} frames")
         seen += 1
         if packet.is_discard or (is_vp8 and _is_hidden_vp8(packet)):
             continue
         times.append(time)
         keys.append(packet.is_keyframe)
-    if (kind in _HEADER_COUNTS and seen < announced) or not times:
+    if (is_counted and seen < announced) or not times:
         raise faults.truncated(name, f"after {seen} of {announced} frames")
     _require_whole(container, max(time * container.streams[place].time_base for place, time in latest.items()), name)
     if first is None:

@@ -26,7 +26,7 @@ class PyAVReader(VideoReader):
             super().__init__(name, index_container(container, name, path, threads))
         self._path, self._threads = path, threads
         self._decoder = Decoder(source, name, self._index, threads=threads, container=container)
-        self._others: list[Decoder] = []  # of one thread each
+        self._others: dict[int, Decoder] = {}  # of one thread each
 
     def _decode(self, numbers: NDArray[np.int64], pictures: Sequence[NDArray[np.uint8]]) -> None:
         cuts = [place for place in range(1, numbers.size) if not self._index.lies_ahead(int(numbers[place - 1]) + 1, int(numbers[place]))]
@@ -49,14 +49,17 @@ class PyAVReader(VideoReader):
 
     def _decode_apart(self, decode: Callable[[Decoder], None]) -> None:
         """Calls it with one decoder for each thread, all at once."""
-        assert self._path is not None, "only a file can be opened again"
-        while len(self._others) < self._threads:
-            self._others.append(Decoder(self._path, self._name, self._index))
         with ThreadPoolExecutor(self._threads) as pool:
-            list(pool.map(decode, self._others))
+            list(pool.map(lambda place: decode(self._other(place)), range(self._threads)))
+
+    def _other(self, place: int) -> Decoder:
+        assert self._path is not None, "only a file can be opened again"
+        if place not in self._others:
+            self._others[place] = Decoder(self._path, self._name, self._index)
+        return self._others[place]
 
     def close(self) -> None:
-        for decoder in (self._decoder, *self._others):
+        for decoder in (self._decoder, *self._others.values()):
             decoder.close()
 
 
