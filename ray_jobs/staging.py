@@ -133,7 +133,11 @@ def claimed(folder: Path, patience_s: float) -> Iterator[Path]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if folder.exists() and os.path.samestat(os.fstat(handle), folder.stat()):  # who had it may have removed it
-                yield folder
+                try:
+                    yield folder
+                finally:
+                    with contextlib.suppress(OSError):  # something is in it, or it was removed
+                        folder.rmdir()
                 return
         except BlockingIOError:
             if time.monotonic() >= end:

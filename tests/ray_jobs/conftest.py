@@ -68,7 +68,7 @@ class Refresh:
         return sorted(path.name for folder in folders if folder.exists() for path in folder.rglob("*"))
 
     def shards(self) -> dict[str, str]:
-        return {path.name: sha256_file(path) for path in sorted((self.folder / "dataset" / "shards").iterdir())}
+        return {path.name: sha256_file(path) for path in sorted((self.folder / "dataset" / "shards").glob("*"))}
 
 
 def below(pid: int) -> dict[int, str]:
