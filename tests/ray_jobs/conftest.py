@@ -44,8 +44,8 @@ class Refresh:
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(command, env=environ, stderr=log)
 
-    def run(self) -> JobResult:
-        status = self.start().wait(timeout=280)
+    def run(self, timeout_s: float = 280) -> JobResult:
+        status = self.start().wait(timeout=timeout_s)
         result = self.result()
         assert result is not None, (self.folder / "log").read_text()
         assert status == EXIT_CODES[result.outcome]
