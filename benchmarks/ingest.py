@@ -279,9 +279,10 @@ def draw(scaling: list[tuple[int, float, float]], commits: list[tuple[int, float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few videos, few rows, one round")
+    parser.add_argument("--rounds", type=int, default=3, help="of the comparison with bare processes")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="write ingest.svg there")
     arguments = parser.parse_args()
-    counts, sizes, rounds = ((4, 8), (1, 100), 1) if arguments.quick else (COUNTS, ROWS, 2)
+    counts, sizes, rounds = ((4, 8), (1, 100), 1) if arguments.quick else (COUNTS, ROWS, arguments.rounds)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "site").mkdir()

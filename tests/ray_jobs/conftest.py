@@ -73,7 +73,7 @@ class Refresh:
 
 def below(pid: int) -> dict[int, str]:
     """The processes that a process has started, and those that these have, with their command lines."""
-    lines = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = subprocess.run(["ps", "-ewwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
     table = {int(number): (int(parent), name) for number, parent, name in (line.split(None, 2) for line in lines)}
 
     def is_below(number: int) -> bool:

@@ -79,8 +79,7 @@ def test_after_a_kill_and_a_rerun_the_dataset_is_that_of_an_undisturbed_refresh(
     status = process.wait(timeout=400)
     if victim == "worker":
         assert status == 0  # the task was begun again
-    else:
-        assert status != 0
+    if status:  # for a while Ray's workers do without their head: a short refresh may come to its end
         refresh.config["run_id"] = "again"
         assert refresh.run().outcome is Outcome.DONE
     assert_same(refresh, undisturbed)
