@@ -40,7 +40,7 @@ def curate_isolated(
 def judge_isolated(judge: Callable[..., CuratedVideo], path: Path, source: VideoSource, *args: Any, timeout_s: float) -> CuratedVideo:
     """`judge(path, source, *args)` in a child process; its faults are decisions."""
     try:
-        return isolated(judge, path, source, *args, timeout_s=timeout_s, memory_bytes=MEMORY_BYTES)
+        return isolated(judge, path, source, *args, timeout_s=timeout_s, memory_bytes=MEMORY_BYTES, warm="argus.curate.warm")
     except VideoError as error:
         return failed_video(source, error.reason, error.message)
     except RuntimeError as error:  # what the child did not foresee
