@@ -1,4 +1,4 @@
-"""Videos through Ray: fetched ahead by light tasks, judged by a task on a CPU each, of both at most so many at once; waves come out in order.
+"""Videos through Ray: fetched ahead by light processes, judged by a task on a CPU each, of both at most so many at once; waves come out in order.
 
 Only paths and records travel. On the disks lie at most as many fetched files as may be fetched and judged at once. A try that failed waits outside
 the tasks until its time has come, so that a site that wants to be left alone holds up nobody else.
@@ -46,6 +46,14 @@ class Todo:
     since: float | None = None  # when it was first tried, by time.monotonic()
 
 
+class FetchProcess:
+    """A process that fetches one video at a time. It is an actor because Ray ends idle workers of tasks, and what fetching needs is long to load."""
+
+    def fetch(self, *args: Any) -> FetchedVideo | FetchError | str:
+        """`fetch_video`."""
+        return fetch_video(*args)
+
+
 class Pipeline:
     """What runs at present; `decided_waves` is called once."""
 
@@ -58,7 +66,9 @@ class Pipeline:
         self._config, self._stamp, self._gate, self._scoring = config, stamp, gate, scoring
         self._settled, self._looked, self._elsewhere = settled, -1, frozenset[str]()
         self._store, self._recipe = Store.of(config.dataset), Recipe.of(config)
-        self._fetch = ray.remote(num_cpus=0, max_retries=MAX_RETRIES, scheduling_strategy="SPREAD")(fetch_video)
+        self._fetcher = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=MAX_RETRIES, scheduling_strategy="SPREAD")(FetchProcess)
+        self._idle: list[Any] = []  # actors
+        self._busy: dict[Any, Any] = {}  # by the reference of their result
         self._judge = ray.remote(num_cpus=config.cpus_per_video, max_retries=MAX_RETRIES)(stage_video)
         self._queue: deque[tuple[int, Todo]] = deque()  # with the number of the wave
         self._waiting: list[tuple[float, int, Todo]] = []  # a heap: when, a number that breaks ties, what
@@ -89,8 +99,10 @@ class Pipeline:
                 decisions = (self._done.pop(todo.source.source_id) for todo in wave)
                 yield [video for video in decisions if video]
         finally:
-            for reference in (*self._fetching, *self._judging):
+            for reference in self._judging:
                 ray.cancel(reference, force=True)
+            for actor in (*self._idle, *self._busy.values()):
+                ray.kill(actor)
 
     def _start(self, wave: int) -> None:
         """Begins what there is room for: judging first, then tries whose time has come, then new videos."""
@@ -113,7 +125,9 @@ class Pipeline:
                 return
             todo.since = todo.since or now
             is_last = todo.tries + 1 >= self._config.fetch.attempts
-            self._fetching[self._fetch.remote(todo.source, self._config, self._stamp, self._gate, is_last)] = todo
+            actor = self._idle.pop() if self._idle else self._fetcher.remote()
+            reference = actor.fetch.remote(todo.source, self._config, self._stamp, self._gate, is_last)
+            self._fetching[reference], self._busy[reference] = todo, actor
 
     def _is_settled(self, wave: int, todo: Todo) -> bool:
         """Whether another refresh was faster; looked up once for each wave."""
@@ -156,6 +170,7 @@ class Pipeline:
     def _after_fetch(self, reference: Any) -> DecidedVideo | None:
         """A video that need not be judged, because it was staged before or cannot be fetched."""
         todo = self._fetching.pop(reference)
+        self._idle.append(self._busy.pop(reference))
         outcome = self._value(reference, todo)
         match outcome:
             case FetchedVideo():
@@ -228,7 +243,12 @@ class Pipeline:
 
         try:
             return ray.get(reference)
-        except (ray.exceptions.RayTaskError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+        except (
+            ray.exceptions.RayTaskError,
+            ray.exceptions.RayActorError,
+            ray.exceptions.WorkerCrashedError,
+            ray.exceptions.OutOfMemoryError,
+        ) as error:
             cause = getattr(error, "cause", None)
             if isinstance(cause, ServiceError):
                 raise cause from error

@@ -168,7 +168,7 @@ def test_a_video_that_kills_its_worker_fails_alone(tmp_path: Path, site: Site, r
     for _attempt in range(3):
         assert site.holding.wait(200), (refresh.folder / "log").read_text()
         site.holding.clear()
-        os.kill(process_of(process.pid, "ray::fetch_video"), signal.SIGKILL)
+        os.kill(process_of(process.pid, "ray::FetchProcess.fetch"), signal.SIGKILL)
     assert process.wait(timeout=200) == 0
     rows = {Path(row["url"]).name: row for row in refresh.dataset.latest_rows().to_pylist()}
     assert {name: row["decision"] for name, row in rows.items()} == {"good0.mp4": "kept", "good1.mp4": "failed", "good2.mp4": "kept"}
