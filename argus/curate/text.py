@@ -40,6 +40,7 @@ _LARGEST = 72  # pixels (25°) of a letter, or of several that touch
 _OWN = 0.7  # share of the strokes within a row, in either polarity, that must stay
 _COVERED = 0.4  # share of a row that they must cover
 _BUSY = 0.06  # share of its surroundings that other letter-sized strokes which stay may cover: behind an overlay the world changes, or is blank
+_BENT = 0.15  # how high the arc of a row may be, as a share of its length: a great circle's in the map, but no corner's
 _LEAST_PIXELS = 120  # of a row's letters
 
 
@@ -56,7 +57,7 @@ class TextFilter:
     """Drops when overlaid text covers more of the sphere than the policy allows."""
 
     name = "text"
-    version = 2
+    version = 3
 
     def score(self, samples: Samples) -> dict[str, float]:
         """`share` of the sphere that strokes of overlaid text, their outlines included, cover in the worst four successive moments; `staying`, the
@@ -194,7 +195,9 @@ def _is_row(strokes: Mask, labels: NDArray[np.int32], letters: NDArray[np.int64]
 
 
 def _straightened(strokes: Mask) -> NDArray[np.float64]:
-    """How far along a row and how far across it each pixel of its strokes lies, [2, n], where the row may be bent as much as a parabola."""
+    """How far along a row and how far across it each pixel of its strokes lies, [2, n], where the row may be bent by up to `_BENT`."""
     places = np.argwhere(strokes) - np.argwhere(strokes).mean(axis=0)
     along, across = (places @ np.linalg.eigh(places.T @ places)[1]).T[::-1]
-    return np.stack([along, across - np.polyval(np.polyfit(along, across, 2), along)])
+    bend = np.polyfit(along, across, 2)
+    bend[0] = np.clip(bend[0] * np.ptp(along) / 4, -_BENT, _BENT) * 4 / np.ptp(along) if np.ptp(along) else 0.0
+    return np.stack([along, across - np.polyval(bend, along)])
