@@ -126,7 +126,7 @@ class Refresh:
     def run(self) -> int:
         """Does what is to be done, until all is or a stop is requested; returns how many videos were judged at once, 0 where none was."""
         self.folder.progress(0, self._pending, "video", str(self.plan))
-        clear_work(self.config, self.plan.work)
+        clear_work(self.config, (source.source_id for source in self.plan.sources if source.source_id not in self.plan.work))
         if not self.plan.work:
             return 0
         store_recipe(self.dataset.store, self.recipe)
@@ -169,6 +169,8 @@ class Refresh:
             committed = {row.source_id: row for row in self._commit(wave, settler)}
             for video in wave:
                 self.tally.amend(video.row, committed.get(video.row.source_id, video.row))
+        if not self.folder.stop_requested:
+            clear_work(self.config, self.plan.work)
         return pipeline.judges
 
     def _waves(self) -> list[list["Todo"]]:

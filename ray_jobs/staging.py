@@ -152,12 +152,12 @@ def work_folder(config: CurateConfig, source_id: str) -> Path:
     return Path(config.work or Path(config.home) / "work").absolute() / _digits(source_id)
 
 
-def clear_work(config: CurateConfig, pending: Iterable[str]) -> None:
-    """Removes what a killed refresh left on this machine of videos that are not pending any more, unless somebody is at it."""
+def clear_work(config: CurateConfig, source_ids: Iterable[str]) -> None:
+    """Removes what killed processes left on this machine of these videos, unless somebody is at them."""
     root = work_folder(config, "").parent
-    names = {_digits(source_id) for source_id in pending}
+    names = set(map(_digits, source_ids))
     for folder in root.iterdir() if root.is_dir() else ():
-        if folder.name not in names:
+        if folder.name in names:
             with contextlib.suppress(TimeoutError), claimed(folder, 0):
                 shutil.rmtree(folder, ignore_errors=True)
 

@@ -176,10 +176,13 @@ def test_a_video_that_kills_its_worker_fails_alone(tmp_path: Path, site: Site, r
     assert refresh.left_over() == []
 
 
-def test_a_stop_signal_ends_it_as_cancelled_and_what_is_committed_stays(tmp_path: Path, site: Site, refreshing: type) -> None:
+def test_a_stop_signal_ends_it_as_cancelled_and_what_is_committed_stays(
+    tmp_path: Path, site: Site, refreshing: type, wait_for: Callable[..., None]
+) -> None:
     refresh = refreshing(tmp_path, [f"{site.url}/good{number}.mp4" for number in range(4)], in_flight=1)
     site.hold("/good2.mp4")
     process = refresh.start()
+    wait_for(lambda: refresh.dataset.exists, process)  # the first wave is committed
     assert site.holding.wait(200), (refresh.folder / "log").read_text()
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == EXIT_CODES[Outcome.CANCELLED]
