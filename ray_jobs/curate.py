@@ -6,27 +6,24 @@ finished first. So a refresh that was killed, and is run again, ends with what a
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from argus.curate import VideoSource, read_catalogue
 from argus.curate.egress import read_secrets
 from argus.curate.recipe import Recipe, WorkKind, store_recipe
-from argus.curate.redecide import redecided
+from argus.curate.rescore import Stored
 from argus.curate.waves import DuplicateSettler
 from argus.errors import ServiceError
 from argus.runs import RunFolder
 from argus.shards import Commit, Dataset, DecidedVideo, SourceRow
 from ray_jobs.entry import run_job, start_ray
 from ray_jobs.planning import Plan, plan_refresh
-from ray_jobs.staging import StagedGone, Stamp, clear_work, discard_staged, place_thumbnail, staged_name
+from ray_jobs.staging import StagedGone, Stamp, clear_work, discard_staged, place_thumbnail, redecided_now, staged_name
 from schemas.config import CurateConfig, LearnedThresholds
 from schemas.names import Decision, JobKind, Outcome
 from schemas.records import JobResult
@@ -36,7 +33,7 @@ if TYPE_CHECKING:
     from ray_jobs.scoring import Scoring
 
 COMMIT_ATTEMPTS = 5
-DECIDED_AT_ONCE = 1024  # videos that are decided again in one commit
+DECIDED_AT_ONCE = 1024  # videos that are decided again in one commit, and of which rows are in memory
 
 
 @dataclass
@@ -144,19 +141,16 @@ class Refresh:
         familiar = [source for source in self.plan.sources if kinds.get(source.source_id, WorkKind.EVERYTHING) is not WorkKind.EVERYTHING]
         for start in range(0, len(familiar), DECIDED_AT_ONCE):
             part = familiar[start : start + DECIDED_AT_ONCE]
-            rows = stored_rows(self.dataset, [source.source_id for source in part])
-            wave = [DecidedVideo(row) for source in part if (row := self._redecided(rows[source.source_id], source))]
+            rows = self.dataset.rows([source.source_id for source in part])
+            stored = [Stored(rows[source.source_id], self.plan.work[source.source_id].filters) for source in part]
+            decided = (redecided_now(one, source, self.recipe, self.stamp) for one, source in zip(stored, part, strict=True))
+            wave = [DecidedVideo(row) for row in decided if row]
             for row in self._commit(wave, settler):
                 self.tally.add(row)
                 self.tally.redecided += 1
             self.folder.progress(self.tally.done, self._pending, "video", str(self.tally))
             if self.folder.stop_requested:
                 return
-
-    def _redecided(self, row: SourceRow, source: VideoSource) -> SourceRow | None:
-        stale = self.plan.work[source.source_id].filters
-        run_id, code_version = self.stamp.run_id, self.stamp.code_version
-        return redecided(row, source, self.recipe, run_id=run_id, code_version=code_version, decided=datetime.now(UTC), stale=stale)
 
     def _judge(self, settler: DuplicateSettler) -> int:
         from ray_jobs.gate import ClusterGate
@@ -173,22 +167,19 @@ class Refresh:
             clear_work(self.config, self.plan.work)
         return pipeline.judges
 
-    def _waves(self) -> list[list["Todo"]]:
-        """Fixed slices of the catalogue, each without what is settled; empty ones are left out."""
-        from argus.curate.rescore import Stored
+    def _waves(self) -> Iterator[list["Todo"]]:
+        """Fixed slices of the catalogue, each without what is settled, and with what is stored; empty ones are left out."""
         from ray_jobs.pipeline import Todo
 
-        familiar = [source_id for source_id, work in self.plan.work.items() if work.kind is not WorkKind.EVERYTHING]
-        rows = stored_rows(self.dataset, familiar) if familiar else {}
+        waves = iter(pending_waves(self.plan, self.config.wave_size))
+        while part := list(islice(waves, max(1, DECIDED_AT_ONCE // self.config.wave_size))):
+            familiar = {source.source_id for wave in part for source in wave if self.plan.work[source.source_id].kind is not WorkKind.EVERYTHING}
+            rows = self.dataset.rows(familiar) if familiar else {}
+            stored = {source_id: Stored(row, self.plan.work[source_id].filters) for source_id, row in rows.items()}
+            yield from ([Todo(source, stored.get(source.source_id)) for source in wave] for wave in part)
 
-        def todo(source: VideoSource) -> Todo:
-            row = rows.get(source.source_id)
-            return Todo(source, Stored(row, self.plan.work[source.source_id].filters) if row else None)
-
-        return [[todo(source) for source in wave] for wave in pending_waves(self.plan, self.config.wave_size)]
-
-    def _settled(self) -> set[str]:
-        return {source_id for source_id, settled in self.dataset.decided(self.recipe.digest).items() if settled}
+    def _settled(self, source_ids: Collection[str]) -> set[str]:
+        return self.dataset.settled(self.recipe.digest, source_ids)
 
     def _decided(self, row: SourceRow) -> None:
         self.tally.add(row)
@@ -219,15 +210,6 @@ def pending_waves(plan: Plan, size: int) -> list[list[VideoSource]]:
     slices = (plan.sources[start : start + size] for start in range(0, len(plan.sources), size))
     waves = ([source for source in part if source.source_id in plan.work] for part in slices)
     return [wave for wave in waves if wave]
-
-
-def stored_rows(dataset: Dataset, source_ids: Sequence[str]) -> dict[str, SourceRow]:
-    """The latest rows of some sources, by source id."""
-    from argus.shards.index import latest_of
-
-    wanted = pa.array(source_ids, pa.string())
-    parts = [part.filter(pc.is_in(part["source_id"], wanted)) for part in dataset.parts_after(0)]
-    return {values["source_id"]: SourceRow.of(values) for values in latest_of(pa.concat_tables(parts)).to_pylist()} if parts else {}
 
 
 def _learned(config: CurateConfig) -> "Scoring | None":

@@ -8,21 +8,19 @@ import heapq
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from argus.curate import VideoSource
 from argus.curate.fetch import pause_s
 from argus.curate.recipe import Recipe
-from argus.curate.redecide import redecided
 from argus.curate.rescore import Stored
 from argus.errors import FetchError, ServiceError
 from argus.files import is_full
 from argus.shards import DecidedVideo, SourceRow, Store
-from ray_jobs.staging import FetchedVideo, FileLost, StagedGone, Stamp, failed_row, fetch_video, read_staged, stage_video
+from ray_jobs.staging import FetchedVideo, FileLost, StagedGone, Stamp, failed_row, fetch_video, read_staged, redecided_now, stage_video
 from schemas.config import CurateConfig
 from schemas.names import Reason
 
@@ -34,6 +32,9 @@ MAX_RETRIES = 2  # of a task whose worker process died
 WAVES_AHEAD = 4  # while videos of a wave are waited for, those of so many later ones are begun
 POLL_S = 0.5  # how soon a stop marker is seen
 RESOURCES_S = 5.0  # how often the cluster's CPUs are counted: machines come and go
+FETCHES = 4  # at once in one process
+
+Settled = Callable[[Collection[str]], Collection[str]]
 
 
 @dataclass
@@ -47,7 +48,10 @@ class Todo:
 
 
 class FetchProcess:
-    """A process that fetches one video at a time. It is an actor because Ray ends idle workers of tasks, and what fetching needs is long to load."""
+    """A process that fetches a few videos at once, each in a child of its own.
+
+    It is an actor because Ray ends idle workers of tasks, and what fetching needs is long to load.
+    """
 
     def fetch(self, *args: Any) -> FetchedVideo | FetchError | str:
         """`fetch_video`."""
@@ -57,20 +61,19 @@ class FetchProcess:
 class Pipeline:
     """What runs at present; `decided_waves` is called once."""
 
-    def __init__(
-        self, config: CurateConfig, stamp: Stamp, gate: "ClusterGate", settled: Callable[[], Collection[str]], scoring: "Scoring | None" = None
-    ) -> None:
-        """`settled` are the sources that anybody has settled under the recipe by now."""
+    def __init__(self, config: CurateConfig, stamp: Stamp, gate: "ClusterGate", settled: Settled, scoring: "Scoring | None" = None) -> None:
+        """`settled` says which of some sources anybody has settled under the recipe by now."""
         import ray
 
         self._config, self._stamp, self._gate, self._scoring = config, stamp, gate, scoring
-        self._settled, self._looked, self._elsewhere = settled, -1, frozenset[str]()
+        self._settled = settled
         self._store, self._recipe = Store.of(config.dataset), Recipe.of(config)
-        self._fetcher = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=MAX_RETRIES, scheduling_strategy="SPREAD")(FetchProcess)
-        self._idle: list[Any] = []  # actors
-        self._busy: dict[Any, Any] = {}  # by the reference of their result
+        options = {"max_restarts": -1, "max_task_retries": MAX_RETRIES, "max_concurrency": FETCHES, "scheduling_strategy": "SPREAD"}
+        self._fetcher = ray.remote(num_cpus=0, **options)(FetchProcess)
+        self._fetchers: dict[Any, int] = {}  # actors, and what each does at present
+        self._doing: dict[Any, Any] = {}  # the actor, by the reference of a result
         self._judge = ray.remote(num_cpus=config.cpus_per_video, max_retries=MAX_RETRIES)(stage_video)
-        self._queue: deque[tuple[int, Todo]] = deque()  # with the number of the wave
+        self._queue: deque[Todo] = deque()
         self._waiting: list[tuple[float, int, Todo]] = []  # a heap: when, a number that breaks ties, what
         self._turns = count()
         self._fetching: dict[Any, Todo] = {}
@@ -80,7 +83,7 @@ class Pipeline:
         self.judges, self._counted = 0, -RESOURCES_S
 
     def decided_waves(
-        self, waves: Sequence[Sequence[Todo]], decided: Callable[[SourceRow], None], stopped: Callable[[], bool]
+        self, waves: Iterable[Sequence[Todo]], decided: Callable[[SourceRow], None], stopped: Callable[[], bool]
     ) -> Iterator[list[DecidedVideo]]:
         """Works on the waves and yields each when all its videos are decided, in order; ends early when stopped.
 
@@ -88,23 +91,32 @@ class Pipeline:
         """
         import ray
 
-        self._queue.extend((number, todo) for number, wave in enumerate(waves) for todo in wave)
+        coming = iter(waves)
+        begun = deque(map(self._begun, islice(coming, 1 + WAVES_AHEAD)))
         try:
-            for number, wave in enumerate(waves):
-                while not all(todo.source.source_id in self._done for todo in wave):
+            while begun:
+                wave = begun.popleft()
+                while not all(source_id in self._done for source_id in wave):
                     if stopped():
                         return
-                    self._start(number)
+                    self._start()
                     self._collect(decided)
-                decisions = (self._done.pop(todo.source.source_id) for todo in wave)
-                yield [video for video in decisions if video]
+                yield [video for source_id in wave if (video := self._done.pop(source_id))]
+                begun.extend(map(self._begun, islice(coming, 1)))
         finally:
             for reference in self._judging:
                 ray.cancel(reference, force=True)
-            for actor in (*self._idle, *self._busy.values()):
+            for actor in self._fetchers:
                 ray.kill(actor)
 
-    def _start(self, wave: int) -> None:
+    def _begun(self, wave: Sequence[Todo]) -> list[str]:
+        """Puts what nobody was faster with into the queue; the ids of the wave."""
+        elsewhere = self._settled([todo.source.source_id for todo in wave])
+        self._done |= dict.fromkeys(elsewhere)
+        self._queue.extend(todo for todo in wave if todo.source.source_id not in elsewhere)
+        return [todo.source.source_id for todo in wave]
+
+    def _start(self) -> None:
         """Begins what there is room for: judging first, then tries whose time has come, then new videos."""
         judges = self._room()
         while self._fetched and len(self._judging) < judges:
@@ -116,32 +128,30 @@ class Pipeline:
         while len(self._fetching) + len(self._fetched) < fetches:
             if self._waiting and self._waiting[0][0] <= now:
                 todo = heapq.heappop(self._waiting)[2]
-            elif self._queue and self._queue[0][0] <= wave + WAVES_AHEAD:
-                number, todo = self._queue.popleft()
-                if self._is_settled(number, todo):
-                    self._done[todo.source.source_id] = None
-                    continue
+            elif self._queue:
+                todo = self._queue.popleft()
             else:
                 return
             todo.since = todo.since or now
-            is_last = todo.tries + 1 >= self._config.fetch.attempts
-            actor = self._idle.pop() if self._idle else self._fetcher.remote()
-            reference = actor.fetch.remote(todo.source, self._config, self._stamp, self._gate, is_last)
-            self._fetching[reference], self._busy[reference] = todo, actor
+            self._fetch(todo)
 
-    def _is_settled(self, wave: int, todo: Todo) -> bool:
-        """Whether another refresh was faster; looked up once for each wave."""
-        if wave != self._looked:
-            self._looked, self._elsewhere = wave, frozenset(self._settled())
-        return todo.source.source_id in self._elsewhere
+    def _fetch(self, todo: Todo) -> None:
+        """Has the least busy process fetch it, a new one where all have enough to do."""
+        actor = min(self._fetchers, key=lambda actor: self._fetchers[actor], default=None)
+        if actor is None or self._fetchers[actor] >= FETCHES:
+            actor = self._fetcher.remote()
+        is_last = todo.tries + 1 >= self._config.fetch.attempts
+        reference = actor.fetch.remote(todo.source, self._config, self._stamp, self._gate, is_last)
+        self._fetchers[actor] = self._fetchers.get(actor, 0) + 1
+        self._fetching[reference], self._doing[reference] = todo, actor
 
     def _room(self) -> int:
         """How many videos may be judged at once."""
         import ray
 
         if self._config.in_flight:
-            return self._config.in_flight
-        if time.monotonic() - self._counted >= RESOURCES_S:
+            self.judges = self._config.in_flight
+        elif time.monotonic() - self._counted >= RESOURCES_S:
             self.judges = max(1, int(ray.cluster_resources().get("CPU", 1) / self._config.cpus_per_video))
             self._counted = time.monotonic()
         return self.judges
@@ -170,7 +180,7 @@ class Pipeline:
     def _after_fetch(self, reference: Any) -> DecidedVideo | None:
         """A video that need not be judged, because it was staged before or cannot be fetched."""
         todo = self._fetching.pop(reference)
-        self._idle.append(self._busy.pop(reference))
+        self._fetchers[self._doing.pop(reference)] -= 1
         outcome = self._value(reference, todo)
         match outcome:
             case FetchedVideo():
@@ -199,17 +209,7 @@ class Pipeline:
         """What can be decided of a video that is gone for good, but of which clips are stored."""
         if todo.stored is None or error.retryable:
             return None
-        stamp = self._stamp
-        return redecided(
-            todo.stored.row,
-            todo.source,
-            self._recipe,
-            run_id=stamp.run_id,
-            code_version=stamp.code_version,
-            decided=datetime.now(UTC),
-            stale=todo.stored.stale,
-            lost=error.reason,
-        )
+        return redecided_now(todo.stored, todo.source, self._recipe, self._stamp, lost=error.reason)
 
     def _after_judging(self, reference: Any) -> DecidedVideo | None:
         todo = self._judging.pop(reference)
@@ -228,7 +228,7 @@ class Pipeline:
         try:
             return read_staged(self._store, name)
         except StagedGone:
-            if todo.source.source_id in self._settled():
+            if self._settled([todo.source.source_id]):
                 self._done[todo.source.source_id] = None
             else:
                 heapq.heappush(self._waiting, (time.monotonic(), next(self._turns), todo))

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from argus.curate import CuratedClip, CuratedVideo, Fetched, VideoSource, assign_split, curate_isolated, fetch
 from argus.curate.fetch import file_name
+from argus.curate.recipe import Recipe
+from argus.curate.redecide import redecided
 from argus.curate.rescore import Stored, rescore_isolated
 from argus.errors import FetchError
 from argus.media import MediaInfo
@@ -32,13 +34,11 @@ if TYPE_CHECKING:
     from ray_jobs.scoring import Scoring
 
 CLAIM_POLL_S = 0.2
+_MARKER = "row.json"
 
 
 class StagedGone(FileNotFoundError):
     """A staged result that is not there any more: another refresh has committed it."""
-
-
-_MARKER = "row.json"
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,12 @@ def staged_name(source_id: str, recipe: str) -> str:
 def failed_row(source: VideoSource, stamp: Stamp, reason: Reason, detail: str, *, retryable: bool) -> SourceRow:
     """The row of a video that could not be judged."""
     return _row(source, stamp, decision=Decision.FAILED, reason=reason, detail=detail, retryable=retryable)
+
+
+def redecided_now(stored: Stored, source: VideoSource, recipe: Recipe, stamp: Stamp, lost: Reason | None = None) -> SourceRow | None:
+    """`redecided` in a refresh. `lost` is why the video cannot be had any more."""
+    run_id, code_version, now = stamp.run_id, stamp.code_version, datetime.now(UTC)
+    return redecided(stored.row, source, recipe, run_id=run_id, code_version=code_version, decided=now, stale=stored.stale, lost=lost)
 
 
 def stage_judgement(folder: Path, video: CuratedVideo, fetched: Fetched, stamp: Stamp, fetch_s: float | None = None) -> SourceRow:

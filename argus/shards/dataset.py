@@ -4,7 +4,7 @@ A wave is committed in two steps: the shard, then the index, the marker that cou
 replaces with equal bytes. Snapshots are made of what is committed when they are asked for (`publish`), at the latest by the next refresh.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +13,14 @@ import pyarrow.compute as pc
 
 from argus.errors import InvalidInput, ServiceError
 from argus.shards.compaction import GRACE_H, CompactReport, compact_dataset
-from argus.shards.decisions import Decided, Decisions, unsettled
+from argus.shards.decisions import Decided, Decisions
 from argus.shards.history import LoggedCommit, SnapshotDiff, logged_commits, snapshot_diff
 from argus.shards.index import Index
 from argus.shards.records import ClipRow, ShardClip, SourceRow
 from argus.shards.shard import ShardReader, place_shard
 from argus.shards.snapshots import Snapshot, list_snapshots, publish_snapshot
 from argus.shards.store import Store
-from schemas.names import Decision, Split
+from schemas.names import Decision
 
 _ATTEMPTS = 100  # each lost race means that another writer committed, so this many are never met in practice
 
@@ -96,11 +96,19 @@ class Dataset:
         self.index.refresh()
         return self._decisions.table()
 
-    def decided(self, recipe: str) -> dict[str, bool]:
-        """By source_id, for sources whose latest row is of this recipe: settled (True), or to be tried again (False)."""
-        rows = self.decisions()
-        rows = rows.filter(pc.equal(rows["recipe"], recipe))
-        return dict(zip(rows["source_id"].to_pylist(), pc.invert(unsettled(rows)).to_pylist(), strict=True))
+    def settled(self, recipe: str, source_ids: Collection[str]) -> set[str]:
+        """Those of some sources that are settled under a recipe."""
+        self.index.refresh()
+        return {source_id for source_id, decided in self._decisions.of(source_ids).items() if decided.recipe == recipe and decided.settled}
+
+    def rows(self, source_ids: Collection[str]) -> dict[str, SourceRow]:
+        """The latest rows of some sources, whole, by their ids; those that have none are not there."""
+        self.index.refresh()
+        latest = {source_id: decided.sequence for source_id, decided in self._decisions.of(source_ids).items()}
+        wanted = pa.array(latest, pa.string())
+        parts = (part.filter(pc.is_in(part["source_id"], wanted)) for part in self.index.parts_at(latest.values()))
+        every = (values for part in parts for values in part.to_pylist())
+        return {values["source_id"]: SourceRow.of(values) for values in every if values["sequence"] == latest[values["source_id"]]}
 
     def latest_rows(self, columns: Sequence[str] | None = None) -> pa.Table:
         """The index, latest row of each source, sorted by source_id (`schemas.arrow.INDEX_SCHEMA`).
@@ -168,11 +176,6 @@ class Dataset:
     def shard(self, name: str) -> ShardReader:
         """Opens a shard, as snapshots name them. A context manager. Raises InvalidInput."""
         return ShardReader(name, self.store)
-
-    def clip_counts(self) -> Mapping[Split, int]:
-        """Clips of the newest snapshot by split; zeros where there is none."""
-        snapshots = self.snapshots()
-        return snapshots[-1].counts() if snapshots else dict.fromkeys(Split, 0)
 
     def _require(self) -> None:
         if not self.exists:

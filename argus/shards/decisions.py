@@ -22,6 +22,7 @@ class Decided:
     recipe: str
     settled: bool
     reason: Reason | None
+    sequence: int  # of the commit
 
 
 class Decisions:
@@ -39,11 +40,11 @@ class Decisions:
         return self._rows
 
     def of(self, source_ids: Collection[str]) -> dict[str, Decided]:
-        """The latest decisions on some sources; those that have none are not there."""
+        """The latest decisions on some sources, by their ids; those that have none are not there."""
         self._catch_up()
         rows = self._rows.filter(pc.is_in(self._rows["source_id"], pa.array(list(source_ids), pa.string())))
         return {
-            row["source_id"]: Decided(row["recipe"], not (row["decision"] == Decision.FAILED and row["retryable"]), row["reason"])
+            row["source_id"]: Decided(row["recipe"], not (row["decision"] == Decision.FAILED and row["retryable"]), row["reason"], row["sequence"])
             for row in latest_of(rows).to_pylist()
         }
 

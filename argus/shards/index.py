@@ -9,7 +9,8 @@ An `Index` looks at one version of the table until it is told to `refresh`. Part
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +40,7 @@ class Index:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._table: DeltaTable | None = None
-        self._newest: dict[str, int] = {}  # by file, which never change: the latest sequence in it
+        self._spans: dict[str, tuple[int, int]] = {}  # by file, which never change: the earliest and the latest sequence in it
 
     @property
     def uri(self) -> str:
@@ -142,15 +143,28 @@ class Index:
 
     def parts_after(self, sequence: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows of later commits file by file, in no order: for what need not be in memory at once."""
+        for part in self._parts(columns, lambda _, latest: latest > sequence):
+            yield part.filter(pc.greater(part["sequence"], sequence))
+
+    def parts_at(self, sequences: Iterable[int]) -> Iterator[pa.Table]:
+        """The rows of some commits file by file, in no order; other files are not read, once they have been."""
+        wanted = sorted(set(sequences))
+        for part in self._parts(None, lambda earliest, latest: bisect_left(wanted, earliest) < bisect_right(wanted, latest)):
+            yield part.filter(pc.is_in(part["sequence"], pa.array(wanted, part["sequence"].type)))
+
+    def _parts(self, columns: Sequence[str] | None, is_wanted: Callable[[int, int], bool]) -> Iterator[pa.Table]:
+        """The files of which the earliest and the latest sequence are wanted."""
         if self._table is None:
             return
         schema = _projected(columns)
         for name in self._files().column("path").to_pylist():
-            if self._newest.get(name, sequence + 1) > sequence:
-                part = self._read(name, schema)
-                self._newest[name] = pc.max(part["sequence"]).as_py() or 0
-                if self._newest[name] > sequence:
-                    yield part.filter(pc.greater(part["sequence"], sequence))
+            if name in self._spans and not is_wanted(*self._spans[name]):
+                continue
+            part = self._read(name, schema)
+            span = pc.min_max(part["sequence"]).as_py()
+            self._spans[name] = span["min"] or 0, span["max"] or 0
+            if is_wanted(*self._spans[name]):
+                yield part
 
     def _read(self, name: str, schema: pa.Schema) -> pa.Table:
         """The columns of a file; those that it has not, because it is older, are null."""

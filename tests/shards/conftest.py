@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from pyarrow.fs import S3FileSystem
 
-from argus.shards import ClipRow, DecidedVideo, ScoreRow, ShardClip, SourceRow
+from argus.shards import ClipRow, Dataset, DecidedVideo, ScoreRow, ShardClip, SourceRow
 from schemas.names import Decision, Layout, Reason, Split
 
 RECIPE = "0" * 12
@@ -99,3 +99,15 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a dataset may lie."""
     return str(tmp_path / "dataset") if request.param == "folder" else request.getfixturevalue("s3")
+
+
+@pytest.fixture(scope="session")
+def decided() -> Callable[[Dataset, str], dict[str, bool]]:
+    """`decided(dataset, recipe)`: by source_id, for sources whose latest row is of this recipe, whether they are settled."""
+
+    def states(dataset: Dataset, recipe: str) -> dict[str, bool]:
+        rows = [row for row in dataset.decisions().to_pylist() if row["recipe"] == recipe]
+        settled = dataset.settled(recipe, [row["source_id"] for row in rows])
+        return {row["source_id"]: row["source_id"] in settled for row in rows}
+
+    return states

@@ -1,6 +1,7 @@
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from argus.files import sha256_file
 from argus.shards import Commit, Dataset, ShardReader, SnapshotRow, SourceRow, Store, usable_rows
 from argus.shards.index import Index
 from schemas.arrow import INDEX_SCHEMA, SNAPSHOT_SCHEMA
-from schemas.names import Split
+from schemas.names import Decision, Split
 
 RECIPE = "0" * 12
 
@@ -32,7 +33,7 @@ def test_a_wave_is_found_again_clip_by_clip(tmp_path: Path, make) -> None:
     for row in rows:
         with ShardReader(tmp_path / row.shard) as reader:
             assert reader.clip(row.row) == expected[row.clip_id]
-    assert dataset.clip_counts() == {Split.TRAIN: 2, Split.VAL: 0, Split.TEST: 1}
+    assert snapshot.counts() == {Split.TRAIN: 2, Split.VAL: 0, Split.TEST: 1}
 
 
 def test_the_shard_keeps_the_order_of_the_wave(tmp_path: Path, make) -> None:
@@ -52,9 +53,9 @@ def test_the_index_opens_with_deltalake_alone(tmp_path: Path, make) -> None:
     assert table["sequence"].to_pylist() == [1, 1]
 
 
-def test_settled_is_what_needs_no_other_try(tmp_path: Path, make) -> None:
+def test_settled_is_what_needs_no_other_try(tmp_path: Path, make, decided: Any) -> None:
     dataset = Dataset(tmp_path)
-    assert dataset.decided(RECIPE) == {}
+    assert decided(dataset, RECIPE) == {}
     wave = [
         make.kept("url:a"),
         make.dropped("url:b"),
@@ -64,8 +65,22 @@ def test_settled_is_what_needs_no_other_try(tmp_path: Path, make) -> None:
     ]
     dataset.commit_wave(wave[:4])
     dataset.commit_wave(wave[4:])
-    assert dataset.decided(RECIPE) == {"url:a": True, "url:b": True, "url:c": False, "url:d": True}
-    assert dataset.decided("1" * 12) == {"url:e": True}
+    assert decided(dataset, RECIPE) == {"url:a": True, "url:b": True, "url:c": False, "url:d": True}
+    assert decided(dataset, "1" * 12) == {"url:e": True}
+
+
+def test_rows_are_found_by_their_sources(tmp_path: Path, make) -> None:
+    dataset = Dataset(tmp_path)
+    for number in range(70):  # so many files are folded
+        dataset.commit_wave([make.dropped(f"url:{number:02d}"), make.failed(f"url:{number + 1:02d}")])
+    rows = Dataset(tmp_path).rows(["url:03", "url:70", "url:99", "url:00"])
+    assert {source_id: row.decision for source_id, row in rows.items()} == {
+        "url:00": Decision.DROPPED,
+        "url:03": Decision.DROPPED,  # after its failure
+        "url:70": Decision.FAILED,
+    }
+    assert dataset.rows(["url:03"]) == {"url:03": rows["url:03"]}
+    assert Dataset(tmp_path / "none").rows(["url:03"]) == {}
 
 
 def test_the_latest_row_of_a_source_wins(tmp_path: Path, make) -> None:
@@ -123,16 +138,16 @@ def test_a_snapshot_is_a_function_of_the_rows_whichever_were_published_before(tm
     assert Dataset(tmp_path / "often").publish().digest == once.snapshot().digest
 
 
-def test_a_failure_that_may_pass_hides_nothing(tmp_path: Path, make) -> None:
+def test_a_failure_that_may_pass_hides_nothing(tmp_path: Path, make, decided: Any) -> None:
     dataset = Dataset(tmp_path)
     dataset.commit_wave([make.kept("url:a", 2), make.kept("url:b")])
     dataset.commit_wave([make.failed("url:a", recipe="1" * 12), make.failed("url:b", recipe="1" * 12, retryable=False)])
     dataset.publish()
     assert clip_ids(dataset) == ["url:a@0-10000", "url:a@10000-20000"]
-    assert dataset.decided("1" * 12) == {"url:a": False, "url:b": True}
+    assert decided(dataset, "1" * 12) == {"url:a": False, "url:b": True}
 
 
-def test_a_kill_before_the_index_leaves_nothing_that_counts(tmp_path: Path, make, monkeypatch) -> None:
+def test_a_kill_before_the_index_leaves_nothing_that_counts(tmp_path: Path, make, monkeypatch, decided: Any) -> None:
     def killed(*_arguments: object, **_named: object) -> int:
         raise KeyboardInterrupt
 
@@ -141,7 +156,7 @@ def test_a_kill_before_the_index_leaves_nothing_that_counts(tmp_path: Path, make
         patch.setattr(Index, "append", killed)
         Dataset(tmp_path / "torn").commit_wave([make.kept("url:a", 3)])
     torn = Dataset(tmp_path / "torn")
-    assert (torn.exists, torn.decided(RECIPE), torn.snapshots()) == (False, {}, [])
+    assert (torn.exists, decided(torn, RECIPE), torn.snapshots()) == (False, {}, [])
     torn.commit_wave([make.kept("url:a", 3)])
     assert torn.publish().digest == Dataset(tmp_path / "whole").publish().digest
     assert Store.of(tmp_path / "torn").names("shards") == Store.of(tmp_path / "whole").names("shards")
@@ -206,7 +221,7 @@ def test_a_row_survives_json(make) -> None:
     assert SourceRow.model_validate_json(row.model_dump_json()) == row
 
 
-def test_a_dataset_of_an_older_version_is_read_and_goes_on(tmp_path: Path, make) -> None:
+def test_a_dataset_of_an_older_version_is_read_and_goes_on(tmp_path: Path, make, decided: Any) -> None:
     """Columns have been added to the index, to its clips and to snapshots."""
     new = Dataset(tmp_path / "new")
     new.commit_wave([make.kept("url:a", 2), make.failed("url:b")])
@@ -226,7 +241,7 @@ def test_a_dataset_of_an_older_version_is_read_and_goes_on(tmp_path: Path, make)
     pq.write_table(new.snapshot().table.drop_columns(["high_quality"]), tmp_path / "old" / "snapshots" / "000001.parquet")
 
     old = Dataset(tmp_path / "old")
-    assert old.decided(RECIPE) == {"url:a": True, "url:b": False}
+    assert decided(old, RECIPE) == {"url:a": True, "url:b": False}
     assert old.snapshot().table["high_quality"].to_pylist() == [None, None]
     assert old.latest_rows(["conversion", "clips.duplicate_of"]).to_pylist()[0] == {
         "conversion": None,
