@@ -18,6 +18,7 @@ from yt_dlp.extractor.generic import GenericIE
 from yt_dlp.networking import Request, Response
 from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.postprocessor import FFmpegPostProcessor
+from yt_dlp.utils import unified_timestamp
 
 from argus.curate.egress import Egress
 from argus.curate.records import Fetched, VideoSource
@@ -36,6 +37,7 @@ PROTOCOLS = WHOLE | {"http_dash_segments", "http_dash_segments_generator", "m3u8
 
 for _extractor in (*gen_extractor_classes(), GenericIE):
     _extractor.suitable("")  # compiles its pattern
+unified_timestamp("of no form")  # compiles those of all forms
 
 
 def download(source: VideoSource, path: Path, settings: FetchSettings, egress: Egress, cookies: str) -> Fetched:
