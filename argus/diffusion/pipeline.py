@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import nn
 
 from argus.diffusion import folders
 from argus.diffusion.latents import BandStatistics, Latents, TinyLatents, VaeLatents
@@ -141,8 +140,3 @@ def build_pipeline(settings: ModelSettings, *, statistics: BandStatistics | None
     sizes = settings.model_dump(include={"height", "frames", "context_frames", "view_height", "circular"})
     own = PipelineSettings.model_validate({**pipeline.settings.model_dump(), **sizes, "provenance": {"parent": settings.name}})
     return ArgusPipeline(pipeline.unet, pipeline.latents, pipeline.tokens, own, base=pipeline._base)
-
-
-def parameter_count(module: nn.Module) -> int:
-    """Number of weights."""
-    return sum(parameter.numel() for parameter in module.parameters())

@@ -23,10 +23,6 @@ class Site:
     folder: Path
     requests: list[tuple[str, int, int]] = field(default_factory=list)
 
-    def url_of(self, path: Path | str) -> str:
-        """The address of a file in the folder."""
-        return f"{self.url}/{Path(path).absolute().relative_to(self.folder).as_posix()}"
-
 
 @contextlib.contextmanager
 def serve_folder(folder: Path | str, port: int = 0) -> Iterator[Site]:

@@ -5,8 +5,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -18,6 +19,8 @@ from schemas.records import JobResult
 
 class Refresh:
     """A refresh of its own folder, run as a process of its own."""
+
+    started: ClassVar[list[subprocess.Popen[bytes]]] = []
 
     def __init__(self, folder: Path, urls: list[str], **config: object) -> None:
         self.folder = folder
@@ -42,7 +45,9 @@ class Refresh:
         command = [sys.executable, "-m", "ray_jobs.curate", "--config", str(file)]
         environ = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(command, env=environ, stderr=log)
+            process = subprocess.Popen(command, env=environ, stderr=log)
+        self.started.append(process)
+        return process
 
     def run(self, timeout_s: float = 280) -> JobResult:
         status = self.start().wait(timeout=timeout_s)
@@ -82,10 +87,13 @@ def below(pid: int) -> dict[int, str]:
     return {number: name for number, (_, name) in table.items() if is_below(number)}
 
 
-@pytest.fixture(scope="session")
-def refreshing() -> type[Refresh]:
-    """The class of refreshes: `refreshing(folder, urls, **config)`."""
-    return Refresh
+@pytest.fixture(scope="module")
+def refreshing() -> Iterator[type[Refresh]]:
+    """The class of refreshes: `refreshing(folder, urls, **config)`. None of them outlives its module."""
+    yield Refresh
+    while Refresh.started:
+        with Refresh.started.pop() as process:
+            process.kill()
 
 
 @pytest.fixture(scope="session")

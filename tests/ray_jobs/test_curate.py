@@ -18,6 +18,8 @@ from schemas.names import EXIT_CODES, Decision, Outcome, Reason
 
 pytestmark = pytest.mark.slow
 
+ONE_BY_ONE = {"in_flight": 1, "fetch": {"allow_private_hosts": True, "attempts": 1, "at_once": 1}}
+
 
 class Site:
     """Serves a folder on loopback, records the path of every request, and can hold the answers to one path."""
@@ -162,7 +164,7 @@ def test_a_copy_at_another_url_with_another_yaw_and_encoding_is_a_duplicate(tmp_
 
 
 def test_a_video_that_kills_its_worker_fails_alone(tmp_path: Path, site: Site, refreshing: type, process_of: Callable[[int, str], int]) -> None:
-    refresh = refreshing(tmp_path, [f"{site.url}/good{number}.mp4" for number in range(3)], in_flight=1, wave_size=3)
+    refresh = refreshing(tmp_path, [f"{site.url}/good{number}.mp4" for number in range(3)], wave_size=3, **ONE_BY_ONE)
     site.hold("/good1.mp4")
     process = refresh.start()
     for _attempt in range(3):
@@ -179,7 +181,7 @@ def test_a_video_that_kills_its_worker_fails_alone(tmp_path: Path, site: Site, r
 def test_a_stop_signal_ends_it_as_cancelled_and_what_is_committed_stays(
     tmp_path: Path, site: Site, refreshing: type, wait_for: Callable[..., None]
 ) -> None:
-    refresh = refreshing(tmp_path, [f"{site.url}/good{number}.mp4" for number in range(4)], in_flight=1)
+    refresh = refreshing(tmp_path, [f"{site.url}/good{number}.mp4" for number in range(4)], **ONE_BY_ONE)
     site.hold("/good2.mp4")
     process = refresh.start()
     wait_for(lambda: refresh.dataset.exists, process)  # the first wave is committed

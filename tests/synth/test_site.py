@@ -93,7 +93,3 @@ def test_it_listens_on_loopback_and_stops(tmp_path, capfd):
         urllib.request.urlopen(site.url + "/x", timeout=10)
     assert threading.active_count() == before
     assert capfd.readouterr() == ("", "")
-
-
-def test_urls_of_files(site):
-    assert site.url_of(site.folder / "deep" / "b.mp4") == f"{site.url}/deep/b.mp4"
