@@ -7,7 +7,8 @@ with pyequilib and compares successive ones. LPIPS is left out on both sides. Ou
 that judges the layout (all hypotheses, which theirs does not), the same tests, black caps, and motion with the camera's own rotation removed.
 
 A minute of video each (five seconds, coded once, twelve times over: YouTube's videos last minutes), two threads on each side; the two alternate
-within one run; times are medians per video, ratios medians over rounds.
+within one run; times are medians per video, ratios medians over rounds. Last comes what everything costs that a kept video goes through, with its
+clips cut and encoded, which has no peer.
 
     python benchmarks/curate.py [--quick]
 """
@@ -19,6 +20,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,6 +35,7 @@ import cv2  # noqa: E402
 import equilib  # noqa: E402
 import numpy as np  # noqa: E402
 
+from argus.curate import VideoSource, curate_video  # noqa: E402
 from argus.curate.cascade import clip_filters, judge, video_filters  # noqa: E402
 from argus.curate.clips import stride  # noqa: E402
 from argus.curate.footage import samples_of  # noqa: E402
@@ -40,7 +43,7 @@ from argus.curate.layout import judge_layout  # noqa: E402
 from argus.curate.samples import SIZE, sample_stored  # noqa: E402
 from argus.media import open_video  # noqa: E402
 from argus.synth import render_clip  # noqa: E402
-from schemas.config import FilterPolicy  # noqa: E402
+from schemas.config import CurateConfig, FilterPolicy  # noqa: E402
 
 FPS, SECONDS, REPEATS = 30, 5, 12
 SAMPLED = 5  # frames of each published script
@@ -180,6 +183,19 @@ def report(path: Path, title: str, rounds: int) -> None:
     print(f"  ours is {over:.2f} times its decode floor")
 
 
+def report_whole(path: Path, folder: Path) -> None:
+    """The judgement of a kept video, which is decoded wholly and of which clips are encoded."""
+    config = CurateConfig(catalogue="none", dataset="none")
+    start, worked = time.perf_counter(), time.process_time()
+    video = curate_video(path, VideoSource("url:0", "https://videos.example/0"), config, folder)
+    wall, worked = time.perf_counter() - start, time.process_time() - worked
+    assert video.seconds
+    assert video.decision == "kept", video
+    written, size = sum(file.stat().st_size for file in (folder / "clips").iterdir()) / 1e6, path.stat().st_size / 1e6
+    stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in asdict(video.seconds).items() if seconds)
+    print(f"  everything: {wall:.1f} s ({stages}), {worked:.1f} s of CPU; {len(video.clips)} clips, {written:.1f} MB of {size:.1f} MB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one small video, one round")
@@ -189,6 +205,8 @@ def main() -> None:
         for height, width, gop in SIZES[-1:] if quick else SIZES:
             path = write(Path(folder) / "video.mp4", height, width, gop)
             report(path, f"{width}x{height}, {SECONDS * REPEATS} s at {FPS} fps, a keyframe every {gop} frames", 1 if quick else 3)
+            with tempfile.TemporaryDirectory() as clips:
+                report_whole(path, Path(clips))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """Ingest: a refresh beside two bare processes that do the same work, and what grows with the number of videos and with the size of the dataset.
 
 The bare processes share a list of urls; each downloads with yt-dlp in itself, judges, and writes a shard of each video's clips: no Ray, no ledger,
-no process that may be killed, nothing that survives a kill. Both sides decode and encode with one thread. Rates are those once it runs (of the last
-three quarters of the videos), and over the whole run, start of Ray included.
+no process that may be killed, nothing that survives a kill. Both sides decode and encode with one thread, and take turns in going first. Rates are
+those once it runs (of the last three quarters of the videos), and over the whole run, start of Ray included. What a refresh adds is the same for
+every video, so that they are compared with short small videos and with longer large ones.
 
-    python benchmarks/ingest.py [--quick] [--plots FOLDER]
+    python benchmarks/ingest.py [--quick] [--video FILE] [--plots FOLDER]
 """
 
 import argparse
 import json
 import multiprocessing
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -39,6 +41,7 @@ from schemas.names import Decision, Reason, Split
 PROCESSES = 2
 BASES = 10  # different videos; the others are these under other names
 COUNTS = (20, 60, 200)
+LARGE_COUNT = 20
 ROWS = (1, 100, 1_000, 10_000, 100_000)
 WAVE = 32
 FETCH = FetchSettings(allow_private_hosts=True, min_free_bytes=0)
@@ -163,17 +166,34 @@ def rate(times: list[float]) -> float:
     return (len(times) - 1 - first) / (times[-1] - times[first])
 
 
-def measure_throughput(folder: Path, urls: list[str], catalogue: Path, rounds: int) -> None:
+def measure_throughput(folder: Path, urls: list[str], rounds: int) -> None:
+    folder.mkdir()
+    (folder / "catalogue.txt").write_text("\n".join(urls))
     ratios, whole = [], []
     for number in range(rounds):
-        config = config_of(folder / f"throughput{number}", catalogue)
-        bare_s, bare_times = run_bare(urls, config)
-        ours_s, ours_times, _, result = run_refresh(config)
+        config = config_of(folder / str(number), folder / "catalogue.txt")
+        runs = {}
+        for side in ("bare", "refresh") if number % 2 == 0 else ("refresh", "bare"):
+            runs[side] = run_bare(urls, config) if side == "bare" else run_refresh(config)
+        bare_s, bare_times = runs["bare"]
+        ours_s, ours_times, _, result = runs["refresh"]
         assert result["metrics"]["kept"] == len(urls), result
         ratios.append(rate(ours_times) / rate(bare_times))
         whole.append(bare_s / ours_s)
         print(f"  two bare processes {rate(bare_times):.3f} videos/s ({bare_s:.0f} s), refresh {rate(ours_times):.3f} videos/s ({ours_s:.0f} s)")
-    print(f"throughput against two bare processes: {statistics.median(ratios):.2f} once it runs, {statistics.median(whole):.2f} over the whole run")
+    print(f"  ratio: {statistics.median(ratios):.2f} once it runs, {statistics.median(whole):.2f} over the whole run", flush=True)
+
+
+def write_large(folder: Path, count: int, video: Path | None) -> list[str]:
+    """Names of `count` copies of one video: the one given, or 1024×2048, 20 s at 30 fps, which takes minutes to render."""
+    names = [f"large{number:02d}.mp4" for number in range(count)]
+    if video:
+        shutil.copy(video, folder / names[0])
+    else:
+        write_kind(folder / names[0], "walk", seed=1, seconds=20, fps=30, height=1024, tagged=True)
+    for name in names[1:]:
+        os.link(folder / names[0], folder / name)
+    return names
 
 
 def measure_scaling(folder: Path, urls: list[str], counts: tuple[int, ...]) -> list[tuple[int, float, float]]:
@@ -281,6 +301,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few videos, few rows, one round")
     parser.add_argument("--rounds", type=int, default=3, help="of the comparison with bare processes")
+    parser.add_argument("--video", type=Path, metavar="FILE", help="compare with copies of this video instead of the large one that is rendered")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="write ingest.svg there")
     arguments = parser.parse_args()
     counts, sizes, rounds = ((4, 8), (1, 100), 1) if arguments.quick else (COUNTS, ROWS, arguments.rounds)
@@ -290,9 +311,13 @@ def main() -> None:
         names = write_videos(folder / "site", counts[-1])
         with serve_folder(folder / "site") as site:
             urls = [f"{site.url}/{one}" for one in names]
-            (folder / "catalogue.txt").write_text("\n".join(urls[: counts[-2]]))
             print(f"throughput: {counts[-2]} videos of 256x512, 6 s at 10 fps", flush=True)
-            measure_throughput(folder, urls[: counts[-2]], folder / "catalogue.txt", rounds)
+            measure_throughput(folder / "small", urls[: counts[-2]], rounds)
+            if not arguments.quick or arguments.video:
+                what = arguments.video.name if arguments.video else "1024x2048, 20 s at 30 fps"
+                large = [f"{site.url}/{one}" for one in write_large(folder / "site", LARGE_COUNT, arguments.video)]
+                print(f"throughput: {LARGE_COUNT} videos of {what}", flush=True)
+                measure_throughput(folder / "large", large, rounds)
             print("scaling", flush=True)
             scaling = measure_scaling(folder, urls, counts)
             print("decided again", flush=True)

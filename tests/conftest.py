@@ -25,6 +25,15 @@ def media() -> Path:
     return Path(folder)
 
 
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An ARGUS_HOME of the test's own, and no server in the environment."""
+    for name in ("MLFLOW_TRACKING_URI", "ARGUS_RAY_ADDRESS", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ARGUS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @pytest.fixture(scope="session")
 def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a dataset in which a few small videos were judged: kept, dropped for several reasons, and one that was not fetched.

@@ -14,15 +14,8 @@ from argus.cli import app
 from argus.media import SphericalMetadata, read_spherical, write_video
 from schemas.config import CurateConfig, GenerateConfig, TrainConfig
 
+pytestmark = pytest.mark.usefixtures("home")
 COMMANDS = ["demo", "up", "refresh", "train", "evaluate", "promote", "generate", "tag"]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("MLFLOW_TRACKING_URI", "ARGUS_RAY_ADDRESS", "RAY_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ARGUS_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 def argus(*arguments: str | Path) -> Result:

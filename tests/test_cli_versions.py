@@ -21,17 +21,11 @@ from schemas.arrow import MANIFEST_SCHEMA
 from schemas.config import CurateConfig
 from schemas.names import Decision, Reason, Split
 
+pytestmark = pytest.mark.usefixtures("home")
+
 
 def argus(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "200"})
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("MLFLOW_TRACKING_URI", "ARGUS_RAY_ADDRESS", "RAY_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ARGUS_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 @pytest.fixture

@@ -39,11 +39,11 @@ class Refresh:
             **config,
         }
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, **environment: str) -> subprocess.Popen[bytes]:
         file = self.folder / f"{self.config['run_id']}.json"
         file.write_text(json.dumps(self.config))
         command = [sys.executable, "-m", "ray_jobs.curate", "--config", str(file)]
-        environ = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+        environ = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | environment
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(command, env=environ, stderr=log)
         self.started.append(process)

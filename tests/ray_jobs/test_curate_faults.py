@@ -85,6 +85,33 @@ def test_after_a_kill_and_a_rerun_the_dataset_is_that_of_an_undisturbed_refresh(
     assert_same(refresh, undisturbed)
 
 
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head that works on nothing, which refreshes join; its `add_node` and `remove_node` are machines that come and go."""
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "node_ip_address": "127.0.0.1", "include_dashboard": False})
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def test_a_machine_that_leaves_and_one_that_joins_change_nothing(
+    tmp_path: Path, site: HostileSite, undisturbed: Any, refreshing: type, wait_for: Callable[..., None], cluster: Any
+) -> None:
+    leaving = cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1")
+    refresh = refreshing(tmp_path, [site.url(name) for name in NAMES])
+    process = refresh.start(RAY_ADDRESS=cluster.address)
+    wait_for(lambda: refresh.dataset.exists, process)  # the first wave is committed, the others in work
+    cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1")
+    cluster.remove_node(leaving, allow_graceful=False)
+    assert process.wait(timeout=400) == 0
+    assert_same(refresh, undisturbed)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to mount a small disk")
 def test_a_full_disk_ends_a_refresh_that_can_be_run_again(tmp_path: Path, site: HostileSite, undisturbed: Any, refreshing: type) -> None:
     disk = tmp_path / "disk"
