@@ -107,6 +107,7 @@ def test_a_machine_that_leaves_and_one_that_joins_change_nothing(
     process = refresh.start(RAY_ADDRESS=cluster.address)
     wait_for(lambda: refresh.dataset.exists, process)  # the first wave is committed, the others in work
     cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1")
+    assert process.poll() is None
     cluster.remove_node(leaving, allow_graceful=False)
     assert process.wait(timeout=400) == 0
     assert_same(refresh, undisturbed)
