@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import cv2
 
 from argus.curate import VideoSource, curate_video, read_catalogue
-from argus.curate.egress import egresses
+from argus.curate.fetching.egress import egresses
 from argus.shards import ClipRow, Dataset, DecidedVideo, ScoreRow, ShardClip, SourceRow, write_shard
 from argus.synth import write_kind
 from argus.synth.site import serve_folder
@@ -74,7 +74,7 @@ def config_of(folder: Path, catalogue: Path, **policy: object) -> CurateConfig:
 def bare(urls: list[str], folder: Path, config: CurateConfig, ended: "multiprocessing.Queue[float]") -> None:
     """One bare process: fetch, judge, write, one video after the other."""
     from argus.curate.catalogue import identify
-    from argus.curate.download import download
+    from argus.curate.fetching.download import download
 
     cv2.setNumThreads(1)
     for number, url in enumerate(urls):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from argus.curate import VideoSource, read_catalogue
-from argus.curate.egress import read_secrets
+from argus.curate.fetching.egress import read_secrets
 from argus.curate.recipe import Recipe, WorkKind, store_recipe
 from argus.curate.rescore import Stored
 from argus.curate.waves import DuplicateSettler

@@ -1,14 +1,14 @@
 """The gate of a cluster: one named Ray actor, which every fetch of every refresh asks, whichever job or machine it runs in.
 
 It outlives the job that started it, so that a site's pause holds for the next one too. Where it was lost and started again it knows nothing, and
-is cautious: see `argus.curate.pacing.Pacer`.
+is cautious: see `argus.curate.fetching.pacing.Pacer`.
 """
 
 import os
 from dataclasses import dataclass
 from typing import Any
 
-from argus.curate.pacing import Answer, Key, Pace, Pacer
+from argus.curate.fetching.pacing import Answer, Key, Pace, Pacer
 
 NAMESPACE = "argus"
 NAME = "argus-gate-1"  # the number grows when the methods change: an older gate may still run

@@ -14,7 +14,7 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from argus.curate import VideoSource
-from argus.curate.fetch import pause_s
+from argus.curate.fetching.fetch import pause_s
 from argus.curate.recipe import Recipe
 from argus.curate.rescore import Stored
 from argus.errors import FetchError, ServiceError

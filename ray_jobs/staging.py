@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from argus.curate import CuratedClip, CuratedVideo, Fetched, VideoSource, assign_split, curate_isolated, fetch
-from argus.curate.fetch import file_name
+from argus.curate.fetching.fetch import file_name
 from argus.curate.recipe import Recipe
 from argus.curate.redecide import redecided
 from argus.curate.rescore import Stored, rescore_isolated

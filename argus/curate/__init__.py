@@ -1,12 +1,14 @@
 """From a catalogue's line to clips: fetching, layout, filters, cutting. How many videos at once, and where clips are stored, is not known here.
 
-Flow: read_catalogue → fetch → curate_isolated (probe, layout, filters, clips), each with a typed record or a typed error.
+Flow: read_catalogue → fetch → curate_isolated (probe, layout, filters, clips), each with a typed record or a typed error. `fetching` gets the file;
+`layout` says how the sphere lies in the frames; `filters`, ordered by `cascade`, and the networks of `learned` measure; `shots` and `clips` cut;
+`recipe`, `redecide` and `rescore` find what a change of settings leaves to be done; `signature`, `duplicates` and `waves` find copies.
 """
 
 from argus.curate.cascade import Filter, ScorerFailed, clip_filters, judge, video_filters
 from argus.curate.catalogue import assign_split, read_catalogue
 from argus.curate.clips import Span, spans
-from argus.curate.fetch import fetch
+from argus.curate.fetching.fetch import fetch
 from argus.curate.judgement import curate_isolated, curate_video
 from argus.curate.layout import LayoutVerdict, judge_layout
 from argus.curate.quality import quality

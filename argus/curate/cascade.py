@@ -4,19 +4,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from argus.curate.black import BlackFilter
-from argus.curate.blur import BlurFilter
-from argus.curate.caps import CapsFilter
-from argus.curate.exposure import ExposureFilter
-from argus.curate.motion import MotionFilter
-from argus.curate.nadir import NadirFilter
+from argus.curate.filters.black import BlackFilter
+from argus.curate.filters.blur import BlurFilter
+from argus.curate.filters.caps import CapsFilter
+from argus.curate.filters.exposure import ExposureFilter
+from argus.curate.filters.motion import MotionFilter
+from argus.curate.filters.nadir import NadirFilter
+from argus.curate.filters.seam import SeamFilter
+from argus.curate.filters.static import StaticFilter
+from argus.curate.filters.text import TextFilter
+from argus.curate.filters.upright import UprightFilter
+from argus.curate.filters.variance import VarianceFilter
 from argus.curate.records import Score, Verdict
 from argus.curate.samples import Samples
-from argus.curate.seam import SeamFilter
-from argus.curate.static import StaticFilter
-from argus.curate.text import TextFilter
-from argus.curate.upright import UprightFilter
-from argus.curate.variance import VarianceFilter
 from argus.errors import ArgusError
 from schemas.config import FilterPolicy
 

@@ -26,10 +26,10 @@ from argus.curate import (
     recipe_digest,
     spans,
 )
-from argus.curate.black import BlackFilter
 from argus.curate.clips import stride
+from argus.curate.filters.black import BlackFilter
+from argus.curate.filters.seam import SeamFilter
 from argus.curate.samples import StoredSamples, sample_clip
-from argus.curate.seam import SeamFilter
 from argus.media import MediaInfo, SphericalMetadata, decode_clip, write_video
 from schemas.config import ClipSettings, CurateConfig, FetchSettings, FilterPolicy
 from schemas.names import Decision, Layout, Reason

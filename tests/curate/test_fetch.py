@@ -14,9 +14,9 @@ import pytest
 
 from argus.curate import VideoSource, curate_video, fetch
 from argus.curate.catalogue import identify
-from argus.curate.fetch import file_name, pause_s
-from argus.curate.guard import is_public
-from argus.curate.pacing import Answer, Key, Pace, Pacer
+from argus.curate.fetching.fetch import file_name, pause_s
+from argus.curate.fetching.guard import is_public
+from argus.curate.fetching.pacing import Answer, Key, Pace, Pacer
 from argus.errors import FetchError
 from argus.synth import Fault, HostileSite, serve_hostile, write_kind
 from schemas.config import CurateConfig, FetchSettings
@@ -204,11 +204,11 @@ CRAMPED = """
 import resource, sys
 from pathlib import Path
 from argus.curate import VideoSource
-from argus.curate.egress import Egress
-from argus.curate.fetch import download_guarded
+from argus.curate.fetching.egress import Egress
+from argus.curate.fetching.fetch import download_guarded
 from argus.errors import FetchError
 from schemas.config import CurateConfig, FetchSettings
-import argus.curate.download
+import argus.curate.fetching.download
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
     settings = FetchSettings(allow_private_hosts=True, min_free_bytes=0)
@@ -295,9 +295,10 @@ def test_private_hosts_are_refused_before_a_request(site: HostileSite, source: V
 REDIRECTED = """
 import sys
 from pathlib import Path
-from argus.curate import VideoSource, guard
-from argus.curate.egress import Egress
-from argus.curate.fetch import download_guarded
+from argus.curate import VideoSource
+from argus.curate.fetching import guard
+from argus.curate.fetching.egress import Egress
+from argus.curate.fetching.fetch import download_guarded
 from argus.errors import FetchError
 from schemas.config import CurateConfig, FetchSettings
 guard.is_public = lambda host: host == "127.0.0.1"  # plays the public site

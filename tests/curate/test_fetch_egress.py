@@ -11,9 +11,9 @@ import pytest
 
 from argus.curate import VideoSource, fetch
 from argus.curate.catalogue import identify
-from argus.curate.egress import Egress, egresses, redacted, secret_text, secrets_of
-from argus.curate.guard import Guard
-from argus.curate.pacing import Pacer
+from argus.curate.fetching.egress import Egress, egresses, redacted, secret_text, secrets_of
+from argus.curate.fetching.guard import Guard
+from argus.curate.fetching.pacing import Pacer
 from argus.errors import FetchError, InvalidInput
 from argus.runs import config_digest
 from argus.synth import HostileSite, serve_hostile

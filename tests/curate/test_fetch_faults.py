@@ -7,8 +7,8 @@ import pytest
 from yt_dlp.networking.exceptions import TransportError
 from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError
 
-from argus.curate.download import SPHERICAL_FORMAT
-from argus.curate.faults import fetch_error, retry_after_s
+from argus.curate.fetching.download import SPHERICAL_FORMAT
+from argus.curate.fetching.faults import fetch_error, retry_after_s
 from schemas.names import Reason
 
 

@@ -12,10 +12,10 @@ import pytest
 
 from argus.curate import Fetched, VideoSource, fetch
 from argus.curate.catalogue import identify
-from argus.curate.download import BLOCK_BYTES, Client
-from argus.curate.egress import Egress
-from argus.curate.pacing import Pacer
-from argus.curate.resuming import Part, Version
+from argus.curate.fetching.download import BLOCK_BYTES, Client
+from argus.curate.fetching.egress import Egress
+from argus.curate.fetching.pacing import Pacer
+from argus.curate.fetching.resuming import Part, Version
 from argus.errors import FetchError
 from argus.synth import Fault, HostileSite, serve_hostile
 from schemas.config import FetchSettings
@@ -96,7 +96,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from argus.curate import Fetched, VideoSource, fetch
-from argus.curate.pacing import Pacer
+from argus.curate.fetching.pacing import Pacer
 from schemas.config import FetchSettings
 settings = FetchSettings(allow_private_hosts=True, timeout_s=60, stall_s=60, min_free_bytes=0)
 fetch(VideoSource(sys.argv[1], sys.argv[2]), Path(sys.argv[3]), settings, Pacer())

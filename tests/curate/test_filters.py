@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from argus.curate import Filter, Samples, Score, clip_filters, quality, recipe_digest, video_filters
-from argus.curate.blur import BlurFilter
-from argus.curate.caps import CapsFilter
-from argus.curate.exposure import ExposureFilter
-from argus.curate.motion import MotionFilter
-from argus.curate.nadir import NadirFilter
+from argus.curate.filters.blur import BlurFilter
+from argus.curate.filters.caps import CapsFilter
+from argus.curate.filters.exposure import ExposureFilter
+from argus.curate.filters.motion import MotionFilter
+from argus.curate.filters.nadir import NadirFilter
+from argus.curate.filters.seam import SeamFilter
+from argus.curate.filters.text import TextFilter
+from argus.curate.filters.upright import UprightFilter
 from argus.curate.quality import is_high_quality, numbers_of
 from argus.curate.samples import SIZE, resized, spread
-from argus.curate.seam import SeamFilter
-from argus.curate.text import TextFilter
-from argus.curate.upright import UprightFilter
 from argus.media import decode_clip, encode_clip, open_video
 from argus.sphere import from_euler_deg, rotate_erp
 from argus.synth import Motion, World, make_path

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from argus.curate import VideoSource
-from argus.curate.pacing import ASK_AGAIN_S, HOUR_S, PROBE_S, WINDOW_S, YOUTUBE, Answer, Key, Pace, Pacer, site_of
+from argus.curate.fetching.pacing import ASK_AGAIN_S, HOUR_S, PROBE_S, WINDOW_S, YOUTUBE, Answer, Key, Pace, Pacer, site_of
 from argus.synth.hostile import most_within
 from schemas.config import FetchSettings
 
@@ -176,7 +176,7 @@ def test_a_gate_that_forgot_is_never_faster_than_the_one_before(clock: Clock) ->
 
 
 def test_sites_at_rest_are_forgotten(gate: Pacer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("argus.curate.pacing.MANY_SITES", 10)
+    monkeypatch.setattr("argus.curate.fetching.pacing.MANY_SITES", 10)
     gate.report(HERE, FREE, Answer.BOT_CHECK)
     for number in range(100):
         clock.now += 0.1

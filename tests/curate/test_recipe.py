@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from argus.curate import Recipe, WorkKind, recipe, store_recipe, stored_recipe
-from argus.curate.blur import BlurFilter
+from argus.curate.filters.blur import BlurFilter
+from argus.curate.filters.text import TextFilter
 from argus.curate.learned import scorer_class
 from argus.curate.recipe import SCORED_WITH, THRESHOLDS
-from argus.curate.text import TextFilter
 from argus.errors import InvalidInput
 from argus.report.ledger import Ledger
 from argus.shards import Store

@@ -12,14 +12,14 @@ from annotated_types import Le
 
 from argus.curate import CuratedVideo, Fetched, Recipe, VideoSource, WorkKind, clip_filters, clips, curate_video, video_filters
 from argus.curate import rescore as rescoring
-from argus.curate.blur import BlurFilter
 from argus.curate.clips import Cutter
+from argus.curate.filters.blur import BlurFilter
+from argus.curate.filters.seam import SeamFilter
 from argus.curate.layout import declared_layout
 from argus.curate.learned import scorer_class
 from argus.curate.recipe import THRESHOLDS
 from argus.curate.redecide import STATING, redecided
 from argus.curate.rescore import Stored, rescore, rescore_isolated
-from argus.curate.seam import SeamFilter
 from argus.files import sha256_file
 from argus.media.reader import VideoReader
 from argus.shards import ScoreRow, SourceRow

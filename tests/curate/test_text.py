@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from argus.curate import Samples
+from argus.curate.filters.text import TextFilter
 from argus.curate.samples import SIZE
-from argus.curate.text import TextFilter
 from argus.sphere import from_euler_deg, rotate_erp, solid_angle
 from schemas.config import FilterPolicy
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from argus.curate.pacing import Answer, Key, Pace
+from argus.curate.fetching.pacing import Answer, Key, Pace
 from ray_jobs.gate import ClusterGate
 
 pytestmark = pytest.mark.slow

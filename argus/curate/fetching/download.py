@@ -1,4 +1,4 @@
-"""One download with yt-dlp, inside the process that `argus.curate.fetch` has for it: what is chosen, what is refused, what is continued.
+"""One download with yt-dlp, inside the process that `argus.curate.fetching.fetch` has for it: what is chosen, what is refused, what is continued.
 
 No configuration file, cache, plugin, program or proxy of the environment is used. Importing this takes a second or two, most of them for the
 patterns of a thousand sites: the server of such processes does it once for all of them.
@@ -20,10 +20,10 @@ from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.postprocessor import FFmpegPostProcessor
 from yt_dlp.utils import unified_timestamp
 
-from argus.curate.egress import Egress
+from argus.curate.fetching.egress import Egress
+from argus.curate.fetching.resuming import Part, Version
+from argus.curate.fetching.room import check_room
 from argus.curate.records import Fetched, VideoSource
-from argus.curate.resuming import Part, Version
-from argus.curate.room import check_room
 from argus.errors import FetchError
 from argus.files import sha256_file
 from schemas.config import FetchSettings

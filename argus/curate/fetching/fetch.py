@@ -1,7 +1,7 @@
 """Fetches one video into a folder: waits for the site's turn, then has it downloaded in a process of its own that may be killed.
 
-Only http(s); private addresses are refused at the moment of connecting (`argus.curate.guard`). Every failure is a FetchError with its reason,
-terminal or retryable. What a retryable one, or a kill, leaves half-written in the folder is continued by the next try.
+Only http(s); private addresses are refused at the moment of connecting (`guard`). Every failure is a FetchError with its reason, terminal or
+retryable. What a retryable one, or a kill, leaves half-written in the folder is continued by the next try.
 """
 
 import secrets
@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from argus.curate.egress import Egress, read_secrets, redacted, secrets_of
-from argus.curate.guard import Guard
-from argus.curate.pacing import YOUTUBE, Answer, Gate, Key, Pace, site_of
+from argus.curate.fetching.egress import Egress, read_secrets, redacted, secrets_of
+from argus.curate.fetching.guard import Guard
+from argus.curate.fetching.pacing import YOUTUBE, Answer, Gate, Key, Pace, site_of
+from argus.curate.fetching.room import check_room
 from argus.curate.records import Fetched, VideoSource
-from argus.curate.room import check_room
 from argus.errors import FetchError, VideoError
 from argus.files import FULL
 from argus.media import isolated
@@ -99,8 +99,8 @@ def download_guarded(source: VideoSource, path: Path, settings: FetchSettings, e
 
 def download_with(guard: Guard, source: VideoSource, path: Path, settings: FetchSettings, egress: Egress, cookies: str) -> Fetched:
     """One try in this process; what the guard refused explains a failure first. Raises FetchError, which tells no secret."""
-    from argus.curate.download import download
-    from argus.curate.faults import fetch_error
+    from argus.curate.fetching.download import download
+    from argus.curate.fetching.faults import fetch_error
 
     try:
         return download(source, path, settings, egress, cookies)
@@ -151,7 +151,15 @@ def _attempt(source: VideoSource, folder: Path, settings: FetchSettings, egress:
     path = folder / file_name(source.source_id)
     try:
         return isolated(
-            download_guarded, source, path, settings, egress, cookies, timeout_s=remaining_s, memory_bytes=MEMORY_BYTES, warm="argus.curate.download"
+            download_guarded,
+            source,
+            path,
+            settings,
+            egress,
+            cookies,
+            timeout_s=remaining_s,
+            memory_bytes=MEMORY_BYTES,
+            warm="argus.curate.fetching.download",
         )
     except VideoError as error:
         if error.reason is Reason.TIMED_OUT:
