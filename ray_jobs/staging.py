@@ -102,7 +102,7 @@ def stage_video(
     What is `stored` of it already is not measured again. `scoring` are the learned scorers, which judge the clips that are left last.
     """
     store, name = Store.of(config.dataset), staged_name(source.source_id, stamp.recipe)
-    with claimed(fetched.file.path.parent, config.fetch.timeout_s) as work:
+    with claimed(fetched.file.path.parent, config.judge_timeout_s) as work:
         if not fetched.file.path.exists():
             return name if store.exists(f"{name}/{_MARKER}") else FileLost(fetched.file.path)
         folder = work / "staged"

@@ -165,6 +165,7 @@ class CurateConfig(DatasetConfig):
     wave_size: int = Field(32, ge=1, le=4096, description="Sources per commit: fixed slices of the catalogue")
     in_flight: int = Field(0, ge=0, description="Videos judged at once; 0 means as many as the cluster has CPUs for")
     cpus_per_video: float = Field(1.0, gt=0, le=64, description="CPUs set aside for each video that is judged; may be a fraction")
+    judge_timeout_s: float = Field(14_400, gt=0, description="Deadline for judging one video; 4K takes about half of its own length on one core")
     work: str | None = Field(None, description="Folder on each machine for files in work; default: `work` in ARGUS_HOME")
 
 

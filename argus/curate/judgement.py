@@ -34,7 +34,7 @@ def curate_isolated(
 
     This is what a job calls. Every fault of the video or of a filter becomes a decision; what is raised is a fault of the machine.
     """
-    return judge_isolated(curate_video, path, source, config, folder, samples_folder, timeout_s=config.fetch.timeout_s)
+    return judge_isolated(curate_video, path, source, config, folder, samples_folder, timeout_s=config.judge_timeout_s)
 
 
 def judge_isolated(judge: Callable[..., CuratedVideo], path: Path, source: VideoSource, *args: Any, timeout_s: float) -> CuratedVideo:
@@ -42,7 +42,7 @@ def judge_isolated(judge: Callable[..., CuratedVideo], path: Path, source: Video
     try:
         return isolated(judge, path, source, *args, timeout_s=timeout_s, memory_bytes=MEMORY_BYTES, warm="argus.curate.warm")
     except VideoError as error:
-        return failed_video(source, error.reason, error.message)
+        return failed_video(source, error.reason, error.message + (" (judge_timeout_s)" if error.reason is Reason.TIMED_OUT else ""))
     except RuntimeError as error:  # what the child did not foresee
         return failed_video(source, Reason.SCORER_FAILED, f"curation failed: {str(error).strip().splitlines()[-1]}")
 

@@ -40,7 +40,7 @@ def rescore_isolated(
     path: Path, source: VideoSource, stored: Stored, config: CurateConfig, folder: Path, samples_folder: Path | None = None
 ) -> CuratedVideo:
     """`rescore` in a process that may crash or be killed, as `curate_isolated`."""
-    return judge_isolated(rescore, path, source, stored, config, folder, samples_folder, timeout_s=config.fetch.timeout_s)
+    return judge_isolated(rescore, path, source, stored, config, folder, samples_folder, timeout_s=config.judge_timeout_s)
 
 
 def rescore(path: Path, source: VideoSource, stored: Stored, config: CurateConfig, folder: Path, samples_folder: Path | None = None) -> CuratedVideo:

@@ -291,7 +291,7 @@ def test_memory_does_not_grow_with_the_number_of_clips(tmp_path: Path) -> None:
 def test_a_video_that_takes_too_long_is_not_judged(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, turning(panorama()), FPS)
-    video = curate_isolated(path, SOURCE, CONFIG.model_copy(update={"fetch": FetchSettings(timeout_s=0.05)}))
+    video = curate_isolated(path, SOURCE, CONFIG.model_copy(update={"judge_timeout_s": 0.05}))
     assert (video.decision, video.reason, video.retryable) == (Decision.FAILED, Reason.TIMED_OUT, True)
 
 
