@@ -23,7 +23,7 @@ from argus.runs import RunFolder
 from argus.shards import Commit, Dataset, DecidedVideo, SourceRow
 from ray_jobs.entry import run_job, start_ray
 from ray_jobs.planning import Plan, plan_refresh
-from ray_jobs.staging import StagedGone, Stamp, clear_work, discard_staged, place_thumbnail, redecided_now, staged_name
+from ray_jobs.staging import StagedGone, Stamp, clear_staged, clear_work, discard_staged, place_thumbnail, redecided_now, staged_name
 from schemas.config import CurateConfig, LearnedThresholds
 from schemas.names import Decision, JobKind, Outcome
 from schemas.records import JobResult
@@ -123,7 +123,9 @@ class Refresh:
     def run(self) -> int:
         """Does what is to be done, until all is or a stop is requested; returns how many videos were judged at once, 0 where none was."""
         self.folder.progress(0, self._pending, "video", str(self.plan))
-        clear_work(self.config, (source.source_id for source in self.plan.sources if source.source_id not in self.plan.work))
+        known = [source.source_id for source in self.plan.sources if source.source_id not in self.plan.work]
+        clear_work(self.config, known)
+        clear_staged(self.dataset.store, self.stamp.recipe, known)
         if not self.plan.work:
             return 0
         store_recipe(self.dataset.store, self.recipe)

@@ -162,6 +162,14 @@ def clear_work(config: CurateConfig, source_ids: Iterable[str]) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def clear_staged(store: Store, recipe: str, source_ids: Iterable[str]) -> None:
+    """Removes what a refresh that was killed between its commit and its clearing left of these settled sources."""
+    settled = {staged_name(source_id, recipe) for source_id in source_ids}
+    for name in store.folders("staging"):
+        if name in settled:
+            store.delete_folder(name)
+
+
 def read_staged(store: Store, name: str) -> DecidedVideo:
     """The staged result; its clips are read one by one when they are asked for. Raises StagedGone, which reading the clips does too."""
     try:

@@ -175,8 +175,9 @@ class Store:
         """Removes a folder and all below it; one that is gone already is no error."""
         if self.local:
             shutil.rmtree(self.local / _checked(name), ignore_errors=True)
-        else:
-            self.delete(self.names(_checked(name)))
+            return
+        with contextlib.suppress(FileNotFoundError), self.answers():
+            self._files.delete_dir(self._path(name))
 
     @contextlib.contextmanager
     def answers(self) -> Iterator[None]:
@@ -223,7 +224,9 @@ def _checked(name: str) -> str:
 def _filesystem(scheme: str, endpoint: str | None, region: str | None) -> pafs.FileSystem:
     if scheme == "s3":
         retries = pafs.AwsStandardS3RetryStrategy(max_attempts=5)
-        return pafs.S3FileSystem(region=region or _REGION, endpoint_override=endpoint, retry_strategy=retries)
+        return pafs.S3FileSystem(
+            region=region or _REGION, endpoint_override=endpoint, retry_strategy=retries, allow_delayed_open=True
+        )  # small: one request
     return pafs.GcsFileSystem() if scheme == "gs" else pafs.LocalFileSystem(use_mmap=True)
 
 
