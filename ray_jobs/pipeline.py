@@ -7,7 +7,7 @@ the tasks until its time has come, so that a site that wants to be left alone ho
 import heapq
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
@@ -70,13 +70,12 @@ class Pipeline:
         self._store, self._recipe = Store.of(config.dataset), Recipe.of(config)
         options = {"max_restarts": -1, "max_task_retries": MAX_RETRIES, "max_concurrency": FETCHES, "scheduling_strategy": "SPREAD"}
         self._fetcher = ray.remote(num_cpus=0, **options)(FetchProcess)
-        self._fetchers: dict[Any, int] = {}  # actors, and what each does at present
-        self._doing: dict[Any, Any] = {}  # the actor, by the reference of a result
+        self._fetchers: list[Any] = []  # actors
         self._judge = ray.remote(num_cpus=config.cpus_per_video, max_retries=MAX_RETRIES)(stage_video)
         self._queue: deque[Todo] = deque()
         self._waiting: list[tuple[float, int, Todo]] = []  # a heap: when, a number that breaks ties, what
         self._turns = count()
-        self._fetching: dict[Any, Todo] = {}
+        self._fetching: dict[Any, tuple[Todo, Any]] = {}  # with the actor
         self._fetched: deque[tuple[Todo, FetchedVideo]] = deque()
         self._judging: dict[Any, Todo] = {}
         self._done: dict[str, DecidedVideo | None] = {}  # None where another refresh has settled it
@@ -137,13 +136,14 @@ class Pipeline:
 
     def _fetch(self, todo: Todo) -> None:
         """Has the least busy process fetch it, a new one where all have enough to do."""
-        actor = min(self._fetchers, key=lambda actor: self._fetchers[actor], default=None)
-        if actor is None or self._fetchers[actor] >= FETCHES:
+        busy = Counter(actor for _, actor in self._fetching.values())
+        actor = min(self._fetchers, key=lambda actor: busy[actor], default=None)
+        if actor is None or busy[actor] >= FETCHES:
             actor = self._fetcher.remote()
+            self._fetchers.append(actor)
         is_last = todo.tries + 1 >= self._config.fetch.attempts
         reference = actor.fetch.remote(todo.source, self._config, self._stamp, self._gate, is_last)
-        self._fetchers[actor] = self._fetchers.get(actor, 0) + 1
-        self._fetching[reference], self._doing[reference] = todo, actor
+        self._fetching[reference] = todo, actor
 
     def _room(self) -> int:
         """How many videos may be judged at once."""
@@ -179,8 +179,7 @@ class Pipeline:
 
     def _after_fetch(self, reference: Any) -> DecidedVideo | None:
         """A video that need not be judged, because it was staged before or cannot be fetched."""
-        todo = self._fetching.pop(reference)
-        self._fetchers[self._doing.pop(reference)] -= 1
+        todo, _ = self._fetching.pop(reference)
         outcome = self._value(reference, todo)
         match outcome:
             case FetchedVideo():

@@ -164,9 +164,8 @@ def clear_work(config: CurateConfig, source_ids: Iterable[str]) -> None:
 
 def clear_staged(store: Store, recipe: str, source_ids: Iterable[str]) -> None:
     """Removes what a refresh that was killed between its commit and its clearing left of these settled sources."""
-    settled = {staged_name(source_id, recipe) for source_id in source_ids}
-    for name in store.folders("staging"):
-        if name in settled:
+    if left := store.folders("staging"):
+        for name in {staged_name(source_id, recipe) for source_id in source_ids}.intersection(left):
             store.delete_folder(name)
 
 

@@ -102,8 +102,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def decided() -> Callable[[Dataset, str], dict[str, bool]]:
-    """`decided(dataset, recipe)`: by source_id, for sources whose latest row is of this recipe, whether they are settled."""
+def settled() -> Callable[[Dataset, str], dict[str, bool]]:
+    """`settled(dataset, recipe)`: by source_id, for sources whose latest row is of this recipe, whether they are settled."""
 
     def states(dataset: Dataset, recipe: str) -> dict[str, bool]:
         rows = [row for row in dataset.decisions().to_pylist() if row["recipe"] == recipe]

@@ -82,17 +82,17 @@ def test_snapshots_are_kept_by_number_or_by_age(tmp_path: Path, make) -> None:
         dataset.compact(keep_snapshots=0)
 
 
-def test_a_reader_of_a_kept_snapshot_and_a_writer_are_not_disturbed(tmp_path: Path, make, decided: Any) -> None:
+def test_a_reader_of_a_kept_snapshot_and_a_writer_are_not_disturbed(tmp_path: Path, make, settled: Any) -> None:
     dataset, writer = Dataset(tmp_path), Dataset(tmp_path)
     publish(dataset, [make.kept("url:a", 3)], [make.kept("url:a", recipe=OTHER), make.kept("url:b", recipe=OTHER)])
     reader = Dataset(tmp_path)
     table = reader.snapshot(1).table
-    before = decided(writer, OTHER)
+    before = settled(writer, OTHER)
     with reader.shard(table["shard"][0].as_py()) as shard:
         dataset.compact(keep_snapshots=2, grace_h=0)
         assert shard.clip(2).clip_id == "url:a@20000-30000"
     assert readable(reader, 1) == ["url:a@0-10000", "url:a@10000-20000", "url:a@20000-30000"]
-    assert decided(writer, OTHER) == before
+    assert settled(writer, OTHER) == before
     writer.commit_wave([make.kept("url:c", recipe=OTHER)])
     assert readable(writer, writer.publish().version) == ["url:a@0-10000", "url:b@0-10000", "url:c@0-10000"]
 

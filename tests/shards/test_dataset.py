@@ -53,9 +53,9 @@ def test_the_index_opens_with_deltalake_alone(tmp_path: Path, make) -> None:
     assert table["sequence"].to_pylist() == [1, 1]
 
 
-def test_settled_is_what_needs_no_other_try(tmp_path: Path, make, decided: Any) -> None:
+def test_settled_is_what_needs_no_other_try(tmp_path: Path, make, settled: Any) -> None:
     dataset = Dataset(tmp_path)
-    assert decided(dataset, RECIPE) == {}
+    assert settled(dataset, RECIPE) == {}
     wave = [
         make.kept("url:a"),
         make.dropped("url:b"),
@@ -65,8 +65,8 @@ def test_settled_is_what_needs_no_other_try(tmp_path: Path, make, decided: Any) 
     ]
     dataset.commit_wave(wave[:4])
     dataset.commit_wave(wave[4:])
-    assert decided(dataset, RECIPE) == {"url:a": True, "url:b": True, "url:c": False, "url:d": True}
-    assert decided(dataset, "1" * 12) == {"url:e": True}
+    assert settled(dataset, RECIPE) == {"url:a": True, "url:b": True, "url:c": False, "url:d": True}
+    assert settled(dataset, "1" * 12) == {"url:e": True}
 
 
 def test_rows_are_found_by_their_sources(tmp_path: Path, make) -> None:
@@ -138,16 +138,16 @@ def test_a_snapshot_is_a_function_of_the_rows_whichever_were_published_before(tm
     assert Dataset(tmp_path / "often").publish().digest == once.snapshot().digest
 
 
-def test_a_failure_that_may_pass_hides_nothing(tmp_path: Path, make, decided: Any) -> None:
+def test_a_failure_that_may_pass_hides_nothing(tmp_path: Path, make, settled: Any) -> None:
     dataset = Dataset(tmp_path)
     dataset.commit_wave([make.kept("url:a", 2), make.kept("url:b")])
     dataset.commit_wave([make.failed("url:a", recipe="1" * 12), make.failed("url:b", recipe="1" * 12, retryable=False)])
     dataset.publish()
     assert clip_ids(dataset) == ["url:a@0-10000", "url:a@10000-20000"]
-    assert decided(dataset, "1" * 12) == {"url:a": False, "url:b": True}
+    assert settled(dataset, "1" * 12) == {"url:a": False, "url:b": True}
 
 
-def test_a_kill_before_the_index_leaves_nothing_that_counts(tmp_path: Path, make, monkeypatch, decided: Any) -> None:
+def test_a_kill_before_the_index_leaves_nothing_that_counts(tmp_path: Path, make, monkeypatch, settled: Any) -> None:
     def killed(*_arguments: object, **_named: object) -> int:
         raise KeyboardInterrupt
 
@@ -156,7 +156,7 @@ def test_a_kill_before_the_index_leaves_nothing_that_counts(tmp_path: Path, make
         patch.setattr(Index, "append", killed)
         Dataset(tmp_path / "torn").commit_wave([make.kept("url:a", 3)])
     torn = Dataset(tmp_path / "torn")
-    assert (torn.exists, decided(torn, RECIPE), torn.snapshots()) == (False, {}, [])
+    assert (torn.exists, settled(torn, RECIPE), torn.snapshots()) == (False, {}, [])
     torn.commit_wave([make.kept("url:a", 3)])
     assert torn.publish().digest == Dataset(tmp_path / "whole").publish().digest
     assert Store.of(tmp_path / "torn").names("shards") == Store.of(tmp_path / "whole").names("shards")
@@ -221,7 +221,7 @@ def test_a_row_survives_json(make) -> None:
     assert SourceRow.model_validate_json(row.model_dump_json()) == row
 
 
-def test_a_dataset_of_an_older_version_is_read_and_goes_on(tmp_path: Path, make, decided: Any) -> None:
+def test_a_dataset_of_an_older_version_is_read_and_goes_on(tmp_path: Path, make, settled: Any) -> None:
     """Columns have been added to the index, to its clips and to snapshots."""
     new = Dataset(tmp_path / "new")
     new.commit_wave([make.kept("url:a", 2), make.failed("url:b")])
@@ -241,7 +241,7 @@ def test_a_dataset_of_an_older_version_is_read_and_goes_on(tmp_path: Path, make,
     pq.write_table(new.snapshot().table.drop_columns(["high_quality"]), tmp_path / "old" / "snapshots" / "000001.parquet")
 
     old = Dataset(tmp_path / "old")
-    assert decided(old, RECIPE) == {"url:a": True, "url:b": False}
+    assert settled(old, RECIPE) == {"url:a": True, "url:b": False}
     assert old.snapshot().table["high_quality"].to_pylist() == [None, None]
     assert old.latest_rows(["conversion", "clips.duplicate_of"]).to_pylist()[0] == {
         "conversion": None,

@@ -57,8 +57,8 @@ def seconds(act: Callable[[], object], tries: int = 5) -> float:
     return min(spent)
 
 
-def test_what_is_asked_of_all_rows_is_answered_soon(large: Path, decided: Any) -> None:
-    assert len(decided(Dataset(large), "0" * 12)) == ROWS + 1
+def test_what_is_asked_of_all_rows_is_answered_soon(large: Path, settled: Any) -> None:
+    assert len(settled(Dataset(large), "0" * 12)) == ROWS + 1
     assert seconds(lambda: Dataset(large).decisions(), 3) < 1
     assert Dataset(large).publish().table.num_rows == ROWS
 

@@ -112,9 +112,9 @@ def test_a_bucket_that_is_not_there_is_an_error_for_people(s3: str) -> None:
         Store.of("s3://nowhere/data").write("a", b"")
 
 
-def test_a_dataset_on_s3_is_the_one_in_a_folder(s3: str, tmp_path: Path, make, decided: Any) -> None:
+def test_a_dataset_on_s3_is_the_one_in_a_folder(s3: str, tmp_path: Path, make, settled: Any) -> None:
     here, there = Dataset(tmp_path / "dataset"), Dataset(s3)
-    assert (there.exists, there.snapshots(), decided(there, OTHER)) == (False, [], {})
+    assert (there.exists, there.snapshots(), settled(there, OTHER)) == (False, [], {})
     for dataset in (here, there):
         dataset.commit_wave([make.kept("url:a", 2), make.dropped("url:b"), make.failed("url:c")])
         dataset.commit_wave([make.kept("url:d"), make.failed("url:a", recipe=OTHER)][:1])
