@@ -36,7 +36,12 @@ def resolve(
     if preset:
         _merge(values, read_preset(kind, preset))
     if file:
-        _merge(values, _read_yaml(file.read_text(encoding="utf-8"), str(file)) if file.exists() else _absent(file))
+        _merge(
+            values,
+            _read_yaml(file.read_text(encoding="utf-8"), str(file))
+            if file.exists()
+            else _absent(file),
+        )
     _merge(values, _from_environment(kind, os.environ if environ is None else environ))
     for name, value in (fields or {}).items():
         if value is not None:
@@ -60,14 +65,23 @@ def validated(model: type[M], values: Mapping[str, Any]) -> M:
 def presets(kind: str) -> list[str]:
     """Names of the presets of a kind of job."""
     folder = resources.files("argus") / "presets" / kind
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir()) if folder.is_dir() else []
+    return (
+        sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir())
+        if folder.is_dir()
+        else []
+    )
 
 
 def read_preset(kind: str, name: str) -> dict[str, Any]:
     """The values of a preset."""
     if name not in presets(kind):
-        raise InvalidInput(f"there is no preset '{name}' for {kind}; choose one of: {', '.join(presets(kind)) or 'none'}")
-    return _read_yaml((resources.files("argus") / "presets" / kind / f"{name}.yaml").read_text(encoding="utf-8"), name)
+        raise InvalidInput(
+            f"there is no preset '{name}' for {kind}; choose one of: {', '.join(presets(kind)) or 'none'}"
+        )
+    return _read_yaml(
+        (resources.files("argus") / "presets" / kind / f"{name}.yaml").read_text(encoding="utf-8"),
+        name,
+    )
 
 
 def _absent(file: Path) -> dict[str, Any]:
@@ -80,7 +94,9 @@ def _read_yaml(text: str, source: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InvalidInput(f"{source} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
-        raise InvalidInput(f"{source} holds a {type(values).__name__}, but must hold names and values")
+        raise InvalidInput(
+            f"{source} holds a {type(values).__name__}, but must hold names and values"
+        )
     return values
 
 
@@ -91,7 +107,9 @@ def _from_environment(kind: str, environ: Mapping[str, str]) -> dict[str, Any]:
         values["home"] = environ["ARGUS_HOME"]
     for name in sorted(environ):
         if name.startswith(prefix):
-            _put(values, name.removeprefix(prefix).lower().replace("__", "."), _scalar(environ[name]))
+            _put(
+                values, name.removeprefix(prefix).lower().replace("__", "."), _scalar(environ[name])
+            )
     return values
 
 

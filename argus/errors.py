@@ -45,7 +45,15 @@ class FetchError(ArgusError):
         asked: False where nothing was asked of the site: no try was spent.
     """
 
-    def __init__(self, reason: Reason, message: str, *, retryable: bool, retry_after_s: float = 0.0, asked: bool = True) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        retryable: bool,
+        retry_after_s: float = 0.0,
+        asked: bool = True,
+    ) -> None:
         super().__init__(reason, message, retryable)
         self.reason = reason
         self.message = message
@@ -54,14 +62,24 @@ class FetchError(ArgusError):
         self.asked = asked
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _fetch_error, (self.reason, self.message, self.retryable, self.retry_after_s, self.asked)
+        return _fetch_error, (
+            self.reason,
+            self.message,
+            self.retryable,
+            self.retry_after_s,
+            self.asked,
+        )
 
     def __str__(self) -> str:
         return self.message
 
 
-def _fetch_error(reason: Reason, message: str, retryable: bool, retry_after_s: float, asked: bool) -> FetchError:
-    return FetchError(reason, message, retryable=retryable, retry_after_s=retry_after_s, asked=asked)
+def _fetch_error(
+    reason: Reason, message: str, retryable: bool, retry_after_s: float, asked: bool
+) -> FetchError:
+    return FetchError(
+        reason, message, retryable=retryable, retry_after_s=retry_after_s, asked=asked
+    )
 
 
 class ServiceError(ArgusError):

@@ -20,20 +20,26 @@ def replacing(path: Path) -> Iterator[Path]:
     An existing file is replaced; an existing folder is an error.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial{path.suffix}")
+    beside = path.with_name(
+        f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial{path.suffix}"
+    )
     try:
         yield beside
         if beside.is_file():
             _sync(beside)
         beside.replace(path)
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True) if beside.is_dir() else beside.unlink(missing_ok=True)
+        shutil.rmtree(beside, ignore_errors=True) if beside.is_dir() else beside.unlink(
+            missing_ok=True
+        )
         raise
 
 
 def is_full(error: BaseException) -> bool:
     """Whether an error says that a disk has no room; Rust's libraries (deltalake) say it in words alone."""
-    return (isinstance(error, OSError) and error.errno in FULL) or any(f"os error {number})" in str(error) for number in FULL)
+    return (isinstance(error, OSError) and error.errno in FULL) or any(
+        f"os error {number})" in str(error) for number in FULL
+    )
 
 
 def write_text(path: Path, text: str) -> None:

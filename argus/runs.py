@@ -84,14 +84,22 @@ class RunFolder:
 
     def progress(self, step: int, total: int, unit: str, message: str = "") -> None:
         """Writes progress.json (a `ProgressHook`)."""
-        record = Progress(step=step, total=total, unit=unit, message=message, updated=datetime.now(UTC))
+        record = Progress(
+            step=step, total=total, unit=unit, message=message, updated=datetime.now(UTC)
+        )
         write_text(self.path / "progress.json", record.model_dump_json())
 
     def read_progress(self) -> Progress | None:
         path = self.path / "progress.json"
         return Progress.model_validate_json(path.read_text()) if path.exists() else None
 
-    def finish(self, outcome: Outcome, reason: str = "", outputs: dict[str, Any] | None = None, metrics: dict[str, float] | None = None) -> JobResult:
+    def finish(
+        self,
+        outcome: Outcome,
+        reason: str = "",
+        outputs: dict[str, Any] | None = None,
+        metrics: dict[str, float] | None = None,
+    ) -> JobResult:
         """Writes result.json, last of all, and gives it back."""
         result = JobResult(
             kind=self.kind,

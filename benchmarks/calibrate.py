@@ -22,7 +22,20 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-from calibration_set import SCORED, TUNING, Case, Half, Label, Outcome, cases, judge_case, judge_label, labels, prepare, with_duplicates
+from calibration_set import (
+    SCORED,
+    TUNING,
+    Case,
+    Half,
+    Label,
+    Outcome,
+    cases,
+    judge_case,
+    judge_label,
+    labels,
+    prepare,
+    with_duplicates,
+)
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
@@ -45,7 +58,9 @@ _FILTERS: dict[str, tuple[str, ...]] = {
     Reason.TEXT: ("text",),
 }
 _MEASURES = {"cuts": "shots", "tilt": "upright"}
-_STANDS = "converted as wanted, then dropped: the camera stands, and but for one figure nothing moves"
+_STANDS = (
+    "converted as wanted, then dropped: the camera stands, and but for one figure nothing moves"
+)
 EXPLAINED = {"jungle_stereo_tb_v1meta.mp4": _STANDS, "room_stereo_sbs_2to1.mp4": _STANDS}
 """Real files that are judged wrongly, and why that is left so."""
 
@@ -60,15 +75,25 @@ class Table:
     words: str = ""
 
     def print(self, console: Console) -> None:
-        table = RichTable(*self.head, title=self.title, title_justify="left", caption=self.words or None, caption_justify="left")
+        table = RichTable(
+            *self.head,
+            title=self.title,
+            title_justify="left",
+            caption=self.words or None,
+            caption_justify="left",
+        )
         for row in self.rows:
             table.add_row(*row)
         console.print(table, "", markup=False)
 
     def markdown(self) -> str:
         cells = [self.head, ("---",) * len(self.head), *self.rows]
-        lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells]
-        return "\n".join([f"## {self.title}", "", *([self.words, ""] if self.words else []), *lines, ""])
+        lines = [
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells
+        ]
+        return "\n".join(
+            [f"## {self.title}", "", *([self.words, ""] if self.words else []), *lines, ""]
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,17 +105,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     real = _real(options.media, policy, options.jobs, console)
     wanted = [half for half in (TUNING, SCORED) if options.half in (half.name, "both")]
     each = options.count // len(wanted)
-    halves = {half: run(cases(half, each), judge_case, policy, options.jobs, f"the {half.name} half") for half in wanted if each}
-    tables = [*real_tables(real), *(table for half, outcomes in halves.items() for table in half_tables(half, outcomes))]
+    halves = {
+        half: run(cases(half, each), judge_case, policy, options.jobs, f"the {half.name} half")
+        for half in wanted
+        if each
+    }
+    tables = [
+        *real_tables(real),
+        *(table for half, outcomes in halves.items() for table in half_tables(half, outcomes)),
+    ]
     tables = [table for table in tables if table.rows]
     for table in tables:
         table.print(console)
-    console.print(f"{sum(map(len, halves.values()))} generated videos and {len(real)} real files in {time.monotonic() - start:.0f} s", markup=False)
+    console.print(
+        f"{sum(map(len, halves.values()))} generated videos and {len(real)} real files in {time.monotonic() - start:.0f} s",
+        markup=False,
+    )
     faults = missed(halves.get(SCORED, []), real)
     for fault in faults:
         console.print(f"missed: {fault}", markup=False)
     if options.scores:
-        write_text(options.scores, "".join(f"{json.dumps(_record(one))}\n" for one in [*real, *chain.from_iterable(halves.values())]))
+        write_text(
+            options.scores,
+            "".join(
+                f"{json.dumps(_record(one))}\n"
+                for one in [*real, *chain.from_iterable(halves.values())]
+            ),
+        )
     if options.write:
         write_text(options.write, document(tables, faults))
     return 1 if faults else 0
@@ -99,19 +140,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     environment = os.environ.get("ARGUS_TEST_MEDIA")
-    parser.add_argument("--media", type=Path, default=Path(environment) if environment else None, help="folder of real videos with labels.csv")
-    parser.add_argument("--count", type=int, default=420, help="generated videos, of both halves together")
+    parser.add_argument(
+        "--media",
+        type=Path,
+        default=Path(environment) if environment else None,
+        help="folder of real videos with labels.csv",
+    )
+    parser.add_argument(
+        "--count", type=int, default=420, help="generated videos, of both halves together"
+    )
     parser.add_argument("--half", choices=("scored", "tuning", "both"), default="both")
-    parser.add_argument("--policy", type=Path, help="YAML of other thresholds, alone or under `policy`")
+    parser.add_argument(
+        "--policy", type=Path, help="YAML of other thresholds, alone or under `policy`"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes that judge")
-    parser.add_argument("--scores", type=Path, help="write truth, judgement and scores of each video, as lines of JSON, to choose thresholds by")
+    parser.add_argument(
+        "--scores",
+        type=Path,
+        help="write truth, judgement and scores of each video, as lines of JSON, to choose thresholds by",
+    )
     parser.add_argument("--write", type=Path, help="write the tables as Markdown")
     return parser.parse_args(arguments)
 
 
 def _record(one: Outcome) -> dict[str, object]:
-    names = ("name", "about", "truth", "layout", "decision", "reason", "expected", "detail", "faults")
-    return {name: getattr(one, name) for name in names} | {"scores": {f"{score.filter}.{score.name}": score.value for score in one.scores}}
+    names = (
+        "name",
+        "about",
+        "truth",
+        "layout",
+        "decision",
+        "reason",
+        "expected",
+        "detail",
+        "faults",
+    )
+    return {name: getattr(one, name) for name in names} | {
+        "scores": {f"{score.filter}.{score.name}": score.value for score in one.scores}
+    }
 
 
 def _policy(file: Path | None) -> FilterPolicy:
@@ -126,11 +192,25 @@ def _real(media: Path | None, policy: FilterPolicy, jobs: int, console: Console)
     return with_duplicates(run(labels(media), judge_label, policy, jobs, "real files"))
 
 
-def run(tasks: Sequence[T], judge: Callable[[T, FilterPolicy], Outcome], policy: FilterPolicy, jobs: int, name: str) -> list[Outcome]:
+def run(
+    tasks: Sequence[T],
+    judge: Callable[[T, FilterPolicy], Outcome],
+    policy: FilterPolicy,
+    jobs: int,
+    name: str,
+) -> list[Outcome]:
     """The outcomes in the order of the tasks."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     context = multiprocessing.get_context("spawn")  # a forked OpenCV hangs
-    with Progress(*columns, console=Console(stderr=True)) as progress, ProcessPoolExecutor(jobs, context, prepare) as pool:
+    with (
+        Progress(*columns, console=Console(stderr=True)) as progress,
+        ProcessPoolExecutor(jobs, context, prepare) as pool,
+    ):
         shown = progress.add_task(name, total=len(tasks))
         futures = [pool.submit(judge, task, policy) for task in tasks]
         for _ in as_completed(futures):
@@ -143,7 +223,14 @@ def real_tables(outcomes: Sequence[Outcome]) -> list[Table]:
     if not outcomes:
         return []
     rows = [
-        (one.name, one.truth, one.layout, one.expected, str(one.reason or one.decision), _sentence(one) if one.faults else "right")
+        (
+            one.name,
+            one.truth,
+            one.layout,
+            one.expected,
+            str(one.reason or one.decision),
+            _sentence(one) if one.faults else "right",
+        )
         for one in outcomes
     ]
     head = ("file", "layout", "judged to be", "should be", "was", "")
@@ -164,7 +251,11 @@ def half_tables(half: Half, outcomes: Sequence[Outcome]) -> list[Table]:
         f"{' or '.join(map(str, half.rates))} frames per second; groups of {' or '.join(map(str, half.gops))}. "
         f"Judging takes {seconds:.2f} s of a core each."
     )
-    rows = [(what, f"{right} of {of}", f"{right / of:.1%}") for what, right, of in tallies(outcomes) if of]
+    rows = [
+        (what, f"{right} of {of}", f"{right / of:.1%}")
+        for what, right, of in tallies(outcomes)
+        if of
+    ]
     return [
         Table(f"{name}: how often it is right", ("what", "right", "share"), rows, made),
         _confusion(f"{name}: layouts", outcomes),
@@ -182,11 +273,23 @@ def tallies(outcomes: Sequence[Outcome]) -> list[tuple[str, int, int]]:
     return [
         ("layout, of readable videos", *_right(seen, "layout")),
         ("kept, or dropped for the right reason", *_right(outcomes, "decision")),
-        ("kept, of what should be", *_right([one for one in outcomes if one.expected == "kept"], "decision")),
-        ("dropped for the right reason, of what should be dropped", *_right([one for one in outcomes if one.expected != "kept"], "decision")),
+        (
+            "kept, of what should be",
+            *_right([one for one in outcomes if one.expected == "kept"], "decision"),
+        ),
+        (
+            "dropped for the right reason, of what should be dropped",
+            *_right([one for one in outcomes if one.expected != "kept"], "decision"),
+        ),
         ("shot boundaries, of kept videos", *_right(kept, "cuts")),
-        ("camera's tilt within 4°, where kept", *_right([one for one in kept if one.name.startswith("tilted")], "tilt")),
-        ("operator's share within 0.15, where kept", *_right([one for one in kept if one.name.startswith("operator")], "nadir")),
+        (
+            "camera's tilt within 4°, where kept",
+            *_right([one for one in kept if one.name.startswith("tilted")], "tilt"),
+        ),
+        (
+            "operator's share within 0.15, where kept",
+            *_right([one for one in kept if one.name.startswith("operator")], "nadir"),
+        ),
     ]
 
 
@@ -196,15 +299,31 @@ def _right(outcomes: Sequence[Outcome], fault: str) -> tuple[int, int]:
 
 def _confusion(title: str, outcomes: Sequence[Outcome]) -> Table:
     counts = Counter((one.truth, one.layout) for one in outcomes)
-    allowed = Counter((one.truth, one.layout) for one in outcomes if one.truth is not one.layout and "layout" not in one.faults)
+    allowed = Counter(
+        (one.truth, one.layout)
+        for one in outcomes
+        if one.truth is not one.layout and "layout" not in one.faults
+    )
     columns = [layout for layout in Layout if any(layout is judged for _, judged in counts)]
     rows = [layout for layout in Layout if any(layout is truth for truth, _ in counts)]
 
     def cell(truth: Layout, judged: Layout) -> str:
-        return f"{counts[truth, judged]}{'*' * ((truth, judged) in allowed)}" if counts[truth, judged] else "·"
+        return (
+            f"{counts[truth, judged]}{'*' * ((truth, judged) in allowed)}"
+            if counts[truth, judged]
+            else "·"
+        )
 
-    words = "Rows: what it is; columns: what it was judged to be." + " *: that name is right too, or where nothing is declared." * bool(allowed)
-    return Table(title, ("", *columns), [(truth, *(cell(truth, judged) for judged in columns)) for truth in rows], words)
+    words = (
+        "Rows: what it is; columns: what it was judged to be."
+        + " *: that name is right too, or where nothing is declared." * bool(allowed)
+    )
+    return Table(
+        title,
+        ("", *columns),
+        [(truth, *(cell(truth, judged) for judged in columns)) for truth in rows],
+        words,
+    )
 
 
 def _reasons(title: str, outcomes: Sequence[Outcome]) -> Table:
@@ -215,8 +334,15 @@ def _reasons(title: str, outcomes: Sequence[Outcome]) -> Table:
         counts[one.expected][str(one.reason or one.decision)] += 1
         wrong[one.expected] += "decision" in one.faults
     rows = [
-        (expected, str(judged.total()), str(wrong[expected] or "·"), ", ".join(f"{what} {n}" for what, n in judged.most_common()))
-        for expected, judged in sorted(counts.items(), key=lambda item: (item[0] != "kept", item[0]))
+        (
+            expected,
+            str(judged.total()),
+            str(wrong[expected] or "·"),
+            ", ".join(f"{what} {n}" for what, n in judged.most_common()),
+        )
+        for expected, judged in sorted(
+            counts.items(), key=lambda item: (item[0] != "kept", item[0])
+        )
     ]
     return Table(title, ("should be", "videos", "wrong", "was"), rows)
 
@@ -230,29 +356,61 @@ def _yields(title: str, outcomes: Sequence[Outcome]) -> Table:
         first = next((name for name, kept in stages if not kept), None)
         if first is None and one.decision is Decision.DROPPED:
             first = "reading" if not stages else "layout" if len(stages) == 1 else "shots"
-        for name in ["reading", *(name for name, _ in stages), *(["shots"] if first == "shots" else [])]:
+        for name in [
+            "reading",
+            *(name for name, _ in stages),
+            *(["shots"] if first == "shots" else []),
+        ]:
             reached[name] += 1
             if name == first:
                 dropped[name] += 1
                 rightly[name] += "decision" not in one.faults
                 break
-    rows = [(name, str(count), str(dropped[name]), str(rightly[name]), f"{1 - dropped[name] / count:.1%}") for name, count in reached.items()]
-    return Table(title, ("filter", "judged", "dropped", "for the right reason", "yield"), rows, "In the order in which they judge.")
+    rows = [
+        (
+            name,
+            str(count),
+            str(dropped[name]),
+            str(rightly[name]),
+            f"{1 - dropped[name] / count:.1%}",
+        )
+        for name, count in reached.items()
+    ]
+    return Table(
+        title,
+        ("filter", "judged", "dropped", "for the right reason", "yield"),
+        rows,
+        "In the order in which they judge.",
+    )
 
 
 def _causes(title: str, outcomes: Sequence[Outcome]) -> Table:
     groups: dict[tuple[str, ...], list[Outcome]] = defaultdict(list)
     for one in outcomes:
         if one.faults:
-            groups[one.name.split(",")[0], " and ".join(one.faults), one.expected, f"{one.layout}: {one.reason or one.decision}"].append(one)
+            groups[
+                one.name.split(",")[0],
+                " and ".join(one.faults),
+                one.expected,
+                f"{one.layout}: {one.reason or one.decision}",
+            ].append(one)
     of = Counter(one.name.split(",")[0] for one in outcomes)
-    rows = [(*key, f"{len(group)} of {of[key[0]]}") for key, group in sorted(groups.items(), key=lambda item: -len(item[1]))]
+    rows = [
+        (*key, f"{len(group)} of {of[key[0]]}")
+        for key, group in sorted(groups.items(), key=lambda item: -len(item[1]))
+    ]
     return Table(title, ("kind", "wrong", "should be", "judged", "how many"), rows)
 
 
 def _misses(title: str, outcomes: Sequence[Outcome]) -> Table:
     rows = [
-        (one.name, one.about, one.expected, f"{one.layout}: {one.reason or one.decision}", f"{one.detail}. {_numbers(one)}")
+        (
+            one.name,
+            one.about,
+            one.expected,
+            f"{one.layout}: {one.reason or one.decision}",
+            f"{one.detail}. {_numbers(one)}",
+        )
         for one in outcomes
         if one.faults
     ]
@@ -261,9 +419,17 @@ def _misses(title: str, outcomes: Sequence[Outcome]) -> Table:
 
 def _numbers(one: Outcome) -> str:
     """The scores that matter: of the layout where that is wrong, else of the filters that dropped it or should have."""
-    names = {name for name, kept in one.stages if not kept} | {name for reason in one.expected.split(" or ") for name in _FILTERS.get(reason, ())}
-    names |= {fault for fault in one.faults if fault in ("layout", "nadir")} | {_MEASURES[fault] for fault in one.faults if fault in _MEASURES}
-    return ", ".join(f"{score.filter}.{score.name} {score.value:.3g}" for score in one.scores if score.filter in names and score.value is not None)
+    names = {name for name, kept in one.stages if not kept} | {
+        name for reason in one.expected.split(" or ") for name in _FILTERS.get(reason, ())
+    }
+    names |= {fault for fault in one.faults if fault in ("layout", "nadir")} | {
+        _MEASURES[fault] for fault in one.faults if fault in _MEASURES
+    }
+    return ", ".join(
+        f"{score.filter}.{score.name} {score.value:.3g}"
+        for score in one.scores
+        if score.filter in names and score.value is not None
+    )
 
 
 def missed(scored: Sequence[Outcome], real: Sequence[Outcome]) -> list[str]:
@@ -271,8 +437,12 @@ def missed(scored: Sequence[Outcome], real: Sequence[Outcome]) -> list[str]:
     found = []
     for (what, right, of), least in zip(tallies(scored)[:2], (LAYOUTS, DECISIONS), strict=True):
         if of and right < least * of:
-            found.append(f"{what}: {right / of:.1%} of the scored half are right, the target is {least:.0%}")
-    return found + [f"{one.name}: {_sentence(one)}" for one in real if one.faults and one.name not in EXPLAINED]
+            found.append(
+                f"{what}: {right / of:.1%} of the scored half are right, the target is {least:.0%}"
+            )
+    return found + [
+        f"{one.name}: {_sentence(one)}" for one in real if one.faults and one.name not in EXPLAINED
+    ]
 
 
 def document(tables: Sequence[Table], faults: Sequence[str]) -> str:
@@ -281,7 +451,12 @@ def document(tables: Sequence[Table], faults: Sequence[str]) -> str:
     start = "# Calibration\n\nWritten by `make calibrate`; not by hand. " + words
     targets = f"Targets of the scored half: layouts {LAYOUTS:.0%}, decisions {DECISIONS:.0%}; and every real file right, or explained. "
     state = "All are met." if not faults else "Missed: " + "; ".join(faults)
-    return "\n\n".join([start, targets + state, *(table.markdown().rstrip() for table in tables if table.rows)]) + "\n"
+    return (
+        "\n\n".join(
+            [start, targets + state, *(table.markdown().rstrip() for table in tables if table.rows)]
+        )
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from argus.curate import CuratedVideo, Score, VideoSource, curate_isolated, curate_video
-from argus.curate.duplicates import DuplicateIndex, SignedClip
-from argus.curate.signature import Signature
+from argus.curate import CuratedVideo, Score, VideoSource, process_isolated, process_video
+from argus.curate.dedup.fingerprint import Signature
+from argus.curate.dedup.index import DuplicateIndex, SignedClip
 from argus.media import write_video
-from argus.synth import KINDS, SynthVideo, write_kind
+from argus.synth import KINDS, SynthVideo, write_video_kind
 from argus.synth.videos import Codec
 from schemas.config import ClipSettings, CurateConfig, FilterPolicy
 from schemas.names import Decision, Layout, Reason
@@ -28,7 +28,10 @@ OFTEN = {"walk": 3, "drive": 3, "title": 2, "watermark": 2}
 """How many times as many videos there are of these kinds as of any other."""
 TILT_WITHIN_DEG, NADIR_WITHIN = 4.0, 0.15
 CUT_WITHIN_FRAMES = 1
-_LONG_S, _SHOT_S = 3.0, 2.25  # a video of one shot; each shot of one with more, so that it is long enough for a clip
+_LONG_S, _SHOT_S = (
+    3.0,
+    2.25,
+)  # a video of one shot; each shot of one with more, so that it is long enough for a clip
 _FINE = frozenset({"title", "watermark", "tilted"})  # what can only be seen in a map of some size
 _FINE_ROWS = 256
 
@@ -45,8 +48,22 @@ class Half:
     rates: tuple[int, ...]
 
 
-TUNING = Half("tuning", 40_000, (96, 128, 128, 160, 256, 512), {"h264": (18, 23, 30), "vp9": (20, 36)}, (8, 25), (5, 10))
-SCORED = Half("scored", 70_000, (104, 144, 144, 192, 288, 480), {"hevc": (20, 26, 31), "av1": (22, 35, 42)}, (12, 40), (6, 12))
+TUNING = Half(
+    "tuning",
+    40_000,
+    (96, 128, 128, 160, 256, 512),
+    {"h264": (18, 23, 30), "vp9": (20, 36)},
+    (8, 25),
+    (5, 10),
+)
+SCORED = Half(
+    "scored",
+    70_000,
+    (104, 144, 144, 192, 288, 480),
+    {"hevc": (20, 26, 31), "av1": (22, 35, 42)},
+    (12, 40),
+    (6, 12),
+)
 
 
 @dataclass(frozen=True)
@@ -72,11 +89,14 @@ class Case:
         """The file and its truth."""
         shots = KINDS[self.kind].shots
         seconds = _LONG_S if shots == 1 else shots * _SHOT_S
-        return write_kind(
+        return write_video_kind(
             folder / "video.mp4",
             self.kind,
             seconds=seconds,
-            **{name: getattr(self, name) for name in ("seed", "height", "tagged", "codec", "crf", "gop", "fps")},
+            **{
+                name: getattr(self, name)
+                for name in ("seed", "height", "tagged", "codec", "crf", "gop", "fps")
+            },
         )
 
 
@@ -115,10 +135,15 @@ def cases(half: Half, count: int) -> list[Case]:
         chance = np.random.default_rng((half.seed, number))
         codec = list(half.codecs)[(number + number // len(entries)) % len(half.codecs)]
         heights = [height for height in half.heights if kind not in _FINE or height >= _FINE_ROWS]
-        height, crf, gop, fps = (int(chance.choice(values)) for values in (heights, half.codecs[codec], half.gops, half.rates))
+        height, crf, gop, fps = (
+            int(chance.choice(values))
+            for values in (heights, half.codecs[codec], half.gops, half.rates)
+        )
         may_tag = KINDS[kind].spherical is not None
         tagged = bool(chance.integers(2)) and may_tag if tagged is None else tagged
-        chosen.append(Case(half.name, kind, tagged, half.seed + 10 * number, height, codec, crf, gop, fps))
+        chosen.append(
+            Case(half.name, kind, tagged, half.seed + 10 * number, height, codec, crf, gop, fps)
+        )
     return chosen
 
 
@@ -128,7 +153,9 @@ def _entries() -> list[tuple[str, bool | None]]:
     for name, kind in KINDS.items():
         if kind.spherical is None or kind.layout is Layout.NONE:
             found.append((name, False))
-        elif name.endswith("_mistagged") or kind.layout is Layout.PARTIAL:  # without its metadata it would be another kind
+        elif (
+            name.endswith("_mistagged") or kind.layout is Layout.PARTIAL
+        ):  # without its metadata it would be another kind
             found.append((name, True))
         elif kind.layout is Layout.MONO_ERP:
             found += [(name, None)] * OFTEN.get(name, 1)
@@ -153,18 +180,26 @@ def judge_case(case: Case, policy: FilterPolicy) -> Outcome:
     """Writes one video, judges it and deletes it."""
     with tempfile.TemporaryDirectory() as folder:
         truth = case.write(Path(folder))
-        judge = curate_isolated if KINDS[case.kind].damage else curate_video  # damaged files may crash a decoder
+        judge = (
+            process_isolated if KINDS[case.kind].damage else process_video
+        )  # damaged files may crash a decoder
         start = time.process_time()
         video = judge(truth.path, SOURCE, settings(policy))
         spent = time.process_time() - start
     about = f"{case.codec} crf {case.crf} gop {case.gop}, {case.height} rows, {case.fps} fps, seed {case.seed}"
-    keep = truth.keep or (truth.layout in policy.convert and Reason.LAYOUT_MISMATCH not in truth.reasons)
+    keep = truth.keep or (
+        truth.layout in policy.convert and Reason.LAYOUT_MISMATCH not in truth.reasons
+    )
     expected = "kept" if keep else " or ".join(sorted(truth.reasons))
     faults = tuple(
         name
         for name, right in (
             ("layout", video.layout in {truth.layout, *truth.also}),
-            ("decision", video.decision is (Decision.KEPT if keep else Decision.DROPPED) and (keep or video.reason in truth.reasons)),
+            (
+                "decision",
+                video.decision is (Decision.KEPT if keep else Decision.DROPPED)
+                and (keep or video.reason in truth.reasons),
+            ),
             ("cuts", not keep or not video.clips or _has_cuts(video, truth.cuts_s)),
             ("tilt", _is_near(video, "upright", "tilt_deg", truth.tilt_deg, TILT_WITHIN_DEG)),
             ("nadir", _is_near(video, "nadir", "share", truth.nadir_share, NADIR_WITHIN)),
@@ -174,25 +209,59 @@ def judge_case(case: Case, policy: FilterPolicy) -> Outcome:
     return _outcome(case.name, about, video, truth.layout, expected, faults, spent)
 
 
-def _outcome(name: str, about: str, video: CuratedVideo, truth: Layout, expected: str, faults: tuple[str, ...], spent: float) -> Outcome:
+def _outcome(
+    name: str,
+    about: str,
+    video: CuratedVideo,
+    truth: Layout,
+    expected: str,
+    faults: tuple[str, ...],
+    spent: float,
+) -> Outcome:
     first = video.clips[0].scores if video.clips else ()
-    return Outcome(name, about, truth, video.layout, video.decision, video.reason, expected, video.detail, faults, (*video.scores, *first), spent)
+    return Outcome(
+        name,
+        about,
+        truth,
+        video.layout,
+        video.decision,
+        video.reason,
+        expected,
+        video.detail,
+        faults,
+        (*video.scores, *first),
+        spent,
+    )
 
 
 def _has_cuts(video: CuratedVideo, cuts_s: Sequence[float]) -> bool:
     """Whether clips end where shots do, and nowhere else but at the video's end."""
     assert video.media is not None
     near = (CUT_WITHIN_FRAMES + 0.01) / min(float(clip.fps) for clip in video.clips)
-    ends = sorted({clip.start_ms / 1000 for clip in video.clips} | {clip.end_ms / 1000 for clip in video.clips})
+    ends = sorted(
+        {clip.start_ms / 1000 for clip in video.clips}
+        | {clip.end_ms / 1000 for clip in video.clips}
+    )
     found = [end for end in ends if near < end < video.media.duration_s - near]
     right = all(any(abs(cut - end) <= near for end in found) for cut in cuts_s)
     return right and all(any(abs(cut - end) <= near for cut in cuts_s) for end in found)
 
 
-def _is_near(video: CuratedVideo, name: str, score: str, truth: float | None, within: float) -> bool:
+def _is_near(
+    video: CuratedVideo, name: str, score: str, truth: float | None, within: float
+) -> bool:
     """Whether a number that is only recorded is right, where it is known and was measured."""
-    values = [one.value for clip in video.clips for one in clip.scores if (one.filter, one.name) == (name, score)]
-    return truth is None or not values or all(value is not None and abs(value - truth) <= within for value in values)
+    values = [
+        one.value
+        for clip in video.clips
+        for one in clip.scores
+        if (one.filter, one.name) == (name, score)
+    ]
+    return (
+        truth is None
+        or not values
+        or all(value is not None and abs(value - truth) <= within for value in values)
+    )
 
 
 @dataclass(frozen=True)
@@ -208,7 +277,10 @@ class Label:
 def labels(media: Path) -> list[Label]:
     """The labelled real files of a folder, videos and stills."""
     with (media / "labels.csv").open(newline="", encoding="utf-8") as file:
-        return [Label(media / row["path"], Layout(row["layout"]), row["keep"], row["reason"]) for row in csv.DictReader(file)]
+        return [
+            Label(media / row["path"], Layout(row["layout"]), row["keep"], row["reason"])
+            for row in csv.DictReader(file)
+        ]
 
 
 def judge_label(label: Label, policy: FilterPolicy) -> Outcome:
@@ -218,16 +290,39 @@ def judge_label(label: Label, policy: FilterPolicy) -> Outcome:
         if path.suffix.lower() in (".png", ".jpg"):
             path = _as_video(path, Path(folder) / "still.mp4")
         start = time.process_time()
-        video = curate_video(path, replace(SOURCE, source_id=f"url:{label.path.name}"), settings(policy))
+        video = process_video(
+            path, replace(SOURCE, source_id=f"url:{label.path.name}"), settings(policy)
+        )
         spent = time.process_time() - start
     wanted = label.keep != "no" or label.reason == "duplicate"
-    right = bool(video.clips) and video.decision is Decision.KEPT if wanted else video.reason in label.reason.split("_or_")
-    faults = tuple(name for name, fine in (("layout", video.layout is label.layout), ("decision", right)) if not fine)
-    expected = "duplicate" if label.reason == "duplicate" else "kept" if wanted else label.reason.replace("_or_", " or ")
+    right = (
+        bool(video.clips) and video.decision is Decision.KEPT
+        if wanted
+        else video.reason in label.reason.split("_or_")
+    )
+    faults = tuple(
+        name
+        for name, fine in (("layout", video.layout is label.layout), ("decision", right))
+        if not fine
+    )
+    expected = (
+        "duplicate"
+        if label.reason == "duplicate"
+        else "kept"
+        if wanted
+        else label.reason.replace("_or_", " or ")
+    )
     outcome = _outcome(label.path.name, label.keep, video, label.layout, expected, faults, spent)
-    signed = [(clip, Signature.from_bytes(clip.signature)) for clip in video.clips if clip.signature]
+    signed = [
+        (clip, Signature.from_bytes(clip.signature)) for clip in video.clips if clip.signature
+    ]
     name = video.source.source_id
-    return replace(outcome, signatures=tuple(SignedClip(clip.clip_id, name, clip.start_ms, signature) for clip, signature in signed))
+    return replace(
+        outcome,
+        signatures=tuple(
+            SignedClip(clip.clip_id, name, clip.start_ms, signature) for clip, signature in signed
+        ),
+    )
 
 
 def _as_video(still: Path, path: Path) -> Path:
@@ -245,7 +340,12 @@ def with_duplicates(outcomes: Sequence[Outcome]) -> list[Outcome]:
         found = next((match for clip in outcome.signatures if (match := index.find(clip))), None)
         index.add(outcome.signatures)
         if found:
-            outcome = replace(outcome, decision=Decision.DROPPED, reason=Reason.DUPLICATE, detail=f"shows what {found.earlier} shows")
+            outcome = replace(
+                outcome,
+                decision=Decision.DROPPED,
+                reason=Reason.DUPLICATE,
+                detail=f"shows what {found.earlier} shows",
+            )
         if bool(found) != (outcome.expected == Reason.DUPLICATE):
             outcome = replace(outcome, faults=tuple(dict.fromkeys((*outcome.faults, "decision"))))
         compared.append(outcome)

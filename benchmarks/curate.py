@@ -35,12 +35,12 @@ import cv2  # noqa: E402
 import equilib  # noqa: E402
 import numpy as np  # noqa: E402
 
-from argus.curate import VideoSource, curate_video  # noqa: E402
-from argus.curate.cascade import clip_filters, judge, video_filters  # noqa: E402
-from argus.curate.clips import stride  # noqa: E402
-from argus.curate.footage import samples_of  # noqa: E402
-from argus.curate.layout import judge_layout  # noqa: E402
-from argus.curate.samples import SIZE, sample_stored  # noqa: E402
+from argus.curate import VideoSource, process_video  # noqa: E402
+from argus.curate.clipping import stride  # noqa: E402
+from argus.curate.filters.base import clip_filters, judge, video_filters  # noqa: E402
+from argus.curate.frame_sampling import SIZE, sample_stored  # noqa: E402
+from argus.curate.layout.convert import samples_of  # noqa: E402
+from argus.curate.layout.detect import detect_layout  # noqa: E402
 from argus.media import open_video  # noqa: E402
 from argus.synth import render_clip  # noqa: E402
 from schemas.config import CurateConfig, FilterPolicy  # noqa: E402
@@ -49,7 +49,11 @@ FPS, SECONDS, REPEATS = 30, 5, 12
 SAMPLED = 5  # frames of each published script
 VIEW = 256
 YAW_PITCH_DEG = ((0, 0), (90, 0), (180, 0), (270, 0), (0, 90), (0, -90))
-SIZES = ((1920, 3840, 150), (1920, 3840, 30), (1024, 2048, 30))  # height, width, frames between keyframes
+SIZES = (
+    (1920, 3840, 150),
+    (1920, 3840, 30),
+    (1024, 2048, 30),
+)  # height, width, frames between keyframes
 POLICY = FilterPolicy()
 
 
@@ -58,21 +62,37 @@ def write(path: Path, height: int, width: int, gop: int) -> Path:
     small = render_clip(3, SECONDS * FPS // 3, (256, 512), FPS // 3).frames
     noise = np.random.default_rng(0).normal(0, 2, (height + 64, width + 64, 3)).astype(np.float32)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"crf": "23", "preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size, stream.thread_count = width, height, "yuv420p", gop, THREADS
+        stream = container.add_stream(
+            "libx264", rate=FPS, options={"crf": "23", "preset": "veryfast"}
+        )
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size, stream.thread_count = (
+            width,
+            height,
+            "yuv420p",
+            gop,
+            THREADS,
+        )
         stream.codec_context.time_base = Fraction(1, FPS)
         packets = []
         for number in range(SECONDS * FPS):
             large = cv2.resize(small[number // 3], (width, height), interpolation=cv2.INTER_CUBIC)
             row, column = (number * 7) % 64, (number * 13) % 64
-            noisy = cv2.add(large, noise[row : row + height, column : column + width], dtype=cv2.CV_8U)
+            noisy = cv2.add(
+                large, noise[row : row + height, column : column + width], dtype=cv2.CV_8U
+            )
             packets += stream.encode(av.VideoFrame.from_ndarray(noisy, format="rgb24"))
         packets += stream.encode(None)
         for repeat in range(REPEATS):
             for packet in packets:
                 copy = av.Packet(bytes(packet))
-                copy.stream, copy.is_keyframe, copy.time_base = stream, packet.is_keyframe, Fraction(1, FPS)
-                copy.pts, copy.dts = (time + repeat * SECONDS * FPS for time in (packet.pts, packet.dts))
+                copy.stream, copy.is_keyframe, copy.time_base = (
+                    stream,
+                    packet.is_keyframe,
+                    Fraction(1, FPS),
+                )
+                copy.pts, copy.dts = (
+                    time + repeat * SECONDS * FPS for time in (packet.pts, packet.dts)
+                )
                 container.mux(copy)
     return path
 
@@ -98,8 +118,15 @@ def published_format(path: Path) -> list[float]:
         grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).astype(np.float32) / 255
         width = grey.shape[1]
         for line in (0, width // 2):
-            gradient = np.abs(cv2.Sobel(np.roll(grey, width // 2 - line, axis=1), cv2.CV_32F, 1, 0)).mean(axis=0)
-            beside = np.concatenate([gradient[width // 2 - 7 : width // 2 - 2], gradient[width // 2 + 2 : width // 2 + 7]])
+            gradient = np.abs(
+                cv2.Sobel(np.roll(grey, width // 2 - line, axis=1), cv2.CV_32F, 1, 0)
+            ).mean(axis=0)
+            beside = np.concatenate(
+                [
+                    gradient[width // 2 - 7 : width // 2 - 2],
+                    gradient[width // 2 + 2 : width // 2 + 7],
+                ]
+            )
             scores.append(float(gradient[width // 2] / max(beside.mean(), 1e-6)))
     return scores
 
@@ -122,11 +149,19 @@ def published_frames(path: Path) -> list[float]:
 
 def published_motion(path: Path) -> list[float]:
     """Differences of successive frames over six views."""
-    rotations = [{"roll": 0.0, "pitch": float(np.radians(pitch)), "yaw": float(np.radians(yaw))} for yaw, pitch in YAW_PITCH_DEG]
+    rotations = [
+        {"roll": 0.0, "pitch": float(np.radians(pitch)), "yaw": float(np.radians(yaw))}
+        for yaw, pitch in YAW_PITCH_DEG
+    ]
     seen = []
     for frame in sought(path):
         planes = np.ascontiguousarray(frame.transpose(2, 0, 1))
-        views = [equilib.equi2pers(equi=planes, rots=one, height=VIEW, width=VIEW, fov_x=90.0, z_down=True) for one in rotations]
+        views = [
+            equilib.equi2pers(
+                equi=planes, rots=one, height=VIEW, width=VIEW, fov_x=90.0, z_down=True
+            )
+            for one in rotations
+        ]
         seen.append(np.stack(views).astype(np.float32) / 127.5 - 1)
     return [float(np.abs(after - before).mean()) for before, after in itertools.pairwise(seen)]
 
@@ -145,8 +180,10 @@ def ours(path: Path) -> object:
     """Layout and every filter of a whole video."""
     with open_video(path, threads=THREADS) as reader:
         stored = sample_stored(reader, stride(reader.fps, 5.0))
-        verdict = judge_layout(reader.info, stored, POLICY)
-        scores, dropped = judge(samples_of(stored, verdict.conversion, SIZE), video_filters(POLICY), POLICY)
+        verdict = detect_layout(reader.info, stored, POLICY)
+        scores, dropped = judge(
+            samples_of(stored, verdict.conversion, SIZE), video_filters(POLICY), POLICY
+        )
         assert verdict.reason is None, verdict
         assert dropped is None, dropped
         return scores
@@ -156,11 +193,17 @@ def ours_and_clip(path: Path) -> object:
     """The same, and every filter of a clip on the same moments: text, blur, exposure, nadir, upright."""
     with open_video(path, threads=THREADS) as reader:
         stored = sample_stored(reader, stride(reader.fps, 5.0))
-        verdict = judge_layout(reader.info, stored, POLICY)
-        return judge(samples_of(stored, verdict.conversion, SIZE), (*video_filters(POLICY), *clip_filters()), POLICY)
+        verdict = detect_layout(reader.info, stored, POLICY)
+        return judge(
+            samples_of(stored, verdict.conversion, SIZE),
+            (*video_filters(POLICY), *clip_filters()),
+            POLICY,
+        )
 
 
-def timed(calls: dict[str, Callable[[Path], object]], path: Path, rounds: int) -> dict[str, list[float]]:
+def timed(
+    calls: dict[str, Callable[[Path], object]], path: Path, rounds: int
+) -> dict[str, list[float]]:
     """Seconds of each call in each round; the calls alternate."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
@@ -173,13 +216,23 @@ def timed(calls: dict[str, Callable[[Path], object]], path: Path, rounds: int) -
 
 def report(path: Path, title: str, rounds: int) -> None:
     ours(path)  # imports and caches
-    calls = {"published filters": published, "ours, whole video": ours, "ours, with clip filters": ours_and_clip, "floor: our decoding": decoded}
+    calls = {
+        "published filters": published,
+        "ours, whole video": ours,
+        "ours, with clip filters": ours_and_clip,
+        "floor: our decoding": decoded,
+    }
     times = timed(calls, path, rounds)
     print(f"\n{title}")
     for name, values in times.items():
-        ratio = statistics.median(theirs / own for theirs, own in zip(times["published filters"], values, strict=True))
+        ratio = statistics.median(
+            theirs / own for theirs, own in zip(times["published filters"], values, strict=True)
+        )
         print(f"  {name:26} {statistics.median(values) * 1e3:9.0f} ms a video   {ratio:6.1f}x")
-    over = statistics.median(own / floor for own, floor in zip(times["ours, whole video"], times["floor: our decoding"], strict=True))
+    over = statistics.median(
+        own / floor
+        for own, floor in zip(times["ours, whole video"], times["floor: our decoding"], strict=True)
+    )
     print(f"  ours is {over:.2f} times its decode floor")
 
 
@@ -187,24 +240,37 @@ def report_whole(path: Path, folder: Path) -> None:
     """The judgement of a kept video, which is decoded wholly and of which clips are encoded."""
     config = CurateConfig(catalogue="none", dataset="none")
     start, worked = time.perf_counter(), time.process_time()
-    video = curate_video(path, VideoSource("url:0", "https://videos.example/0"), config, folder)
+    video = process_video(path, VideoSource("url:0", "https://videos.example/0"), config, folder)
     wall, worked = time.perf_counter() - start, time.process_time() - worked
     assert video.seconds
     assert video.decision == "kept", video
-    written, size = sum(file.stat().st_size for file in (folder / "clips").iterdir()) / 1e6, path.stat().st_size / 1e6
-    stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in asdict(video.seconds).items() if seconds)
-    print(f"  everything: {wall:.1f} s ({stages}), {worked:.1f} s of CPU; {len(video.clips)} clips, {written:.1f} MB of {size:.1f} MB")
+    written, size = (
+        sum(file.stat().st_size for file in (folder / "clips").iterdir()) / 1e6,
+        path.stat().st_size / 1e6,
+    )
+    stages = ", ".join(
+        f"{name} {seconds:.1f}" for name, seconds in asdict(video.seconds).items() if seconds
+    )
+    print(
+        f"  everything: {wall:.1f} s ({stages}), {worked:.1f} s of CPU; {len(video.clips)} clips, {written:.1f} MB of {size:.1f} MB"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="one small video, one round")
     quick = parser.parse_args().quick
     cv2.setNumThreads(THREADS)
     with tempfile.TemporaryDirectory() as folder:
         for height, width, gop in SIZES[-1:] if quick else SIZES:
             path = write(Path(folder) / "video.mp4", height, width, gop)
-            report(path, f"{width}x{height}, {SECONDS * REPEATS} s at {FPS} fps, a keyframe every {gop} frames", 1 if quick else 3)
+            report(
+                path,
+                f"{width}x{height}, {SECONDS * REPEATS} s at {FPS} fps, a keyframe every {gop} frames",
+                1 if quick else 3,
+            )
             with tempfile.TemporaryDirectory() as clips:
                 report_whole(path, Path(clips))
 

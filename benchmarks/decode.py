@@ -40,24 +40,47 @@ def pictures(scale: int) -> list[np.ndarray]:
     for rows in (8, 32, 128, 512, 1920):
         grey = random.normal(size=(rows, 2 * rows, 1)).astype(np.float32)
         colour = random.normal(size=(rows, 2 * rows, 3)).astype(np.float32)
-        texture += 60 * (8 / rows) ** 0.55 * cv2.resize(grey * np.float32([1, 0.9, 0.8]) + 0.3 * colour, (width, height))
+        texture += (
+            60
+            * (8 / rows) ** 0.55
+            * cv2.resize(grey * np.float32([1, 0.9, 0.8]) + 0.3 * colour, (width, height))
+        )
     texture = texture.clip(0, 255).astype(np.uint8)
     noise = random.normal(0, 3, (height, width, 3)).astype(np.float32)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     shown = []
     for number in range(PICTURES):
         column = (columns + 4.3 * number + 12 * np.sin(rows / 90 + number / 9)) % width
-        moved = cv2.remap(texture, column, rows + 9 * np.sin(columns / 130 + number / 11), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        shown.append(cv2.add(moved, np.roll(noise, int(random.integers(0, width)), 1), dtype=cv2.CV_8U))
+        moved = cv2.remap(
+            texture,
+            column,
+            rows + 9 * np.sin(columns / 130 + number / 11),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+        shown.append(
+            cv2.add(moved, np.roll(noise, int(random.integers(0, width)), 1), dtype=cv2.CV_8U)
+        )
     return shown
 
 
 def write(path: Path, shown: Sequence[np.ndarray], count: int, gop: int) -> Path:
     height, width = shown[0].shape[:2]
-    frames = [av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p") for picture in shown]
+    frames = [
+        av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+        for picture in shown
+    ]
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30, options={"crf": "23", "preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size, stream.thread_count = width, height, "yuv420p", gop, THREADS
+        stream = container.add_stream(
+            "libx264", rate=30, options={"crf": "23", "preset": "veryfast"}
+        )
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size, stream.thread_count = (
+            width,
+            height,
+            "yuv420p",
+            gop,
+            THREADS,
+        )
         for number in range(count):
             place = number % (2 * PICTURES - 2)
             frame = frames[min(place, 2 * PICTURES - 2 - place)]
@@ -76,12 +99,21 @@ def by_opencv(path: Path, indices: Sequence[int], size: tuple[int, int] | None) 
             video.set(cv2.CAP_PROP_POS_FRAMES, index)
         shown, frame = video.read()
         assert shown
-        frames.append(cv2.cvtColor(frame if size is None else cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB))
+        frames.append(
+            cv2.cvtColor(
+                frame
+                if size is None
+                else cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA),
+                cv2.COLOR_BGR2RGB,
+            )
+        )
         following = index + 1
     return np.stack(frames)
 
 
-def by_argus(path: Path, indices: Sequence[int], size: tuple[int, int] | None, backend: str = "pyav") -> np.ndarray:
+def by_argus(
+    path: Path, indices: Sequence[int], size: tuple[int, int] | None, backend: str = "pyav"
+) -> np.ndarray:
     with open_video(path, backend, threads=THREADS) as video:
         return video.frames(indices, size)
 
@@ -116,11 +148,22 @@ def row(title: str, readers: dict[str, Call], rounds: int, *, wanted: str = "") 
             times[name].append(time.perf_counter() - begun)
     peer, own, *_ = times.values()
     ratio = statistics.median(theirs / ours for theirs, ours in zip(peer, own, strict=True))
-    cells = "".join(f"{statistics.median(times[name]) * 1e3:11.0f}" for name in ("opencv", "argus", "decord", "floor"))
+    cells = "".join(
+        f"{statistics.median(times[name]) * 1e3:11.0f}"
+        for name in ("opencv", "argus", "decord", "floor")
+    )
     print(f"{title:<64}{cells}{ratio:9.1f}x {wanted}", flush=True)
 
 
-def compare(title: str, path: Path, indices: Sequence[int], size: tuple[int, int] | None, rounds: int, *, wanted: str = "") -> None:
+def compare(
+    title: str,
+    path: Path,
+    indices: Sequence[int],
+    size: tuple[int, int] | None,
+    rounds: int,
+    *,
+    wanted: str = "",
+) -> None:
     readers: dict[str, Call] = {
         "opencv": lambda: by_opencv(path, indices, size),
         "argus": lambda: by_argus(path, indices, size),
@@ -149,8 +192,13 @@ def print_quality(path: Path) -> None:
     averaged = cv2.resize(full, SMALL[::-1], interpolation=cv2.INTER_AREA)
     difference = np.abs(small - averaged)
     peer = np.abs(by_opencv(path, [7], SMALL)[0].astype(int) - averaged)
-    print("\nA frame at 512x1024, against INTER_AREA of the same frame at full size, in levels: mean, 99th percentile, largest")
-    for name, values in (("argus, converted and resized in one pass", difference), ("opencv, which repeats chroma and rounds down", peer)):
+    print(
+        "\nA frame at 512x1024, against INTER_AREA of the same frame at full size, in levels: mean, 99th percentile, largest"
+    )
+    for name, values in (
+        ("argus, converted and resized in one pass", difference),
+        ("opencv, which repeats chroma and rounds down", peer),
+    ):
         print(f"  {name:<62}{values.mean():8.2f}{np.quantile(values, 0.99):8.0f}{values.max():8d}")
 
 
@@ -164,20 +212,37 @@ def peak_of_reading(path: str, size: tuple[int, int]) -> None:
 
 def peak_kib() -> int:
     """The most memory that this process has held; ru_maxrss would count also what its parent held when it was started."""
-    return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")).split()[1])
+    return int(
+        next(
+            line
+            for line in Path("/proc/self/status").read_text().splitlines()
+            if line.startswith("VmHWM")
+        ).split()[1]
+    )
 
 
 def print_memory(paths: dict[str, Path]) -> None:
     frames = WANTED * SMALL[0] * SMALL[1] * 3 >> 20
-    print(f"\nPeak memory of the sparse read (a process of its own, less its imports), of which {frames} MiB are the frames")
+    print(
+        f"\nPeak memory of the sparse read (a process of its own, less its imports), of which {frames} MiB are the frames"
+    )
     for title, path in paths.items():
-        done = subprocess.run([sys.executable, __file__, "--peak-of", str(path)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, __file__, "--peak-of", str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         print(f"  {title:<62}{int(done.stdout):8d} MiB")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller, shorter, one round: shows that it runs, not how fast")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="smaller, shorter, one round: shows that it runs, not how fast",
+    )
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak_of:
@@ -191,23 +256,64 @@ def main() -> None:
 
 def measure(folder: Path, shown: list[np.ndarray], count: int, rounds: int) -> None:
     size = f"{shown[0].shape[1]}x{shown[0].shape[0]}"
-    long, short = write(folder / "gop250.mp4", shown, count, 250), write(folder / "gop12.mp4", shown, count, 12)
+    long, short = (
+        write(folder / "gop250.mp4", shown, count, 250),
+        write(folder / "gop12.mp4", shown, count, 12),
+    )
     few = write(folder / "few.mp4", shown, count // 5, 12)
-    clip_frames = np.stack([cv2.resize(picture, SMALL[::-1], interpolation=cv2.INTER_AREA) for picture in [*shown, *shown][:50]])
+    clip_frames = np.stack(
+        [
+            cv2.resize(picture, SMALL[::-1], interpolation=cv2.INTER_AREA)
+            for picture in [*shown, *shown][:50]
+        ]
+    )
     clip = encode_clip(clip_frames, Fraction(5))
     (folder / "clip.mp4").write_bytes(clip)
     indices = np.linspace(0, count - 1, WANTED).round().astype(int).tolist()
 
-    print(f"{'milliseconds; ' + size + ' in H.264 unless said':<64}{'opencv':>11}{'argus':>11}{'decord':>11}{'floor':>11}   ratio")
-    compare(f"{WANTED} of {count} frames, GOP 250, to 512x1024", long, indices, SMALL, rounds, wanted="(4x)")
-    compare(f"{WANTED} of {count} frames, GOP 12, to 512x1024", short, indices, SMALL, rounds, wanted="(2x)")
+    print(
+        f"{'milliseconds; ' + size + ' in H.264 unless said':<64}{'opencv':>11}{'argus':>11}{'decord':>11}{'floor':>11}   ratio"
+    )
+    compare(
+        f"{WANTED} of {count} frames, GOP 250, to 512x1024",
+        long,
+        indices,
+        SMALL,
+        rounds,
+        wanted="(4x)",
+    )
+    compare(
+        f"{WANTED} of {count} frames, GOP 12, to 512x1024",
+        short,
+        indices,
+        SMALL,
+        rounds,
+        wanted="(2x)",
+    )
     compare(f"{WANTED} of {count} frames, GOP 12, full size", short, indices, None, rounds)
     compare(f"all {count // 5} frames, GOP 12, to 512x1024", few, range(count // 5), SMALL, rounds)
     compare(f"all {count // 5} frames, GOP 12, full size", few, range(count // 5), None, rounds)
-    compare(f"all {len(clip_frames)} frames of a clip, 512x1024, GOP 8", folder / "clip.mp4", range(len(clip_frames)), None, 3 * rounds)
-    compare_memory("16 frames of the clip, from memory (opencv, decord: a file)", clip, folder / "clip.mp4", 3 * rounds)
+    compare(
+        f"all {len(clip_frames)} frames of a clip, 512x1024, GOP 8",
+        folder / "clip.mp4",
+        range(len(clip_frames)),
+        None,
+        3 * rounds,
+    )
+    compare_memory(
+        "16 frames of the clip, from memory (opencv, decord: a file)",
+        clip,
+        folder / "clip.mp4",
+        3 * rounds,
+    )
     print_quality(short)
-    print_memory({f"{count // 5} frames, GOP 12": few, f"{count} frames, GOP 12": short, f"{count} frames, GOP 250": long})
+    print_memory(
+        {
+            f"{count // 5} frames, GOP 12": few,
+            f"{count} frames, GOP 12": short,
+            f"{count} frames, GOP 250": long,
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy as np
 
-from argus.curate.duplicates import DuplicateIndex, SignedClip, _match, _Series
-from argus.curate.signature import BANDS, HARMONICS, Signature
+from argus.curate.dedup.fingerprint import BANDS, HARMONICS, Signature
+from argus.curate.dedup.index import DuplicateIndex, SignedClip, _match, _Series
 
 QUERIES = 100
 Spectra = np.ndarray
@@ -46,14 +46,18 @@ def clip(name: str, spectra: Spectra) -> SignedClip:
 def copied(spectra: Spectra, correlation: float, rng: np.random.Generator) -> Spectra:
     turned = spectra * np.exp(-1j * rng.uniform(0, 2 * np.pi) * np.arange(1, HARMONICS + 1))
     noise = rng.standard_normal((2, *spectra.shape)) / math.sqrt(2)
-    return turned + (noise[0] + 1j * noise[1]) * np.sqrt((np.abs(turned) ** 2).mean() * (correlation**-2 - 1))
+    return turned + (noise[0] + 1j * noise[1]) * np.sqrt(
+        (np.abs(turned) ** 2).mean() * (correlation**-2 - 1)
+    )
 
 
 def asked(index: DuplicateIndex, clips: list[SignedClip]) -> tuple[float, list[str | None]]:
     """Milliseconds per query, and the sources found."""
     start = time.perf_counter()
     found = [index.find(one) for one in clips]
-    return (time.perf_counter() - start) / len(clips) * 1000, [match.source_id if match else None for match in found]
+    return (time.perf_counter() - start) / len(clips) * 1000, [
+        match.source_id if match else None for match in found
+    ]
 
 
 def rows(sizes: list[int]) -> Iterator[dict[str, float]]:
@@ -74,9 +78,13 @@ def rows(sizes: list[int]) -> Iterator[dict[str, float]]:
         new, strangers = asked(index, [clip("new", draw(rng)) for _ in range(QUERIES)])
         found = {}
         for correlation in (0.97, 0.90):
-            copies = [clip("copy", copied(spectra, correlation, rng)) for spectra in originals.values()]
+            copies = [
+                clip("copy", copied(spectra, correlation, rng)) for spectra in originals.values()
+            ]
             query, names = asked(index, copies)
-            found[correlation] = sum(name == original for name, original in zip(names, originals, strict=True))
+            found[correlation] = sum(
+                name == original for name, original in zip(names, originals, strict=True)
+            )
         one = _Series.of("new", [clip("new", draw(rng))])
         others = [_Series.of(other.source_id, [other]) for other in stored[:300]]
         start = time.perf_counter()
@@ -85,17 +93,34 @@ def rows(sizes: list[int]) -> Iterator[dict[str, float]]:
         every = (time.perf_counter() - start) / len(others) * size * 1000
         false = sum(name is not None for name in strangers)
         recall = {f"{correlation}": number for correlation, number in found.items()}
-        yield {"clips": size, "build": build, "waves": waves, "new": new, "copy": query, "every": every, "false": false, **recall}
+        yield {
+            "clips": size,
+            "build": build,
+            "waves": waves,
+            "new": new,
+            "copy": query,
+            "every": every,
+            "false": false,
+            **recall,
+        }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="up to 10,000 clips")
     sizes = [1000, 10_000, *([] if parser.parse_args().quick else [100_000])]
-    print("clips    build s  by waves s  query ms  copy ms  every clip ms  found 0.97  found 0.90  false  growth")
+    print(
+        "clips    build s  by waves s  query ms  copy ms  every clip ms  found 0.97  found 0.90  false  growth"
+    )
     before: dict[str, float] | None = None
     for row in rows(sizes):
-        growth = 1 + math.log(row["new"] / before["new"], row["clips"] / before["clips"]) if before else math.nan
+        growth = (
+            1 + math.log(row["new"] / before["new"], row["clips"] / before["clips"])
+            if before
+            else math.nan
+        )
         print(
             f"{row['clips']:<8} {row['build']:7.2f}  {row['waves']:10.2f}  {row['new']:8.2f}  {row['copy']:7.2f}  {row['every']:13.0f}"
             f"  {row['0.97']:6.0f}/100  {row['0.9']:6.0f}/100  {row['false']:5.0f}  {growth:6.2f}",

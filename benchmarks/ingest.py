@@ -24,17 +24,27 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
-os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+os.environ.update(
+    dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+)
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import cv2
 
-from argus.curate import VideoSource, curate_video, read_catalogue
-from argus.curate.fetching.egress import egresses
-from argus.shards import ClipRow, Dataset, DecidedVideo, ScoreRow, ShardClip, SourceRow, write_shard
-from argus.synth import write_kind
+from argus.curate import VideoSource, process_video, read_catalogue
+from argus.curate.download.proxies import routes
+from argus.curate.plan import plan
+from argus.dataset import (
+    ClipRow,
+    Dataset,
+    DecidedVideo,
+    ScoreRow,
+    ShardClip,
+    SourceRow,
+    write_shard,
+)
+from argus.synth import write_video_kind
 from argus.synth.site import serve_folder
-from ray_jobs.planning import plan
 from schemas.config import CurateConfig, FetchSettings, FilterPolicy
 from schemas.names import Decision, Reason, Split
 
@@ -52,7 +62,15 @@ def write_videos(folder: Path, count: int) -> list[str]:
     names = [f"v{number:04d}.mp4" for number in range(count)]
     for number, name in enumerate(names):
         if number < BASES:
-            write_kind(folder / name, "walk" if number % 2 else "drive", seed=number, seconds=6, fps=10, height=256, tagged=True)
+            write_video_kind(
+                folder / name,
+                "walk" if number % 2 else "drive",
+                seed=number,
+                seconds=6,
+                fps=10,
+                height=256,
+                tagged=True,
+            )
         else:
             os.link(folder / names[number % BASES], folder / name)
     return names
@@ -67,23 +85,28 @@ def config_of(folder: Path, catalogue: Path, **policy: object) -> CurateConfig:
         run_id=f"bench-{time.time_ns()}",
         fetch=FETCH,
         policy=FilterPolicy(duplicates="keep", **policy),
-        in_flight=PROCESSES,
+        max_concurrent_videos=PROCESSES,
     )
 
 
-def bare(urls: list[str], folder: Path, config: CurateConfig, ended: "multiprocessing.Queue[float]") -> None:
+def bare(
+    urls: list[str], folder: Path, config: CurateConfig, ended: "multiprocessing.Queue[float]"
+) -> None:
     """One bare process: fetch, judge, write, one video after the other."""
-    from argus.curate.catalogue import identify
-    from argus.curate.fetching.download import download
+    from argus.curate.download.ytdlp import download
+    from argus.curate.sources import identify
 
     cv2.setNumThreads(1)
     for number, url in enumerate(urls):
         source = VideoSource(*identify(url))
         place = folder / f"{os.getpid()}-{number}"
         place.mkdir(parents=True)
-        fetched = download(source, place / "video", config.fetch, egresses(None)[0], "")
-        video = curate_video(fetched.path, source, config, place)
-        write_shard(place / "clips.arrow", (_shard_clip(clip, source, place) for clip in video.clips if clip.video))
+        fetched = download(source, place / "video", config.fetch, routes(None)[0], "")
+        video = process_video(fetched.path, source, config, place)
+        write_shard(
+            place / "clips.arrow",
+            (_shard_clip(clip, source, place) for clip in video.clips if clip.video),
+        )
         fetched.path.unlink()
         ended.put(time.time())
 
@@ -91,7 +114,12 @@ def bare(urls: list[str], folder: Path, config: CurateConfig, ended: "multiproce
 def _shard_clip(clip: object, source: VideoSource, place: Path) -> ShardClip:
     names = ("clip_id", "start_ms", "end_ms", "frames", "height", "width", "fps", "quality")
     values = {name: getattr(clip, name) for name in names}
-    return ShardClip(source_id=source.source_id, split=Split.TRAIN, video=(place / str(clip.video)).read_bytes(), **values)
+    return ShardClip(
+        source_id=source.source_id,
+        split=Split.TRAIN,
+        video=(place / str(clip.video)).read_bytes(),
+        **values,
+    )
 
 
 def run_bare(urls: list[str], config: CurateConfig) -> tuple[float, list[float]]:
@@ -100,7 +128,10 @@ def run_bare(urls: list[str], config: CurateConfig) -> tuple[float, list[float]]
     ended: multiprocessing.Queue[float] = spawn.Queue()
     with tempfile.TemporaryDirectory() as folder:
         start = time.time()
-        processes = [spawn.Process(target=bare, args=(urls[part::PROCESSES], Path(folder), config, ended)) for part in range(PROCESSES)]
+        processes = [
+            spawn.Process(target=bare, args=(urls[part::PROCESSES], Path(folder), config, ended))
+            for part in range(PROCESSES)
+        ]
         for process in processes:
             process.start()
         times = sorted(ended.get(timeout=600) for _ in urls)
@@ -109,20 +140,31 @@ def run_bare(urls: list[str], config: CurateConfig) -> tuple[float, list[float]]
         return time.time() - start, times
 
 
-def run_refresh(config: CurateConfig, *, watch: bool = False) -> tuple[float, list[float], float, dict[str, object]]:
+def run_refresh(
+    config: CurateConfig, *, watch: bool = False
+) -> tuple[float, list[float], float, dict[str, object]]:
     """Seconds of the whole run, when each video was decided, the most memory (GiB, proportional; watching it slows all down), and the result."""
     home = Path(config.home)
     home.mkdir(parents=True, exist_ok=True)
     file = home / "bench.json"
     file.write_text(config.model_dump_json())
     start = time.time()
-    process = subprocess.Popen([sys.executable, "-m", "ray_jobs.curate", "--config", str(file)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ray_jobs.curate", "--config", str(file)], stderr=subprocess.DEVNULL
+    )
     with watched(process.pid) if watch else nullcontext([0.0]) as peak:
         assert process.wait() == 0
     wall = time.time() - start
     rows = Dataset(config.dataset).latest_rows(["decided", "run_id"]).to_pylist()
-    times = sorted(row["decided"].timestamp() for row in rows if row["decided"].timestamp() >= start)
-    return wall, times, max(peak), json.loads((home / "runs" / "curate" / str(config.run_id) / "result.json").read_text())
+    times = sorted(
+        row["decided"].timestamp() for row in rows if row["decided"].timestamp() >= start
+    )
+    return (
+        wall,
+        times,
+        max(peak),
+        json.loads((home / "runs" / "curate" / str(config.run_id) / "result.json").read_text()),
+    )
 
 
 @contextmanager
@@ -144,7 +186,9 @@ def watched(pid: int) -> Iterator[list[float]]:
 
 
 def _family(pid: int) -> list[int]:
-    lines = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()
+    lines = subprocess.run(
+        ["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True
+    ).stdout.split()
     parents = dict(zip(map(int, lines[::2]), map(int, lines[1::2]), strict=True))
     family = [pid]
     for one in family:
@@ -180,8 +224,13 @@ def measure_throughput(folder: Path, urls: list[str], rounds: int) -> None:
         assert result["metrics"]["kept"] == len(urls), result
         ratios.append(rate(ours_times) / rate(bare_times))
         whole.append(bare_s / ours_s)
-        print(f"  two bare processes {rate(bare_times):.3f} videos/s ({bare_s:.0f} s), refresh {rate(ours_times):.3f} videos/s ({ours_s:.0f} s)")
-    print(f"  ratio: {statistics.median(ratios):.2f} once it runs, {statistics.median(whole):.2f} over the whole run", flush=True)
+        print(
+            f"  two bare processes {rate(bare_times):.3f} videos/s ({bare_s:.0f} s), refresh {rate(ours_times):.3f} videos/s ({ours_s:.0f} s)"
+        )
+    print(
+        f"  ratio: {statistics.median(ratios):.2f} once it runs, {statistics.median(whole):.2f} over the whole run",
+        flush=True,
+    )
 
 
 def write_large(folder: Path, count: int, video: Path | None) -> list[str]:
@@ -190,13 +239,17 @@ def write_large(folder: Path, count: int, video: Path | None) -> list[str]:
     if video:
         shutil.copy(video, folder / names[0])
     else:
-        write_kind(folder / names[0], "walk", seed=1, seconds=20, fps=30, height=1024, tagged=True)
+        write_video_kind(
+            folder / names[0], "walk", seed=1, seconds=20, fps=30, height=1024, tagged=True
+        )
     for name in names[1:]:
         os.link(folder / names[0], folder / name)
     return names
 
 
-def measure_scaling(folder: Path, urls: list[str], counts: tuple[int, ...]) -> list[tuple[int, float, float]]:
+def measure_scaling(
+    folder: Path, urls: list[str], counts: tuple[int, ...]
+) -> list[tuple[int, float, float]]:
     found = []
     for count in counts:
         place = folder / f"scaling{count}"
@@ -217,7 +270,10 @@ def measure_again(folder: Path, count: int) -> None:
     ):
         wall, _, _, result = run_refresh(config_of(place, place / "catalogue.txt", **policy))
         metrics = result["metrics"]
-        own = (datetime.fromisoformat(str(result["ended"])) - datetime.fromisoformat(str(result["started"]))).total_seconds()
+        own = (
+            datetime.fromisoformat(str(result["ended"]))
+            - datetime.fromisoformat(str(result["started"]))
+        ).total_seconds()
         scored = {name: int(value) for name, value in metrics.items() if name.startswith("scored.")}
         again = f"{metrics['redecided']:.0f} from stored scores, measured: {scored or 'none'}"
         print(f"  {what} changed: {wall:.1f} s ({own:.1f} s of them the refresh), {again}")
@@ -226,10 +282,23 @@ def measure_again(folder: Path, count: int) -> None:
 def synthetic_row(number: int, recipe: str) -> SourceRow:
     """A source with two clips that are dropped, of realistic size."""
     source_id = f"url:{number:016x}"
-    scores = tuple(ScoreRow(filter="static", name=f"number{place}", value=place / 7, threshold=0.5) for place in range(20))
+    scores = tuple(
+        ScoreRow(filter="static", name=f"number{place}", value=place / 7, threshold=0.5)
+        for place in range(20)
+    )
     decision = {"decision": Decision.DROPPED, "reason": Reason.TEXT}
     spans = ((start, start + 1) for start in range(2))
-    clips = tuple(ClipRow(clip_id=f"{source_id}@{a}-{b}", start_ms=a, end_ms=b, frames=50, scores=scores, **decision) for a, b in spans)
+    clips = tuple(
+        ClipRow(
+            clip_id=f"{source_id}@{a}-{b}",
+            start_ms=a,
+            end_ms=b,
+            frames=50,
+            scores=scores,
+            **decision,
+        )
+        for a, b in spans
+    )
     return SourceRow(
         source_id=f"url:{number:016x}", url=f"https://videos.example/{number}", split=Split.TRAIN, decision=Decision.DROPPED, reason=Reason.TEXT,
         scores=scores, clips=clips, recipe=recipe, run_id="bench", code_version="0", decided=datetime.now(UTC),
@@ -241,16 +310,26 @@ def measure_commits(folder: Path, sizes: tuple[int, ...]) -> list[tuple[int, flo
     for size in sizes:
         dataset = Dataset(folder / f"commits{size}")
         for start in range(0, size, 5_000):
-            dataset.commit_wave([DecidedVideo(synthetic_row(number, "0" * 16)) for number in range(start, min(size, start + 5_000))])
+            dataset.commit_chunk(
+                [
+                    DecidedVideo(synthetic_row(number, "0" * 16))
+                    for number in range(start, min(size, start + 5_000))
+                ]
+            )
         dataset = Dataset(folder / f"commits{size}")
         spans = []
         for turn in range(12):
-            wave = [DecidedVideo(synthetic_row(10**9 + turn * WAVE + number, "0" * 16)) for number in range(WAVE)]
+            wave = [
+                DecidedVideo(synthetic_row(10**9 + turn * WAVE + number, "0" * 16))
+                for number in range(WAVE)
+            ]
             begun = time.perf_counter()
-            dataset.commit_wave(wave)
+            dataset.commit_chunk(wave)
             spans.append(time.perf_counter() - begun)
         found.append((size, statistics.median(spans[2:])))
-        print(f"  {size:7,d} rows: {found[-1][1] * 1e3:.0f} ms a commit of {WAVE} (first {spans[0] * 1e3:.0f} ms)")
+        print(
+            f"  {size:7,d} rows: {found[-1][1] * 1e3:.0f} ms a commit of {WAVE} (first {spans[0] * 1e3:.0f} ms)"
+        )
     return found
 
 
@@ -268,10 +347,12 @@ def measure_known(folder: Path, known: int, new: int) -> None:
     sources = read_catalogue(Path(config.catalogue))
     for start in range(0, known, 5_000):
         rows = [
-            synthetic_row(number, recipe.digest).model_copy(update={"source_id": sources[number].source_id})
+            synthetic_row(number, recipe.digest).model_copy(
+                update={"source_id": sources[number].source_id}
+            )
             for number in range(start, min(known, start + 5_000))
         ]
-        dataset.commit_wave([DecidedVideo(row) for row in rows])
+        dataset.commit_chunk([DecidedVideo(row) for row in rows])
     store_recipe(dataset.store, recipe)
     begun = time.perf_counter()
     found = plan(config)
@@ -279,7 +360,9 @@ def measure_known(folder: Path, known: int, new: int) -> None:
     assert (found.known, len(found.work)) == (known, new)
 
 
-def draw(scaling: list[tuple[int, float, float]], commits: list[tuple[int, float]], folder: Path) -> None:
+def draw(
+    scaling: list[tuple[int, float, float]], commits: list[tuple[int, float]], folder: Path
+) -> None:
     import matplotlib
 
     matplotlib.use("svg")
@@ -292,19 +375,36 @@ def draw(scaling: list[tuple[int, float, float]], commits: list[tuple[int, float
     peaks.plot(counts, [row[2] for row in scaling], "o-")
     peaks.set(title="Peak memory, all processes", xlabel="videos", ylabel="GiB", ylim=0, xlim=0)
     costs.plot([row[0] for row in commits], [row[1] * 1e3 for row in commits], "o-")
-    costs.set(title=f"A commit of {WAVE} videos", xlabel="rows of the dataset", ylabel="ms", xscale="log", ylim=0)
+    costs.set(
+        title=f"A commit of {WAVE} videos",
+        xlabel="rows of the dataset",
+        ylabel="ms",
+        xscale="log",
+        ylim=0,
+    )
     figure.savefig(folder / "ingest.svg", metadata={"Date": None})
     pyplot.close(figure)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="few videos, few rows, one round")
-    parser.add_argument("--rounds", type=int, default=3, help="of the comparison with bare processes")
-    parser.add_argument("--video", type=Path, metavar="FILE", help="compare with copies of this video instead of the large one that is rendered")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="of the comparison with bare processes"
+    )
+    parser.add_argument(
+        "--video",
+        type=Path,
+        metavar="FILE",
+        help="compare with copies of this video instead of the large one that is rendered",
+    )
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="write ingest.svg there")
     arguments = parser.parse_args()
-    counts, sizes, rounds = ((4, 8), (1, 100), 1) if arguments.quick else (COUNTS, ROWS, arguments.rounds)
+    counts, sizes, rounds = (
+        ((4, 8), (1, 100), 1) if arguments.quick else (COUNTS, ROWS, arguments.rounds)
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "site").mkdir()
@@ -315,7 +415,10 @@ def main() -> None:
             measure_throughput(folder / "small", urls[: counts[-2]], rounds)
             if not arguments.quick or arguments.video:
                 what = arguments.video.name if arguments.video else "1024x2048, 20 s at 30 fps"
-                large = [f"{site.url}/{one}" for one in write_large(folder / "site", LARGE_COUNT, arguments.video)]
+                large = [
+                    f"{site.url}/{one}"
+                    for one in write_large(folder / "site", LARGE_COUNT, arguments.video)
+                ]
                 print(f"throughput: {LARGE_COUNT} videos of {what}", flush=True)
                 measure_throughput(folder / "large", large, rounds)
             print("scaling", flush=True)

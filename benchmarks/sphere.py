@@ -40,12 +40,20 @@ Call = Callable[[], object]
 class Scene:
     """What is projected: frames, rotations and cameras from one seed."""
 
-    def __init__(self, count: int, size: tuple[int, int] = ERP, view: tuple[int, int] = VIEW) -> None:
+    def __init__(
+        self, count: int, size: tuple[int, int] = ERP, view: tuple[int, int] = VIEW
+    ) -> None:
         random = np.random.default_rng(0)
         self.count, self.size = count, size
-        self.yaw, self.pitch, self.roll = random.uniform(-180, 180, count), random.uniform(-60, 60, count), random.uniform(-20, 20, count)
+        self.yaw, self.pitch, self.roll = (
+            random.uniform(-180, 180, count),
+            random.uniform(-60, 60, count),
+            random.uniform(-20, 20, count),
+        )
         self.rotations = from_euler_deg(self.yaw, self.pitch, self.roll)
-        self.cameras = [Camera(float(fov), view[1], view[0]) for fov in random.uniform(80, 100, count)]
+        self.cameras = [
+            Camera(float(fov), view[1], view[0]) for fov in random.uniform(80, 100, count)
+        ]
         self.erp = random.integers(0, 256, (count, *size, 3), np.uint8)
         self.views = random.integers(0, 256, (count, *view, 3), np.uint8)
         self.small = self.erp[:, : size[0] // 10, : size[1] // 10]
@@ -55,23 +63,40 @@ class Scene:
         self.turns_torch = torch.from_numpy(self.rotations).float()
 
 
-def equilib_view(erp: np.ndarray, camera: Camera, euler_deg: tuple[float, float, float]) -> np.ndarray:
+def equilib_view(
+    erp: np.ndarray, camera: Camera, euler_deg: tuple[float, float, float]
+) -> np.ndarray:
     """One view `[C, h, w]` of one map `[C, H, W]`; with its z axis down its yaw, pitch and roll are ours."""
     yaw, pitch, roll = np.radians(euler_deg)
     rotation = {"yaw": float(yaw), "pitch": float(pitch), "roll": float(roll)}
-    view: np.ndarray = equilib.equi2pers(equi=erp, rots=rotation, height=camera.height, width=camera.width, fov_x=camera.fov_x_deg, z_down=True)
+    view: np.ndarray = equilib.equi2pers(
+        equi=erp,
+        rots=rotation,
+        height=camera.height,
+        width=camera.width,
+        fov_x=camera.fov_x_deg,
+        z_down=True,
+    )
     return view
 
 
-def authors_pixels(turns: torch.Tensor, cameras: list[Camera], size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+def authors_pixels(
+    turns: torch.Tensor, cameras: list[Camera], size: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
     """([T, H, W, 2] in grid_sample's [-1, 1], inside [T, H, W])."""
     height, width = size
     lon = ((torch.arange(width) + 0.5) / width - 0.5) * 2 * math.pi
     lat = (0.5 - (torch.arange(height) + 0.5) / height) * math.pi
     lat, lon = torch.meshgrid(lat, lon, indexing="ij")
-    vectors = torch.stack([lat.cos() * lon.sin(), -lat.sin(), lat.cos() * lon.cos()], -1).reshape(1, -1, 3).repeat(len(turns), 1, 1)
+    vectors = (
+        torch.stack([lat.cos() * lon.sin(), -lat.sin(), lat.cos() * lon.cos()], -1)
+        .reshape(1, -1, 3)
+        .repeat(len(turns), 1, 1)
+    )
     rays = torch.matmul(vectors, turns)  # [T, H*W, 3]: rows times R are the inverse rotation
-    tangents = torch.tensor([[one.width / (2 * one.fx), one.height / (2 * one.fy)] for one in cameras])[:, None]
+    tangents = torch.tensor(
+        [[one.width / (2 * one.fx), one.height / (2 * one.fy)] for one in cameras]
+    )[:, None]
     places = rays[..., :2] / rays[..., 2:] / tangents
     inside = (rays[..., 2] > 0) & (places[..., 0].abs() <= 1) & (places[..., 1].abs() <= 1)
     return places.reshape(len(turns), height, width, 2), inside.reshape(len(turns), height, width)
@@ -83,8 +108,12 @@ def authors_mask(scene: Scene) -> torch.Tensor:
 
 def authors_projection(scene: Scene) -> tuple[torch.Tensor, torch.Tensor]:
     places, inside = authors_pixels(scene.turns_torch, scene.cameras, scene.size)
-    erp = torch.nn.functional.grid_sample(scene.views_torch, places, padding_mode="border", align_corners=False)
-    ones = torch.nn.functional.grid_sample(torch.ones_like(scene.views_torch[:, :1]), places, padding_mode="zeros", align_corners=False)
+    erp = torch.nn.functional.grid_sample(
+        scene.views_torch, places, padding_mode="border", align_corners=False
+    )
+    ones = torch.nn.functional.grid_sample(
+        torch.ones_like(scene.views_torch[:, :1]), places, padding_mode="zeros", align_corners=False
+    )
     return erp * inside[:, None], (ones[:, 0] > 0) & inside
 
 
@@ -111,7 +140,14 @@ def timed(calls: dict[str, Call], count: int, rounds: int) -> dict[str, list[flo
     return times
 
 
-def pair(title: str, peers: dict[str, Call], ours: dict[str, Call], count: int, rounds: int, wanted: float) -> None:
+def pair(
+    title: str,
+    peers: dict[str, Call],
+    ours: dict[str, Call],
+    count: int,
+    rounds: int,
+    wanted: float,
+) -> None:
     """Prints peers and ours, and how much faster our first is than the fastest peer."""
     times = timed(peers | ours, count, rounds)
     first = times[next(iter(ours))]
@@ -133,7 +169,10 @@ def maps_of(scene: Scene, k: int) -> list[tuple[np.ndarray, np.ndarray]]:
     one, turn = scene.cameras[k], scene.rotations[k : k + 1]
     rays = TurnedGrid.of(view_grid(one, turn), turn)
     windows = bands(slice(0, one.height), slice(0, one.width))
-    return [(column[0], row[0]) for column, row in (erp_pixels(rays.part(*window).rays(), scene.size) for window in windows)]
+    return [
+        (column[0], row[0])
+        for column, row in (erp_pixels(rays.part(*window).rays(), scene.size) for window in windows)
+    ]
 
 
 def split(scene: Scene, rounds: int) -> None:
@@ -152,19 +191,36 @@ def split(scene: Scene, rounds: int) -> None:
     calls: dict[str, Call] = {}
     for threads in (1, THREADS):
         calls |= {
-            f"whole, threads={threads}": lambda n=threads: erp_to_view(scene.erp, scene.rotations, scene.cameras, threads=n),
-            f"  making maps, threads={threads}": lambda n=threads: spread(lambda k: maps_of(scene, k), scene.count, n),
-            f"  sampling with ready maps, threads={threads}": lambda n=threads: spread(sampled, scene.count, n),
-            f"  floor: cv2.remap with ready maps, threads={threads}": lambda n=threads: spread(floor, scene.count, n),
+            f"whole, threads={threads}": lambda n=threads: erp_to_view(
+                scene.erp, scene.rotations, scene.cameras, threads=n
+            ),
+            f"  making maps, threads={threads}": lambda n=threads: spread(
+                lambda k: maps_of(scene, k), scene.count, n
+            ),
+            f"  sampling with ready maps, threads={threads}": lambda n=threads: spread(
+                sampled, scene.count, n
+            ),
+            f"  floor: cv2.remap with ready maps, threads={threads}": lambda n=threads: spread(
+                floor, scene.count, n
+            ),
         }
-    table("erp_to_view, its parts and their floor (no prefilter at this size)", calls, scene.count, rounds)
+    table(
+        "erp_to_view, its parts and their floor (no prefilter at this size)",
+        calls,
+        scene.count,
+        rounds,
+    )
 
 
 def others(scene: Scene, count_4k: int, rounds: int) -> None:
     calls: dict[str, Call] = {}
     for threads in (1, THREADS):
-        calls[f"rotate_erp, threads={threads}"] = lambda n=threads: rotate_erp(scene.erp, scene.rotations, threads=n)
-        calls[f"view_to_erp, threads={threads}"] = lambda n=threads: view_to_erp(scene.views, scene.rotations, scene.cameras, ERP, threads=n)
+        calls[f"rotate_erp, threads={threads}"] = lambda n=threads: rotate_erp(
+            scene.erp, scene.rotations, threads=n
+        )
+        calls[f"view_to_erp, threads={threads}"] = lambda n=threads: view_to_erp(
+            scene.views, scene.rotations, scene.cameras, ERP, threads=n
+        )
     table("The rest", calls, scene.count, rounds)
     large = Scene(count_4k, (1920, 3840), (256, 256))
     for pixels in (256, 96):
@@ -173,8 +229,12 @@ def others(scene: Scene, count_4k: int, rounds: int) -> None:
             f"4K map (1920x3840) into a 90 degree view of {pixels} px",
             {
                 "whole, threads=1": lambda one=narrow: erp_to_view(large.erp, large.rotations, one),
-                f"whole, threads={THREADS}": lambda one=narrow: erp_to_view(large.erp, large.rotations, one, threads=THREADS),
-                "  the same without a filter (a map of 192x384), threads=1": lambda one=narrow: erp_to_view(large.small, large.rotations, one),
+                f"whole, threads={THREADS}": lambda one=narrow: erp_to_view(
+                    large.erp, large.rotations, one, threads=THREADS
+                ),
+                "  the same without a filter (a map of 192x384), threads=1": lambda one=narrow: (
+                    erp_to_view(large.small, large.rotations, one)
+                ),
             },
             large.count,
             rounds,
@@ -182,7 +242,9 @@ def others(scene: Scene, count_4k: int, rounds: int) -> None:
 
 
 def torch_calls(scene: Scene, device: str) -> dict[str, Call]:
-    erp, views, turns = (values.to(device) for values in (scene.erp_torch, scene.views_torch, scene.turns_torch))
+    erp, views, turns = (
+        values.to(device) for values in (scene.erp_torch, scene.views_torch, scene.turns_torch)
+    )
 
     def finished(call: Call) -> Call:
         return lambda: (call(), torch.cuda.synchronize() if device == "cuda" else None)
@@ -208,25 +270,47 @@ def errors(scene: Scene) -> None:
     height, width = ERP
     lon = ((np.arange(width) + 0.5) / width - 0.5) * 2 * np.pi
     lat = ((0.5 - (np.arange(height) + 0.5) / height) * np.pi)[:, None]
-    directions = np.stack([np.cos(lat) * np.sin(lon), -np.sin(lat) + 0 * lon, np.cos(lat) * np.cos(lon)], -1).astype(np.float32)
+    directions = np.stack(
+        [np.cos(lat) * np.sin(lon), -np.sin(lat) + 0 * lon, np.cos(lat) * np.cos(lon)], -1
+    ).astype(np.float32)
     found: dict[str, list[np.ndarray]] = {"ours": [], "pyequilib": []}
     for k, one in enumerate(scene.cameras):
         x = (np.arange(one.width) + 0.5 - one.width / 2) / one.fx
         y = (np.arange(one.height) + 0.5 - one.height / 2) / one.fy
-        rays = np.stack([*np.meshgrid(x, y), np.ones((one.height, one.width))], -1) @ scene.rotations[k].T
-        theirs = equilib_view(directions.transpose(2, 0, 1), one, (scene.yaw[k], scene.pitch[k], scene.roll[k])).transpose(1, 2, 0)
-        for name, seen in (("ours", erp_to_view(directions[None], scene.rotations[k], one)[0]), ("pyequilib", theirs)):
-            cosine = (seen * rays).sum(-1) / np.linalg.norm(seen, axis=-1) / np.linalg.norm(rays, axis=-1)
+        rays = (
+            np.stack([*np.meshgrid(x, y), np.ones((one.height, one.width))], -1)
+            @ scene.rotations[k].T
+        )
+        theirs = equilib_view(
+            directions.transpose(2, 0, 1), one, (scene.yaw[k], scene.pitch[k], scene.roll[k])
+        ).transpose(1, 2, 0)
+        for name, seen in (
+            ("ours", erp_to_view(directions[None], scene.rotations[k], one)[0]),
+            ("pyequilib", theirs),
+        ):
+            cosine = (
+                (seen * rays).sum(-1)
+                / np.linalg.norm(seen, axis=-1)
+                / np.linalg.norm(rays, axis=-1)
+            )
             found[name].append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
     print("\nA map of directions (512x1024) seen in the views, degrees from the analytic rays")
     for name, angles in found.items():
         flat = np.concatenate([angle.ravel() for angle in angles])
-        print(f"  {name:<20} median {np.median(flat):8.4f}   99.9%% {np.quantile(flat, 0.999):8.4f}   most {flat.max():8.4f}".replace("%%", "%"))
+        print(
+            f"  {name:<20} median {np.median(flat):8.4f}   99.9%% {np.quantile(flat, 0.999):8.4f}   most {flat.max():8.4f}".replace(
+                "%%", "%"
+            )
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few frames, one round: shows that it runs")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few frames, one round: shows that it runs"
+    )
     quick = parser.parse_args().quick
     count, rounds = (4, 1) if quick else (25, 9)
     torch.set_num_threads(THREADS)
@@ -235,20 +319,28 @@ def main() -> None:
     turns, cameras = scene.rotations, scene.cameras
 
     def peer(k: int) -> object:
-        return equilib_view(scene.erp_planes[k], cameras[k], (scene.yaw[k], scene.pitch[k], scene.roll[k]))
+        return equilib_view(
+            scene.erp_planes[k], cameras[k], (scene.yaw[k], scene.pitch[k], scene.roll[k])
+        )
 
     rots = [
         {"yaw": math.radians(a), "pitch": math.radians(b), "roll": math.radians(c)}
         for a, b, c in zip(scene.yaw, scene.pitch, scene.roll, strict=True)
     ]
     batch = {"height": VIEW[0], "width": VIEW[1], "fov_x": 90.0, "z_down": True}
-    print(f"{count} frames, {rounds} rounds, {THREADS} threads; OpenCV {cv2.__version__}, numpy {np.__version__}, torch {torch.__version__}")
+    print(
+        f"{count} frames, {rounds} rounds, {THREADS} threads; OpenCV {cv2.__version__}, numpy {np.__version__}, torch {torch.__version__}"
+    )
     pair(
         "erp_to_view",
         {
             "pyequilib 0.6 equi2pers, frame by frame": lambda: spread(peer, count, 1),
-            "pyequilib 0.6 equi2pers, frames over two threads by the caller": lambda: spread(peer, count, THREADS),
-            "pyequilib 0.6 equi2pers, one batch (one field of view for all)": lambda: equilib.equi2pers(equi=scene.erp_planes, rots=rots, **batch),
+            "pyequilib 0.6 equi2pers, frames over two threads by the caller": lambda: spread(
+                peer, count, THREADS
+            ),
+            "pyequilib 0.6 equi2pers, one batch (one field of view for all)": lambda: (
+                equilib.equi2pers(equi=scene.erp_planes, rots=rots, **batch)
+            ),
         },
         {
             "ours, threads=2": lambda: erp_to_view(scene.erp, turns, cameras, threads=THREADS),

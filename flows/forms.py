@@ -11,7 +11,15 @@ from argus.config import presets, resolve
 from argus.errors import InvalidInput
 from argus.runs import argus_home
 from schemas.config import CurateConfig, EvaluateConfig, GenerateConfig, PromoteConfig, TrainConfig
-from schemas.forms import EvaluateForm, Form, GenerateForm, PipelineForm, PromoteForm, RefreshForm, TrainForm
+from schemas.forms import (
+    EvaluateForm,
+    Form,
+    GenerateForm,
+    PipelineForm,
+    PromoteForm,
+    RefreshForm,
+    TrainForm,
+)
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -74,11 +82,19 @@ def train_stage(form: PipelineForm, run_id: str, snapshot: int | None) -> TrainF
     """The second stage: trains on the snapshot that the first one made, or on the latest."""
     overrides = [f"tracking.model_name={form.model_name}", *_overrides(form, "train")]
     return TrainForm(
-        preset=form.preset, dataset=form.dataset, snapshot=snapshot, steps=form.steps, workers=form.workers, run_id=run_id, overrides=overrides
+        preset=form.preset,
+        dataset=form.dataset,
+        snapshot=snapshot,
+        steps=form.steps,
+        workers=form.workers,
+        run_id=run_id,
+        overrides=overrides,
     )
 
 
-def evaluate_stage(form: PipelineForm, run_id: str, snapshot: int | None, model: str) -> EvaluateForm:
+def evaluate_stage(
+    form: PipelineForm, run_id: str, snapshot: int | None, model: str
+) -> EvaluateForm:
     """The third stage: measures the model that the second one registered."""
     return EvaluateForm(
         model=model,
@@ -93,7 +109,9 @@ def evaluate_stage(form: PipelineForm, run_id: str, snapshot: int | None, model:
 
 def promote_stage(form: PipelineForm, version: int | None) -> PromoteForm:
     """The last stage: the gate."""
-    return PromoteForm(model_name=form.model_name, version=version, overrides=_overrides(form, "promote"))
+    return PromoteForm(
+        model_name=form.model_name, version=version, overrides=_overrides(form, "promote")
+    )
 
 
 def _job(run_id: str, *, dataset: bool) -> dict[str, Any]:
@@ -103,11 +121,18 @@ def _job(run_id: str, *, dataset: bool) -> dict[str, Any]:
 
 def _resolved(model: type[C], kind: str, form: Form, fields: Mapping[str, Any]) -> C:
     """What was not touched in the form is left to the preset."""
-    touched = {name: value for name, value in form if value != type(form).model_fields[name].default}
+    touched = {
+        name: value for name, value in form if value != type(form).model_fields[name].default
+    }
     preset, overrides = getattr(form, "preset", None), touched.pop("overrides", ())
     touched.pop("preset", None)
-    given = {PLACES.get(name, name): _absolute(value) if name in PATHS else value for name, value in touched.items()}
-    return resolve(model, kind, preset=preset, fields={**fields, **given}, sets=overrides, environ=_environ())
+    given = {
+        PLACES.get(name, name): _absolute(value) if name in PATHS else value
+        for name, value in touched.items()
+    }
+    return resolve(
+        model, kind, preset=preset, fields={**fields, **given}, sets=overrides, environ=_environ()
+    )
 
 
 def _environ() -> Mapping[str, str]:
@@ -128,5 +153,11 @@ def _preset_of(kind: str, form: PipelineForm) -> Any:
 def _overrides(form: PipelineForm, stage: str) -> list[str]:
     for override in form.overrides:
         if override.partition(".")[0] not in STAGES:
-            raise InvalidInput(f"override '{override}' must begin with a stage: {', '.join(f'{name}.' for name in STAGES)}")
-    return [override.removeprefix(f"{stage}.") for override in form.overrides if override.startswith(f"{stage}.")]
+            raise InvalidInput(
+                f"override '{override}' must begin with a stage: {', '.join(f'{name}.' for name in STAGES)}"
+            )
+    return [
+        override.removeprefix(f"{stage}.")
+        for override in form.overrides
+        if override.startswith(f"{stage}.")
+    ]

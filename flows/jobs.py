@@ -30,7 +30,9 @@ from schemas.records import JobResult
 
 REPORT_EVERY_S = 2.0
 LOG_LINES = 100  # in one entry of Prefect's log; more are left out of the middle
-STOP_WAIT_S = 20.0  # a cancelled flow run is killed after 30 s; the marker stays, and the job obeys it later
+STOP_WAIT_S = (
+    20.0  # a cancelled flow run is killed after 30 s; the marker stays, and the job obeys it later
+)
 
 KINDS: dict[str, tuple[JobKind, ...]] = {
     "refresh": (JobKind.CURATE,),
@@ -78,7 +80,12 @@ def run_job(kind: JobKind, config: JobConfig) -> JobResult:
     client = JobClient()
     job = client.submit_or_attach(kind, config)
     logger = get_run_logger()
-    logger.info("%s %s as Ray job %s", "found" if job.attached else "started", config.run_id, job.submission_id)
+    logger.info(
+        "%s %s as Ray job %s",
+        "found" if job.attached else "started",
+        config.run_id,
+        job.submission_id,
+    )
     reporter = Reporter(job.folder)
     try:
         return require(client.follow(job, on_progress=reporter.progress, on_log=reporter.log))
@@ -121,10 +128,18 @@ class Reporter:
         self._reported = time.monotonic()
         share = 100.0 * min(step, total) / total if total else 0.0
         if self._artifact is None:
-            made = create_progress_artifact(progress=share, key=f"{self._folder.kind}-progress", description=f"{step}/{total} {unit}s {message}")
+            made = create_progress_artifact(
+                progress=share,
+                key=f"{self._folder.kind}-progress",
+                description=f"{step}/{total} {unit}s {message}",
+            )
             self._artifact = made if isinstance(made, UUID) else None
         else:
-            update_progress_artifact(artifact_id=self._artifact, progress=share, description=f"{step}/{total} {unit}s {message}")
+            update_progress_artifact(
+                artifact_id=self._artifact,
+                progress=share,
+                description=f"{step}/{total} {unit}s {message}",
+            )
         self._link()
 
     def log(self, line: str) -> None:
@@ -143,7 +158,12 @@ class Reporter:
     def _link(self) -> None:
         link = None if self._linked else mlflow_link(self._folder.path)
         if link:
-            create_link_artifact(link=link, link_text="MLflow run", key=f"{self._folder.kind}-mlflow", description="Curves and samples")
+            create_link_artifact(
+                link=link,
+                link_text="MLflow run",
+                key=f"{self._folder.kind}-mlflow",
+                description="Curves and samples",
+            )
             self._linked = True
 
 
@@ -152,7 +172,11 @@ def shortened(lines: list[str]) -> list[str]:
     if len(lines) <= LOG_LINES:
         return lines
     half = LOG_LINES // 2
-    return [*lines[:half], f"… {len(lines) - 2 * half} lines, see the job's own log …", *lines[-half:]]
+    return [
+        *lines[:half],
+        f"… {len(lines) - 2 * half} lines, see the job's own log …",
+        *lines[-half:],
+    ]
 
 
 def mlflow_link(run_folder: Path) -> str | None:
@@ -171,7 +195,10 @@ def show_result(result: JobResult) -> None:
     show_table(f"{result.kind}-metrics", sorted(result.metrics.items()), ("figure", "value"))
     rows = "\n".join(f"- **{name}**: `{value}`" for name, value in result.outputs.items())
     reason = f"\n\n{result.reason}" if result.reason else ""
-    create_markdown_artifact(key=f"{result.kind}-result", markdown=f"## {result.kind} {result.run_id}: {result.outcome}{reason}\n\n{rows}")
+    create_markdown_artifact(
+        key=f"{result.kind}-result",
+        markdown=f"## {result.kind} {result.run_id}: {result.outcome}{reason}\n\n{rows}",
+    )
 
 
 def show_table(key: str, rows: Iterable[tuple[str, Any]], columns: tuple[str, str]) -> None:

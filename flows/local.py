@@ -1,6 +1,6 @@
 """Loopback servers for one machine: a Ray head, Prefect and MLflow, each only where none is configured.
 
-They live as long as the process that started them, even when that is killed (`ray_jobs.guardian`), and write only below ARGUS_HOME.
+They live as long as the process that started them, even when that is killed (`ray_jobs.supervisor`), and write only below ARGUS_HOME.
 Imports no Prefect: the environment must be set before Prefect is imported.
 """
 
@@ -22,7 +22,7 @@ from typing import Self
 from argus.errors import InvalidInput, ServiceError
 from argus.runs import argus_home
 from ray_jobs.client import ray_headers
-from ray_jobs.guardian import Guarded
+from ray_jobs.supervisor import SupervisedProcess
 
 HOST = "127.0.0.1"
 QUIET = {
@@ -34,7 +34,9 @@ QUIET = {
 """Nothing tells anybody that it was used."""
 
 OBJECT_STORE_BYTES = 512 * 2**20  # jobs pass paths, not frames
-RAY_TEMP_LONGEST = 40  # characters; Ray puts sockets 64 characters below it, and the kernel allows 107
+RAY_TEMP_LONGEST = (
+    40  # characters; Ray puts sockets 64 characters below it, and the kernel allows 107
+)
 JOB_STOP_WAIT_S = 60  # between SIGTERM and SIGKILL of a job: a checkpoint must fit
 START_S = 120.0
 TAIL_LINES = 15
@@ -76,7 +78,7 @@ class LocalStack:
         self.cpus = cpus or max(2, os.cpu_count() or 1)
         self.start_s = start_s
         self._given = {"ray": ray_port, "prefect": prefect_port, "mlflow": mlflow_port}
-        self._running: dict[str, Guarded] = {}
+        self._running: dict[str, SupervisedProcess] = {}
         self._before: dict[str, str | None] = {}
 
     ray_url: str
@@ -100,11 +102,16 @@ class LocalStack:
         if not self.prefect_url:
             wanted.append(server := _prefect(self.home, ports["prefect"]))
             self.prefect_url = server.url
-            self.environ |= {"PREFECT_API_URL": f"{server.url}/api", "PREFECT_HOME": str(self.home / "prefect")}
+            self.environ |= {
+                "PREFECT_API_URL": f"{server.url}/api",
+                "PREFECT_HOME": str(self.home / "prefect"),
+            }
         if not self.ray_url:
             wanted.append(server := _ray(self.home, ports["ray"], self.cpus))
             self.ray_url = self.environ["ARGUS_RAY_ADDRESS"] = server.url
-            self.environ |= {name: server.environ[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
+            self.environ |= {
+                name: server.environ[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+            }
         try:
             for server in wanted:
                 self._start(server)
@@ -116,7 +123,12 @@ class LocalStack:
         self._apply()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for name, value in self._before.items():
             os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
         _refresh_prefect()
@@ -129,8 +141,13 @@ class LocalStack:
     def _start(self, server: Server) -> None:
         self.log(server.name).unlink(missing_ok=True)
         environ = {**os.environ, **self.environ, **server.environ}
-        self._running[server.name] = Guarded(
-            server.command, self.log(server.name), env=environ, cwd=self.home, grace_s=server.grace_s, remove=server.remove
+        self._running[server.name] = SupervisedProcess(
+            server.command,
+            self.log(server.name),
+            env=environ,
+            cwd=self.home,
+            grace_s=server.grace_s,
+            remove=server.remove,
         )
 
     def _await(self, server: Server) -> None:
@@ -138,9 +155,17 @@ class LocalStack:
         guarded = self._running[server.name]
         while not _is_ready(server):
             if guarded.poll() is not None or time.monotonic() > end:
-                what = "ended while it started" if guarded.poll() is not None else f"was not ready within {self.start_s:g} s"
-                tail = "\n".join(self.log(server.name).read_text(errors="replace").splitlines()[-TAIL_LINES:])
-                raise ServiceError(f"{server.name} {what}; the end of its log ({self.log(server.name)}):\n{tail}")
+                what = (
+                    "ended while it started"
+                    if guarded.poll() is not None
+                    else f"was not ready within {self.start_s:g} s"
+                )
+                tail = "\n".join(
+                    self.log(server.name).read_text(errors="replace").splitlines()[-TAIL_LINES:]
+                )
+                raise ServiceError(
+                    f"{server.name} {what}; the end of its log ({self.log(server.name)}):\n{tail}"
+                )
             guarded.wait(0.2)
 
     def _apply(self) -> None:
@@ -172,12 +197,29 @@ def _ray(home: Path, port: int, cpus: int) -> Server:
     return Server(
         name="ray",
         command=(
-            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"),
+            *(
+                sys.executable,
+                "-m",
+                "ray.scripts.scripts",
+                "start",
+                "--head",
+                "--block",
+                "--disable-usage-stats",
+            ),
             *(f"--node-ip-address={HOST}", f"--port={head}", f"--ray-client-server-port={client}"),
             *(f"--dashboard-host={HOST}", f"--dashboard-port={port}", "--include-dashboard=true"),
             *(f"--dashboard-agent-listen-port={agent}", f"--dashboard-agent-grpc-port={agent_rpc}"),
-            *(f"--runtime-env-agent-port={environment}", f"--metrics-export-port={metrics}", "--min-worker-port=0", "--max-worker-port=0"),
-            *(f"--num-cpus={cpus}", f"--object-store-memory={OBJECT_STORE_BYTES}", f"--temp-dir={folder}"),
+            *(
+                f"--runtime-env-agent-port={environment}",
+                f"--metrics-export-port={metrics}",
+                "--min-worker-port=0",
+                "--max-worker-port=0",
+            ),
+            *(
+                f"--num-cpus={cpus}",
+                f"--object-store-memory={OBJECT_STORE_BYTES}",
+                f"--temp-dir={folder}",
+            ),
         ),
         url=f"http://{HOST}:{port}",
         health=f"http://{HOST}:{port}/api/v0/nodes",
@@ -201,7 +243,17 @@ def _prefect(home: Path, port: int) -> Server:
     url = f"http://{HOST}:{port}"
     return Server(
         name="prefect",
-        command=(sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)),
+        command=(
+            sys.executable,
+            "-m",
+            "prefect",
+            "server",
+            "start",
+            "--host",
+            HOST,
+            "--port",
+            str(port),
+        ),
         url=url,
         health=f"{url}/api/health",
         environ={
@@ -218,9 +270,24 @@ def _mlflow(home: Path, port: int) -> Server:
     return Server(
         name="mlflow",
         command=(
-            *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
+            *(
+                sys.executable,
+                "-m",
+                "mlflow",
+                "server",
+                "--host",
+                HOST,
+                "--port",
+                str(port),
+                "--workers",
+                "1",
+            ),
             *("--backend-store-uri", mlflow_database(home)),
-            *("--no-serve-artifacts", "--default-artifact-root", (home / "mlflow" / "artifacts").as_uri()),
+            *(
+                "--no-serve-artifacts",
+                "--default-artifact-root",
+                (home / "mlflow" / "artifacts").as_uri(),
+            ),
         ),
         url=url,
         health=f"{url}/health",
@@ -232,13 +299,20 @@ def _ports(given: Mapping[str, int | None]) -> dict[str, int]:
     """The given ports, checked, and free ones for the rest."""
     for name, port in given.items():
         if port is not None and not _is_free(port):
-            raise InvalidInput(f"port {port} for {name} is in use; choose another one, or give none to let a free one be found")
-    return {name: port or found for (name, port), found in zip(given.items(), _free_ports(len(given)), strict=True)}
+            raise InvalidInput(
+                f"port {port} for {name} is in use; choose another one, or give none to let a free one be found"
+            )
+    return {
+        name: port or found
+        for (name, port), found in zip(given.items(), _free_ports(len(given)), strict=True)
+    }
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that lingers after its server's end is free
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # a port that lingers after its server's end is free
         try:
             probe.bind((HOST, port))
         except OSError:
@@ -256,7 +330,9 @@ def _free_ports(count: int) -> list[int]:
 
 def _is_ready(server: Server) -> bool:
     request = urllib.request.Request(server.health, headers=dict(server.headers))  # noqa: S310  our own http address
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a loopback address goes through no proxy
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({})
+    )  # a loopback address goes through no proxy
     try:
         with opener.open(request, timeout=5) as answer:
             return bool(answer.status == 200 and server.expected in answer.read().decode())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from prefect import flow
 
-from argus.registry.gate import GateVerdict
+from argus.registry.promotion import GateVerdict
 from flows.evaluate import evaluate
 from flows.forms import evaluate_stage, promote_stage, refresh_stage, train_stage
 from flows.jobs import flow_run_id, stop_jobs
@@ -36,6 +36,12 @@ def pipeline(form: PipelineForm) -> PipelineSummary:
     snapshot = refreshed.outputs.get("snapshot")
     trained = train(train_stage(form, run_id, snapshot))
     version = trained.outputs.get("model_version")
-    model = f"models:/{form.model_name}/{version}" if version else f"models:/{form.model_name}@candidate"
+    model = (
+        f"models:/{form.model_name}/{version}"
+        if version
+        else f"models:/{form.model_name}@candidate"
+    )
     evaluated = evaluate(evaluate_stage(form, run_id, snapshot, model))
-    return PipelineSummary(run_id, refreshed, trained, evaluated, promote(promote_stage(form, version)))
+    return PipelineSummary(
+        run_id, refreshed, trained, evaluated, promote(promote_stage(form, version))
+    )

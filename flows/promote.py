@@ -3,7 +3,7 @@
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
-from argus.registry.gate import GateVerdict
+from argus.registry.promotion import GateVerdict
 from flows.forms import promote_config
 from flows.jobs import RETRIED
 from schemas.config import PromoteConfig
@@ -17,7 +17,9 @@ def promote(form: PromoteForm) -> GateVerdict:
     verdict = pass_gate(config)
     get_run_logger().info("%s: %s", verdict.decision, "; ".join(verdict.reasons))
     reasons = "\n".join(f"- {reason}" for reason in verdict.reasons)
-    create_markdown_artifact(key="gate-verdict", markdown=f"## {config.model_name}: {verdict.decision}\n\n{reasons}")
+    create_markdown_artifact(
+        key="gate-verdict", markdown=f"## {config.model_name}: {verdict.decision}\n\n{reasons}"
+    )
     return verdict
 
 

@@ -37,12 +37,20 @@ def show_report(folder: Path) -> None:
     """The report that the job has written, with its pictures; one that was stopped early has none."""
     path = folder / "report.md"
     if path.exists():
-        create_markdown_artifact(key="curate-report", markdown=path.read_text(encoding="utf-8"), description=f"`{path.with_suffix('.html')}`")
+        create_markdown_artifact(
+            key="curate-report",
+            markdown=path.read_text(encoding="utf-8"),
+            description=f"`{path.with_suffix('.html')}`",
+        )
 
 
 def reasons(result: JobResult) -> list[tuple[str, int]]:
     """How many videos were dropped or failed for which reason, the most frequent first."""
-    counts = [(name, int(value)) for name, value in result.metrics.items() if name.startswith(("dropped.", "failed."))]
+    counts = [
+        (name, int(value))
+        for name, value in result.metrics.items()
+        if name.startswith(("dropped.", "failed."))
+    ]
     return sorted(counts, key=lambda pair: (-pair[1], pair[0]))
 
 
@@ -58,7 +66,13 @@ def announce(dataset: str, result: JobResult) -> None:
         resource={
             "prefect.resource.id": f"argus.dataset.{blake2b(dataset.encode(), digest_size=8).hexdigest()}",
             "prefect.resource.name": dataset,
-            "argus.origin": "pipeline" if is_stage() else "refresh",  # a pipeline trains by itself: triggers leave its events alone
+            "argus.origin": "pipeline"
+            if is_stage()
+            else "refresh",  # a pipeline trains by itself: triggers leave its events alone
         },
-        payload={"dataset": dataset, "snapshot": result.outputs.get("snapshot"), "digest": result.outputs.get("digest")},
+        payload={
+            "dataset": dataset,
+            "snapshot": result.outputs.get("snapshot"),
+            "digest": result.outputs.get("digest"),
+        },
     )

@@ -12,7 +12,7 @@ from types import FrameType
 import flows
 from argus.errors import InvalidInput, ServiceError
 from flows.local import LocalStack
-from ray_jobs.guardian import Guarded
+from ray_jobs.supervisor import SupervisedProcess
 
 POOL = "argus"
 WORKER_GRACE_S = 60.0  # its flow runs stop their jobs
@@ -23,7 +23,9 @@ def checkout() -> Path:
     """The folder with prefect.yaml and `flows/`. Raises InvalidInput where this is an installed copy without it."""
     folder = Path(flows.__file__).parents[1]
     if not (folder / "prefect.yaml").exists():
-        raise InvalidInput(f"{folder} has no prefect.yaml: deployments need a checkout of the repository; install that with `pip install -e .`")
+        raise InvalidInput(
+            f"{folder} has no prefect.yaml: deployments need a checkout of the repository; install that with `pip install -e .`"
+        )
     return folder
 
 
@@ -34,16 +36,30 @@ def deploy() -> None:
     _prefect(folder, "--no-prompt", "deploy", "--all")
 
 
-def worker(log: Path) -> Guarded:
+def worker(log: Path) -> SupervisedProcess:
     """A process that runs the flow runs of the pool; it ends with this process."""
-    command = (sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "local")
-    return Guarded(command, log, cwd=checkout(), grace_s=WORKER_GRACE_S)
+    command = (
+        sys.executable,
+        "-m",
+        "prefect",
+        "worker",
+        "start",
+        "--pool",
+        POOL,
+        "--type",
+        "process",
+        "--name",
+        "local",
+    )
+    return SupervisedProcess(command, log, cwd=checkout(), grace_s=WORKER_GRACE_S)
 
 
 def up(say: Callable[[str], None] = print, stack: LocalStack | None = None) -> None:
     """Starts what is not configured, deploys, serves flow runs until Ctrl-C or SIGTERM, and leaves no process."""
     checkout()
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         with stack or LocalStack() as servers:
             deploy()
@@ -66,7 +82,9 @@ def addresses(servers: LocalStack) -> str:
     """What a person needs to use the servers."""
     lines = {
         "Prefect": servers.prefect_url,
-        "Ray": f"{servers.ray_url}  (token: {token})" if (token := os.environ.get("RAY_AUTH_TOKEN")) else servers.ray_url,
+        "Ray": f"{servers.ray_url}  (token: {token})"
+        if (token := os.environ.get("RAY_AUTH_TOKEN"))
+        else servers.ray_url,
         "MLflow": servers.mlflow_uri,
         "Logs": str(servers.home / "logs"),
     }
@@ -77,9 +95,19 @@ def addresses(servers: LocalStack) -> str:
 
 def _prefect(folder: Path, *arguments: str) -> None:
     command = [sys.executable, "-m", "prefect", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=DEPLOY_S, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=DEPLOY_S,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
     if done.returncode:
-        raise ServiceError(f"`prefect {' '.join(arguments)}` failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
+        raise ServiceError(
+            f"`prefect {' '.join(arguments)}` failed:\n{(done.stdout + done.stderr).strip()[-2000:]}"
+        )
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -32,6 +32,14 @@ def announce(config: TrainConfig, result: JobResult, version: int) -> None:
     name = config.tracking.model_name
     emit_event(
         event=REGISTERED,
-        resource={"prefect.resource.id": f"argus.model.{name.replace(' ', '-')}.{version}", "prefect.resource.name": name},
-        payload={"name": name, "version": version, "uri": f"models:/{name}/{version}", "run_id": result.run_id},
+        resource={
+            "prefect.resource.id": f"argus.model.{name.replace(' ', '-')}.{version}",
+            "prefect.resource.name": name,
+        },
+        payload={
+            "name": name,
+            "version": version,
+            "uri": f"models:/{name}/{version}",
+            "run_id": result.run_id,
+        },
     )

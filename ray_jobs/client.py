@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from argus.errors import ArgusError, InvalidInput, ServiceError
 from argus.runs import ProgressHook, RunFolder, with_run_id
-from ray_jobs.guardian import Guarded
+from ray_jobs.supervisor import SupervisedProcess
 from schemas.config import JobConfig, TrainConfig
 from schemas.names import EXIT_CODES, JobKind, Outcome
 from schemas.records import JobResult, Progress
@@ -67,7 +67,9 @@ def check_needs(kind: JobKind, wanted: Mapping[str, float], available: Mapping[s
     """Raises InvalidInput where the cluster can never hold the job."""
     for name, amount in wanted.items():
         if amount > available.get(name, 0):
-            raise InvalidInput(f"{kind} needs {amount:g} {name}s, the cluster has {available.get(name, 0):g}; ask for fewer workers or add nodes")
+            raise InvalidInput(
+                f"{kind} needs {amount:g} {name}s, the cluster has {available.get(name, 0):g}; ask for fewer workers or add nodes"
+            )
 
 
 def ray_headers(environ: Mapping[str, str]) -> dict[str, str]:
@@ -78,7 +80,9 @@ def ray_headers(environ: Mapping[str, str]) -> dict[str, str]:
     if not token:
         path = Path(environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
         if not path.exists():
-            raise InvalidInput(f"RAY_AUTH_MODE is token, but there is no token: set RAY_AUTH_TOKEN, or write it to {path}")
+            raise InvalidInput(
+                f"RAY_AUTH_MODE is token, but there is no token: set RAY_AUTH_TOKEN, or write it to {path}"
+            )
         token = path.read_text().strip()
     return {"Authorization": f"Bearer {token}"}
 
@@ -121,7 +125,11 @@ class JobClient:
         """The newest job of a run, whatever became of it."""
         prefix = submission_prefix(kind, run_id)
         newest, _ = self._newest(prefix)
-        return Job(RunFolder(home, kind, run_id), f"{prefix}{newest}", attached=True) if newest else None
+        return (
+            Job(RunFolder(home, kind, run_id), f"{prefix}{newest}", attached=True)
+            if newest
+            else None
+        )
 
     def status(self, job: Job) -> str:
         """PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED."""
@@ -134,8 +142,12 @@ class JobClient:
         from ray.util.state.common import ListApiOptions, StateResource
 
         with _service_errors(self._address):
-            client = StateApiClient(self._address, headers={"Content-Type": "application/json", **self._headers})
-            nodes = client.list(StateResource.NODES, ListApiOptions(), raise_on_missing_output=False)
+            client = StateApiClient(
+                self._address, headers={"Content-Type": "application/json", **self._headers}
+            )
+            nodes = client.list(
+                StateResource.NODES, ListApiOptions(), raise_on_missing_output=False
+            )
         total: dict[str, float] = {}
         for node in nodes:
             if node.state == "ALIVE":
@@ -143,7 +155,9 @@ class JobClient:
                     total[name] = total.get(name, 0) + amount
         return total
 
-    def follow(self, job: Job, on_progress: ProgressHook | None = None, on_log: LogHook | None = None) -> JobResult:
+    def follow(
+        self, job: Job, on_progress: ProgressHook | None = None, on_log: LogHook | None = None
+    ) -> JobResult:
         """Waits for the job's end and gives its result. A cluster that is away longer than `patience_s` is a ServiceError; the job goes on."""
         teller = _Teller(job.folder, on_progress)
         log = _Lines(on_log)
@@ -166,14 +180,22 @@ class JobClient:
         end = time.monotonic() + wait_s
         while (status := self.status(job)) not in ENDED:
             if time.monotonic() > end:
-                return _result(job.folder, Outcome.CANCELLED, f"{job.submission_id} was told to stop and is still {status}; the marker will end it")
+                return _result(
+                    job.folder,
+                    Outcome.CANCELLED,
+                    f"{job.submission_id} was told to stop and is still {status}; the marker will end it",
+                )
             time.sleep(POLL_S)
         return _judge(job.folder, status, self._log(job))
 
     def _newest(self, prefix: str) -> tuple[int, str]:
         with _service_errors(self._address):
             jobs = self._api.list_jobs()
-        attempts = {number: job.status.value for job in jobs if (number := attempt_of(job.submission_id, prefix))}
+        attempts = {
+            number: job.status.value
+            for job in jobs
+            if (number := attempt_of(job.submission_id, prefix))
+        }
         newest = max(attempts, default=0)
         return newest, attempts.get(newest, "")
 
@@ -208,7 +230,12 @@ def entrypoint(folder: RunFolder) -> list[str]:
     return [sys.executable, "-m", f"ray_jobs.{folder.kind}", "--config", str(folder.config_path)]
 
 
-def run_locally(kind: JobKind, config: JobConfig, on_progress: ProgressHook | None = None, on_log: LogHook | None = None) -> JobResult:
+def run_locally(
+    kind: JobKind,
+    config: JobConfig,
+    on_progress: ProgressHook | None = None,
+    on_log: LogHook | None = None,
+) -> JobResult:
     """Runs the same job on this machine, in a child process that starts its own Ray; follows it to its end.
 
     KeyboardInterrupt (or any other BaseException) stops it in good order and gives a `cancelled` result; a second one does not wait. The child ends
@@ -221,18 +248,22 @@ def run_locally(kind: JobKind, config: JobConfig, on_progress: ProgressHook | No
         folder.prepare()
         log = folder.path / "log.txt"
         log.unlink(missing_ok=True)
-        child = Guarded(entrypoint(folder), log, grace_s=STOP_WAIT_S, keep_fds=(lock,))
+        child = SupervisedProcess(entrypoint(folder), log, grace_s=STOP_WAIT_S, keep_fds=(lock,))
         try:
             return _watch(child, folder, _Teller(folder, on_progress), _Lines(on_log))
         except KeyboardInterrupt:
             folder.request_stop()
             child.stop()
-            return folder.read_result() or _result(folder, Outcome.CANCELLED, "stopped; the same run id continues it")
+            return folder.read_result() or _result(
+                folder, Outcome.CANCELLED, "stopped; the same run id continues it"
+            )
         finally:
             child.ask()
 
 
-def _watch(child: Guarded, folder: RunFolder, teller: "_Teller", lines: "_Lines") -> JobResult:
+def _watch(
+    child: SupervisedProcess, folder: RunFolder, teller: "_Teller", lines: "_Lines"
+) -> JobResult:
     while True:
         code = child.wait(POLL_S)
         teller.tell()
@@ -253,7 +284,9 @@ def _locked(folder: RunFolder, patience_s: float = 30.0) -> Iterator[int]:
                 break
             except BlockingIOError:
                 if time.monotonic() > end:
-                    raise InvalidInput(f"run {folder.run_id} is being worked on by another process; wait for it, or choose another run_id") from None
+                    raise InvalidInput(
+                        f"run {folder.run_id} is being worked on by another process; wait for it, or choose another run_id"
+                    ) from None
                 time.sleep(POLL_S)
         yield file.fileno()
 
@@ -305,9 +338,13 @@ def _service_errors(address: str | None) -> Iterator[None]:
     try:
         yield
     except (RequestException, ConnectionError, RayStateApiException) as error:
-        raise ServiceError(f"the Ray cluster at {where} does not answer: {error}; start one with `argus up`, or set ARGUS_RAY_ADDRESS") from error
+        raise ServiceError(
+            f"the Ray cluster at {where} does not answer: {error}; start one with `argus up`, or set ARGUS_RAY_ADDRESS"
+        ) from error
     except AuthenticationError as error:
-        raise InvalidInput(f"the Ray cluster at {where} refuses the token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's") from error
+        raise InvalidInput(
+            f"the Ray cluster at {where} refuses the token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's"
+        ) from error
     except RuntimeError as error:
         if "already exist" in str(error):
             raise _Taken(str(error)) from error
@@ -333,12 +370,24 @@ def _judge(folder: RunFolder, status: str, log: str) -> JobResult:
 
 def _result(folder: RunFolder, outcome: Outcome, reason: str) -> JobResult:
     now = datetime.now(UTC)
-    return JobResult(kind=folder.kind, run_id=folder.run_id, outcome=outcome, reason=reason, started=folder.started, ended=now)
+    return JobResult(
+        kind=folder.kind,
+        run_id=folder.run_id,
+        outcome=outcome,
+        reason=reason,
+        started=folder.started,
+        ended=now,
+    )
 
 
 def require(result: JobResult) -> JobResult:
     """The result of a job that went well; otherwise the error that it stands for."""
-    errors: dict[Outcome, type[ArgusError]] = {Outcome.INVALID: InvalidInput, Outcome.RETRY: ServiceError}
+    errors: dict[Outcome, type[ArgusError]] = {
+        Outcome.INVALID: InvalidInput,
+        Outcome.RETRY: ServiceError,
+    }
     if EXIT_CODES[result.outcome] == 0:
         return result
-    raise errors.get(result.outcome, ArgusError)(result.reason or f"{result.kind} {result.run_id}: {result.outcome}")
+    raise errors.get(result.outcome, ArgusError)(
+        result.reason or f"{result.kind} {result.run_id}: {result.outcome}"
+    )

@@ -30,14 +30,23 @@ Body = Callable[[ConfigT, RunFolder], JobResult]
 _SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets this for the entry points of submitted jobs
 
 
-def run_job(kind: JobKind, config_model: type[ConfigT], body: Body[ConfigT], argv: Sequence[str] | None = None) -> NoReturn:
+def run_job(
+    kind: JobKind,
+    config_model: type[ConfigT],
+    body: Body[ConfigT],
+    argv: Sequence[str] | None = None,
+) -> NoReturn:
     """Runs a job's body and leaves with the exit status of its outcome (`schemas.names.EXIT_CODES`).
 
     SIGTERM becomes the run's stop marker, so that the body leaves at its next step. An ArgusError becomes a result with
     its outcome and message; anything unexpected becomes `failed`, with the traceback on standard error.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m ray_jobs.{kind}", description=config_model.__doc__)
-    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="configuration, JSON or YAML")
+    parser = argparse.ArgumentParser(
+        prog=f"python -m ray_jobs.{kind}", description=config_model.__doc__
+    )
+    parser.add_argument(
+        "--config", required=True, type=Path, metavar="FILE", help="configuration, JSON or YAML"
+    )
     file = parser.parse_args(argv).config
     try:
         folder, config = _open_run(kind, config_model, file)
@@ -62,9 +71,13 @@ def run_body(config: ConfigT, folder: RunFolder, body: Body[ConfigT]) -> JobResu
         return folder.finish(error.outcome, str(error))
     except Exception as error:  # noqa: BLE001  the boundary of the process: every error becomes a result
         if is_full(error):
-            return folder.finish(Outcome.RETRY, f"the disk is full ({error}); make room, then run it again")
+            return folder.finish(
+                Outcome.RETRY, f"the disk is full ({error}); make room, then run it again"
+            )
         traceback.print_exc()
-        return folder.finish(Outcome.FAILED, f"{type(error).__name__}: {error}; the traceback is in the job's log")
+        return folder.finish(
+            Outcome.FAILED, f"{type(error).__name__}: {error}; the traceback is in the job's log"
+        )
 
 
 def start_ray() -> None:
@@ -72,7 +85,9 @@ def start_ray() -> None:
 
     Raises ServiceError where Ray does not start or the cluster does not answer: a busy machine may have more luck later.
     """
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # otherwise Ray replaces a loopback address by the machine's own, and binds that
+    os.environ.setdefault(
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0"
+    )  # otherwise Ray replaces a loopback address by the machine's own, and binds that
     import ray
 
     handler = signal.getsignal(signal.SIGTERM)
@@ -81,9 +96,16 @@ def start_ray() -> None:
         if os.environ.get(_SUBMITTED) or os.environ.get("RAY_ADDRESS"):
             ray.init(address="auto" if os.environ.get(_SUBMITTED) else None, log_to_driver=False)
         else:
-            ray.init(address="local", include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                _node_ip_address="127.0.0.1",
+            )
     except Exception as error:
-        raise ServiceError(f"Ray did not start: {error}; try again when the machine is less busy, or check RAY_ADDRESS") from error
+        raise ServiceError(
+            f"Ray did not start: {error}; try again when the machine is less busy, or check RAY_ADDRESS"
+        ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)  # ray.init() puts its own in place
 
@@ -92,7 +114,9 @@ def _open_run(kind: JobKind, config_model: type[ConfigT], file: Path) -> tuple[R
     config = with_run_id(_read_config(kind, config_model, file))
     folder = RunFolder.of(config, kind)
     if os.environ.get(_SUBMITTED):
-        (folder.path / "result.json").unlink(missing_ok=True)  # the submitter prepared; a stop marker is meant for us
+        (folder.path / "result.json").unlink(
+            missing_ok=True
+        )  # the submitter prepared; a stop marker is meant for us
     else:
         folder.prepare()  # run by hand: nobody else prepares
     return folder, config
@@ -106,7 +130,9 @@ def _read_config(kind: JobKind, config_model: type[ConfigT], file: Path) -> Conf
     except json.JSONDecodeError as error:
         raise InvalidInput(f"{file} is not valid JSON: {error}") from error
     if not isinstance(values, dict):
-        raise InvalidInput(f"{file} holds a {type(values).__name__}, but must hold names and values")
+        raise InvalidInput(
+            f"{file} holds a {type(values).__name__}, but must hold names and values"
+        )
     return validated(config_model, values)
 
 

@@ -12,15 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from argus.dataset import Dataset, Snapshot, SnapshotRow, load_window, usable_rows
 from argus.errors import InvalidInput
-from argus.evaluate import ClipEvaluation, Sums, evaluate_clip
+from argus.evaluate import ClipEvaluation, ErrorSums, evaluate_clip
 from argus.files import replacing
 from argus.registry import models
-from argus.registry.gate import UNTRAINED, Measurement
+from argus.registry.promotion import UNTRAINED, Measurement
 from argus.registry.tracking import TrackedData, close_run, log_file, open_run
 from argus.report import contact_sheet, encode_png
 from argus.runs import RunFolder
-from argus.shards import Dataset, Snapshot, SnapshotRow, load_window, usable_rows
 from ray_jobs.entry import run_job, start_ray
 from ray_jobs.tracked import job_tags, tracked_data
 from schemas.config import EvaluateConfig, SampleOverrides
@@ -34,7 +34,7 @@ MAX_RETRIES = 2  # of a task whose worker process died
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """What every task needs, as paths and numbers."""
 
     dataset: str  # its folder or uri
@@ -47,7 +47,13 @@ class Plan:
 
     def test_digest(self, rows: Sequence[SnapshotRow]) -> str:
         """Twelve hexadecimal digits of the clips and of everything that shapes a figure but the weights."""
-        shape = [self.frames, self.height, self.view_height, self.seed, self.sample.model_dump(mode="json")]
+        shape = [
+            self.frames,
+            self.height,
+            self.view_height,
+            self.seed,
+            self.sample.model_dump(mode="json"),
+        ]
         text = json.dumps([shape, [[row.clip_id, row.checksum] for row in rows]])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -60,16 +66,18 @@ def run(config: EvaluateConfig, folder: RunFolder) -> JobResult:
     champion = _champion(located)
     plan = _plan(config, dataset, located, champion)
     rows = chosen_rows(snapshot, config, plan.frames)
-    sums: dict[str, Sums] = {}
+    sums: dict[str, ErrorSums] = {}
     panels: list[Mapping[str, Any]] = []
     folder.progress(0, len(rows), "clip", "starting")
     start_ray()
     for done, evaluation in enumerate(evaluations(plan, rows, folder), start=1):
         for method, of_clip in evaluation.sums.items():
-            sums[method] = sums.get(method, Sums()) + of_clip
+            sums[method] = sums.get(method, ErrorSums()) + of_clip
         if len(panels) < PICTURE_ROWS:
             panels.append(evaluation.panels)
-        folder.progress(done, len(rows), "clip", f"{MODEL} {sums[MODEL].metrics()['psnr_all']:.2f} dB")
+        folder.progress(
+            done, len(rows), "clip", f"{MODEL} {sums[MODEL].metrics()['psnr_all']:.2f} dB"
+        )
     outputs = {
         "model_uri": located.version.uri if located.version else str(located.pipeline),
         "snapshot": snapshot.version,
@@ -78,11 +86,25 @@ def run(config: EvaluateConfig, folder: RunFolder) -> JobResult:
     if folder.stop_requested:
         return folder.finish(Outcome.CANCELLED, "stopped; the same run_id begins again", outputs)
     picture = _write_picture(folder.path / "evaluation.png", panels)
-    metrics = {f"{method}.{name}": value for method, of_method in sums.items() for name, value in of_method.metrics().items()}
+    metrics = {
+        f"{method}.{name}": value
+        for method, of_method in sums.items()
+        for name, value in of_method.metrics().items()
+    }
     outputs |= {"test": plan.test_digest(rows), "picture": str(picture)}
     if located.version:
-        outputs["mlflow_run_id"] = _record(config, folder, located.version, champion, metrics, outputs, tracked_data(dataset, snapshot))
-    return folder.finish(Outcome.DONE, outputs=outputs, metrics={**metrics, "clips": float(len(rows))})
+        outputs["mlflow_run_id"] = _record(
+            config,
+            folder,
+            located.version,
+            champion,
+            metrics,
+            outputs,
+            tracked_data(dataset, snapshot),
+        )
+    return folder.finish(
+        Outcome.DONE, outputs=outputs, metrics={**metrics, "clips": float(len(rows))}
+    )
 
 
 def chosen_rows(snapshot: Snapshot, config: EvaluateConfig, frames: int) -> list[SnapshotRow]:
@@ -97,7 +119,9 @@ def chosen_rows(snapshot: Snapshot, config: EvaluateConfig, frames: int) -> list
     return [usable.rows[number * len(usable.rows) // count] for number in range(count)]
 
 
-def evaluations(plan: Plan, rows: Sequence[SnapshotRow], folder: RunFolder) -> Iterator[ClipEvaluation]:
+def evaluations(
+    plan: EvaluationPlan, rows: Sequence[SnapshotRow], folder: RunFolder
+) -> Iterator[ClipEvaluation]:
     """Evaluates clip after clip with Ray and yields in the order of `rows`, so that nothing depends on which was first; ends when stopped."""
     import ray
 
@@ -116,10 +140,17 @@ def evaluations(plan: Plan, rows: Sequence[SnapshotRow], folder: RunFolder) -> I
         ray.cancel(reference, force=True)
 
 
-def evaluate_row(plan: Plan, row: SnapshotRow) -> ClipEvaluation:
+def evaluate_row(plan: EvaluationPlan, row: SnapshotRow) -> ClipEvaluation:
     """The task: one window of one clip."""
-    window = load_window(Dataset(plan.dataset), row, frames=plan.frames, height=plan.height, key=(plan.seed,))
-    return evaluate_clip(window, {name: _pipeline(path) for name, path in plan.pipelines.items()}, plan.sample, plan.seed)
+    window = load_window(
+        Dataset(plan.dataset), row, frames=plan.frames, height=plan.height, key=(plan.seed,)
+    )
+    return evaluate_clip(
+        window,
+        {name: _pipeline(path) for name, path in plan.pipelines.items()},
+        plan.sample,
+        plan.seed,
+    )
 
 
 @lru_cache(maxsize=4)
@@ -129,7 +160,9 @@ def _pipeline(folder: Path) -> Any:
 
     from argus.diffusion import ArgusPipeline
 
-    return ArgusPipeline.from_pretrained(folder, device="cuda" if torch.cuda.is_available() else "cpu")
+    return ArgusPipeline.from_pretrained(
+        folder, device="cuda" if torch.cuda.is_available() else "cpu"
+    )
 
 
 def _champion(located: models.LocatedModel) -> models.LocatedModel | None:
@@ -142,9 +175,16 @@ def _champion(located: models.LocatedModel) -> models.LocatedModel | None:
     return models.locate(version.uri, version.tracking_uri)
 
 
-def _plan(config: EvaluateConfig, dataset: Dataset, located: models.LocatedModel, champion: models.LocatedModel | None) -> Plan:
+def _plan(
+    config: EvaluateConfig,
+    dataset: Dataset,
+    located: models.LocatedModel,
+    champion: models.LocatedModel | None,
+) -> EvaluationPlan:
     if config.untrained and located.untrained is None:
-        raise InvalidInput(f"{config.model} was kept without its untrained model; set untrained=false to measure without it")
+        raise InvalidInput(
+            f"{config.model} was kept without its untrained model; set untrained=false to measure without it"
+        )
     size = _size(located.pipeline)
     pipelines = {MODEL: located.pipeline}
     if config.untrained and located.untrained:
@@ -152,12 +192,14 @@ def _plan(config: EvaluateConfig, dataset: Dataset, located: models.LocatedModel
     if champion and _size(champion.pipeline) == size:  # of another size it would see another test
         pipelines[CHAMPION] = champion.pipeline
     frames, height, view_height = size
-    return Plan(dataset.store.uri, pipelines, frames, height, view_height, config.sample, config.seed)
+    return EvaluationPlan(
+        dataset.store.uri, pipelines, frames, height, view_height, config.sample, config.seed
+    )
 
 
 def _size(folder: Path) -> tuple[int, int, int]:
     """(frames, height, view height)."""
-    from argus.diffusion.folders import read_settings
+    from argus.diffusion.serialization import read_settings
 
     own = read_settings(folder) or _pipeline(folder).settings
     return own.frames, own.height, own.view_height
@@ -173,16 +215,41 @@ def _record(
     data: TrackedData,
 ) -> str:
     """Puts the figures on the version (and the champion's on it), in an MLflow run of this evaluation; the run's id."""
-    tags = {"run_id": folder.run_id, "model_uri": version.uri, "test": outputs["test"], **job_tags()}
+    tags = {
+        "run_id": folder.run_id,
+        "model_uri": version.uri,
+        "test": outputs["test"],
+        **job_tags(),
+    }
     run = open_run(
-        folder.path, config, experiment=config.tracking.experiment, name=folder.run_id, tracking_uri=version.tracking_uri, data=data, tags=tags
+        folder.path,
+        config,
+        experiment=config.tracking.experiment,
+        name=folder.run_id,
+        tracking_uri=version.tracking_uri,
+        data=data,
+        tags=tags,
     )
     test, dataset = outputs["test"], (data.name, data.digest[:36])
-    theirs = {name.removeprefix(f"{CHAMPION}."): value for name, value in metrics.items() if name.startswith(f"{CHAMPION}.")}
-    if champion and champion.version and theirs:  # first, so that the run itself ends with the candidate's figures
-        models.record_measurement(champion.version, Measurement(theirs, test), mlflow_run_id=run.run_id, dataset=dataset)
-    ours = {name.removeprefix(f"{MODEL}."): value for name, value in metrics.items() if not name.startswith(f"{CHAMPION}.")}
-    models.record_measurement(version, Measurement(ours, test), mlflow_run_id=run.run_id, dataset=dataset)
+    theirs = {
+        name.removeprefix(f"{CHAMPION}."): value
+        for name, value in metrics.items()
+        if name.startswith(f"{CHAMPION}.")
+    }
+    if (
+        champion and champion.version and theirs
+    ):  # first, so that the run itself ends with the candidate's figures
+        models.record_measurement(
+            champion.version, Measurement(theirs, test), mlflow_run_id=run.run_id, dataset=dataset
+        )
+    ours = {
+        name.removeprefix(f"{MODEL}."): value
+        for name, value in metrics.items()
+        if not name.startswith(f"{CHAMPION}.")
+    }
+    models.record_measurement(
+        version, Measurement(ours, test), mlflow_run_id=run.run_id, dataset=dataset
+    )
     log_file(run, Path(outputs["picture"]))
     close_run(run)
     return run.run_id
@@ -191,7 +258,9 @@ def _record(
 def _write_picture(path: Path, panels: Sequence[Mapping[str, Any]]) -> Path:
     """The middle frames of the first clips, a row each: input, every method, truth."""
     names = list(panels[0])
-    sheet = contact_sheet([row[name] for row in panels for name in names], names * len(panels), columns=len(names))
+    sheet = contact_sheet(
+        [row[name] for row in panels for name in names], names * len(panels), columns=len(names)
+    )
     with replacing(path) as beside:
         beside.write_bytes(encode_png(sheet))
     return path
@@ -200,6 +269,8 @@ def _write_picture(path: Path, panels: Sequence[Mapping[str, Any]]) -> Path:
 assert f"{BASELINE}." == UNTRAINED, "the gate reads the figures that are written here"
 
 if __name__ == "__main__":
-    from ray_jobs.evaluate import run as importable  # so that the workers import this module instead of unpickling it
+    from ray_jobs.evaluate import (
+        run as importable,  # so that the workers import this module instead of unpickling it
+    )
 
     run_job(JobKind.EVALUATE, EvaluateConfig, importable)

@@ -22,7 +22,9 @@ def run(config: GenerateConfig, folder: RunFolder) -> JobResult:
     from argus.diffusion import ArgusPipeline
     from argus.infer import generate_video
 
-    pipeline = ArgusPipeline.from_pretrained(located.pipeline, device="cuda" if torch.cuda.is_available() else "cpu")
+    pipeline = ArgusPipeline.from_pretrained(
+        located.pipeline, device="cuda" if torch.cuda.is_available() else "cpu"
+    )
 
     def progress(step: int, total: int, unit: str, message: str) -> None:
         folder.progress(step, total, unit, message)
@@ -42,8 +44,18 @@ def run(config: GenerateConfig, folder: RunFolder) -> JobResult:
     )
     model = located.version.uri if located.version else str(located.pipeline)
     outputs = {"output": str(made.path.absolute()), "model_uri": model, "notes": list(made.notes)}
-    metrics = {"frames": made.frames, "height": made.height, "width": made.width, "seconds": made.seconds, "windows": made.windows}
-    return folder.finish(Outcome.DONE, outputs=outputs, metrics={name: float(value) for name, value in metrics.items()})
+    metrics = {
+        "frames": made.frames,
+        "height": made.height,
+        "width": made.width,
+        "seconds": made.seconds,
+        "windows": made.windows,
+    }
+    return folder.finish(
+        Outcome.DONE,
+        outputs=outputs,
+        metrics={name: float(value) for name, value in metrics.items()},
+    )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 import json
 import os
 
+from argus.dataset import Dataset, Snapshot
 from argus.registry.tracking import TrackedData
-from argus.shards import Dataset, Snapshot
 
 
 def tracked_data(dataset: Dataset, snapshot: Snapshot) -> TrackedData:

@@ -10,14 +10,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from argus.diffusion.folders import read_settings
+from argus.dataset import Dataset, Snapshot
+from argus.diffusion.serialization import read_settings
 from argus.errors import ArgusError, InvalidInput, ServiceError
 from argus.files import write_text
 from argus.registry import models
 from argus.registry.tracking import RunLogger, TrackedRun, close_run, code_tags, open_run
 from argus.runs import RunFolder
-from argus.shards import Dataset, Snapshot
-from argus.train import NullObserver, TrainSummary, WorldPosition, train, training_rows
+from argus.train import DistributedContext, NullObserver, TrainSummary, train, training_rows
 from ray_jobs.client import check_needs, needs
 from ray_jobs.entry import run_job, start_ray
 from ray_jobs.tracked import job_tags, tracked_data
@@ -43,17 +43,36 @@ def run(config: TrainConfig, folder: RunFolder) -> JobResult:
         start_ray()
         _check_cluster(config)
     tracked = open_run(
-        folder.path, config, experiment=config.tracking.experiment, name=folder.run_id, tracking_uri=config.tracking.uri, data=data, tags=tags
+        folder.path,
+        config,
+        experiment=config.tracking.experiment,
+        name=folder.run_id,
+        tracking_uri=config.tracking.uri,
+        data=data,
+        tags=tags,
     )
     try:
         summary = summary or fit(config, folder, tracked)
-        version = _register(config, folder, tracked, summary, tags) if config.register_model and summary.pipeline else None
+        version = (
+            _register(config, folder, tracked, summary, tags)
+            if config.register_model and summary.pipeline
+            else None
+        )
     except ArgusError:
         close_run(tracked, status="FAILED")
         raise
     close_run(tracked, status="KILLED" if summary.stopped else "FINISHED")
-    reason = f"stopped after {summary.step} of {config.steps} steps; the same run_id goes on" if summary.stopped else ""
-    return folder.finish(Outcome.CANCELLED if summary.stopped else Outcome.DONE, reason, _outputs(summary, tracked, version), _metrics(summary))
+    reason = (
+        f"stopped after {summary.step} of {config.steps} steps; the same run_id goes on"
+        if summary.stopped
+        else ""
+    )
+    return folder.finish(
+        Outcome.CANCELLED if summary.stopped else Outcome.DONE,
+        reason,
+        _outputs(summary, tracked, version),
+        _metrics(summary),
+    )
 
 
 def fit(config: TrainConfig, folder: RunFolder, tracked: TrackedRun) -> TrainSummary:
@@ -62,12 +81,20 @@ def fit(config: TrainConfig, folder: RunFolder, tracked: TrackedRun) -> TrainSum
     from ray.train.torch import TorchTrainer
 
     on_gpu = config.gpus_per_worker > 0
-    threads = {} if on_gpu else {"OMP_NUM_THREADS": "1"}  # several workers share the cores: spinning threads would slow them twentyfold
+    threads = (
+        {} if on_gpu else {"OMP_NUM_THREADS": "1"}
+    )  # several workers share the cores: spinning threads would slow them twentyfold
     trainer = TorchTrainer(
         train_worker,
-        train_loop_config={"config": config.model_dump_json(), "run_id": folder.run_id, "tracked": asdict(tracked)},
+        train_loop_config={
+            "config": config.model_dump_json(),
+            "run_id": folder.run_id,
+            "tracked": asdict(tracked),
+        },
         scaling_config=ScalingConfig(
-            num_workers=config.workers, use_gpu=on_gpu, resources_per_worker={"CPU": 1} | ({"GPU": config.gpus_per_worker} if on_gpu else {})
+            num_workers=config.workers,
+            use_gpu=on_gpu,
+            resources_per_worker={"CPU": 1} | ({"GPU": config.gpus_per_worker} if on_gpu else {}),
         ),
         run_config=RunConfig(
             name=folder.run_id,
@@ -93,9 +120,11 @@ def train_worker(settings: dict[str, Any]) -> None:
     config = TrainConfig.model_validate_json(settings["config"])
     folder = RunFolder(config.home, JobKind.TRAIN, settings["run_id"])
     context = ray.train.get_context()
-    world = WorldPosition(context.get_world_rank(), context.get_world_size(), get_device())
+    world = DistributedContext(context.get_world_rank(), context.get_world_size(), get_device())
     logger = RunLogger(TrackedRun(**settings["tracked"])) if world.first else None
-    summary = train(config, folder, Dataset(config.dataset), world=world, observer=logger or NullObserver())
+    summary = train(
+        config, folder, Dataset(config.dataset), world=world, observer=logger or NullObserver()
+    )
     if logger:
         _flush(logger)
         write_text(folder.path / TRAINED, _SUMMARY.dump_json(summary, indent=2).decode())
@@ -153,7 +182,13 @@ def _cause(error: Exception) -> ArgusError:
     return ArgusError(f"training failed: {first.strip().splitlines()[-1]}")
 
 
-def _register(config: TrainConfig, folder: RunFolder, tracked: TrackedRun, summary: TrainSummary, tags: dict[str, str]) -> models.ModelVersion:
+def _register(
+    config: TrainConfig,
+    folder: RunFolder,
+    tracked: TrackedRun,
+    summary: TrainSummary,
+    tags: dict[str, str],
+) -> models.ModelVersion:
     assert summary.pipeline is not None
     return models.register(
         summary.pipeline,
@@ -162,13 +197,23 @@ def _register(config: TrainConfig, folder: RunFolder, tracked: TrackedRun, summa
         run_id=folder.run_id,
         tracking_uri=tracked.tracking_uri,
         untrained=summary.untrained,
-        metrics={"validation_loss": summary.last_validation_loss, "untrained.validation_loss": summary.first_validation_loss},
+        metrics={
+            "validation_loss": summary.last_validation_loss,
+            "untrained.validation_loss": summary.first_validation_loss,
+        },
         step=summary.step,
-        tags={"snapshot": str(summary.snapshot), "snapshot_digest": summary.snapshot_digest, **code_tags(), **tags},
+        tags={
+            "snapshot": str(summary.snapshot),
+            "snapshot_digest": summary.snapshot_digest,
+            **code_tags(),
+            **tags,
+        },
     )
 
 
-def _outputs(summary: TrainSummary, tracked: TrackedRun, version: models.ModelVersion | None) -> dict[str, Any]:
+def _outputs(
+    summary: TrainSummary, tracked: TrackedRun, version: models.ModelVersion | None
+) -> dict[str, Any]:
     return {
         "mlflow_run_id": tracked.run_id,
         "mlflow_experiment_id": tracked.experiment_id,
@@ -183,12 +228,19 @@ def _outputs(summary: TrainSummary, tracked: TrackedRun, version: models.ModelVe
 
 
 def _metrics(summary: TrainSummary) -> dict[str, float]:
-    pace = {} if summary.seconds_per_step is None else {"seconds_per_step": summary.seconds_per_step}
-    losses = {"validation_loss_first": summary.first_validation_loss, "validation_loss_last": summary.last_validation_loss}
+    pace = (
+        {} if summary.seconds_per_step is None else {"seconds_per_step": summary.seconds_per_step}
+    )
+    losses = {
+        "validation_loss_first": summary.first_validation_loss,
+        "validation_loss_last": summary.last_validation_loss,
+    }
     return {"steps": float(summary.step), **losses, **pace}
 
 
 if __name__ == "__main__":
-    from ray_jobs.train import run as importable  # so that the workers import this module instead of unpickling it
+    from ray_jobs.train import (
+        run as importable,  # so that the workers import this module instead of unpickling it
+    )
 
     run_job(JobKind.TRAIN, TrainConfig, importable)

@@ -21,13 +21,22 @@ CLIP = pa.struct(
         ("decision", pa.string()),
         ("reason", pa.string()),  # null when kept
         ("quality", pa.float32()),
-        ("high_quality", pa.bool_()),  # good enough for the second stage of training, by the policy of its time
+        (
+            "high_quality",
+            pa.bool_(),
+        ),  # good enough for the second stage of training, by the policy of its time
         ("scores", pa.list_(SCORE)),
         ("shard", pa.string()),  # null when it was never kept
         ("row", pa.int32()),
         ("checksum", pa.string()),  # SHA-256 of the clip's video bytes
-        ("signature", pa.binary()),  # what duplicates are found by (argus.curate.signature), at most 1924 bytes; null when it was never kept
-        ("duplicate_of", pa.string()),  # clip_id of the earlier clip that shows the same; null when there is none
+        (
+            "signature",
+            pa.binary(),
+        ),  # what duplicates are found by (argus.curate.dedup.fingerprint), at most 1924 bytes; null when it was never kept
+        (
+            "duplicate_of",
+            pa.string(),
+        ),  # clip_id of the earlier clip that shows the same; null when there is none
     ]
 )
 
@@ -55,7 +64,14 @@ MEDIA = pa.struct(
     ]
 )
 
-SECONDS = pa.struct([("fetch", pa.float64()), ("decode", pa.float64()), ("filters", pa.float64()), ("encode", pa.float64())])
+SECONDS = pa.struct(
+    [
+        ("fetch", pa.float64()),
+        ("decode", pa.float64()),
+        ("filters", pa.float64()),
+        ("encode", pa.float64()),
+    ]
+)
 
 INDEX_SCHEMA = pa.schema(
     [
@@ -68,7 +84,10 @@ INDEX_SCHEMA = pa.schema(
         ("retryable", pa.bool_()),
         ("layout_declared", pa.string()),  # by metadata; null when there is none
         ("layout", pa.string()),  # as judged
-        ("conversion", pa.string()),  # how the frames that filters and clips were made of were converted; null when none were
+        (
+            "conversion",
+            pa.string(),
+        ),  # how the frames that filters and clips were made of were converted; null when none were
         ("scores", pa.list_(SCORE)),
         ("clips", pa.list_(CLIP)),
         ("fetch", FETCH),  # null when nothing was fetched
@@ -78,8 +97,14 @@ INDEX_SCHEMA = pa.schema(
         ("run_id", pa.string()),
         ("code_version", pa.string()),
         ("decided", pa.timestamp("us", tz="UTC")),
-        ("scored", pa.list_(pa.string())),  # the filters that ran for this row; none where it was decided from stored scores
-        ("networks", pa.list_(pa.string())),  # the learned scorers that its clips' numbers are of, each with version and weights
+        (
+            "scored",
+            pa.list_(pa.string()),
+        ),  # the filters that ran for this row; none where it was decided from stored scores
+        (
+            "networks",
+            pa.list_(pa.string()),
+        ),  # the learned scorers that its clips' numbers are of, each with version and weights
         ("seconds", SECONDS),  # what this row cost, by stage; null where nothing was fetched
         ("sequence", pa.int64()),  # grows with every commit; the latest row of a source wins
     ],
@@ -130,7 +155,14 @@ MANIFEST_SCHEMA = pa.schema(
         ("decision", pa.string()),
         ("layout", pa.string()),
         ("scores", pa.list_(SCORE)),
-        ("clips", pa.list_(pa.struct([field for field in CLIP if field.name not in {"shard", "row", "signature"}]))),
+        (
+            "clips",
+            pa.list_(
+                pa.struct(
+                    [field for field in CLIP if field.name not in {"shard", "row", "signature"}]
+                )
+            ),
+        ),
         ("fetch", FETCH),
         ("media", MEDIA),
         ("recipe", pa.string()),

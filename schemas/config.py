@@ -33,7 +33,9 @@ class JobConfig(Settings):
 class DatasetConfig(JobConfig):
     """A job that works on a dataset."""
 
-    dataset: str = Field("", min_length=1, description="Folder of the dataset; default: `dataset` in ARGUS_HOME")
+    dataset: str = Field(
+        "", min_length=1, description="Folder of the dataset; default: `dataset` in ARGUS_HOME"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -47,22 +49,65 @@ class FetchSettings(Settings):
     """How videos are fetched. Two files hold secrets: they are named here, and read only where a download begins."""
 
     allow_private_hosts: bool = Field(False, description="Allow loopback and private addresses")
-    timeout_s: float = Field(1800, gt=0, description="Deadline for one try at one video, with its wait for the site's turn")
-    stall_s: float = Field(20, gt=0, description="A try ends when a site sends nothing for this long")
+    timeout_s: float = Field(
+        1800,
+        gt=0,
+        description="Deadline for one try at one video, with its wait for the site's turn",
+    )
+    stall_s: float = Field(
+        20, gt=0, description="A try ends when a site sends nothing for this long"
+    )
     max_bytes: int = Field(8_000_000_000, gt=0, description="Largest file accepted")
     max_duration_s: float = Field(14_400, gt=0, description="Longest video accepted")
-    min_free_bytes: int = Field(1_000_000_000, ge=0, description="Nothing is fetched that would leave less than this free on its disk")
-    at_once: int = Field(0, ge=0, description="Videos fetched, or fetched and not yet judged, at once; 0 means two more than are judged")
-    attempts: int = Field(2, ge=1, le=10, description="Tries within one refresh for errors that may pass")
-    backoff_s: float = Field(2.0, ge=0, description="Pause before the second try; doubles with each further one, spread by half")
-    keep_files: bool = Field(False, description="Keep fetched files after their clips are committed")
-    youtube_per_hour: int = Field(300, ge=0, description="Videos an hour from YouTube, for each address that we come from; 0: no limit")
-    per_hour: int = Field(0, ge=0, description="Videos an hour from any other site, for each address that we come from; 0: no limit")
+    min_free_bytes: int = Field(
+        1_000_000_000,
+        ge=0,
+        description="Nothing is fetched that would leave less than this free on its disk",
+    )
+    max_concurrent_downloads: int = Field(
+        0,
+        ge=0,
+        description="Videos fetched, or fetched and not yet judged, at once; 0 means two more than are judged",
+    )
+    attempts: int = Field(
+        2, ge=1, le=10, description="Tries within one refresh for errors that may pass"
+    )
+    backoff_s: float = Field(
+        2.0,
+        ge=0,
+        description="Pause before the second try; doubles with each further one, spread by half",
+    )
+    keep_files: bool = Field(
+        False, description="Keep fetched files after their clips are committed"
+    )
+    youtube_per_hour: int = Field(
+        300,
+        ge=0,
+        description="Videos an hour from YouTube, for each address that we come from; 0: no limit",
+    )
+    per_hour: int = Field(
+        0,
+        ge=0,
+        description="Videos an hour from any other site, for each address that we come from; 0: no limit",
+    )
     burst: int = Field(1, ge=1, description="Of an hour's videos, so many may be fetched at once")
-    breaker_after: int = Field(5, ge=1, description="A site that refuses (403 or 429) so often in a row, or asks for a human, is left alone")
-    breaker_s: float = Field(600, gt=0, description="For so long at first; then one fetch tries, and each further refusal doubles it")
-    proxies_file: str | None = Field(None, description="File of proxies, one http://[user:password@]host:port a line; only its owner may read it")
-    cookies_file: str | None = Field(None, description="File of cookies in Netscape's format; only its owner may read it")
+    breaker_after: int = Field(
+        5,
+        ge=1,
+        description="A site that refuses (403 or 429) so often in a row, or asks for a human, is left alone",
+    )
+    breaker_s: float = Field(
+        600,
+        gt=0,
+        description="For so long at first; then one fetch tries, and each further refusal doubles it",
+    )
+    proxies_file: str | None = Field(
+        None,
+        description="File of proxies, one http://[user:password@]host:port a line; only its owner may read it",
+    )
+    cookies_file: str | None = Field(
+        None, description="File of cookies in Netscape's format; only its owner may read it"
+    )
 
     @field_validator("proxies_file", "cookies_file")
     @classmethod
@@ -73,8 +118,15 @@ class FetchSettings(Settings):
 class ClipSettings(Settings):
     """How clips are cut and stored. Part of the recipe: a change makes other bytes."""
 
-    height: int = Field(512, ge=32, le=2048, multiple_of=16, description="Stored height; the width is twice that")
-    fps: float = Field(5.0, gt=0, le=60, description="Target rate: every n-th frame with n = max(1, round(source fps / this))")
+    height: int = Field(
+        512, ge=32, le=2048, multiple_of=16, description="Stored height; the width is twice that"
+    )
+    fps: float = Field(
+        5.0,
+        gt=0,
+        le=60,
+        description="Target rate: every n-th frame with n = max(1, round(source fps / this))",
+    )
     clip_s: float = Field(10.0, gt=0, le=60)
     min_clip_s: float = Field(2.0, gt=0, description="A tail shorter than this is dropped")
     crf: int = Field(18, ge=0, le=51)
@@ -84,22 +136,54 @@ class ClipSettings(Settings):
 class LearnedThresholds(Settings):
     """When a clip is dropped by what a network measured; None: the number is only recorded. A set one needs its scorer at hand."""
 
-    lpips_left_right: float | None = Field(None, ge=0, description="Drop below this LPIPS of the map's left and right halves; published: 0.05")
-    lpips_top_bottom: float | None = Field(None, ge=0, description="Drop below this LPIPS of the map's upper and lower halves; published: 0.3")
-    lpips_between: float | None = Field(None, ge=0, description="Drop below this LPIPS between moments, over six views; published: 0.002")
-    raft_speed_deg_s: float | None = Field(None, ge=0, description="Drop below this mean optical flow over six views")
-    transnetv2_boundary: float | None = Field(None, ge=0, le=1, description="Drop above this probability of a shot boundary")
-    aesthetic_mean: float | None = Field(None, description="Drop below this mean aesthetic score over six views")
-    text_db_share: float | None = Field(None, ge=0, le=1, description="Drop above this share of the sphere in lines of text")
+    lpips_left_right: float | None = Field(
+        None,
+        ge=0,
+        description="Drop below this LPIPS of the map's left and right halves; published: 0.05",
+    )
+    lpips_top_bottom: float | None = Field(
+        None,
+        ge=0,
+        description="Drop below this LPIPS of the map's upper and lower halves; published: 0.3",
+    )
+    lpips_between: float | None = Field(
+        None,
+        ge=0,
+        description="Drop below this LPIPS between moments, over six views; published: 0.002",
+    )
+    raft_speed_deg_s: float | None = Field(
+        None, ge=0, description="Drop below this mean optical flow over six views"
+    )
+    transnetv2_boundary: float | None = Field(
+        None, ge=0, le=1, description="Drop above this probability of a shot boundary"
+    )
+    aesthetic_mean: float | None = Field(
+        None, description="Drop below this mean aesthetic score over six views"
+    )
+    text_db_share: float | None = Field(
+        None, ge=0, le=1, description="Drop above this share of the sphere in lines of text"
+    )
 
 
 class LearnedSettings(Settings):
-    """Which networks measure the kept clips, and where. Their weights are local files: see `argus.curate.learned`."""
+    """Which networks measure the kept clips, and where. Their weights are local files: see `argus.curate.scorers`."""
 
-    scorers: tuple[str, ...] = Field((), description="Of lpips, raft, transnetv2, aesthetic, text_db; those not at hand are reported by name")
-    weights: str | None = Field(None, description="Folder of the networks' weights; default: `weights` in ARGUS_HOME")
-    gpu_share: float = Field(0.5, ge=0, le=1, description="Share of a GPU for each process that scores, where the cluster has GPUs; 0: on CPUs")
-    processes: int = Field(0, ge=0, description="Processes that score; 0 means as many as fit the GPUs, or one on CPUs")
+    scorers: tuple[str, ...] = Field(
+        (),
+        description="Of lpips, raft, transnetv2, aesthetic, text_db; those not at hand are reported by name",
+    )
+    weights: str | None = Field(
+        None, description="Folder of the networks' weights; default: `weights` in ARGUS_HOME"
+    )
+    gpu_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of a GPU for each process that scores, where the cluster has GPUs; 0: on CPUs",
+    )
+    processes: int = Field(
+        0, ge=0, description="Processes that score; 0 means as many as fit the GPUs, or one on CPUs"
+    )
     batch_clips: int = Field(4, ge=1, le=64, description="Clips per call; each is about 25 MB")
 
 
@@ -107,9 +191,13 @@ class HighQuality(Settings):
     """What a clip's scores must reach for the second stage of training, beyond being kept."""
 
     quality: Fraction01 = Field(0.5, description="Least quality")
-    moving_share: Fraction01 = Field(0.4, description="Least share of the textured sphere that moves")
+    moving_share: Fraction01 = Field(
+        0.4, description="Least share of the textured sphere that moves"
+    )
     sharpness: float = Field(1.0, ge=0, description="Least sharpness in pixels of 0.7°")
-    text_share: Fraction01 = Field(0.001, description="Most overlaid text, as a share of the sphere")
+    text_share: Fraction01 = Field(
+        0.001, description="Most overlaid text, as a share of the sphere"
+    )
     dark_share: Fraction01 = 0.4
     bright_share: Fraction01 = 0.4
     nadir_share: Fraction01 = Field(0.6, description="Most of the nadir that goes with the camera")
@@ -119,70 +207,167 @@ class HighQuality(Settings):
 class FilterPolicy(Settings):
     """Thresholds of the weight-free filters; scores are stored, so that these may change without decoding again."""
 
-    seam_ratio: float = Field(5.0, gt=0, description="Drop when the seam's gradient is above this multiple of its neighbours' and above seam_value")
+    seam_ratio: float = Field(
+        5.0,
+        gt=0,
+        description="Drop when the seam's gradient is above this multiple of its neighbours' and above seam_value",
+    )
     seam_value: float = Field(0.05, ge=0)
-    black_level: int = Field(5, ge=0, le=255, description="Grey level up to which a pixel counts as black")
-    black_share: Fraction01 = Field(0.20, description="Drop when every sampled frame has a larger share of black")
-    variance: float = Field(500.0, ge=0, description="Drop when the least grey variance of the sampled frames is not above this")
+    black_level: int = Field(
+        5, ge=0, le=255, description="Grey level up to which a pixel counts as black"
+    )
+    black_share: Fraction01 = Field(
+        0.20, description="Drop when every sampled frame has a larger share of black"
+    )
+    variance: float = Field(
+        500.0,
+        ge=0,
+        description="Drop when the least grey variance of the sampled frames is not above this",
+    )
     static_difference: float = Field(
-        0.005, ge=0, description="Drop when the mean difference of sampled frames over six views is below this, in [0,1]"
+        0.005,
+        ge=0,
+        description="Drop when the mean difference of sampled frames over six views is below this, in [0,1]",
     )
     moving_share: Fraction01 = Field(
-        0.25, description="Drop when, besides the camera's own rotation, less than this share of the textured sphere moves by 2° a second"
+        0.25,
+        description="Drop when, besides the camera's own rotation, less than this share of the textured sphere moves by 2° a second",
     )
-    shot_boundary: Fraction01 = Field(0.17, description="A shot ends where frames differ by more than this after the best rotation; 1 never")
-    text_share: Fraction01 = Field(0.0013, description="Drop when strokes of overlaid text cover more than this share of the sphere; 1 never")
-    cap_share: Fraction01 = Field(0.1, description="Drop when caps at zenith and nadir that are always black are more than this share of the sphere")
-    sharpness: float = Field(0.85, ge=0, description="Drop below this sharpness in pixels of 1.4°; 0 never")
-    dark_share: Fraction01 = Field(0.8, description="Drop when more than this share of the sphere is darker than grey level 17")
-    bright_share: Fraction01 = Field(0.7, description="Drop when more than this share of the sphere is brighter than grey level 244")
-    nadir_share: Fraction01 = Field(1.0, description="Drop when more than this share of the sphere within 40° of the nadir goes with the camera")
-    tilt_deg: float = Field(90.0, ge=0, le=90, description="Drop when the camera is more than this from upright (up to 30° are measured)")
-    tilt_support: Fraction01 = Field(0.15, description="Share of upright edges that must agree before a tilt counts")
+    shot_boundary: Fraction01 = Field(
+        0.17,
+        description="A shot ends where frames differ by more than this after the best rotation; 1 never",
+    )
+    text_share: Fraction01 = Field(
+        0.0013,
+        description="Drop when strokes of overlaid text cover more than this share of the sphere; 1 never",
+    )
+    cap_share: Fraction01 = Field(
+        0.1,
+        description="Drop when caps at zenith and nadir that are always black are more than this share of the sphere",
+    )
+    sharpness: float = Field(
+        0.85, ge=0, description="Drop below this sharpness in pixels of 1.4°; 0 never"
+    )
+    dark_share: Fraction01 = Field(
+        0.8, description="Drop when more than this share of the sphere is darker than grey level 17"
+    )
+    bright_share: Fraction01 = Field(
+        0.7,
+        description="Drop when more than this share of the sphere is brighter than grey level 244",
+    )
+    nadir_share: Fraction01 = Field(
+        1.0,
+        description="Drop when more than this share of the sphere within 40° of the nadir goes with the camera",
+    )
+    tilt_deg: float = Field(
+        90.0,
+        ge=0,
+        le=90,
+        description="Drop when the camera is more than this from upright (up to 30° are measured)",
+    )
+    tilt_support: Fraction01 = Field(
+        0.15, description="Share of upright edges that must agree before a tilt counts"
+    )
     high_quality: HighQuality = HighQuality()
-    duplicates: Literal["drop", "keep"] = Field("drop", description="What becomes of a clip that shows what an earlier one of another source shows")
-    halves_similarity: Fraction01 = Field(0.75, description="Above this correlation of two halves' detail the video is stereo")
-    layout_evidence: Fraction01 = Field(0.4, description="Evidence of pixels for or against a layout, in [-1,1], counts from this on")
-    torn_edges: Fraction01 = Field(0.5, description="Evidence from which on a map is torn where cubes have edges: it was converted twice")
-    blank_sides: Fraction01 = Field(0.8, description="With this much less detail at its sides than elsewhere, and none to compare, it is no map")
-    disc_evidence: Fraction01 = Field(0.85, description="Evidence of bright discs on black from which on a picture is a fisheye's")
+    duplicates: Literal["drop", "keep"] = Field(
+        "drop",
+        description="What becomes of a clip that shows what an earlier one of another source shows",
+    )
+    halves_similarity: Fraction01 = Field(
+        0.75, description="Above this correlation of two halves' detail the video is stereo"
+    )
+    layout_evidence: Fraction01 = Field(
+        0.4,
+        description="Evidence of pixels for or against a layout, in [-1,1], counts from this on",
+    )
+    torn_edges: Fraction01 = Field(
+        0.5,
+        description="Evidence from which on a map is torn where cubes have edges: it was converted twice",
+    )
+    blank_sides: Fraction01 = Field(
+        0.8,
+        description="With this much less detail at its sides than elsewhere, and none to compare, it is no map",
+    )
+    disc_evidence: Fraction01 = Field(
+        0.85, description="Evidence of bright discs on black from which on a picture is a fisheye's"
+    )
     convert: tuple[Layout, ...] = Field(
-        (Layout.STEREO_TB, Layout.STEREO_SBS, Layout.EAC, Layout.CUBEMAP, Layout.MONO_ERP_16X9, Layout.MONO_ERP_LETTERBOXED),
+        (
+            Layout.STEREO_TB,
+            Layout.STEREO_SBS,
+            Layout.EAC,
+            Layout.CUBEMAP,
+            Layout.MONO_ERP_16X9,
+            Layout.MONO_ERP_LETTERBOXED,
+        ),
         description="Layouts that are made mono ERP rather than dropped; dual_fisheye may be added",
     )
-    fisheye_fov_deg: float = Field(200.0, gt=180, lt=280, description="Field of view of each lens of a dual fisheye that is converted")
+    fisheye_fov_deg: float = Field(
+        200.0,
+        gt=180,
+        lt=280,
+        description="Field of view of each lens of a dual fisheye that is converted",
+    )
     learned: LearnedThresholds = LearnedThresholds()
 
 
 class CurateConfig(DatasetConfig):
     """A refresh: catalogue in, committed clips out."""
 
-    catalogue: str = Field(description="Parquet, CSV, TSV, JSONL with `url` or `id`, or one url a line")
+    catalogue: str = Field(
+        description="Parquet, CSV, TSV, JSONL with `url` or `id`, or one url a line"
+    )
     fetch: FetchSettings = FetchSettings()
     clip: ClipSettings = ClipSettings()
     policy: FilterPolicy = FilterPolicy()
     learned: LearnedSettings = LearnedSettings()
-    wave_size: int = Field(32, ge=1, le=4096, description="Sources per commit: fixed slices of the catalogue")
-    in_flight: int = Field(0, ge=0, description="Videos judged at once; 0 means as many as the cluster has CPUs for")
-    cpus_per_video: float = Field(1.0, gt=0, le=64, description="CPUs set aside for each video that is judged; may be a fraction")
-    judge_timeout_s: float = Field(14_400, gt=0, description="Deadline for judging one video; 4K takes about half of its own length on one core")
-    work: str | None = Field(None, description="Folder on each machine for files in work; default: `work` in ARGUS_HOME")
+    chunk_size: int = Field(
+        32, ge=1, le=4096, description="Sources per commit: fixed slices of the catalogue"
+    )
+    max_concurrent_videos: int = Field(
+        0, ge=0, description="Videos judged at once; 0 means as many as the cluster has CPUs for"
+    )
+    cpus_per_video: float = Field(
+        1.0,
+        gt=0,
+        le=64,
+        description="CPUs set aside for each video that is judged; may be a fraction",
+    )
+    video_timeout_s: float = Field(
+        14_400,
+        gt=0,
+        description="Deadline for judging one video; 4K takes about half of its own length on one core",
+    )
+    work: str | None = Field(
+        None, description="Folder on each machine for files in work; default: `work` in ARGUS_HOME"
+    )
 
 
 class ModelSettings(Settings):
     """The model and its sizes."""
 
-    name: str = Field("argus-tiny", description="argus-tiny, a folder, or a hub id of Stable Video Diffusion's format")
-    height: int = Field(64, ge=32, le=1024, multiple_of=16, description="ERP height; the width is twice that")
+    name: str = Field(
+        "argus-tiny",
+        description="argus-tiny, a folder, or a hub id of Stable Video Diffusion's format",
+    )
+    height: int = Field(
+        64, ge=32, le=1024, multiple_of=16, description="ERP height; the width is twice that"
+    )
     frames: int = Field(5, ge=2, le=100, description="T, frames of a window")
-    context_frames: int = Field(1, ge=0, description="S, frames that a window of a long video takes over from the one before")
+    context_frames: int = Field(
+        1,
+        ge=0,
+        description="S, frames that a window of a long video takes over from the one before",
+    )
     view_height: int = Field(64, ge=16, le=1024, description="Height of the training views")
     circular: bool = Field(True, description="Wrap convolutions along longitude")
 
     @model_validator(mode="after")
     def _context_fits(self) -> Self:
         if self.context_frames >= self.frames:
-            raise ValueError(f"context_frames is {self.context_frames}, but must be less than frames ({self.frames})")
+            raise ValueError(
+                f"context_frames is {self.context_frames}, but must be less than frames ({self.frames})"
+            )
         return self
 
 
@@ -204,7 +389,9 @@ class NoiseSettings(Settings):
     def _phases_ascend(self) -> Self:
         steps = [phase.step for phase in self.p_mean]
         if not steps or steps[0] != 0 or steps != sorted(set(steps)):
-            raise ValueError(f"p_mean needs phases that start at step 0 and ascend; got steps {steps}")
+            raise ValueError(
+                f"p_mean needs phases that start at step 0 and ascend; got steps {steps}"
+            )
         return self
 
 
@@ -212,7 +399,9 @@ class ConditionSettings(Settings):
     """How a training view is cut from the panorama."""
 
     dropout: Fraction01 = Field(0.2, description="Share of samples without condition, for guidance")
-    context: Fraction01 = Field(0.0, description="Share of samples whose first context_frames are fully visible")
+    context: Fraction01 = Field(
+        0.0, description="Share of samples whose first context_frames are fully visible"
+    )
     unseen: Fraction01 = Field(0.0, description="Share of samples whose input is fully masked")
     noise_mean: float = Field(-3.0, description="Mean of ln(sigma_c), noise on the visible pixels")
     noise_std: float = Field(0.5, ge=0)
@@ -231,14 +420,18 @@ class OptimSettings(Settings):
     beta2: float = Field(0.999, ge=0, lt=1)
     weight_decay: float = Field(1e-2, ge=0)
     clip_norm: float = Field(1.0, gt=0)
-    ema: float = Field(0.995, ge=0, lt=1, description="Decay of the exponential average; 0 keeps none")
+    ema: float = Field(
+        0.995, ge=0, lt=1, description="Decay of the exponential average; 0 keeps none"
+    )
 
 
 class SampleSettings(Settings):
     """The sampler."""
 
     steps: int = Field(25, ge=1, le=1000)
-    guidance_start: float = Field(3.0, ge=0, description="Guidance of the first frame; ramps to `guidance` over the frames")
+    guidance_start: float = Field(
+        3.0, ge=0, description="Guidance of the first frame; ramps to `guidance` over the frames"
+    )
     guidance: float = Field(3.0, ge=0)
     rotate: bool = Field(True, description="Roll a quarter turn after each step but the last")
     blend: bool = Field(True, description="Blended decoding (Eq. 4-5)")
@@ -265,22 +458,33 @@ class TrackingSettings(Settings):
 
     uri: str | None = Field(None, description="MLflow tracking uri; default: MLFLOW_TRACKING_URI")
     experiment: str = "argus"
-    model_name: str = Field("argus", pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]*$", description="Registered model")
+    model_name: str = Field(
+        "argus", pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]*$", description="Registered model"
+    )
 
 
 class TrainConfig(DatasetConfig):
     """A training run."""
 
-    snapshot: int | None = Field(None, ge=1, description="Version of the dataset; default: the latest")
+    snapshot: int | None = Field(
+        None, ge=1, description="Version of the dataset; default: the latest"
+    )
     model: ModelSettings = ModelSettings()
     noise: NoiseSettings = NoiseSettings()
     condition: ConditionSettings = ConditionSettings()
     optim: OptimSettings = OptimSettings()
-    sample: SampleSettings = Field(SampleSettings(steps=12), description="Stored with the model: evaluation and generation use it")
+    sample: SampleSettings = Field(
+        SampleSettings(steps=12),
+        description="Stored with the model: evaluation and generation use it",
+    )
     tracking: TrackingSettings = TrackingSettings()
     height_weight: HeightWeight = HeightWeight.PAPER
-    min_quality: float | None = Field(None, description="Train only on clips of at least this quality")
-    high_quality: bool = Field(False, description="Train only on clips that the curation's policy calls high quality")
+    min_quality: float | None = Field(
+        None, description="Train only on clips of at least this quality"
+    )
+    high_quality: bool = Field(
+        False, description="Train only on clips that the curation's policy calls high quality"
+    )
     steps: int = Field(1000, ge=1)
     batch: int = Field(4, ge=1, description="Global batch, whatever the number of workers")
     workers: int = Field(2, ge=1)
@@ -296,7 +500,9 @@ class TrainConfig(DatasetConfig):
     @model_validator(mode="after")
     def _batch_splits(self) -> Self:
         if self.batch % self.workers:
-            raise ValueError(f"batch is {self.batch}, but must be a multiple of workers ({self.workers})")
+            raise ValueError(
+                f"batch is {self.batch}, but must be a multiple of workers ({self.workers})"
+            )
         return self
 
 
@@ -319,8 +525,12 @@ class GenerateConfig(JobConfig):
     input: str
     output: str
     model: str = Field("models:/argus@champion", description="A registry uri or a pipeline folder")
-    fov_deg: float = Field(75.0, gt=5, lt=179, description="Horizontal field of view, where no poses are given")
-    poses: str | None = Field(None, description="Trajectory file: npz, json, COLMAP's folder, or motion/NAME.txt")
+    fov_deg: float = Field(
+        75.0, gt=5, lt=179, description="Horizontal field of view, where no poses are given"
+    )
+    poses: str | None = Field(
+        None, description="Trajectory file: npz, json, COLMAP's folder, or motion/NAME.txt"
+    )
     max_seconds: float | None = Field(None, gt=0, description="Generate only the beginning")
     seed: int = Field(0, ge=0)
     sample: SampleOverrides = SampleOverrides()
@@ -331,13 +541,18 @@ class GatePolicy(Settings):
     """When a candidate becomes champion."""
 
     metric: str = Field("ws_psnr_all", description="Higher is better")
-    min_gain: float = Field(0.0, description="What a candidate must be better by than the champion, in the metric's unit")
+    min_gain: float = Field(
+        0.0,
+        description="What a candidate must be better by than the champion, in the metric's unit",
+    )
 
 
 class PromoteConfig(Settings):
     """The gate's input."""
 
     model_name: str = "argus"
-    version: int | None = Field(None, ge=1, description="Default: the version with the alias candidate")
+    version: int | None = Field(
+        None, ge=1, description="Default: the version with the alias candidate"
+    )
     policy: GatePolicy = GatePolicy()
     tracking_uri: str | None = None

@@ -7,7 +7,9 @@ class Layout(StrEnum):
     """How the sphere lies in a video's frames."""
 
     MONO_ERP = "mono_erp"
-    MONO_ERP_16X9 = "mono_erp_16x9"  # the whole sphere, squeezed into 16:9 or another shape that is not 2:1
+    MONO_ERP_16X9 = (
+        "mono_erp_16x9"  # the whole sphere, squeezed into 16:9 or another shape that is not 2:1
+    )
     MONO_ERP_LETTERBOXED = "mono_erp_letterboxed"  # the whole sphere between black bars
     STEREO_TB = "stereo_tb"
     STEREO_SBS = "stereo_sbs"

@@ -40,37 +40,60 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Their urls are https://videos.example/KIND.mp4; clips last two seconds. Only for looking: it is shared by all tests.
     """
-    from argus.curate import Fetched, Recipe, VideoSource, curate_video, store_recipe
-    from argus.curate.catalogue import identify
+    from argus.curate import Fetched, Recipe, VideoSource, process_video, store_recipe
+    from argus.curate.sources import identify
+    from argus.curate.staging import (
+        Provenance,
+        discard_staged,
+        failed_row,
+        place_thumbnail,
+        read_staged,
+        stage_judgement,
+        staged_name,
+    )
+    from argus.dataset import Dataset, DecidedVideo
     from argus.files import sha256_file
-    from argus.shards import Dataset, DecidedVideo
-    from argus.synth import write_kind
-    from ray_jobs.staging import Stamp, discard_staged, failed_row, place_thumbnail, read_staged, stage_judgement, staged_name
+    from argus.synth import write_video_kind
     from schemas.config import ClipSettings, CurateConfig
     from schemas.names import Reason, Split
 
     folder = tmp_path_factory.mktemp("decided")
-    config = CurateConfig(catalogue="none", dataset=str(folder / "dataset"), clip=ClipSettings(height=64, clip_s=2.0, min_clip_s=1.0))
+    config = CurateConfig(
+        catalogue="none",
+        dataset=str(folder / "dataset"),
+        clip=ClipSettings(height=64, clip_s=2.0, min_clip_s=1.0),
+    )
     recipe = Recipe.of(config)
-    stamp = Stamp(recipe.digest, "tests", "0.1.0")
+    stamp = Provenance(recipe.digest, "tests", "0.1.0")
     dataset = Dataset(config.dataset)
     store_recipe(dataset.store, recipe)
     wave = []
     for kind in ("walk", "static", "broken_seam", "black", "stereo_tb_2to1", "text"):
         path = folder / f"{kind}.mp4"
-        write_kind(path, kind, seed=7, seconds=4, fps=5, height=64)
-        source = VideoSource(*identify(f"https://videos.example/{kind}.mp4"), Split.TRAIN if kind == "walk" else Split.VAL)
+        write_video_kind(path, kind, seed=7, seconds=4, fps=5, height=64)
+        source = VideoSource(
+            *identify(f"https://videos.example/{kind}.mp4"),
+            Split.TRAIN if kind == "walk" else Split.VAL,
+        )
         name = staged_name(source.source_id, recipe.digest)
         staged = Path(config.dataset) / name
         staged.mkdir(parents=True)
-        fetched = Fetched(path, "yt-dlp", "2026.10.26", "generic", "0", "", path.stat().st_size, sha256_file(path))
-        row = stage_judgement(staged, curate_video(path, source, config, staged), fetched, stamp)
+        fetched = Fetched(
+            path, "yt-dlp", "2026.10.26", "generic", "0", "", path.stat().st_size, sha256_file(path)
+        )
+        row = stage_judgement(staged, process_video(path, source, config, staged), fetched, stamp)
         (staged / "row.json").write_text(row.model_dump_json())
         place_thumbnail(dataset.store, name, row)
         wave.append(read_staged(dataset.store, name))
     gone = VideoSource("youtube:dQw4w9WgXcQ", "https://www.youtube.com/watch?v=dQw4w9WgXcQ")
-    wave.append(DecidedVideo(failed_row(gone, stamp, Reason.BOT_CHECK, "the site asks whether it is a bot", retryable=True)))
-    dataset.commit_wave(wave)
+    wave.append(
+        DecidedVideo(
+            failed_row(
+                gone, stamp, Reason.BOT_CHECK, "the site asks whether it is a bot", retryable=True
+            )
+        )
+    )
+    dataset.commit_chunk(wave)
     discard_staged(dataset.store, recipe.digest, [video.row.source_id for video in wave])
     dataset.publish()
     return Path(config.dataset)

@@ -12,9 +12,26 @@ from schemas.config import CurateConfig, SampleOverrides, SampleSettings, TrainC
 def test_later_sources_win(tmp_path: Path) -> None:
     file = tmp_path / "train.yaml"
     file.write_text("steps: 11\nbatch: 6\noptim: {lr: 1.0e-3, warmup: 7}\n")
-    environ = {"ARGUS_TRAIN__BATCH": "8", "ARGUS_TRAIN__OPTIM__LR": "2e-3", "ARGUS_HOME": "/somewhere"}
-    config = resolve(TrainConfig, "train", file=file, sets=["optim.lr=3e-3"], fields={"seed": 5, "snapshot": None}, environ=environ)
-    assert (config.steps, config.batch, config.optim.lr, config.optim.warmup, config.seed) == (11, 8, 3e-3, 7, 5)
+    environ = {
+        "ARGUS_TRAIN__BATCH": "8",
+        "ARGUS_TRAIN__OPTIM__LR": "2e-3",
+        "ARGUS_HOME": "/somewhere",
+    }
+    config = resolve(
+        TrainConfig,
+        "train",
+        file=file,
+        sets=["optim.lr=3e-3"],
+        fields={"seed": 5, "snapshot": None},
+        environ=environ,
+    )
+    assert (config.steps, config.batch, config.optim.lr, config.optim.warmup, config.seed) == (
+        11,
+        8,
+        3e-3,
+        7,
+        5,
+    )
     assert config.home == "/somewhere"
     assert config.snapshot is None
 

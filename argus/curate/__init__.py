@@ -1,20 +1,37 @@
 """From a catalogue's line to clips: fetching, layout, filters, cutting. How many videos at once, and where clips are stored, is not known here.
 
-Flow: read_catalogue → fetch → curate_isolated (probe, layout, filters, clips), each with a typed record or a typed error. `fetching` gets the file;
+Flow: read_catalogue → fetch → process_isolated (probe, layout, filters, clips), each with a typed record or a typed error. `fetching` gets the file;
 `layout` says how the sphere lies in the frames; `filters`, ordered by `cascade`, and the networks of `learned` measure; `shots` and `clips` cut;
 `recipe`, `redecide` and `rescore` find what a change of settings leaves to be done; `signature`, `duplicates` and `waves` find copies.
 """
 
-from argus.curate.cascade import Filter, ScorerFailed, clip_filters, judge, video_filters
-from argus.curate.catalogue import assign_split, read_catalogue
-from argus.curate.clips import Span, spans
-from argus.curate.fetching.fetch import fetch
-from argus.curate.judgement import curate_isolated, curate_video
-from argus.curate.layout import LayoutVerdict, judge_layout
+from argus.curate.clipping import Span, spans
+from argus.curate.download.fetch import fetch
+from argus.curate.filters.base import Filter, ScorerFailed, clip_filters, judge, video_filters
+from argus.curate.frame_sampling import Samples
+from argus.curate.layout.detect import LayoutVerdict, detect_layout
+from argus.curate.process import process_isolated, process_video
 from argus.curate.quality import quality
-from argus.curate.recipe import RECIPE_VERSION, Recipe, Work, WorkKind, recipe_digest, store_recipe, stored_recipe
-from argus.curate.records import CuratedClip, CuratedVideo, Fetched, Score, Seconds, Verdict, VideoSource, clip_id
-from argus.curate.samples import Samples
+from argus.curate.recipe import (
+    RECIPE_VERSION,
+    Recipe,
+    Work,
+    WorkKind,
+    recipe_digest,
+    store_recipe,
+    stored_recipe,
+)
+from argus.curate.records import (
+    CuratedClip,
+    CuratedVideo,
+    Fetched,
+    Score,
+    Seconds,
+    Verdict,
+    VideoSource,
+    clip_id,
+)
+from argus.curate.sources import assign_split, read_catalogue
 
 __all__ = [
     "RECIPE_VERSION",
@@ -36,11 +53,11 @@ __all__ = [
     "assign_split",
     "clip_filters",
     "clip_id",
-    "curate_isolated",
-    "curate_video",
+    "process_isolated",
+    "process_video",
     "fetch",
     "judge",
-    "judge_layout",
+    "detect_layout",
     "quality",
     "read_catalogue",
     "recipe_digest",

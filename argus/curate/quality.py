@@ -20,7 +20,9 @@ _TERMS: dict[str, Callable[[Numbers], float]] = {
 
 def numbers_of(scores: Iterable[Score]) -> dict[str, float]:
     """The scores that were measured, by `filter.score`."""
-    return {f"{score.filter}.{score.name}": score.value for score in scores if score.value is not None}
+    return {
+        f"{score.filter}.{score.name}": score.value for score in scores if score.value is not None
+    }
 
 
 def quality(of: Numbers) -> float:
@@ -41,5 +43,7 @@ def is_high_quality(of: Numbers, policy: HighQuality) -> bool:
         "nadir.share": policy.nadir_share,
         "shots.worst": policy.shot_boundary,
     }
-    reached = all(of[name] >= bound for name, bound in least.items()) and all(of[name] <= bound for name, bound in most.items())
+    reached = all(of[name] >= bound for name, bound in least.items()) and all(
+        of[name] <= bound for name, bound in most.items()
+    )
     return reached and quality(of) >= policy.quality

@@ -12,9 +12,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
 
-from argus.curate.cascade import clip_filters, video_filters
-from argus.curate.shots import VERSION as SHOTS_VERSION
-from argus.shards.store import Store
+from argus.curate.filters.base import clip_filters, video_filters
+from argus.curate.shot_detection import VERSION as SHOTS_VERSION
+from argus.dataset.store import Store
 from schemas.config import ClipSettings, CurateConfig, FilterPolicy, LearnedThresholds
 
 RECIPE_VERSION = 2
@@ -31,12 +31,40 @@ SCORED_WITH = {"black_level": ("black", "caps")}
 
 THRESHOLDS = frozenset(
     {
-        *("seam_ratio", "seam_value", "black_share", "variance", "static_difference", "moving_share", "shot_boundary", "text_share", "cap_share"),
-        *("sharpness", "dark_share", "bright_share", "nadir_share", "tilt_deg", "tilt_support", "high_quality", "duplicates", "learned"),
-        *("halves_similarity", "layout_evidence", "torn_edges", "blank_sides", "disc_evidence", "convert", "fisheye_fov_deg"),
+        *(
+            "seam_ratio",
+            "seam_value",
+            "black_share",
+            "variance",
+            "static_difference",
+            "moving_share",
+            "shot_boundary",
+            "text_share",
+            "cap_share",
+        ),
+        *(
+            "sharpness",
+            "dark_share",
+            "bright_share",
+            "nadir_share",
+            "tilt_deg",
+            "tilt_support",
+            "high_quality",
+            "duplicates",
+            "learned",
+        ),
+        *(
+            "halves_similarity",
+            "layout_evidence",
+            "torn_edges",
+            "blank_sides",
+            "disc_evidence",
+            "convert",
+            "fisheye_fov_deg",
+        ),
     }
 )
-"""The fields that only decide about stored numbers; `argus.curate.redecide` says of which videos these do not suffice. Any other field is shaping."""
+"""The fields that only decide about stored numbers; `argus.curate.reevaluate` says of which videos these do not suffice. Any other field is shaping."""
 
 _STEPS = {"samples": SAMPLES_VERSION, "layout": LAYOUT_VERSION, "shots": SHOTS_VERSION}
 
@@ -65,19 +93,25 @@ class Recipe:
     version: int
     clip: ClipSettings
     policy: FilterPolicy
-    filters: Mapping[str, int]  # versions by name, those of "samples", "layout" and "shots" among them
-    learned: Mapping[str, str]  # of each learned scorer that a threshold is set for: its version and weights (`scorer_key`)
+    filters: Mapping[
+        str, int
+    ]  # versions by name, those of "samples", "layout" and "shots" among them
+    learned: Mapping[
+        str, str
+    ]  # of each learned scorer that a threshold is set for: its version and weights (`scorer_key`)
 
     @classmethod
     def of(cls, config: CurateConfig) -> Self:
         """The recipe of a refresh. Raises InvalidInput where a threshold is set for a learned scorer whose weights are not there."""
         learned: dict[str, str] = {}
         if config.policy.learned != LearnedThresholds():
-            from argus.curate.learned import demanded, scorer_key, weights_folder
+            from argus.curate.scorers import demanded, scorer_key, weights_folder
 
             weights = weights_folder(config.learned, config.home)
             learned = {name: scorer_key(name, weights) for name in demanded(config.policy.learned)}
-        versions = {one.name: one.version for one in (*video_filters(config.policy), *clip_filters())}
+        versions = {
+            one.name: one.version for one in (*video_filters(config.policy), *clip_filters())
+        }
         return cls(RECIPE_VERSION, config.clip, config.policy, versions | _STEPS, learned)
 
     @classmethod
@@ -85,7 +119,11 @@ class Recipe:
         """From what `text` gave, by this version or an earlier one. Raises ValueError where it cannot be read any more."""
         parts: dict[str, Any] = json.loads(text)
         try:
-            policy = {name: value for name, value in parts["policy"].items() if name in FilterPolicy.model_fields}
+            policy = {
+                name: value
+                for name, value in parts["policy"].items()
+                if name in FilterPolicy.model_fields
+            }
             return cls(
                 int(parts["version"]),
                 ClipSettings.model_validate(parts["clip"]),
@@ -105,7 +143,9 @@ class Recipe:
             "policy": self.policy.model_dump(mode="json"),
             "filters": dict(self.filters),
         }
-        return json.dumps(parts | ({"learned": dict(self.learned)} if self.learned else {}), sort_keys=True)
+        return json.dumps(
+            parts | ({"learned": dict(self.learned)} if self.learned else {}), sort_keys=True
+        )
 
     @cached_property
     def digest(self) -> str:
@@ -118,20 +158,35 @@ class Recipe:
             return Work(WorkKind.EVERYTHING)
         own, old = self._keys(), before._keys()
         changed = {name for name, key in own.items() if old.get(name) != key}
-        changed |= {name for name, key in self.learned.items() if before.learned.get(name, key) != key}
+        changed |= {
+            name for name, key in self.learned.items() if before.learned.get(name, key) != key
+        }
         if changed:
             return Work(WorkKind.SCORE, frozenset(changed))
         same = self.policy == before.policy and own == old and self.learned == before.learned
         return Work(WorkKind.NOTHING if same else WorkKind.DECIDE)
 
     def _shape(self) -> tuple[object, ...]:
-        policy = {name: value for name, value in self.policy if name not in THRESHOLDS and name not in SCORED_WITH}
+        policy = {
+            name: value
+            for name, value in self.policy
+            if name not in THRESHOLDS and name not in SCORED_WITH
+        }
         return self.version, self.clip, policy, {name: self.filters[name] for name in _STEPS}
 
     def _keys(self) -> dict[str, tuple[object, ...]]:
         """Of each filter, all that its numbers depend on besides the samples."""
-        read = {name: [getattr(self.policy, field) for field, names in SCORED_WITH.items() if name in names] for name in self.filters}
-        return {name: (version, *read[name]) for name, version in self.filters.items() if name not in _STEPS}
+        read = {
+            name: [
+                getattr(self.policy, field) for field, names in SCORED_WITH.items() if name in names
+            ]
+            for name in self.filters
+        }
+        return {
+            name: (version, *read[name])
+            for name, version in self.filters.items()
+            if name not in _STEPS
+        }
 
 
 def recipe_digest(config: CurateConfig) -> str:

@@ -91,7 +91,7 @@ class CuratedClip:
     quality: float  # in [0, 1], see `argus.curate.quality`
     scores: tuple[Score, ...]
     video: str | None  # below the folder that was given for files; None also where none was
-    signature: bytes | None = None  # `argus.curate.signature`; None when it was never kept
+    signature: bytes | None = None  # `argus.curate.dedup.fingerprint`; None when it was never kept
     high_quality: bool = False  # kept, and good enough for the second stage of training
     place: Place | None = None  # of one that is judged again: it needs no file
 
@@ -109,11 +109,15 @@ class CuratedVideo:
     scores: tuple[Score, ...]
     clips: tuple[CuratedClip, ...]
     media: MediaInfo | None
-    thumbnail: str | None  # names the contact sheet below the folder for files: see `argus.curate.sheet`
+    thumbnail: (
+        str | None
+    )  # names the contact sheet below the folder for files: see `argus.curate.thumbnails`
     retryable: bool = False  # whether a later refresh should try again
     conversion: str | None = None  # `Conversion` in words, where frames were converted by it
     scored: tuple[str, ...] = ()  # the filters that ran
-    networks: tuple[str, ...] = ()  # the learned scorers that its clips' numbers are of, with version and weights
+    networks: tuple[
+        str, ...
+    ] = ()  # the learned scorers that its clips' numbers are of, with version and weights
     seconds: Seconds | None = field(default=None, compare=False)
 
 

@@ -36,7 +36,12 @@ class Condition:
     def dropped(self) -> "Condition":
         """Without condition, for guidance: tokens and latents are zero together."""
         fill = None if self.fill is None else torch.zeros_like(self.fill)
-        return replace(self, latents=torch.zeros_like(self.latents), tokens=torch.zeros_like(self.tokens), fill=fill)
+        return replace(
+            self,
+            latents=torch.zeros_like(self.latents),
+            tokens=torch.zeros_like(self.tokens),
+            fill=fill,
+        )
 
     def rolled(self, columns: int) -> "Condition":
         """Everything that lies on the sphere, rolled along longitude by latent columns."""
@@ -58,7 +63,9 @@ class Condition:
 def with_context(erp: Tensor, mask: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
     """Makes the first S frames fully visible: context [B, S, 3, H, W] replaces those of erp [B, T, 3, H, W]; mask is bool [B, T, H, W]."""
     count = context.shape[1]
-    return torch.cat([context, erp[:, count:]], dim=1), torch.cat([torch.ones_like(mask[:, :count]), mask[:, count:]], dim=1)
+    return torch.cat([context, erp[:, count:]], dim=1), torch.cat(
+        [torch.ones_like(mask[:, :count]), mask[:, count:]], dim=1
+    )
 
 
 def make_condition(
@@ -79,16 +86,26 @@ def make_condition(
     `draw` encodes with a draw from the posterior (training) instead of its mode.
     """
     if erp.shape[1] != views.shape[1] or erp.shape[:2] != mask.shape[:2]:
-        raise ValueError(f"erp {tuple(erp.shape)}, mask {tuple(mask.shape)} and views {tuple(views.shape)} must agree in batch and frames")
+        raise ValueError(
+            f"erp {tuple(erp.shape)}, mask {tuple(mask.shape)} and views {tuple(views.shape)} must agree in batch and frames"
+        )
     device, dtype = pipeline.device, torch.float32
     noise = torch.randn(erp.shape, generator=generator, dtype=dtype)
     seen = mask[:, :, None].to(device)
-    noised = torch.where(seen, erp.to(device, dtype) + sigma_c * noise.to(device), torch.full((), UNSEEN, device=device))
+    noised = torch.where(
+        seen,
+        erp.to(device, dtype) + sigma_c * noise.to(device),
+        torch.full((), UNSEEN, device=device),
+    )
     with torch.no_grad():
         latents = pipeline.latents.encode(noised, generator if draw else None)
         tokens = pipeline.tokens.encode(views.to(device, dtype))
-        fill = _fill(pipeline.latents, noised, seen, sigma_c) if pipeline.settings.residual else None
-    time_ids = torch.tensor([[fps - 1, MOTION_BUCKET, sigma_c]], device=device, dtype=dtype).repeat(erp.shape[0], 1)
+        fill = (
+            _fill(pipeline.latents, noised, seen, sigma_c) if pipeline.settings.residual else None
+        )
+    time_ids = torch.tensor([[fps - 1, MOTION_BUCKET, sigma_c]], device=device, dtype=dtype).repeat(
+        erp.shape[0], 1
+    )
     return Condition(latents=latents, tokens=tokens, time_ids=time_ids, fill=fill)
 
 

@@ -31,7 +31,9 @@ def pull_push(x: Tensor, weight: Tensor) -> Tensor:
     """Fills unknown pixels from ever coarser averages of the known ones. x [N, 3, H, W], weight 0 or 1 [N, 1, H, W]."""
     height, width = x.shape[-2:]
     if height % 2 or width % 2:
-        mean = (x * weight).sum((-2, -1), keepdim=True) / weight.sum((-2, -1), keepdim=True).clamp(min=1)
+        mean = (x * weight).sum((-2, -1), keepdim=True) / weight.sum((-2, -1), keepdim=True).clamp(
+            min=1
+        )
         return torch.where(weight > 0, x, mean)
     share = F.avg_pool2d(weight, 2)
     mean = F.avg_pool2d(x * weight, 2) / share.clamp(min=1e-6)

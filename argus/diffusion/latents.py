@@ -13,7 +13,12 @@ from argus.diffusion.placement import place
 DECODE_CHUNK = 10
 """Frames that the VAE decodes at once."""
 
-HAAR = torch.tensor([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]], dtype=torch.float32) / 2
+HAAR = (
+    torch.tensor(
+        [[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]], dtype=torch.float32
+    )
+    / 2
+)
 """Orthonormal 2×2 Haar step on (top left, top right, bottom left, bottom right); the first row is the mean band."""
 
 LEVELS = 2
@@ -54,7 +59,9 @@ class BandStatistics(BaseModel):
     def _sizes(self) -> "BandStatistics":
         count = 3 * 4**LEVELS
         if len(self.mean) != count or len(self.std) != count or min(self.std) <= 0:
-            raise ValueError(f"mean and std need {count} numbers each, std above 0; got {len(self.mean)} and {len(self.std)}")
+            raise ValueError(
+                f"mean and std need {count} numbers each, std above 0; got {len(self.mean)} and {len(self.std)}"
+            )
         return self
 
 
@@ -86,7 +93,11 @@ def unpack(bands: Tensor) -> Tensor:
 
 def band_statistics(videos: Iterable[Tensor]) -> BandStatistics:
     """Statistics over videos [T, 3, H, W] in [-1, 1], in float64."""
-    count, total, square = 0, torch.zeros(48, dtype=torch.float64), torch.zeros(48, dtype=torch.float64)
+    count, total, square = (
+        0,
+        torch.zeros(48, dtype=torch.float64),
+        torch.zeros(48, dtype=torch.float64),
+    )
     for video in videos:
         bands = pack(video).double().transpose(0, 1).flatten(1)
         count += bands.shape[1]
@@ -160,7 +171,10 @@ class VaeLatents:
         """[B, T, 4, h, w] → [B, T, 3, 8h, 8w] fp32, in chunks of 10 frames of one video."""
         videos = []
         for video in latents.to(self.vae.device, self.vae.dtype):
-            parts = [self.vae.decode(chunk, num_frames=len(chunk)).sample for chunk in torch.split(video, DECODE_CHUNK)]
+            parts = [
+                self.vae.decode(chunk, num_frames=len(chunk)).sample
+                for chunk in torch.split(video, DECODE_CHUNK)
+            ]
             videos.append(torch.cat(parts).float())
         return torch.stack(videos)
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from argus.diffusion.preconditioning import loss_weight, per_sample
+from argus.diffusion.denoiser import loss_weight, per_sample
 from schemas.names import HeightWeight
 
 
@@ -25,4 +25,6 @@ def height_weight(kind: HeightWeight, rows: int) -> Tensor:
 def diffusion_loss(denoised: Tensor, target: Tensor, sigma: Tensor, rows: Tensor) -> Tensor:
     """Mean over everything of λ(σ)·w(row)·(D − y)², fp32 scalar. denoised, target [B, T, C, h, w]; sigma [B]; rows [h]."""
     error = (denoised.float() - target.float()).square()
-    return (per_sample(loss_weight(sigma.float()), error) * rows.to(error.device)[:, None] * error).mean()
+    return (
+        per_sample(loss_weight(sigma.float()), error) * rows.to(error.device)[:, None] * error
+    ).mean()

@@ -13,5 +13,7 @@ def p_mean_at(settings: NoiseSettings, step: int) -> float:
 
 def draw_sigma(settings: NoiseSettings, step: int, generator: torch.Generator) -> Tensor:
     """One σ = exp(p_mean + p_std·ε) ≥ sigma_min, fp32 scalar (Karras et al. 2022, Table 1)."""
-    log_sigma = p_mean_at(settings, step) + settings.p_std * torch.randn((), generator=generator, dtype=torch.float32)
+    log_sigma = p_mean_at(settings, step) + settings.p_std * torch.randn(
+        (), generator=generator, dtype=torch.float32
+    )
     return log_sigma.exp().clamp(min=settings.sigma_min)

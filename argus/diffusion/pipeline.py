@@ -10,13 +10,18 @@ from typing import Any, Self
 
 import torch
 
-from argus.diffusion import folders
+from argus.diffusion import serialization
+from argus.diffusion.denoiser import Denoiser
+from argus.diffusion.image_encoder import (
+    ClipEncoder,
+    ImageEncoder,
+    ThumbnailEncoder,
+    orthonormal_projection,
+)
 from argus.diffusion.latents import BandStatistics, Latents, TinyLatents, VaeLatents
 from argus.diffusion.longitude import unwrap_longitude, wrap_longitude
 from argus.diffusion.placement import place
-from argus.diffusion.preconditioning import Denoiser
 from argus.diffusion.settings import PipelineKind, PipelineSettings
-from argus.diffusion.tokens import ClipTokens, ThumbnailTokens, Tokens, orthonormal_projection
 from argus.diffusion.unet import check_unet, tiny_unet
 from argus.errors import InvalidInput
 from argus.files import replacing
@@ -29,7 +34,15 @@ TINY_TOKEN_WIDTH = 64
 class ArgusPipeline:
     """What generates: `unet`, `latents`, `tokens`, `settings`."""
 
-    def __init__(self, unet: Any, latents: Latents, tokens: Tokens, settings: PipelineSettings, *, base: Any = None) -> None:
+    def __init__(
+        self,
+        unet: Any,
+        latents: Latents,
+        tokens: ImageEncoder,
+        settings: PipelineSettings,
+        *,
+        base: Any = None,
+    ) -> None:
         check_unet(unet, latents.channels, tokens.width)
         self.unet = unet
         self.latents = latents
@@ -54,7 +67,9 @@ class ArgusPipeline:
 
     def with_provenance(self, **facts: str | float | bool | None) -> Self:
         """Notes where the weights come from (snapshot, digest, step, …); saved in argus.json."""
-        self.settings = self.settings.model_copy(update={"provenance": {**self.settings.provenance, **facts}})
+        self.settings = self.settings.model_copy(
+            update={"provenance": {**self.settings.provenance, **facts}}
+        )
         return self
 
     def save_pretrained(self, folder: Path | str) -> Path:
@@ -63,57 +78,77 @@ class ArgusPipeline:
         with replacing(folder) as beside:
             beside.mkdir()
             if self.settings.kind == PipelineKind.TINY:
-                assert isinstance(self.tokens, ThumbnailTokens)
-                folders.write_tiny(beside, self.unet, self.tokens.projection)
+                assert isinstance(self.tokens, ThumbnailEncoder)
+                serialization.write_tiny(beside, self.unet, self.tokens.projection)
             else:
-                folders.write_full(beside, self._base, self.unet)
-            (beside / folders.SETTINGS).write_text(self.settings.model_dump_json(indent=2), encoding="utf-8")
-            if (folder / folders.SETTINGS).exists():
+                serialization.write_full(beside, self._base, self.unet)
+            (beside / serialization.SETTINGS).write_text(
+                self.settings.model_dump_json(indent=2), encoding="utf-8"
+            )
+            if (folder / serialization.SETTINGS).exists():
                 shutil.rmtree(folder)
         return folder
 
     @classmethod
     def from_pretrained(
-        cls, name: Path | str, *, base: Path | str | None = None, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+        cls,
+        name: Path | str,
+        *,
+        base: Path | str | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
     ) -> Self:
         """Opens an Argus folder, a Stable Video Diffusion folder, a released UNet folder (with `base` for the rest), or a hub id of one of them.
 
         Raises InvalidInput where the folder is not such a thing, ServiceError where the hub cannot be reached.
         """
-        folder = folders.local(name)
-        kind = folders.kind_of(folder)
+        folder = serialization.local(name)
+        kind = serialization.kind_of(folder)
         if kind == PipelineKind.TINY:
             return cls._open_tiny(folder).to(device, dtype)
         if kind == PipelineKind.SVD:
             return cls._open_full(folder).to(device, dtype)
         if base is None:
-            raise InvalidInput(f"{folder} holds a UNet alone; give base= a folder or hub id of Stable Video Diffusion for VAE and image encoder")
-        whole = cls._open_full(folders.local(base))
-        unet = folders.read_unet(folder)
+            raise InvalidInput(
+                f"{folder} holds a UNet alone; give base= a folder or hub id of Stable Video Diffusion for VAE and image encoder"
+            )
+        whole = cls._open_full(serialization.local(base))
+        unet = serialization.read_unet(folder)
         whole._base.unet = unet
-        return cls(unet, whole.latents, whole.tokens, whole.settings, base=whole._base).to(device, dtype)
+        return cls(unet, whole.latents, whole.tokens, whole.settings, base=whole._base).to(
+            device, dtype
+        )
 
     @classmethod
     def _open_tiny(cls, folder: Path) -> Self:
-        settings = folders.read_settings(folder)
+        settings = serialization.read_settings(folder)
         assert settings is not None
         assert settings.bands is not None
-        return cls(folders.read_unet(folder), TinyLatents(settings.bands), ThumbnailTokens(folders.read_projection(folder)), settings)
+        return cls(
+            serialization.read_unet(folder),
+            TinyLatents(settings.bands),
+            ThumbnailEncoder(serialization.read_projection(folder)),
+            settings,
+        )
 
     @classmethod
     def _open_full(cls, folder: Path) -> Self:
-        base = folders.read_full(folder)
-        settings = folders.read_settings(folder) or PipelineSettings(
+        base = serialization.read_full(folder)
+        settings = serialization.read_settings(folder) or PipelineSettings(
             kind=PipelineKind.SVD,
             height=512,
             frames=base.unet.config.num_frames,
             context_frames=min(5, base.unet.config.num_frames - 1),
             view_height=512,
         )
-        return cls(base.unet, VaeLatents(base.vae), ClipTokens(base.image_encoder), settings, base=base)
+        return cls(
+            base.unet, VaeLatents(base.vae), ClipEncoder(base.image_encoder), settings, base=base
+        )
 
 
-def build_tiny(settings: ModelSettings, statistics: BandStatistics, seed: int = 0, *, residual: bool = True) -> ArgusPipeline:
+def build_tiny(
+    settings: ModelSettings, statistics: BandStatistics, seed: int = 0, *, residual: bool = True
+) -> ArgusPipeline:
     """argus-tiny from scratch: 3.1 M parameters, nothing to download."""
     own = PipelineSettings(
         kind=PipelineKind.TINY,
@@ -127,16 +162,27 @@ def build_tiny(settings: ModelSettings, statistics: BandStatistics, seed: int = 
         bands=statistics,
     )
     unet = tiny_unet(TinyLatents.channels, TINY_TOKEN_WIDTH, settings.frames, seed)
-    return ArgusPipeline(unet, TinyLatents(statistics), ThumbnailTokens(orthonormal_projection(TINY_TOKEN_WIDTH, seed=0)), own)
+    return ArgusPipeline(
+        unet,
+        TinyLatents(statistics),
+        ThumbnailEncoder(orthonormal_projection(TINY_TOKEN_WIDTH, seed=0)),
+        own,
+    )
 
 
-def build_pipeline(settings: ModelSettings, *, statistics: BandStatistics | None = None, seed: int = 0) -> ArgusPipeline:
+def build_pipeline(
+    settings: ModelSettings, *, statistics: BandStatistics | None = None, seed: int = 0
+) -> ArgusPipeline:
     """The model that a training run starts from: argus-tiny from scratch (needs the band statistics), or the weights that `settings.name` names."""
     if settings.name == TINY:
         if statistics is None:
             raise ValueError(f"{TINY} from scratch needs band statistics of the data")
         return build_tiny(settings, statistics, seed)
     pipeline = ArgusPipeline.from_pretrained(settings.name)
-    sizes = settings.model_dump(include={"height", "frames", "context_frames", "view_height", "circular"})
-    own = PipelineSettings.model_validate({**pipeline.settings.model_dump(), **sizes, "provenance": {"parent": settings.name}})
+    sizes = settings.model_dump(
+        include={"height", "frames", "context_frames", "view_height", "circular"}
+    )
+    own = PipelineSettings.model_validate(
+        {**pipeline.settings.model_dump(), **sizes, "provenance": {"parent": settings.name}}
+    )
     return ArgusPipeline(pipeline.unet, pipeline.latents, pipeline.tokens, own, base=pipeline._base)

@@ -32,16 +32,22 @@ class PipelineSettings(BaseModel):
     sigma_min: float = Field(0.002, gt=0)
     sigma_max: float = Field(700.0, gt=0)
     rho: float = Field(7.0, gt=0)
-    sample: SampleSettings = SampleSettings()  # how this model is sampled where nothing else is said
+    sample: SampleSettings = (
+        SampleSettings()
+    )  # how this model is sampled where nothing else is said
     bands: BandStatistics | None = None  # of the tiny model's latents
     provenance: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
         if self.context_frames >= self.frames:
-            raise ValueError(f"context_frames is {self.context_frames}, but must be less than frames ({self.frames})")
+            raise ValueError(
+                f"context_frames is {self.context_frames}, but must be less than frames ({self.frames})"
+            )
         if self.sigma_min >= self.sigma_max:
-            raise ValueError(f"sigma_min {self.sigma_min} must be less than sigma_max {self.sigma_max}")
+            raise ValueError(
+                f"sigma_min {self.sigma_min} must be less than sigma_max {self.sigma_max}"
+            )
         if (self.kind == PipelineKind.TINY) != (self.bands is not None):
             raise ValueError("bands belong to kind tiny, and to it alone")
         if self.residual and self.kind != PipelineKind.TINY:

@@ -20,8 +20,16 @@ def tiny_unet(latent_channels: int, token_width: int, frames: int, seed: int) ->
         unet = UNetSpatioTemporalConditionModel(
             in_channels=2 * latent_channels,
             out_channels=latent_channels,
-            down_block_types=("DownBlockSpatioTemporal", "DownBlockSpatioTemporal", "CrossAttnDownBlockSpatioTemporal"),
-            up_block_types=("CrossAttnUpBlockSpatioTemporal", "UpBlockSpatioTemporal", "UpBlockSpatioTemporal"),
+            down_block_types=(
+                "DownBlockSpatioTemporal",
+                "DownBlockSpatioTemporal",
+                "CrossAttnDownBlockSpatioTemporal",
+            ),
+            up_block_types=(
+                "CrossAttnUpBlockSpatioTemporal",
+                "UpBlockSpatioTemporal",
+                "UpBlockSpatioTemporal",
+            ),
             block_out_channels=(64, 64, 64),
             addition_time_embed_dim=16,
             projection_class_embeddings_input_dim=48,
@@ -46,16 +54,32 @@ def check_unet(unet: Any, latent_channels: int, token_width: int) -> None:
     """Refuses a network that does not fit its latents and tokens, or that diffusers would accept and run wrongly."""
     config = unet.config
     levels = len(config.block_out_channels)
-    heads = [config.num_attention_heads] * levels if isinstance(config.num_attention_heads, int) else config.num_attention_heads
-    faults = [f"width {width} is no multiple of {NORM_GROUPS}" for width in config.block_out_channels if width % NORM_GROUPS]
+    heads = (
+        [config.num_attention_heads] * levels
+        if isinstance(config.num_attention_heads, int)
+        else config.num_attention_heads
+    )
+    faults = [
+        f"width {width} is no multiple of {NORM_GROUPS}"
+        for width in config.block_out_channels
+        if width % NORM_GROUPS
+    ]
     faults += [
-        f"width {width} does not divide by its {count} heads" for width, count in zip(config.block_out_channels, heads, strict=True) if width % count
+        f"width {width} does not divide by its {count} heads"
+        for width, count in zip(config.block_out_channels, heads, strict=True)
+        if width % count
     ]
     if config.in_channels != 2 * latent_channels or config.out_channels != latent_channels:
-        faults.append(f"channels are {config.in_channels} in, {config.out_channels} out, but must be {2 * latent_channels} and {latent_channels}")
+        faults.append(
+            f"channels are {config.in_channels} in, {config.out_channels} out, but must be {2 * latent_channels} and {latent_channels}"
+        )
     if config.cross_attention_dim != token_width:
-        faults.append(f"cross_attention_dim is {config.cross_attention_dim}, but tokens have {token_width}")
+        faults.append(
+            f"cross_attention_dim is {config.cross_attention_dim}, but tokens have {token_width}"
+        )
     if config.projection_class_embeddings_input_dim != TIME_IDS * config.addition_time_embed_dim:
-        faults.append("projection_class_embeddings_input_dim must be 3 times addition_time_embed_dim")
+        faults.append(
+            "projection_class_embeddings_input_dim must be 3 times addition_time_embed_dim"
+        )
     if faults:
         raise InvalidInput(f"the UNet does not fit: {'; '.join(faults)}")

@@ -94,7 +94,12 @@ def generate_video(
                 progress(step, total, "step", f"window {window + 1} of {count}")
 
         blocks = generate_frames(pipeline, read, trajectory, settings, seed=seed, progress=report)
-        write_video(target, itertools.chain.from_iterable(blocks), sampling.fps, spherical=SphericalMetadata())
+        write_video(
+            target,
+            itertools.chain.from_iterable(blocks),
+            sampling.fps,
+            spherical=SphericalMetadata(),
+        )
     return GeneratedVideo(
         path=target,
         frames=sampling.count,
@@ -113,29 +118,46 @@ def _check_paths(source: Path, target: Path) -> None:
     if target.suffix.lower() != ".mp4":
         raise InvalidInput(f"the output is {target}, but its name must end in .mp4")
     if not target.parent.is_dir():
-        raise InvalidInput(f"the folder {target.parent} of the output does not exist; make it first")
+        raise InvalidInput(
+            f"the folder {target.parent} of the output does not exist; make it first"
+        )
     if target.is_dir():
         raise InvalidInput(f"the output {target} is a folder; give the name of a file")
     if target.exists() and target.samefile(source):
         raise InvalidInput(f"the output {target} is the input itself; give another name")
     if not os.access(target.parent, os.W_OK):
-        raise InvalidInput(f"the folder {target.parent} of the output cannot be written to; choose another")
+        raise InvalidInput(
+            f"the folder {target.parent} of the output cannot be written to; choose another"
+        )
 
 
-def _sampling(reader: VideoReader, max_seconds: float | None, needed: int, source: Path) -> _Sampling:
+def _sampling(
+    reader: VideoReader, max_seconds: float | None, needed: int, source: Path
+) -> _Sampling:
     if max_seconds is not None and not max_seconds > 0:
         raise InvalidInput(f"max_seconds is {max_seconds}, but must be above 0")
     every = max(1, round(reader.fps / TARGET_FPS))
     fps = reader.fps / every
     available = -(-len(reader) // every)
-    count = available if max_seconds is None else min(available, math.ceil(Fraction(max_seconds) * fps))
+    count = (
+        available if max_seconds is None else min(available, math.ceil(Fraction(max_seconds) * fps))
+    )
     least = f"this model needs at least {needed} ({float(needed / fps):.1f} s)"
     if available < needed:
-        rate = f", of which every {_ordinal(every)} is used, so {available} at {float(fps):.3g} fps" if every > 1 else f" at {float(fps):.3g} fps"
+        rate = (
+            f", of which every {_ordinal(every)} is used, so {available} at {float(fps):.3g} fps"
+            if every > 1
+            else f" at {float(fps):.3g} fps"
+        )
         frames = "frame" if len(reader) == 1 else "frames"
-        raise VideoError(Reason.TOO_SHORT, f"{source}: it has {len(reader)} {frames}{rate}; {least}; give a longer video")
+        raise VideoError(
+            Reason.TOO_SHORT,
+            f"{source}: it has {len(reader)} {frames}{rate}; {least}; give a longer video",
+        )
     if count < needed:
-        raise InvalidInput(f"max_seconds {max_seconds:g} leaves {count} frames at {float(fps):.3g} fps, but {least}")
+        raise InvalidInput(
+            f"max_seconds {max_seconds:g} leaves {count} frames at {float(fps):.3g} fps, but {least}"
+        )
     return _Sampling(every, count, available, fps)
 
 
@@ -154,7 +176,11 @@ def _view_size(reader: VideoReader, height: int) -> tuple[int, int]:
 
 
 def _trajectory(
-    reader: VideoReader, sampling: _Sampling, size: tuple[int, int], fov_deg: float, poses: Path | str | None
+    reader: VideoReader,
+    sampling: _Sampling,
+    size: tuple[int, int],
+    fov_deg: float,
+    poses: Path | str | None,
 ) -> tuple[Trajectory, tuple[str, ...]]:
     """A rotation for each frame that is used, and what was assumed."""
     if poses is None:
@@ -169,12 +195,18 @@ def _trajectory(
     elif count == sampling.available:
         rotations = trajectory.rotations
     else:
-        allowed = " or ".join(str(number) for number in dict.fromkeys((len(reader), sampling.available)))
-        raise InvalidInput(f"{poses} has {count} rotations, but the video needs {allowed}: one for each of its frames, or for each that is used")
+        allowed = " or ".join(
+            str(number) for number in dict.fromkeys((len(reader), sampling.available))
+        )
+        raise InvalidInput(
+            f"{poses} has {count} rotations, but the video needs {allowed}: one for each of its frames, or for each that is used"
+        )
     return replace(trajectory, rotations=rotations[: sampling.count], fps=sampling.fps), ()
 
 
 def _sampling_notes(sampling: _Sampling) -> tuple[str, ...]:
     if sampling.every == 1:
         return ()
-    return (f"every {_ordinal(sampling.every)} frame is used: {sampling.count} frames at {float(sampling.fps):.3g} fps",)
+    return (
+        f"every {_ordinal(sampling.every)} frame is used: {sampling.count} frames at {float(sampling.fps):.3g} fps",
+    )

@@ -5,7 +5,7 @@ What the pictures mean (layouts, filters, projections) does not live here.
 
 from argus.media.encode import encode_clip, write_video
 from argus.media.isolation import isolated
-from argus.media.opening import open_video
+from argus.media.open import open_video
 from argus.media.probing import MediaInfo, probe
 from argus.media.pyav_reader import decode_clip
 from argus.media.reader import VideoReader

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 MOST_BOXES = 100_000  # side by side; an hour of one-second fragments has 7,200
-MOST_BYTES = 256 << 20  # of one box that is read into memory; the moov of ten hours of 60 fps has about 40 MiB
+MOST_BYTES = (
+    256 << 20
+)  # of one box that is read into memory; the moov of ten hours of 60 fps has about 40 MiB
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ def pack(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(content), kind) + content
 
 
-def edited(content: bytes, edit: Callable[[bytes, bytes], bytes | None], start: int = 0, added: bytes = b"") -> bytes:
+def edited(
+    content: bytes, edit: Callable[[bytes, bytes], bytes | None], start: int = 0, added: bytes = b""
+) -> bytes:
     """The boxes of `content` with each payload replaced by edit(kind, payload), where None drops the box; then `added`.
 
     The bytes before `start` are no boxes, and stay.
@@ -89,7 +93,10 @@ def edited(content: bytes, edit: Callable[[bytes, bytes], bytes | None], start: 
         if new is not None:
             out.append(pack(box.kind, new))
         end = box.end
-    out += [added, content[end:]]  # QuickTime may end with a terminator that is no box: kept, at the end
+    out += [
+        added,
+        content[end:],
+    ]  # QuickTime may end with a terminator that is no box: kept, at the end
     return b"".join(out)
 
 
@@ -98,7 +105,9 @@ def runs_past_end(path: Path) -> bool:
     size = path.stat().st_size
     with path.open("rb") as file:
         found = list(boxes_of_file(file))
-    return bool(found) and (found[-1].end > size or all(box.kind not in {b"moov", b"moof"} for box in found))
+    return bool(found) and (
+        found[-1].end > size or all(box.kind not in {b"moov", b"moof"} for box in found)
+    )
 
 
 def _walk(read: Callable[[int, int], bytes], start: int, end: int) -> Iterator[Box]:

@@ -25,7 +25,9 @@ class DecordReader(VideoReader):
         if index.info.codec not in _CODECS or index.info.container not in _CONTAINERS:
             raise BackendUnsuitable(f"{index.info.codec} in {index.info.container}")
         if index.is_open:
-            raise BackendUnsuitable("open groups of pictures: after a seek it gives other frames than those asked for")
+            raise BackendUnsuitable(
+                "open groups of pictures: after a seek it gives other frames than those asked for"
+            )
         self._path, self._threads = path, threads
         self._instead: PyAVReader | None = None
         self._video: Any = _open(path, threads)
@@ -43,7 +45,9 @@ class DecordReader(VideoReader):
             if self._instead is None:
                 try:
                     decoded = self._video.get_batch(numbers[chunk].tolist()).asnumpy()
-                except DECORDError:  # damage, or a limit of decord's own: PyAV decides, from here on
+                except (
+                    DECORDError
+                ):  # damage, or a limit of decord's own: PyAV decides, from here on
                     self._instead = PyAVReader(self._path, self._threads)
                 else:
                     for frame, picture in zip(decoded, pictures[chunk], strict=True):

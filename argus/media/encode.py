@@ -19,8 +19,15 @@ from argus.media.spherical import SphericalMetadata
 from argus.media.tagging import tag_spherical
 
 _PRESET = "veryfast"  # at CRF 18 and short groups: the size of "medium", 0.4 dB below it, in less than half its time
-_REPEATABLE = {"mbtree": "0"}  # x264's macroblock tree reads past its rows where a frame is not a multiple of 8 blocks wide: other bytes each time
-_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INP  # on every processor
+_REPEATABLE = {
+    "mbtree": "0"
+}  # x264's macroblock tree reads past its rows where a frame is not a multiple of 8 blocks wide: other bytes each time
+_EXACT = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.BITEXACT
+    | Interpolation.FULL_CHR_H_INP
+)  # on every processor
 _BT709 = 1  # FFmpeg's number for its matrix, its primaries and its transfer alike: what players assume of HD, and here they are told
 _WITHOUT_SEI = "filter_units=remove_types=6"  # x264 writes its version and options there, and nothing that a decoder needs
 
@@ -62,7 +69,14 @@ def write_video(
             plain.unlink(missing_ok=True)
 
 
-def encode_clip(frames: NDArray[np.uint8], fps: Fraction | int, *, crf: int = 18, gop: int = 8, spherical: SphericalMetadata | None = None) -> bytes:
+def encode_clip(
+    frames: NDArray[np.uint8],
+    fps: Fraction | int,
+    *,
+    crf: int = 18,
+    gop: int = 8,
+    spherical: SphericalMetadata | None = None,
+) -> bytes:
     """The bytes of an mp4 as `write_video` writes it, by one encoder thread: equal frames give equal bytes.
 
     Args:
@@ -72,22 +86,43 @@ def encode_clip(frames: NDArray[np.uint8], fps: Fraction | int, *, crf: int = 18
         gop: the most frames between keyframes.
         spherical: as `write_video`.
     """
-    with tempfile.TemporaryDirectory() as folder:  # a file, because faststart reads back what was written
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # a file, because faststart reads back what was written
         path = Path(folder) / "clip.mp4"
         write_video(path, frames, fps, crf=crf, gop=gop, spherical=spherical)
         return path.read_bytes()
 
 
-def _encode(path: Path, frames: Iterable[NDArray[np.uint8]], fps: Fraction | int, *, crf: int, gop: int, threads: int) -> None:
+def _encode(
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]],
+    fps: Fraction | int,
+    *,
+    crf: int,
+    gop: int,
+    threads: int,
+) -> None:
     if not isinstance(fps, Fraction | int) or fps <= 0:
-        raise InvalidInput(f"fps is {fps!r}; give a positive fractions.Fraction or int, such as Fraction(30000, 1001)")
+        raise InvalidInput(
+            f"fps is {fps!r}; give a positive fractions.Fraction or int, such as Fraction(30000, 1001)"
+        )
     rest = iter(frames)
     first = next(rest, None)
     if first is None:
         raise InvalidInput("there are no frames to write; give at least one")
     height, width = _checked(first, None)
-    with av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
-        stream: Any = container.add_stream("libx264", rate=Fraction(fps), options={"crf": str(crf), "preset": _PRESET, **_REPEATABLE})
+    with av.open(
+        str(path.absolute()),
+        "w",
+        format="mp4",
+        options={"movflags": "+faststart", "fflags": "+bitexact"},
+    ) as container:
+        stream: Any = container.add_stream(
+            "libx264",
+            rate=Fraction(fps),
+            options={"crf": str(crf), "preset": _PRESET, **_REPEATABLE},
+        )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.gop_size, stream.thread_count = gop, threads
         colours = stream.codec_context
@@ -99,12 +134,20 @@ def _encode(path: Path, frames: Iterable[NDArray[np.uint8]], fps: Fraction | int
             container.mux(packet)
 
 
-def _packets(stream: Any, frames: Iterable[NDArray[np.uint8]], size: tuple[int, int]) -> Iterator[Any]:
+def _packets(
+    stream: Any, frames: Iterable[NDArray[np.uint8]], size: tuple[int, int]
+) -> Iterator[Any]:
     stripped: Any = None
     for number, picture in enumerate(frames):
         _checked(picture, size)
         rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-        frame = rgb.reformat(format="yuv420p", interpolation=_EXACT, threads=1, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+        frame = rgb.reformat(
+            format="yuv420p",
+            interpolation=_EXACT,
+            threads=1,
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+        )
         frame.pts = number
         for packet in stream.encode(frame):
             stripped = stripped or BitStreamFilterContext(_WITHOUT_SEI, stream)
@@ -117,10 +160,16 @@ def _packets(stream: Any, frames: Iterable[NDArray[np.uint8]], size: tuple[int, 
 
 def _checked(picture: NDArray[np.uint8], size: tuple[int, int] | None) -> tuple[int, int]:
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise InvalidInput(f"a frame is {picture.dtype} {list(picture.shape)}; give uint8 [height, width, 3] RGB")
+        raise InvalidInput(
+            f"a frame is {picture.dtype} {list(picture.shape)}; give uint8 [height, width, 3] RGB"
+        )
     height, width = picture.shape[:2]
     if size is not None and (height, width) != size:
-        raise InvalidInput(f"a frame is {width}x{height} after frames of {size[1]}x{size[0]}; give frames of one size")
+        raise InvalidInput(
+            f"a frame is {width}x{height} after frames of {size[1]}x{size[0]}; give frames of one size"
+        )
     if height % 2 or width % 2:
-        raise InvalidInput(f"frames are {width}x{height}; H.264 in yuv420p needs an even width and height: crop or resize them by one pixel")
+        raise InvalidInput(
+            f"frames are {width}x{height}; H.264 in yuv420p needs an even width and height: crop or resize them by one pixel"
+        )
     return height, width

@@ -62,7 +62,13 @@ _TRUSTED = {
 }
 
 
-def isolated(function: Callable[..., T], *args: Any, timeout_s: float, memory_bytes: int = 4 << 30, warm: str = "") -> T:
+def isolated(
+    function: Callable[..., T],
+    *args: Any,
+    timeout_s: float,
+    memory_bytes: int = 4 << 30,
+    warm: str = "",
+) -> T:
     """Calls function(*args) in a child process.
 
     Args:
@@ -82,25 +88,45 @@ def isolated(function: Callable[..., T], *args: Any, timeout_s: float, memory_by
         ValueError: the function is not at the top level of a module.
     """
     name = getattr(function, "__qualname__", repr(function))
-    if getattr(sys.modules.get(function.__module__), name, None) is not function or function.__module__ == "__main__":
-        raise ValueError(f"{name} cannot be named to a child process; give a function at the top level of a module that can be imported")
-    order = {"module": function.__module__, "warm": warm, "name": name, "seconds": math.ceil(timeout_s) + 5, "bytes": memory_bytes}
+    if (
+        getattr(sys.modules.get(function.__module__), name, None) is not function
+        or function.__module__ == "__main__"
+    ):
+        raise ValueError(
+            f"{name} cannot be named to a child process; give a function at the top level of a module that can be imported"
+        )
+    order = {
+        "module": function.__module__,
+        "warm": warm,
+        "name": name,
+        "seconds": math.ceil(timeout_s) + 5,
+        "bytes": memory_bytes,
+    }
     try:
         answer, status = _exchange(_packed(order, args), timeout_s, memory_bytes)
     except TimeoutError:
-        raise VideoError(Reason.TIMED_OUT, f"{name} took longer than {timeout_s:g} s and was stopped") from None
+        raise VideoError(
+            Reason.TIMED_OUT, f"{name} took longer than {timeout_s:g} s and was stopped"
+        ) from None
     if status == _OUT_OF_MEMORY:
-        raise VideoError(Reason.DECODER_CRASHED, f"{name} needed more than {memory_bytes:,} bytes of memory and was stopped")
+        raise VideoError(
+            Reason.DECODER_CRASHED,
+            f"{name} needed more than {memory_bytes:,} bytes of memory and was stopped",
+        )
     if status != 0:
         _server.stop()  # its children share one layout of memory: let no series of crashes find it out
-        raise VideoError(Reason.DECODER_CRASHED, f"{name} crashed ({_how_it_died(status)}); the input is damaged")
+        raise VideoError(
+            Reason.DECODER_CRASHED, f"{name} crashed ({_how_it_died(status)}); the input is damaged"
+        )
     return _unwrap(answer, name)
 
 
 def _packed(order: dict[str, Any], args: tuple[Any, ...]) -> bytes:
     """The length of the order, the order, and the arguments; the order says also where the parent is, as if the child were forked from it."""
     paths = [path or str(Path.cwd()) for path in sys.path]
-    header = json.dumps({**order, "folder": str(Path.cwd()), "paths": paths, "environment": dict(os.environ)}).encode()
+    header = json.dumps(
+        {**order, "folder": str(Path.cwd()), "paths": paths, "environment": dict(os.environ)}
+    ).encode()
     return _NUMBER.pack(len(header)) + header + pickle.dumps(args)
 
 
@@ -117,7 +143,9 @@ def _exchange(sent: bytes, timeout_s: float, most_bytes: int) -> tuple[memoryvie
         with theirs:
             _server.give(theirs)
         try:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died early: its status comes all the same
+            with contextlib.suppress(
+                BrokenPipeError, ConnectionResetError
+            ):  # it died early: its status comes all the same
                 ours.settimeout(_until(end))
                 ours.sendall(sent)
                 ours.shutdown(socket.SHUT_WR)
@@ -131,7 +159,9 @@ def _exchange(sent: bytes, timeout_s: float, most_bytes: int) -> tuple[memoryvie
                 _kill(received)
     if not has_ended or len(received) < 2 * _NUMBER.size:
         return memoryview(b""), -signal.SIGKILL
-    return memoryview(received)[_NUMBER.size : -_NUMBER.size], _NUMBER.unpack(received[-_NUMBER.size :])[0]
+    return memoryview(received)[_NUMBER.size : -_NUMBER.size], _NUMBER.unpack(
+        received[-_NUMBER.size :]
+    )[0]
 
 
 def _until(end: float) -> float:
@@ -188,7 +218,13 @@ class _Server:
         nothing = subprocess.DEVNULL
         with theirs:
             self._process = subprocess.Popen(
-                command, stdin=nothing, stdout=nothing, stderr=nothing, env=_environment(), pass_fds=[theirs.fileno()], start_new_session=True
+                command,
+                stdin=nothing,
+                stdout=nothing,
+                stderr=nothing,
+                env=_environment(),
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
             )
         return self._control
 

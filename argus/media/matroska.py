@@ -15,7 +15,12 @@ _SEGMENT, _CLUSTER, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1F43B675, 0x1654AE6B
 _WIDTH, _HEIGHT, _STEREO_MODE, _PROJECTION = 0xB0, 0xBA, 0x53B8, 0x7670
 _TYPE, _PRIVATE, _YAW, _PITCH, _ROLL = range(0x7671, 0x7676)
 _MESH = 3
-_STEREO: dict[int, StereoMode] = {1: "left-right", 2: "top-bottom", 3: "top-bottom", 11: "left-right"}
+_STEREO: dict[int, StereoMode] = {
+    1: "left-right",
+    2: "top-bottom",
+    3: "top-bottom",
+    11: "left-right",
+}
 _MOST_ELEMENTS, _MOST_BYTES = 10_000, 16 << 20
 
 

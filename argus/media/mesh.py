@@ -65,15 +65,30 @@ def eac_box(size: tuple[int, int]) -> bytes:
     from argus.sphere.cube import CubeLayout, cube_grid
 
     directions, places = cube_grid(size, CubeLayout.EAC, _STEPS)  # [6, n, n, 3], [6, n, n, 2]
-    vertices = np.concatenate([directions * _TO_OPENCV, places * (1, -1) + (0, 1)], -1).reshape(-1, 5).astype(">f4")
+    vertices = (
+        np.concatenate([directions * _TO_OPENCV, places * (1, -1) + (0, 1)], -1)
+        .reshape(-1, 5)
+        .astype(">f4")
+    )
     count = _STEPS + 1
-    corner = (np.arange(6)[:, None, None] * count + np.arange(_STEPS)[:, None]) * count + np.arange(_STEPS)
+    corner = (np.arange(6)[:, None, None] * count + np.arange(_STEPS)[:, None]) * count + np.arange(
+        _STEPS
+    )
     below = corner + count
-    triangles = np.stack([corner, below, corner + 1, corner + 1, below, below + 1], -1).reshape(-1)  # counter-clockwise from within
+    triangles = np.stack([corner, below, corner + 1, corner + 1, below, below + 1], -1).reshape(
+        -1
+    )  # counter-clockwise from within
     values, indices = np.unique(vertices, return_inverse=True)
     content = _count(len(values)) + values.astype(">f4").tobytes()
-    content += _count(len(vertices)) + _packed(np.diff(indices.reshape(-1, 5), axis=0, prepend=0).reshape(-1), len(values))
-    content += _count(1) + bytes(2) + _count(len(triangles)) + _packed(np.diff(triangles, prepend=0), len(vertices))
+    content += _count(len(vertices)) + _packed(
+        np.diff(indices.reshape(-1, 5), axis=0, prepend=0).reshape(-1), len(values)
+    )
+    content += (
+        _count(1)
+        + bytes(2)
+        + _count(len(triangles))
+        + _packed(np.diff(triangles, prepend=0), len(vertices))
+    )
     coded = b"raw " + pack(b"mesh", content)
     return bytes(4) + _count(zlib.crc32(coded)) + coded
 
@@ -114,7 +129,10 @@ class _Bytes:
     def indices(self, rows: int, columns: int, count: int) -> NDArray[np.int64]:
         """`[rows, columns]` indices below `count`, each column stored as differences down its rows."""
         width = _width(count)
-        bits = np.unpackbits(np.frombuffer(self.take((rows * columns * width + 7) // 8), np.uint8), count=rows * columns * width)
+        bits = np.unpackbits(
+            np.frombuffer(self.take((rows * columns * width + 7) // 8), np.uint8),
+            count=rows * columns * width,
+        )
         coded = bits.reshape(-1, width) @ (1 << np.arange(width)[::-1])
         found = np.cumsum(((coded >> 1) ^ -(coded & 1)).reshape(rows, columns), axis=0)
         if found.min() < 0 or found.max() >= count:
@@ -124,7 +142,9 @@ class _Bytes:
 
 def _read_mesh(content: bytes) -> Mesh:
     data = _Bytes(content)
-    values = np.frombuffer(data.take(4 * (many := data.count(_MOST_COORDINATES))), ">f4").astype(np.float64)
+    values = np.frombuffer(data.take(4 * (many := data.count(_MOST_COORDINATES))), ">f4").astype(
+        np.float64
+    )
     if not np.isfinite(values).all():
         raise ValueError("a coordinate is no number")
     vertices = values[data.indices(data.count(_MOST_VERTICES), 5, many)]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.errors import VideoError
-from argus.media import faults
+from argus.media import errors
 from argus.media.matroska import read_mesh_projection
 from argus.media.spherical import SphericalMetadata, read_boxes, read_side_data
 from schemas.names import Reason
@@ -88,33 +88,43 @@ def probe(path: Path | str) -> MediaInfo:
 
 def index_file(path: Path) -> VideoIndex:
     """The index of a file; errors as `probe`."""
-    faults.require_file(path)
-    with faults.opening(str(path), path), open_container(path) as container:
+    errors.require_file(path)
+    with errors.opening(str(path), path), open_container(path) as container:
         return index_container(container, str(path), path)
 
 
 def open_container(source: Source, *, decoded: bool = False) -> Any:
-    """A PyAV container of one file that can open nothing else; raises PyAV's errors: use inside `faults.opening`.
+    """A PyAV container of one file that can open nothing else; raises PyAV's errors: use inside `errors.opening`.
 
     Opening decodes the first frames, as FFmpeg does, only where `decoded`: a reader decodes them anyway, a copy of packets may need what they tell.
     """
     place = str(source.absolute()) if isinstance(source, Path) else source
-    return av.open(place, options=_ALLOWED if decoded else _ALLOWED | _UNDECODED, metadata_errors="replace")
+    return av.open(
+        place, options=_ALLOWED if decoded else _ALLOWED | _UNDECODED, metadata_errors="replace"
+    )
 
 
 def video_stream(container: Any, name: str) -> Any:
     """The first video stream that is not a cover picture."""
     if not len(container.streams):
-        raise VideoError(Reason.NOT_A_VIDEO, f"{name}: not a video: it holds no stream; give an mp4, mov, webm, mkv or ts file")
+        raise VideoError(
+            Reason.NOT_A_VIDEO,
+            f"{name}: not a video: it holds no stream; give an mp4, mov, webm, mkv or ts file",
+        )
     for stream in container.streams.video:
         if not int(stream.disposition) & _ATTACHED_PICTURE:
             if stream.codec_context is None:
-                raise faults.unsupported_codec(name, "its codec")
+                raise errors.unsupported_codec(name, "its codec")
             return stream
-    raise VideoError(Reason.NO_VIDEO_STREAM, f"{name}: it holds sound but no picture; give a file with a video stream")
+    raise VideoError(
+        Reason.NO_VIDEO_STREAM,
+        f"{name}: it holds sound but no picture; give a file with a video stream",
+    )
 
 
-def index_container(container: Any, name: str, path: Path | None = None, threads: int = 1) -> VideoIndex:
+def index_container(
+    container: Any, name: str, path: Path | None = None, threads: int = 1
+) -> VideoIndex:
     """The index of an open PyAV container, which is left at its end: seek before decoding.
 
     Args:
@@ -124,7 +134,7 @@ def index_container(container: Any, name: str, path: Path | None = None, threads
         threads: with how many the stream's decoder is opened.
 
     Raises:
-        VideoError: as `probe`. PyAV's errors: use inside `faults.opening`.
+        VideoError: as `probe`. PyAV's errors: use inside `errors.opening`.
     """
     stream = video_stream(container, name)
     stream.thread_count, stream.thread_type = threads, "AUTO"
@@ -146,15 +156,22 @@ def index_container(container: Any, name: str, path: Path | None = None, threads
         container=kind,
         rotation=rotation,
         pixel_aspect=stream.codec_context.sample_aspect_ratio or Fraction(1),
-        spherical=(_DECLARED[kind](path) if path and kind in _DECLARED else None) or read_side_data(first),
+        spherical=(_DECLARED[kind](path) if path and kind in _DECLARED else None)
+        or read_side_data(first),
         is_variable_rate=bool((np.abs(steps - 1) > _UNEVEN).any()),
     )
     last_keys = np.maximum.accumulate(np.where(keys, times, pts[0]))
-    keyframes = np.unique(np.searchsorted(pts, times[keys])) if keys.any() else np.zeros(1, np.int64)
-    return VideoIndex(info, pts, keyframes, stream.time_base, is_open=bool((times < last_keys).any()))
+    keyframes = (
+        np.unique(np.searchsorted(pts, times[keys])) if keys.any() else np.zeros(1, np.int64)
+    )
+    return VideoIndex(
+        info, pts, keyframes, stream.time_base, is_open=bool((times < last_keys).any())
+    )
 
 
-def _list_packets(container: Any, stream: Any, name: str, kind: str) -> tuple[NDArray[np.int64], NDArray[np.bool_], Any]:
+def _list_packets(
+    container: Any, stream: Any, name: str, kind: str
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], Any]:
     """Of all shown frames as stored: their times, and whether they are keyframes; and the first frame, decoded."""
     times: list[int] = []
     keys: list[bool] = []
@@ -174,17 +191,21 @@ def _list_packets(container: Any, stream: Any, name: str, kind: str) -> tuple[ND
         if place != own:
             continue
         if is_counted and packet.is_corrupt:
-            raise faults.truncated(name, f"after {seen} of {announced} frames")
+            raise errors.truncated(name, f"after {seen} of {announced} frames")
         seen += 1
         if packet.is_discard or (is_vp8 and _is_hidden_vp8(packet)):
             continue
         times.append(time)
         keys.append(packet.is_keyframe)
     if (is_counted and seen < announced) or not times:
-        raise faults.truncated(name, f"after {seen} of {announced} frames")
-    _require_whole(container, max(time * container.streams[place].time_base for place, time in latest.items()), name)
+        raise errors.truncated(name, f"after {seen} of {announced} frames")
+    _require_whole(
+        container,
+        max(time * container.streams[place].time_base for place, time in latest.items()),
+        name,
+    )
     if first is None:
-        raise faults.corrupt(name, "no frame can be decoded")
+        raise errors.corrupt(name, "no frame can be decoded")
     return np.array(times, np.int64), np.array(keys, np.bool_), first
 
 
@@ -211,7 +232,9 @@ def _require_whole(container: Any, end: Fraction, name: str) -> None:
     start = Fraction(container.start_time or 0, av.time_base)
     announced = Fraction(container.duration, av.time_base)
     if announced - (end - start) > max(Fraction(1), announced / 20):
-        raise faults.truncated(name, f"after {float(end - start):.1f} of {float(announced):.1f} seconds")
+        raise errors.truncated(
+            name, f"after {float(end - start):.1f} of {float(announced):.1f} seconds"
+        )
 
 
 def _rate(stream: Any, frames: int, span: Fraction) -> Fraction:

@@ -11,31 +11,59 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from argus.media import faults
+from argus.media import errors
 from argus.media.probing import Source, VideoIndex, open_container, video_stream
 
-_EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-_BY_AREA = Interpolation.AREA | _EXACT  # linear where larger; chroma interpolated; to half a level on flat colours
+_EXACT = (
+    Interpolation.ACCURATE_RND
+    | Interpolation.BITEXACT
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
+_BY_AREA = (
+    Interpolation.AREA | _EXACT
+)  # linear where larger; chroma interpolated; to half a level on flat colours
 _PLANAR = "gbrp"  # the same values as rgb24, three to seven times faster
 _MOST_LATER = 6  # frames
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-_MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}  # AVColorSpace: those that can be converted; others are taken as unspecified
+_MATRICES = {
+    0,
+    1,
+    2,
+    4,
+    5,
+    6,
+    7,
+    9,
+}  # AVColorSpace: those that can be converted; others are taken as unspecified
 
 
 class Decoder:
     """One open container and its decoder; several may read the same file at once, each in its own thread."""
 
-    def __init__(self, source: Source, name: str, index: VideoIndex, *, threads: int = 1, container: Any = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        name: str,
+        index: VideoIndex,
+        *,
+        threads: int = 1,
+        container: Any = None,
+    ) -> None:
         """`container` is one whose stream was opened with as many threads; None opens the source again."""
         self._source, self._name, self._index, self._threads = source, name, index, threads
         self._reformatter = VideoReformatter()
         self._container = container or self._open()
         self._frames: Iterator[Any] = iter(())
-        self._next: int | None = None  # the number of the frame that _frames gives next, where known
+        self._next: int | None = (
+            None  # the number of the frame that _frames gives next, where known
+        )
         self._run: _Run | None = None
         self._later: dict[int, Any] = {}  # frames by time that came too early
 
-    def decode(self, numbers: list[int], pictures: Sequence[NDArray[np.uint8]], *, is_last: bool) -> None:
+    def decode(
+        self, numbers: list[int], pictures: Sequence[NDArray[np.uint8]], *, is_last: bool
+    ) -> None:
         """Fills pictures with frames between which no seek would help; after the last ones, decoding may go on from there."""
         self._run = _Run(self._index.pts[numbers].tolist(), is_followed=not is_last)
         here, self._next = self._next, None
@@ -62,7 +90,9 @@ class Decoder:
         self._restart()
         frame = self._scan(number)
         if frame is None:
-            raise faults.corrupt(self._name, f"frame {number} of {len(self._index.pts)} cannot be decoded")
+            raise errors.corrupt(
+                self._name, f"frame {number} of {len(self._index.pts)} cannot be decoded"
+            )
         return frame
 
     def _scan(self, number: int) -> Any | None:
@@ -87,8 +117,13 @@ class Decoder:
         height, width = picture.shape[1::-1] if turns % 2 else picture.shape[:2]
         if frame.colorspace not in _MATRICES:
             frame.colorspace = _UNSPECIFIED
-        planar = self._reformatter.reformat(frame, width, height, _PLANAR, interpolation=_BY_AREA, threads=self._threads)
-        green, blue, red = (np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, :width] for plane in planar.planes)
+        planar = self._reformatter.reformat(
+            frame, width, height, _PLANAR, interpolation=_BY_AREA, threads=self._threads
+        )
+        green, blue, red = (
+            np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, :width]
+            for plane in planar.planes
+        )
         if turns:
             picture[...] = np.rot90(cv2.merge([red, green, blue]), turns)
         else:
@@ -118,12 +153,18 @@ class Decoder:
         """Frames in the order shown, without those that the run leaves out."""
         context = stream.codec_context
         for packet in self._container.demux(stream):
-            context.skip_frame = "NONREF" if self._run and self._run.leaves_out(packet.pts) else "DEFAULT"
-            with contextlib.suppress(av.error.InvalidDataError):  # damage elsewhere does not matter; a frame asked for is missed if it is hit
+            context.skip_frame = (
+                "NONREF" if self._run and self._run.leaves_out(packet.pts) else "DEFAULT"
+            )
+            with contextlib.suppress(
+                av.error.InvalidDataError
+            ):  # damage elsewhere does not matter; a frame asked for is missed if it is hit
                 yield from packet.decode()
             if self._run and self._run.is_complete(packet.pts):
                 with contextlib.suppress(av.error.InvalidDataError):
-                    yield from context.decode(None)  # what it holds back to put in order; the next seek wakes it again
+                    yield from context.decode(
+                        None
+                    )  # what it holds back to put in order; the next seek wakes it again
                 return
 
     def close(self) -> None:
@@ -137,7 +178,9 @@ class _Run:
 
     def __init__(self, times: list[int], *, is_followed: bool) -> None:
         self._times, self._last = frozenset(times), times[-1]
-        self._unsent = set(times) if is_followed else None  # after the last run, decoding may have to go on
+        self._unsent = (
+            set(times) if is_followed else None
+        )  # after the last run, decoding may have to go on
 
     def leaves_out(self, time: int | None) -> bool:
         """Whether a frame is not asked for; it must be decoded all the same when others refer to it."""

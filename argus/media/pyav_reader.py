@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.media import faults
+from argus.media import errors
 from argus.media.probing import Source, index_container, open_container
 from argus.media.pyav_decoder import Decoder
 from argus.media.reader import Indices, VideoReader
@@ -21,7 +21,7 @@ class PyAVReader(VideoReader):
     def __init__(self, source: Source, threads: int = 1) -> None:
         path = source if isinstance(source, Path) else None
         name = str(source) if path else "the clip in memory"
-        with faults.opening(name, path):
+        with errors.opening(name, path):
             container = open_container(source)
             super().__init__(name, index_container(container, name, path, threads))
         self._path, self._threads = path, threads
@@ -29,8 +29,16 @@ class PyAVReader(VideoReader):
         self._others: dict[int, Decoder] = {}  # of one thread each
 
     def _decode(self, numbers: NDArray[np.int64], pictures: Sequence[NDArray[np.uint8]]) -> None:
-        cuts = [place for place in range(1, numbers.size) if not self._index.lies_ahead(int(numbers[place - 1]) + 1, int(numbers[place]))]
-        runs = deque(slice(start, stop) for start, stop in zip([0, *cuts], [*cuts, numbers.size], strict=True) if start < stop)
+        cuts = [
+            place
+            for place in range(1, numbers.size)
+            if not self._index.lies_ahead(int(numbers[place - 1]) + 1, int(numbers[place]))
+        ]
+        runs = deque(
+            slice(start, stop)
+            for start, stop in zip([0, *cuts], [*cuts, numbers.size], strict=True)
+            if start < stop
+        )
         is_shared = self._path is not None and min(self._threads, len(runs)) > 1
 
         def decode(decoder: Decoder) -> None:
@@ -39,9 +47,11 @@ class PyAVReader(VideoReader):
                     run = runs.popleft()
                 except IndexError:  # another took the last one
                     return
-                decoder.decode(numbers[run].tolist(), pictures[run], is_last=not (is_shared or runs))
+                decoder.decode(
+                    numbers[run].tolist(), pictures[run], is_last=not (is_shared or runs)
+                )
 
-        with faults.decoding(self._name):
+        with errors.decoding(self._name):
             if is_shared:
                 self._decode_apart(decode)
             else:
@@ -64,7 +74,11 @@ class PyAVReader(VideoReader):
 
 
 def decode_clip(
-    data: bytes | memoryview, indices: Indices | None = None, size: tuple[int, int] | None = None, *, threads: int = 1
+    data: bytes | memoryview,
+    indices: Indices | None = None,
+    size: tuple[int, int] | None = None,
+    *,
+    threads: int = 1,
 ) -> NDArray[np.uint8]:
     """Decodes frames of a whole video file held in memory, as `VideoReader.frames` does.
 

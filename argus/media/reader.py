@@ -70,7 +70,9 @@ class VideoReader(abc.ABC):
         """
         numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
         if numbers.size and (numbers.min() < 0 or numbers.max() >= len(self)):
-            raise ValueError(f"{self._name}: frames {numbers.min()} .. {numbers.max()} were asked for, but it has frames 0 .. {len(self) - 1}")
+            raise ValueError(
+                f"{self._name}: frames {numbers.min()} .. {numbers.max()} were asked for, but it has frames 0 .. {len(self) - 1}"
+            )
         out = np.empty((numbers.size, *(size or self.size), 3), np.uint8)
         distinct, first, which = np.unique(numbers, return_index=True, return_inverse=True)
         self._decode(distinct, [out[place] for place in first])
@@ -99,7 +101,12 @@ def resize(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     if picture.shape[:2] == (height, width):
         return picture
     grows = height >= picture.shape[0] and width >= picture.shape[1]
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR if grows else cv2.INTER_AREA), np.uint8)
+    return np.asarray(
+        cv2.resize(
+            picture, (width, height), interpolation=cv2.INTER_LINEAR if grows else cv2.INTER_AREA
+        ),
+        np.uint8,
+    )
 
 
 class BackendUnsuitable(Exception):

@@ -7,7 +7,7 @@ from typing import Any
 import av
 
 from argus.errors import VideoError
-from argus.media import faults
+from argus.media import errors
 from argus.media.probing import open_container, video_stream
 from schemas.names import Reason
 
@@ -21,10 +21,13 @@ def remux(src: Path, dst: Path) -> None:
     Raises VideoError: as `probe`, or UNSUPPORTED_CODEC where an mp4 cannot hold a stream.
     """
     name = str(src)
-    with faults.opening(name, src):
+    with errors.opening(name, src):
         old = open_container(src, decoded=True)
     with old, av.open(str(dst.absolute()), "w", format="mp4", options=_OPTIONS) as new:
-        copies = {stream.index: _copy_of(stream, new, name) for stream in (video_stream(old, name), *old.streams.audio)}
+        copies = {
+            stream.index: _copy_of(stream, new, name)
+            for stream in (video_stream(old, name), *old.streams.audio)
+        }
         for packet in _packets(old, name, src):
             if packet.stream_index not in copies:
                 continue
@@ -32,7 +35,7 @@ def remux(src: Path, dst: Path) -> None:
             try:
                 new.mux(packet)
             except ValueError as exc:  # times that run backwards, or no header that an mp4 needs
-                raise faults.corrupt(name, "an mp4 cannot take its packets as they are") from exc
+                raise errors.corrupt(name, "an mp4 cannot take its packets as they are") from exc
 
 
 def _copy_of(stream: Any, new: Any, name: str) -> Any:
@@ -40,7 +43,8 @@ def _copy_of(stream: Any, new: Any, name: str) -> Any:
     codec = context.codec.canonical_name if context else "unknown"
     if codec not in new.supported_codecs:
         raise VideoError(
-            Reason.UNSUPPORTED_CODEC, f"{name}: an mp4 cannot hold its {stream.type} ({codec}); convert it to H.264, HEVC, VP9 or AV1 first"
+            Reason.UNSUPPORTED_CODEC,
+            f"{name}: an mp4 cannot hold its {stream.type} ({codec}); convert it to H.264, HEVC, VP9 or AV1 first",
         )
     return new.add_stream_from_template(stream, opaque=True)  # no encoder is needed
 
@@ -48,7 +52,7 @@ def _copy_of(stream: Any, new: Any, name: str) -> Any:
 def _packets(container: Any, name: str, path: Path) -> Iterator[Any]:
     """All packets, those that Matroska begins with given the decoding times that it does not store: one frame before another."""
     early: dict[int, list[Any]] = {}
-    with faults.opening(name, path):
+    with errors.opening(name, path):
         for packet in container.demux():
             if packet.size == 0:
                 continue
@@ -64,6 +68,8 @@ def _packets(container: Any, name: str, path: Path) -> Iterator[Any]:
     for waiting in early.values():  # a stream too short to have any decoding time: its display times in order, early enough for all
         shown = [packet.pts for packet in waiting if packet.pts is not None]
         ahead = max((time - pts for time, pts in zip(sorted(shown), shown, strict=True)), default=0)
-        for packet, time in zip((packet for packet in waiting if packet.pts is not None), sorted(shown), strict=True):
+        for packet, time in zip(
+            (packet for packet in waiting if packet.pts is not None), sorted(shown), strict=True
+        ):
             packet.dts = time - ahead
             yield packet

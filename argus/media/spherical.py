@@ -16,7 +16,16 @@ from xml.parsers import expat
 from argus.media.boxes import boxes_in, boxes_of_file, find, payload, payload_in_file
 from argus.media.mesh import Mesh, read_meshes
 
-Projection = Literal["equirectangular", "half_equirectangular", "cubemap", "eac", "mesh", "fisheye", "rectilinear", "unknown"]
+Projection = Literal[
+    "equirectangular",
+    "half_equirectangular",
+    "cubemap",
+    "eac",
+    "mesh",
+    "fisheye",
+    "rectilinear",
+    "unknown",
+]
 StereoMode = Literal["mono", "top-bottom", "left-right"]
 
 V1_UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
@@ -41,12 +50,19 @@ class SphericalMetadata:
 
     projection: Projection = "equirectangular"
     stereo_mode: StereoMode = "mono"
-    bounds: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # share of the whole map missing at top, bottom, left, right
+    bounds: tuple[float, float, float, float] = (
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+    )  # share of the whole map missing at top, bottom, left, right
     yaw_deg: float = 0.0  # the pose as stored (V2: counter-clockwise seen from above)
     pitch_deg: float = 0.0
     roll_deg: float = 0.0
     padding: int = 0  # pixels around each face of a cubemap
-    coverage: float | None = None  # share of the sphere that a mesh covers; None where that is not known, or it is no mesh
+    coverage: float | None = (
+        None  # share of the sphere that a mesh covers; None where that is not known, or it is no mesh
+    )
     version: str = "v2"  # where it was read: "v1", "v2", "stream" (FFmpeg's side data); does not matter for writing
 
     @property
@@ -61,7 +77,11 @@ class SphericalMetadata:
         """Whether they are declared to hold the half ahead, as a map: VR180."""
         top, bottom, left, right = self.bounds
         whole = self.projection == "half_equirectangular"
-        return whole or (self.projection == "equirectangular" and max(top, bottom) < 0.01 and max(abs(left - 0.25), abs(right - 0.25)) < 0.01)
+        return whole or (
+            self.projection == "equirectangular"
+            and max(top, bottom) < 0.01
+            and max(abs(left - 0.25), abs(right - 0.25)) < 0.01
+        )
 
 
 def read_spherical(path: Path | str) -> SphericalMetadata | None:
@@ -100,28 +120,40 @@ def read_side_data(frame: Any) -> SphericalMetadata | None:
     if sphere is None or len(sphere) < 32:
         return None
     projection, yaw, pitch, roll, left, top, right, bottom = struct.unpack_from("=4i4I", sphere)
-    name: Projection = _AV_PROJECTION[projection] if 0 <= projection < len(_AV_PROJECTION) else "unknown"
+    name: Projection = (
+        _AV_PROJECTION[projection] if 0 <= projection < len(_AV_PROJECTION) else "unknown"
+    )
     return SphericalMetadata(
         projection=name,
-        stereo_mode=_AV_STEREO.get(struct.unpack_from("=i", stereo)[0], "mono") if stereo and len(stereo) >= 4 else "mono",
+        stereo_mode=_AV_STEREO.get(struct.unpack_from("=i", stereo)[0], "mono")
+        if stereo and len(stereo) >= 4
+        else "mono",
         bounds=(top / 2**32, bottom / 2**32, left / 2**32, right / 2**32),
         yaw_deg=yaw / 65536,
         pitch_deg=pitch / 65536,
         roll_deg=roll / 65536,
-        padding=struct.unpack_from("=I", sphere, 32)[0] if name == "cubemap" and len(sphere) >= 36 else 0,
+        padding=struct.unpack_from("=I", sphere, 32)[0]
+        if name == "cubemap" and len(sphere) >= 36
+        else 0,
         version="stream",
     )
 
 
 def metadata_of_meshes(
-    content: bytes, size: tuple[int, int], stereo: StereoMode, pose: tuple[float, float, float], version: str
+    content: bytes,
+    size: tuple[int, int],
+    stereo: StereoMode,
+    pose: tuple[float, float, float],
+    version: str,
 ) -> SphericalMetadata:
     """What the content of an `mshp` or `ytmp` box says of frames of `size` (height, width), with the yaw, pitch and roll beside it."""
     meshes = read_meshes(content)
     projection: Projection = "eac" if len(meshes) == 1 and meshes[0].is_eac(size) else "mesh"
     return SphericalMetadata(
         projection=projection,
-        stereo_mode=stereo if len(meshes) < 2 or stereo != "mono" else _stereo_of(meshes[0], meshes[1]),
+        stereo_mode=stereo
+        if len(meshes) < 2 or stereo != "mono"
+        else _stereo_of(meshes[0], meshes[1]),
         yaw_deg=pose[0],
         pitch_deg=pose[1],
         roll_deg=pose[2],
@@ -162,21 +194,37 @@ def entry_size(entry: bytes) -> tuple[int, int]:
     return height, width
 
 
-def _read_sv3d(content: bytes, size: tuple[int, int], stereo: StereoMode) -> SphericalMetadata | None:
+def _read_sv3d(
+    content: bytes, size: tuple[int, int], stereo: StereoMode
+) -> SphericalMetadata | None:
     for projection in find(content, b"proj"):
         pose = (0.0, 0.0, 0.0)
         for header in find(projection, b"prhd"):
             if len(header) >= 16:
                 yaw, pitch, roll = struct.unpack_from(">3i", header, 4)
                 pose = yaw / 65536, pitch / 65536, roll / 65536
-        found = SphericalMetadata(projection="unknown", stereo_mode=stereo, yaw_deg=pose[0], pitch_deg=pose[1], roll_deg=pose[2])
+        found = SphericalMetadata(
+            projection="unknown",
+            stereo_mode=stereo,
+            yaw_deg=pose[0],
+            pitch_deg=pose[1],
+            roll_deg=pose[2],
+        )
         for box in boxes_in(projection):
             shape = payload(projection, box)
             if box.kind == b"equi" and len(shape) >= 20:
-                top, bottom, left, right = (value / 2**32 for value in struct.unpack_from(">4I", shape, 4))
-                return replace(found, projection="equirectangular", bounds=(top, bottom, left, right))
-            if box.kind == b"cbmp" and len(shape) >= 12 and shape[4:8] == bytes(4):  # other layouts are reserved
-                return replace(found, projection="cubemap", padding=struct.unpack_from(">I", shape, 8)[0])
+                top, bottom, left, right = (
+                    value / 2**32 for value in struct.unpack_from(">4I", shape, 4)
+                )
+                return replace(
+                    found, projection="equirectangular", bounds=(top, bottom, left, right)
+                )
+            if (
+                box.kind == b"cbmp" and len(shape) >= 12 and shape[4:8] == bytes(4)
+            ):  # other layouts are reserved
+                return replace(
+                    found, projection="cubemap", padding=struct.unpack_from(">I", shape, 8)[0]
+                )
             if box.kind in {b"mshp", b"ytmp"}:
                 return metadata_of_meshes(shape, size, stereo, pose, "v2")
         return found
@@ -189,8 +237,12 @@ def _read_v1(xml: bytes) -> SphericalMetadata | None:
         return None
     stereo = fields.get("StereoMode", "mono")
     return SphericalMetadata(
-        projection="equirectangular" if fields.get("ProjectionType", "equirectangular") == "equirectangular" else "unknown",
-        stereo_mode=cast("StereoMode", stereo) if stereo in {"mono", "top-bottom", "left-right"} else "mono",
+        projection="equirectangular"
+        if fields.get("ProjectionType", "equirectangular") == "equirectangular"
+        else "unknown",
+        stereo_mode=cast("StereoMode", stereo)
+        if stereo in {"mono", "top-bottom", "left-right"}
+        else "mono",
         bounds=_v1_bounds(fields),
         version="v1",
     )
@@ -227,7 +279,12 @@ def _v1_fields(xml: bytes) -> dict[str, str]:
 
 
 def _v1_bounds(fields: dict[str, str]) -> tuple[float, float, float, float]:
-    names = ("FullPanoWidthPixels", "FullPanoHeightPixels", "CroppedAreaImageWidthPixels", "CroppedAreaImageHeightPixels")
+    names = (
+        "FullPanoWidthPixels",
+        "FullPanoHeightPixels",
+        "CroppedAreaImageWidthPixels",
+        "CroppedAreaImageHeightPixels",
+    )
     places = ("CroppedAreaLeftPixels", "CroppedAreaTopPixels")
     try:
         full_width, full_height, width, height = (int(fields[name]) for name in names)

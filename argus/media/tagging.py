@@ -6,11 +6,18 @@ from typing import BinaryIO
 
 from argus.errors import InvalidInput, VideoError
 from argus.files import replacing
-from argus.media import faults
+from argus.media import errors
 from argus.media.boxes import Box, boxes_of_file, edited, pack, payload_in_file
 from argus.media.mesh import eac_box
 from argus.media.remuxing import remux
-from argus.media.spherical import ENTRY_HEADER, V1_NAMESPACE, V1_UUID, SphericalMetadata, entry_size, is_video
+from argus.media.spherical import (
+    ENTRY_HEADER,
+    V1_NAMESPACE,
+    V1_UUID,
+    SphericalMetadata,
+    entry_size,
+    is_video,
+)
 from schemas.names import Reason
 
 _STEREO_CODES = {"mono": 0, "top-bottom": 1, "left-right": 2}
@@ -41,8 +48,10 @@ def tag_spherical(src: Path | str, dst: Path | str, metadata: SphericalMetadata)
     """
     src, dst = Path(src), Path(dst)
     if metadata.projection not in _WRITABLE:
-        raise InvalidInput(f"projection {metadata.projection!r} cannot be written; give one of {', '.join(_WRITABLE)}")
-    faults.require_file(src)
+        raise InvalidInput(
+            f"projection {metadata.projection!r} cannot be written; give one of {', '.join(_WRITABLE)}"
+        )
+    errors.require_file(src)
     with replacing(dst) as whole:
         if _has_index(src):
             _write_tagged(src, whole, metadata, str(src))
@@ -67,7 +76,9 @@ def _write_tagged(src: Path, dst: Path, metadata: SphericalMetadata, name: str) 
         moov = next(box for box in boxes if box.kind == b"moov")
         content = payload_in_file(file, moov)
         if content is None:
-            raise VideoError(Reason.TRUNCATED, f"{name}: its index (moov) is cut off; fetch or copy it again")
+            raise VideoError(
+                Reason.TRUNCATED, f"{name}: its index (moov) is cut off; fetch or copy it again"
+            )
         tagged = _tagged(content, metadata, name)
         shift = 8 + len(tagged) - moov.size
         _copy(file, out, boxes, {moov: _shifted(tagged, moov.end, shift)}, shift)
@@ -99,7 +110,12 @@ def _tagged_track(track: bytes, metadata: SphericalMetadata) -> bytes:
         return None if kind == b"uuid" and content.startswith(V1_UUID) else content
 
     def entry(_: bytes, content: bytes) -> bytes:
-        return edited(content, without_old, ENTRY_HEADER, _st3d(metadata) + _sv3d(metadata, entry_size(content)))
+        return edited(
+            content,
+            without_old,
+            ENTRY_HEADER,
+            _st3d(metadata) + _sv3d(metadata, entry_size(content)),
+        )
 
     def without_old(kind: bytes, content: bytes) -> bytes | None:
         return None if kind in {b"st3d", b"sv3d"} else content
@@ -116,7 +132,9 @@ def _st3d(metadata: SphericalMetadata) -> bytes:
 
 
 def _sv3d(metadata: SphericalMetadata, size: tuple[int, int]) -> bytes:
-    pose = [round(value * 65536) for value in (metadata.yaw_deg, metadata.pitch_deg, metadata.roll_deg)]
+    pose = [
+        round(value * 65536) for value in (metadata.yaw_deg, metadata.pitch_deg, metadata.roll_deg)
+    ]
     projection = pack(b"prhd", bytes(4) + struct.pack(">3i", *pose)) + _shape(metadata, size)
     return pack(b"sv3d", pack(b"svhd", bytes(4) + b"Argus\0") + pack(b"proj", projection))
 
@@ -128,7 +146,10 @@ def _shape(metadata: SphericalMetadata, size: tuple[int, int]) -> bytes:
     if metadata.projection == "eac":
         return pack(b"mshp", eac_box(size))
     shares = _HALF if metadata.projection == "half_equirectangular" else metadata.bounds
-    return pack(b"equi", bytes(4) + struct.pack(">4I", *(min(round(share * 2**32), 2**32 - 1) for share in shares)))
+    return pack(
+        b"equi",
+        bytes(4) + struct.pack(">4I", *(min(round(share * 2**32), 2**32 - 1) for share in shares)),
+    )
 
 
 def _shifted(content: bytes, threshold: int, shift: int) -> bytes:
@@ -138,11 +159,19 @@ def _shifted(content: bytes, threshold: int, shift: int) -> bytes:
         return position + shift if position >= threshold else position
 
     def table(content: bytes, form: str) -> bytes:
-        count = min(struct.unpack_from(">I", content, 4)[0], (len(content) - 8) // struct.calcsize(form))
+        count = min(
+            struct.unpack_from(">I", content, 4)[0], (len(content) - 8) // struct.calcsize(form)
+        )
         positions = [moved(value) for value in struct.unpack_from(f">{count}{form}", content, 8)]
         if form == "I" and positions and max(positions) >= 2**32:
-            raise InvalidInput("the mp4 is at the 4 GiB limit of its 32-bit index; rewrite it with a 64-bit index first")
-        return content[:8] + struct.pack(f">{count}{form}", *positions) + content[8 + struct.calcsize(f">{count}{form}") :]
+            raise InvalidInput(
+                "the mp4 is at the 4 GiB limit of its 32-bit index; rewrite it with a 64-bit index first"
+            )
+        return (
+            content[:8]
+            + struct.pack(f">{count}{form}", *positions)
+            + content[8 + struct.calcsize(f">{count}{form}") :]
+        )
 
     def edit(kind: bytes, content: bytes) -> bytes:
         if kind in {b"trak", b"mdia", b"minf", b"stbl", b"traf"}:
@@ -150,13 +179,19 @@ def _shifted(content: bytes, threshold: int, shift: int) -> bytes:
         if kind in {b"stco", b"co64"} and len(content) >= 8:
             return table(content, "I" if kind == b"stco" else "Q")
         if kind == b"tfhd" and len(content) >= 16 and content[3] & 1:
-            return content[:8] + struct.pack(">Q", moved(struct.unpack_from(">Q", content, 8)[0])) + content[16:]
+            return (
+                content[:8]
+                + struct.pack(">Q", moved(struct.unpack_from(">Q", content, 8)[0]))
+                + content[16:]
+            )
         return content
 
     return edited(content, edit)
 
 
-def _copy(file: BinaryIO, out: BinaryIO, boxes: list[Box], new: dict[Box, bytes], shift: int) -> None:
+def _copy(
+    file: BinaryIO, out: BinaryIO, boxes: list[Box], new: dict[Box, bytes], shift: int
+) -> None:
     """Copies all boxes, with the new content where there is one, and positions inside fragments moved."""
     threshold = next(iter(new)).end
     for box in boxes:
@@ -164,7 +199,9 @@ def _copy(file: BinaryIO, out: BinaryIO, boxes: list[Box], new: dict[Box, bytes]
             new = {**new, box: _shifted(content, threshold, shift)}
         if box in new:
             out.write(pack(box.kind, new[box]))
-        elif box.kind != b"mfra":  # an optional index of fragments by position: left out rather than wrong
+        elif (
+            box.kind != b"mfra"
+        ):  # an optional index of fragments by position: left out rather than wrong
             file.seek(box.start)
             _copy_bytes(file, out, box.size)
 

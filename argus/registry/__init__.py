@@ -1,6 +1,6 @@
 """Tracking of runs, the registry of models, the gate, and the served model. The only importer of MLflow.
 
-Nothing heavy is imported here: flows use `argus.registry.gate` and `argus.registry.models`, which need no torch.
+Nothing heavy is imported here: flows use `argus.registry.promotion` and `argus.registry.models`, which need no torch.
 """
 
 import os

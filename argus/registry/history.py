@@ -7,7 +7,9 @@ from pathlib import Path
 
 from argus.registry.server import connect, resolve_tracking_uri, service_errors
 
-_IMAGE = re.compile(r"^images/(?P<name>[^%]+)%step%(?P<step>\d+)%.*\.png$")  # as MLflow's log_image names them
+_IMAGE = re.compile(
+    r"^images/(?P<name>[^%]+)%step%(?P<step>\d+)%.*\.png$"
+)  # as MLflow's log_image names them
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,16 @@ class LoggedPicture:
     png: bytes
 
 
-def curve(run_id: str, metric: str, *, tracking_uri: str | None = None) -> tuple[tuple[int, float], ...]:
+def curve(
+    run_id: str, metric: str, *, tracking_uri: str | None = None
+) -> tuple[tuple[int, float], ...]:
     """(step, value), in the order of steps; a step that was reported again counts once, as it was reported last."""
     uri = resolve_tracking_uri(tracking_uri)
     with service_errors(uri):
         history = connect(uri).get_metric_history(run_id, metric)
-    latest = {entry.step: entry.value for entry in sorted(history, key=lambda entry: entry.timestamp)}
+    latest = {
+        entry.step: entry.value for entry in sorted(history, key=lambda entry: entry.timestamp)
+    }
     return tuple(sorted(latest.items()))
 
 

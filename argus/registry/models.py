@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from argus.errors import InvalidInput
 from argus.files import replacing
-from argus.registry.gate import GateVerdict, Measurement, gate
+from argus.registry.promotion import GateVerdict, Measurement, gate
 from argus.registry.server import ABSENT, connect, resolve_tracking_uri, service_errors, using
 from argus.runs import argus_home
 from schemas.config import PromoteConfig
@@ -27,7 +27,9 @@ from schemas.names import GateDecision
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 RUN_TAG = "run_id"
 _TRAINING_TAG, _MEASUREMENT_TAG = "training", "measurement"
-_URI = re.compile(r"^models:/(?P<name>[A-Za-z0-9][A-Za-z0-9._ -]*)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))$")
+_URI = re.compile(
+    r"^models:/(?P<name>[A-Za-z0-9][A-Za-z0-9._ -]*)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))$"
+)
 _REQUIREMENTS = (
     "av",
     "diffusers",
@@ -91,7 +93,9 @@ def register(
     return the version that it made. Raises InvalidInput for a folder that holds no pipeline, ServiceError when MLflow is away.
     """
     if not _is_pipeline(pipeline):
-        raise InvalidInput(f"{pipeline} holds no pipeline (neither argus.json nor model_index.json)")
+        raise InvalidInput(
+            f"{pipeline} holds no pipeline (neither argus.json nor model_index.json)"
+        )
     uri = resolve_tracking_uri(tracking_uri)
     client = connect(uri)
     with service_errors(uri), using(uri):
@@ -101,7 +105,14 @@ def register(
             model_id = _log_model(client, name, mlflow_run_id, folders)
             _log_metrics(client, mlflow_run_id, model_id, metrics or {}, step=step)
             kept = {**(tags or {}), RUN_TAG: run_id, _TRAINING_TAG: json.dumps(dict(metrics or {}))}
-            made = client.create_model_version(name, f"models:/{model_id}", mlflow_run_id, tags=kept, model_id=model_id, await_creation_for=0)
+            made = client.create_model_version(
+                name,
+                f"models:/{model_id}",
+                mlflow_run_id,
+                tags=kept,
+                model_id=model_id,
+                await_creation_for=0,
+            )
         current = _alias(client, name, CANDIDATE)
         if current is None or int(made.version) > int(current.version):
             client.set_registered_model_alias(name, CANDIDATE, str(made.version))
@@ -122,8 +133,14 @@ def locate(uri: str, tracking_uri: str | None = None) -> LocatedModel:
         return _plain_folder(Path(uri))
     match = _URI.match(uri)
     if not match:
-        raise InvalidInput(f"'{uri}' is not a model's uri; use models:/NAME@ALIAS, models:/NAME/VERSION, or a pipeline folder")
-    version = find(match["name"], int(match["version"]) if match["version"] else match["alias"], tracking_uri=tracking_uri)
+        raise InvalidInput(
+            f"'{uri}' is not a model's uri; use models:/NAME@ALIAS, models:/NAME/VERSION, or a pipeline folder"
+        )
+    version = find(
+        match["name"],
+        int(match["version"]) if match["version"] else match["alias"],
+        tracking_uri=tracking_uri,
+    )
     folders = _artifacts(version)
     return LocatedModel(folders["pipeline"], folders.get("untrained"), version)
 
@@ -135,7 +152,11 @@ def find(name: str, which: int | str, *, tracking_uri: str | None = None) -> Mod
     with service_errors(uri):
         try:
             by_number = isinstance(which, int)
-            found = client.get_model_version(name, str(which)) if by_number else client.get_model_version_by_alias(name, str(which))
+            found = (
+                client.get_model_version(name, str(which))
+                if by_number
+                else client.get_model_version_by_alias(name, str(which))
+            )
         except MlflowException as error:
             if error.error_code not in ABSENT:
                 raise
@@ -155,7 +176,9 @@ def champion(name: str, *, tracking_uri: str | None = None) -> ModelVersion | No
 def set_alias(version: ModelVersion, alias: str) -> None:
     """Points an alias at a version."""
     with service_errors(version.tracking_uri):
-        connect(version.tracking_uri).set_registered_model_alias(version.name, alias, str(version.version))
+        connect(version.tracking_uri).set_registered_model_alias(
+            version.name, alias, str(version.version)
+        )
 
 
 def promote(version: ModelVersion) -> None:
@@ -170,18 +193,28 @@ def promote(version: ModelVersion) -> None:
 
 def judge(config: PromoteConfig) -> GateVerdict:
     """Lets the gate decide about a version (default: the candidate) by what was measured, and promotes it where the verdict says so."""
-    candidate = find(config.model_name, config.version or CANDIDATE, tracking_uri=config.tracking_uri)
+    candidate = find(
+        config.model_name, config.version or CANDIDATE, tracking_uri=config.tracking_uri
+    )
     incumbent = champion(config.model_name, tracking_uri=config.tracking_uri)
     if incumbent and incumbent.version == candidate.version:
-        return GateVerdict(GateDecision.HOLD, (f"version {candidate.version} is the champion already",))
-    verdict = gate(measurement_of(candidate), measurement_of(incumbent) if incumbent else None, config.policy)
+        return GateVerdict(
+            GateDecision.HOLD, (f"version {candidate.version} is the champion already",)
+        )
+    verdict = gate(
+        measurement_of(candidate), measurement_of(incumbent) if incumbent else None, config.policy
+    )
     if verdict.decision is GateDecision.PROMOTE:
         promote(candidate)
     return verdict
 
 
 def record_measurement(
-    version: ModelVersion, measurement: Measurement, *, mlflow_run_id: str | None = None, dataset: tuple[str, str] | None = None
+    version: ModelVersion,
+    measurement: Measurement,
+    *,
+    mlflow_run_id: str | None = None,
+    dataset: tuple[str, str] | None = None,
 ) -> None:
     """Keeps what was measured of a version: as a tag, to be read back whole, and as metrics of the logged model.
 
@@ -190,7 +223,13 @@ def record_measurement(
     client = connect(version.tracking_uri)
     text = json.dumps({"metrics": dict(measurement.metrics), "test": measurement.test})
     with service_errors(version.tracking_uri):
-        _log_metrics(client, mlflow_run_id or version.mlflow_run_id, version.model_id, measurement.metrics, dataset=dataset)
+        _log_metrics(
+            client,
+            mlflow_run_id or version.mlflow_run_id,
+            version.model_id,
+            measurement.metrics,
+            dataset=dataset,
+        )
         client.set_model_version_tag(version.name, str(version.version), _MEASUREMENT_TAG, text)
 
 
@@ -203,24 +242,37 @@ def measurement_of(version: ModelVersion) -> Measurement:
 
 
 def _log_metrics(
-    client: MlflowClient, run_id: str, model_id: str, metrics: Mapping[str, float], *, step: int = 0, dataset: tuple[str, str] | None = None
+    client: MlflowClient,
+    run_id: str,
+    model_id: str,
+    metrics: Mapping[str, float],
+    *,
+    step: int = 0,
+    dataset: tuple[str, str] | None = None,
 ) -> None:
     from mlflow.entities import Metric
 
     name, digest = dataset or (None, None)
     now = int(datetime.now(UTC).timestamp() * 1000)
-    entries = [Metric(key, value, now, step, model_id=model_id, dataset_name=name, dataset_digest=digest) for key, value in metrics.items()]
+    entries = [
+        Metric(key, value, now, step, model_id=model_id, dataset_name=name, dataset_digest=digest)
+        for key, value in metrics.items()
+    ]
     client.log_batch(run_id, metrics=entries)
 
 
-def _log_model(client: MlflowClient, name: str, mlflow_run_id: str, folders: Mapping[str, Path]) -> str:
+def _log_model(
+    client: MlflowClient, name: str, mlflow_run_id: str, folders: Mapping[str, Path]
+) -> str:
     """Logs a model with these folders to a run; its id."""
     import mlflow.pyfunc
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
     experiment = client.get_run(mlflow_run_id).info.experiment_id
-    model_id = client.create_logged_model(experiment, name=re.sub(r"[^\w-]", "-", name), source_run_id=mlflow_run_id).model_id
+    model_id = client.create_logged_model(
+        experiment, name=re.sub(r"[^\w-]", "-", name), source_run_id=mlflow_run_id
+    ).model_id
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         mlflow.pyfunc.save_model(
@@ -243,7 +295,9 @@ def _add_example(folder: Path) -> None:
 
     example = [{"input": "in.mp4", "output": "out.mp4", "fov_deg": 75.0}]
     (folder / "input_example.json").write_text(json.dumps(example), encoding="utf-8")
-    (folder / "serving_input_example.json").write_text(json.dumps({"inputs": example}), encoding="utf-8")
+    (folder / "serving_input_example.json").write_text(
+        json.dumps({"inputs": example}), encoding="utf-8"
+    )
     model = Model.load(str(folder))
     model.saved_input_example_info = {
         "artifact_path": "input_example.json",
@@ -268,7 +322,9 @@ def _made_by(client: MlflowClient, name: str, run_id: str) -> Any:
         if error.error_code not in ABSENT:
             raise
         client.create_registered_model(name, description="Ordinary video in, 360° video out")
-    found = client.search_model_versions(f"name = '{name}' and tags.`{RUN_TAG}` = '{run_id}'", max_results=1)
+    found = client.search_model_versions(
+        f"name = '{name}' and tags.`{RUN_TAG}` = '{run_id}'", max_results=1
+    )
     return found[0] if found else None
 
 
@@ -299,15 +355,29 @@ def _what_there_is(client: MlflowClient, name: str, which: int | str, uri: str) 
     versions = client.search_model_versions(f"name = '{name}'", max_results=20)
     if not versions:
         return f"{wanted} does not exist: no version of '{name}' is registered in MLflow at {uri}; train one first"
-    numbers = ", ".join(str(version.version) for version in sorted(versions, key=lambda version: int(version.version)))
-    aliases = ", ".join(f"{alias} → {number}" for alias, number in sorted(client.get_registered_model(name).aliases.items()))
-    return f"{wanted} does not exist; there are versions {numbers} and aliases {aliases or '(none)'}"
+    numbers = ", ".join(
+        str(version.version)
+        for version in sorted(versions, key=lambda version: int(version.version))
+    )
+    aliases = ", ".join(
+        f"{alias} → {number}"
+        for alias, number in sorted(client.get_registered_model(name).aliases.items())
+    )
+    return (
+        f"{wanted} does not exist; there are versions {numbers} and aliases {aliases or '(none)'}"
+    )
 
 
 def _plain_folder(folder: Path) -> LocatedModel:
     if not _is_pipeline(folder):
-        what = "holds no pipeline (neither argus.json nor model_index.json)" if folder.exists() else "does not exist"
-        raise InvalidInput(f"model folder {folder} {what}; give models:/NAME@ALIAS or a pipeline folder")
+        what = (
+            "holds no pipeline (neither argus.json nor model_index.json)"
+            if folder.exists()
+            else "does not exist"
+        )
+        raise InvalidInput(
+            f"model folder {folder} {what}; give models:/NAME@ALIAS or a pipeline folder"
+        )
     untrained = folder.absolute().parent / "untrained"
     return LocatedModel(folder, untrained if _is_pipeline(untrained) else None, None)
 
@@ -322,7 +392,9 @@ def _artifacts(version: ModelVersion) -> dict[str, Path]:
 
     folder = _model_folder(version)
     if not (folder / "MLmodel").is_file():
-        raise InvalidInput(f"the files of {version.uri} are gone: there is no {folder / 'MLmodel'}; register the model again")
+        raise InvalidInput(
+            f"the files of {version.uri} are gone: there is no {folder / 'MLmodel'}; register the model again"
+        )
     kept = Model.load(str(folder)).flavors["python_function"]["artifacts"]
     return {name: folder / entry["path"] for name, entry in kept.items()}
 
@@ -331,12 +403,16 @@ def _model_folder(version: ModelVersion) -> Path:
     from mlflow.artifacts import download_artifacts
 
     with service_errors(version.tracking_uri):
-        location = connect(version.tracking_uri).get_logged_model(version.model_id).artifact_location
+        location = (
+            connect(version.tracking_uri).get_logged_model(version.model_id).artifact_location
+        )
         parsed = urlparse(location)
         if parsed.scheme in ("", "file"):
             return Path(unquote(parsed.path))
         here = argus_home() / "models" / version.model_id
         if not here.exists():
             with replacing(here) as beside:
-                download_artifacts(artifact_uri=location, dst_path=str(beside), tracking_uri=version.tracking_uri)
+                download_artifacts(
+                    artifact_uri=location, dst_path=str(beside), tracking_uri=version.tracking_uri
+                )
         return next(here.rglob("MLmodel")).parent

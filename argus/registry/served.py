@@ -20,7 +20,9 @@ class GenerateRequest(BaseModel):
 
     input: str
     output: str
-    fov_deg: float | None = Field(None, gt=5, lt=179)  # horizontal, where no poses are given; default 75
+    fov_deg: float | None = Field(
+        None, gt=5, lt=179
+    )  # horizontal, where no poses are given; default 75
     poses: str | None = None  # whatever `Trajectory.load` reads
     max_seconds: float | None = Field(None, gt=0)
     seed: int | None = None  # default 0
@@ -67,7 +69,9 @@ class ArgusModel(PythonModel):
             settings=wanted.sample.over(self._pipeline.settings.sample),
             seed=wanted.seed,
         )
-        return GenerateResponse(output=str(made.path), frames=made.frames, height=made.height, width=made.width)
+        return GenerateResponse(
+            output=str(made.path), frames=made.frames, height=made.height, width=made.width
+        )
 
 
 set_model(ArgusModel())

@@ -18,14 +18,20 @@ def resolve_tracking_uri(uri: str | None) -> str:
     """The given tracking uri, or MLFLOW_TRACKING_URI. Raises InvalidInput when there is neither."""
     found = uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not found:
-        raise InvalidInput("no MLflow is configured; set MLFLOW_TRACKING_URI, or tracking.uri in the configuration")
+        raise InvalidInput(
+            "no MLflow is configured; set MLFLOW_TRACKING_URI, or tracking.uri in the configuration"
+        )
     return found
 
 
 def connect(uri: str) -> MlflowClient:
     """A client of one server (`http://…`) or database (`sqlite:///…`), for runs and models. Raises InvalidInput for another kind of uri."""
-    if not uri.startswith(("http://", "https://", "sqlite:///", "postgresql", "mysql", "databricks")):
-        raise InvalidInput(f"'{uri}' is not an MLflow tracking uri; use http://host:port of a server, or sqlite:///path/to/mlflow.db")
+    if not uri.startswith(
+        ("http://", "https://", "sqlite:///", "postgresql", "mysql", "databricks")
+    ):
+        raise InvalidInput(
+            f"'{uri}' is not an MLflow tracking uri; use http://host:port of a server, or sqlite:///path/to/mlflow.db"
+        )
     with service_errors(uri):
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 

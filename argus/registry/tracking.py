@@ -105,7 +105,11 @@ class RunLogger:
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Logs a picture, uint8 [H,W,3], at a step."""
-        self._send(lambda: self._client.log_image(self._run.run_id, image, key=name, step=step, synchronous=True))
+        self._send(
+            lambda: self._client.log_image(
+                self._run.run_id, image, key=name, step=step, synchronous=True
+            )
+        )
 
     def flush(self) -> None:
         """Sends what waits. Raises ServiceError when MLflow is still away."""
@@ -137,10 +141,25 @@ def code_tags() -> dict[str, str]:
     package = Path(__file__).parents[1]
     if shutil.which("git") is None:
         return tags
-    tracked = subprocess.run(["git", "-C", str(package), "ls-files", "--error-unmatch", "__init__.py"], capture_output=True, check=False)
+    tracked = subprocess.run(
+        ["git", "-C", str(package), "ls-files", "--error-unmatch", "__init__.py"],
+        capture_output=True,
+        check=False,
+    )
     if tracked.returncode == 0:
-        describe = ["git", "-C", str(package), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        tags["git_sha"] = subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+        describe = [
+            "git",
+            "-C",
+            str(package),
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=40",
+            "--exclude=*",
+        ]
+        tags["git_sha"] = subprocess.run(
+            describe, capture_output=True, text=True, check=True
+        ).stdout.strip()
     return tags
 
 
@@ -158,9 +177,15 @@ def _continued(client: MlflowClient, path: Path, uri: str) -> TrackedRun | None:
     return run
 
 
-def _begin(client: MlflowClient, uri: str, experiment: str, name: str, tags: Mapping[str, str]) -> TrackedRun:
+def _begin(
+    client: MlflowClient, uri: str, experiment: str, name: str, tags: Mapping[str, str]
+) -> TrackedRun:
     found = client.get_experiment_by_name(experiment)
-    experiment_id = found.experiment_id if found else client.create_experiment(experiment, artifact_location=_beside_database(uri))
+    experiment_id = (
+        found.experiment_id
+        if found
+        else client.create_experiment(experiment, artifact_location=_beside_database(uri))
+    )
     run = client.create_run(experiment_id, tags=dict(tags), run_name=name)
     return TrackedRun(uri, run.info.run_id, experiment_id)
 
@@ -168,7 +193,11 @@ def _begin(client: MlflowClient, uri: str, experiment: str, name: str, tags: Map
 def _beside_database(uri: str) -> str | None:
     """Where artifacts go when a database file is used without a server: beside it, as our own server does. A server knows its own place."""
     prefix = "sqlite:///"
-    return (Path(uri.removeprefix(prefix)).absolute().parent / "artifacts").as_uri() if uri.startswith(prefix) else None
+    return (
+        (Path(uri.removeprefix(prefix)).absolute().parent / "artifacts").as_uri()
+        if uri.startswith(prefix)
+        else None
+    )
 
 
 def _log_configuration(client: MlflowClient, run_id: str, config: BaseModel) -> None:
@@ -199,5 +228,12 @@ def _data_tags(data: TrackedData | None) -> dict[str, str]:
 def _log_data(client: MlflowClient, run_id: str, data: TrackedData) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    dataset = Dataset(name=data.name, digest=data.digest[:36], source_type="local", source=json.dumps({"uri": data.path}))  # 36: MLflow's limit
-    client.log_inputs(run_id, datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    dataset = Dataset(
+        name=data.name,
+        digest=data.digest[:36],
+        source_type="local",
+        source=json.dumps({"uri": data.path}),
+    )  # 36: MLflow's limit
+    client.log_inputs(
+        run_id, datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+    )

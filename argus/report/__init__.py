@@ -5,7 +5,14 @@ Importing this package loads nothing heavy; numpy, Pillow, matplotlib and jinja2
 
 from argus.report.data import Picture, Point, ReportData, VideoCard
 from argus.report.page import render_report, write_report
-from argus.report.pictures import contact_sheet, encode_jpeg, encode_png, first_picture, seam_view, strip
+from argus.report.pictures import (
+    contact_sheet,
+    encode_jpeg,
+    encode_png,
+    first_picture,
+    seam_view,
+    strip,
+)
 from argus.report.plots import loss_curve, reason_bars
 
 __all__ = [

@@ -41,11 +41,17 @@ class ReportData:
     title: str
     subtitle: str = ""
     summary: Mapping[str, str] = field(default_factory=dict)  # name → value, a short table
-    model: Mapping[str, str] = field(default_factory=dict)  # name, version, alias, verdict of the gate …
-    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # method → metric → dB; the model first
+    model: Mapping[str, str] = field(
+        default_factory=dict
+    )  # name, version, alias, verdict of the gate …
+    metrics: Mapping[str, Mapping[str, float]] = field(
+        default_factory=dict
+    )  # method → metric → dB; the model first
     results: tuple[Picture, ...] = ()  # input | generated | truth
     samples: tuple[Picture, ...] = ()  # made during training
     train_loss: tuple[Point, ...] = ()
     validation_loss: tuple[Point, ...] = ()
     videos: tuple[VideoCard, ...] = ()
-    provenance: Mapping[str, str] = field(default_factory=dict)  # run ids, snapshot, digest, code version …
+    provenance: Mapping[str, str] = field(
+        default_factory=dict
+    )  # run ids, snapshot, digest, code version …

@@ -11,12 +11,16 @@ if TYPE_CHECKING:
 _BINS = 40
 
 
-def distribution(values: Sequence[float], label: str, *, file_format: Format = "svg", dark: bool = False) -> bytes:
+def distribution(
+    values: Sequence[float], label: str, *, file_format: Format = "svg", dark: bool = False
+) -> bytes:
     """How many clips have which value."""
     from matplotlib.ticker import MaxNLocator
 
     figure, (axes,) = canvas(dark, 2.2)
-    axes.hist(values, bins=min(_BINS, max(1, len(set(values)))), color=SKY if dark else BLUE, rwidth=0.94)
+    axes.hist(
+        values, bins=min(_BINS, max(1, len(set(values)))), color=SKY if dark else BLUE, rwidth=0.94
+    )
     axes.set_xlabel(label)
     axes.set_ylabel("clips")
     axes.grid(visible=False, axis="x")
@@ -39,11 +43,23 @@ def yield_curves(found: "Sweep", *, file_format: Format = "svg") -> bytes:
     series: dict[str, tuple[Sequence[float], Sequence[float]]] = {
         "videos": ([one.videos for one in yields], [one.videos + one.unjudged for one in yields]),
         "clips": ([one.clips for one in yields], ()),
-        "hours": ([one.hours for one in yields], [one.hours + one.unjudged_hours for one in yields]),
+        "hours": (
+            [one.hours for one in yields],
+            [one.hours + one.unjudged_hours for one in yields],
+        ),
     }
     for axes, (name, (kept, most)) in zip(panels, series.items(), strict=False):
         if most:
-            axes.fill_between(thresholds, kept, most, color=ORANGE, alpha=0.3, linewidth=0, step=step, label="not judged yet")
+            axes.fill_between(
+                thresholds,
+                kept,
+                most,
+                color=ORANGE,
+                alpha=0.3,
+                linewidth=0,
+                step=step,
+                label="not judged yet",
+            )
         axes.plot(thresholds, kept, color=BLUE, linewidth=1.8, drawstyle=f"steps-{step}")
         axes.set_ylim(bottom=0)
         axes.set_ylabel(name)
@@ -52,11 +68,15 @@ def yield_curves(found: "Sweep", *, file_format: Format = "svg") -> bytes:
     ends = min(thresholds[0], *found.values), max(thresholds[-1], *found.values)
     panels[-1].hist(found.values, bins=_BINS, range=ends, color=BLUE, alpha=0.6, rwidth=0.94)
     panels[-1].set_ylabel("scores")
-    panels[-1].set_xlabel(f"{found.filter}.{found.score} (policy.{found.setting})", parse_math=False)
+    panels[-1].set_xlabel(
+        f"{found.filter}.{found.score} (policy.{found.setting})", parse_math=False
+    )
     if found.present is not None:
         for axes in panels:
             axes.axvline(found.present, color=GREEN, linewidth=1.4, linestyle="--")
-        panels[0].set_title(f"present threshold {found.present:g}", color=GREEN, fontsize=10, loc="left")
+        panels[0].set_title(
+            f"present threshold {found.present:g}", color=GREEN, fontsize=10, loc="left"
+        )
     figure.align_ylabels(panels)
     figure.patch.set(alpha=1, facecolor="white")
     return saved(figure, file_format)

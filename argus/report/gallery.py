@@ -1,6 +1,6 @@
 """The gallery: one page of the kept and dropped videos and clips of a dataset with their pictures, reasons and scores, which filters itself.
 
-The pictures are the contact sheets of `argus.curate.sheet`: inside the page while they are few, else in a folder beside it.
+The pictures are the contact sheets of `argus.curate.thumbnails`: inside the page while they are few, else in a folder beside it.
 """
 
 from collections import defaultdict
@@ -14,11 +14,11 @@ from typing import Any
 from PIL import Image
 
 from argus.curate import video_filters
-from argus.curate.sheet import ROW_WIDTH, SIDE
+from argus.curate.thumbnails import ROW_WIDTH, SIDE
+from argus.dataset import ClipRow, ScoreRow, SourceRow, Store
 from argus.files import write_text
 from argus.report.page import data_uri, render_page
 from argus.runs import ProgressHook
-from argus.shards import ClipRow, ScoreRow, SourceRow, Store
 from schemas.config import FilterPolicy
 
 EMBEDDED_BYTES = 24_000_000
@@ -49,7 +49,11 @@ class _Sheet:
         if not video.thumbnail or not store.exists(video.thumbnail):
             return None
         with store.open(video.thumbnail) as file, Image.open(file) as image:
-            return cls(video.thumbnail, file.size(), image.height // SIDE) if image.width == ROW_WIDTH else None
+            return (
+                cls(video.thumbnail, file.size(), image.height // SIDE)
+                if image.width == ROW_WIDTH
+                else None
+            )
 
 
 def write_gallery(
@@ -69,7 +73,9 @@ def write_gallery(
     pictures = None if inside else page.with_name(f"{page.stem}_pictures")
     if pictures:
         pictures.mkdir(parents=True, exist_ok=True)
-    names = sorted({f"{score.filter}.{score.name}" for video in shown for score in _all_scores(video)})
+    names = sorted(
+        {f"{score.filter}.{score.name}" for video in shown for score in _all_scores(video)}
+    )
     places = {name: place for place, name in enumerate(names)}
     items: list[dict[str, Any]] = []
     sources: list[dict[str, Any]] = []
@@ -81,7 +87,13 @@ def write_gallery(
         if told:
             told(done, len(shown), "video", "")
     data = {"scores": names, "sheets": sources, "items": items}
-    facts = {"title": dataset.name, "place": dataset.uri, "total": len(videos), "shown": len(shown), "inside": inside}
+    facts = {
+        "title": dataset.name,
+        "place": dataset.uri,
+        "total": len(videos),
+        "shown": len(shown),
+        "inside": inside,
+    }
     write_text(page, render_page("gallery.html", data=data, **facts))
     return Gallery(page, len(shown), len(items) - len(shown), pictures)
 
@@ -106,7 +118,9 @@ def _placed(dataset: Store, sheet: _Sheet, pictures: Path | None) -> str:
     return f"{pictures.name}/{path.name}"
 
 
-def _items(video: SourceRow, sheet: _Sheet | None, number: int, places: Mapping[str, int]) -> list[dict[str, Any]]:
+def _items(
+    video: SourceRow, sheet: _Sheet | None, number: int, places: Mapping[str, int]
+) -> list[dict[str, Any]]:
     """The video's record and its clips', with short keys: there may be many thousands. `p` is sheet, row, and whether the row has views."""
     filters = {one.name for one in video_filters(FilterPolicy())}
     converted = bool(video.clips) or any(score.filter in filters for score in video.scores)
@@ -124,8 +138,14 @@ def _items(video: SourceRow, sheet: _Sheet | None, number: int, places: Mapping[
         "p": [number, 0, converted] if sheet else None,
         "n": _scores(video.scores, places),
     }
-    places_of = [[number, row, True] if sheet and row < sheet.rows else None for row in range(1, 1 + len(video.clips))]
-    clips = ({**_clip(clip, video, places), "p": place} for clip, place in zip(video.clips, places_of, strict=True))
+    places_of = [
+        [number, row, True] if sheet and row < sheet.rows else None
+        for row in range(1, 1 + len(video.clips))
+    ]
+    clips = (
+        {**_clip(clip, video, places), "p": place}
+        for clip, place in zip(video.clips, places_of, strict=True)
+    )
     return [{**shared, **item} for item in (first, *clips)]
 
 
@@ -145,7 +165,11 @@ def _clip(clip: ClipRow, video: SourceRow, places: Mapping[str, int]) -> dict[st
 def _moment(video: SourceRow, clip: ClipRow) -> str:
     """The url at the clip's first second, as the site, or a browser, understands it."""
     seconds = clip.start_ms // 1000
-    return f"{video.url}&t={seconds}s" if video.source_id.startswith("youtube:") else f"{video.url}#t={seconds}"
+    return (
+        f"{video.url}&t={seconds}s"
+        if video.source_id.startswith("youtube:")
+        else f"{video.url}#t={seconds}"
+    )
 
 
 def _all_scores(video: SourceRow) -> Iterable[ScoreRow]:
@@ -155,7 +179,12 @@ def _all_scores(video: SourceRow) -> Iterable[ScoreRow]:
 def _scores(scores: Iterable[ScoreRow], places: Mapping[str, int]) -> list[list[object]]:
     """[which name, value, threshold, kept] each."""
     return [
-        [places[f"{score.filter}.{score.name}"], _short(score.value), _short(score.threshold), int(score.kept)]
+        [
+            places[f"{score.filter}.{score.name}"],
+            _short(score.value),
+            _short(score.threshold),
+            int(score.kept),
+        ]
         for score in scores
         if score.value is not None
     ]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from argus.report.ledger import Found, Ledger
-from argus.shards import ClipRow, ScoreRow, SourceRow
+from argus.dataset import ClipRow, ScoreRow, SourceRow
+from argus.dataset.view import DatasetView, Found
 from schemas.names import Decision
 
 Facts = dict[str, str]
@@ -29,7 +29,9 @@ class ScoreLine:
         side = "above" if distance > 0 else "below"
         if not distance:
             return "at the threshold"
-        return f"{abs(distance):.4g} {side}" + (f" ({abs(distance / self.threshold):.0%})" if self.threshold else "")
+        return f"{abs(distance):.4g} {side}" + (
+            f" ({abs(distance / self.threshold):.0%})" if self.threshold else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Stage:
     kept: bool | None = None
 
 
-def lineage(ledger: Ledger, found: Found) -> Iterator[Stage]:
+def lineage(ledger: DatasetView, found: Found) -> Iterator[Stage]:
     """The stages of a video, or of a clip and the video that it is of, in the order in which they happened."""
     video = found.video
     yield _source(video)
@@ -57,7 +59,13 @@ def lineage(ledger: Ledger, found: Found) -> Iterator[Stage]:
         yield _clip(found.clip)
     elif video.clips:
         kept = len(video.kept_clips)
-        yield Stage("Clips", {_span(clip): _outcome(clip) for clip in video.clips}, (), f"{kept} of {len(video.clips)} kept", kept > 0)
+        yield Stage(
+            "Clips",
+            {_span(clip): _outcome(clip) for clip in video.clips},
+            (),
+            f"{kept} of {len(video.clips)} kept",
+            kept > 0,
+        )
     if likes := _likes(ledger, (found.clip,) if found.clip else video.clips):
         yield Stage("Duplicates", likes)
     yield _verdict(video, found.clip)
@@ -71,7 +79,9 @@ def _source(video: SourceRow) -> Stage:
 def _fetching(video: SourceRow) -> Stage:
     fetch = video.fetch
     if fetch is None:
-        return Stage("Fetching", {}, (), f"nothing was fetched: {video.reason}: {video.detail}", kept=False)
+        return Stage(
+            "Fetching", {}, (), f"nothing was fetched: {video.reason}: {video.detail}", kept=False
+        )
     facts = {
         "tool": f"{fetch.tool} {fetch.version}",
         "client": fetch.client,
@@ -87,12 +97,22 @@ def _file(video: SourceRow) -> Stage:
     media = video.media
     rate = media.fps_num / max(1, media.fps_den)
     length = media.frames / rate if rate else 0.0
-    facts = {"container": media.container, "codec": media.codec, "size": f"{media.width}×{media.height}"}
-    return Stage("File", {**facts, "length": f"{length:.2f} s, {media.frames} frames at {rate:.6g} per second"})
+    facts = {
+        "container": media.container,
+        "codec": media.codec,
+        "size": f"{media.width}×{media.height}",
+    }
+    return Stage(
+        "File",
+        {**facts, "length": f"{length:.2f} s, {media.frames} frames at {rate:.6g} per second"},
+    )
 
 
 def _layout(video: SourceRow) -> Stage:
-    facts = {"metadata declares": video.layout_declared or "nothing", "pixels say": video.layout or "not looked at"}
+    facts = {
+        "metadata declares": video.layout_declared or "nothing",
+        "pixels say": video.layout or "not looked at",
+    }
     return Stage("Layout", facts, _lines(video, layout=True))
 
 
@@ -112,30 +132,54 @@ def _clip(clip: ClipRow) -> Stage:
 
 def _verdict(video: SourceRow, clip: ClipRow | None) -> Stage:
     kept = video.decision is Decision.KEPT if clip is None else clip.decision is Decision.KEPT
-    said = _outcome(clip) if clip else " ".join(filter(None, (video.decision, f"({video.reason})" if video.reason else "")))
+    said = (
+        _outcome(clip)
+        if clip
+        else " ".join(filter(None, (video.decision, f"({video.reason})" if video.reason else "")))
+    )
     facts = {"in words": video.detail} if video.detail and not clip else {}
     if clip:
-        facts["its video"] = f"{video.decision}{f' ({video.reason})' if video.reason else ''}: {video.detail}"
+        facts["its video"] = (
+            f"{video.decision}{f' ({video.reason})' if video.reason else ''}: {video.detail}"
+        )
     if video.decision is Decision.FAILED:
-        facts["again"] = "a later refresh tries it again" if video.retryable else "it is not tried again under this recipe"
+        facts["again"] = (
+            "a later refresh tries it again"
+            if video.retryable
+            else "it is not tried again under this recipe"
+        )
     return Stage("Decision", facts, (), said, kept)
 
 
-def _provenance(ledger: Ledger, video: SourceRow) -> Stage:
-    facts = {"decided": f"{video.decided:%Y-%m-%d %H:%M:%S} UTC", "run": video.run_id, "code version": video.code_version}
+def _provenance(ledger: DatasetView, video: SourceRow) -> Stage:
+    facts = {
+        "decided": f"{video.decided:%Y-%m-%d %H:%M:%S} UTC",
+        "run": video.run_id,
+        "code version": video.code_version,
+    }
     stored = f"recipes/{video.recipe}.json"
-    facts["recipe"] = f"{video.recipe} ({ledger.store.uri_of(stored)})" if ledger.store.exists(stored) else video.recipe
+    facts["recipe"] = (
+        f"{video.recipe} ({ledger.store.uri_of(stored)})"
+        if ledger.store.exists(stored)
+        else video.recipe
+    )
     before = ledger.history(video.source_id)[:-1]
     for row in before[::-1]:
-        facts[f"before, {row.decided:%Y-%m-%d %H:%M}"] = f"{row.decision}{f' ({row.reason})' if row.reason else ''} under recipe {row.recipe}"
+        facts[f"before, {row.decided:%Y-%m-%d %H:%M}"] = (
+            f"{row.decision}{f' ({row.reason})' if row.reason else ''} under recipe {row.recipe}"
+        )
     return Stage("Provenance", facts)
 
 
-def _likes(ledger: Ledger, clips: tuple[ClipRow, ...]) -> Facts:
+def _likes(ledger: DatasetView, clips: tuple[ClipRow, ...]) -> Facts:
     facts = {}
     for clip in clips:
         if clip.duplicate_of:
-            numbers = {score.name: score.value for score in clip.scores if score.filter == "duplicate" and score.value is not None}
+            numbers = {
+                score.name: score.value
+                for score in clip.scores
+                if score.filter == "duplicate" and score.value is not None
+            }
             turned = f", turned by {numbers['yaw_deg']:.0f}°" if "yaw_deg" in numbers else ""
             facts[clip.clip_id] = f"shows what {clip.duplicate_of} shows{turned}"
     if later := ledger.duplicates([clip.clip_id for clip in clips]):

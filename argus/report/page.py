@@ -12,7 +12,12 @@ from argus.errors import InvalidInput
 from argus.files import write_text
 from argus.report.data import Image, Point, ReportData, VideoCard
 
-_MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"GIF8": "image/gif", b"RIFF": "image/webp"}
+_MAGIC = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"GIF8": "image/gif",
+    b"RIFF": "image/webp",
+}
 _METRIC_NAMES = {
     "psnr_all": "PSNR all",
     "psnr_seen": "PSNR seen",
@@ -48,7 +53,13 @@ def render_page(name: str, **values: Any) -> str:
     def load(name: str) -> str:
         return (resources.files("argus.report") / name).read_text(encoding="utf-8")
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FunctionLoader(load))
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(load),
+    )
     environment.filters["picture"] = data_uri
     return environment.get_template(name).render(**values)
 
@@ -61,13 +72,18 @@ def data_uri(image: Image) -> str:
         raise InvalidInput(f"picture {image!r} of the report cannot be read: {error}") from error
     kind = next((kind for magic, kind in _MAGIC.items() if content.startswith(magic)), None)
     if kind is None:
-        raise InvalidInput(f"a picture of the report starts with {content[:8]!r}, but must be a JPEG, PNG, GIF or WebP file")
+        raise InvalidInput(
+            f"a picture of the report starts with {content[:8]!r}, but must be a JPEG, PNG, GIF or WebP file"
+        )
     return _uri(content, kind)
 
 
 def _derived(data: ReportData) -> dict[str, Any]:
     kept = [video for video in data.videos if video.decision == "kept"]
-    dropped = sorted((video for video in data.videos if video.decision != "kept"), key=lambda video: (video.reason, video.source_id))
+    dropped = sorted(
+        (video for video in data.videos if video.decision != "kept"),
+        key=lambda video: (video.reason, video.source_id),
+    )
     names = list(dict.fromkeys(name for values in data.metrics.values() for name in values))
     return {
         "kept": kept,
@@ -81,7 +97,9 @@ def _derived(data: ReportData) -> dict[str, Any]:
 
 
 def _best(metrics: Mapping[str, Mapping[str, float]], names: list[str]) -> dict[str, float]:
-    return {name: max(values[name] for values in metrics.values() if name in values) for name in names}
+    return {
+        name: max(values[name] for values in metrics.values() if name in values) for name in names
+    }
 
 
 def _bars(videos: tuple[VideoCard, ...]) -> Plot | None:
@@ -89,7 +107,9 @@ def _bars(videos: tuple[VideoCard, ...]) -> Plot | None:
         return None
     from argus.report.plots import reason_bars
 
-    counts = Counter("kept" if video.decision == "kept" else video.reason or video.decision for video in videos)
+    counts = Counter(
+        "kept" if video.decision == "kept" else video.reason or video.decision for video in videos
+    )
     return Plot(svg_uri(reason_bars(counts)), svg_uri(reason_bars(counts, dark=True)))
 
 
@@ -98,7 +118,9 @@ def _loss(train: tuple[Point, ...], validation: tuple[Point, ...]) -> Plot | Non
         return None
     from argus.report.plots import loss_curve
 
-    return Plot(svg_uri(loss_curve(train, validation)), svg_uri(loss_curve(train, validation, dark=True)))
+    return Plot(
+        svg_uri(loss_curve(train, validation)), svg_uri(loss_curve(train, validation, dark=True))
+    )
 
 
 def svg_uri(content: bytes) -> str:

@@ -18,10 +18,14 @@ _INK = (226, 230, 235)
 
 def strip(panels: "Mapping[str, Pixels]", *, height: int = 192) -> "Pixels":
     """Panels side by side, such as input | generated | truth, each scaled to `height` pixels with its name above. uint8 [height+28, W, 3]."""
-    return contact_sheet(list(panels.values()), list(panels), columns=max(1, len(panels)), height=height)
+    return contact_sheet(
+        list(panels.values()), list(panels), columns=max(1, len(panels)), height=height
+    )
 
 
-def contact_sheet(pictures: "Sequence[Pixels]", labels: Sequence[str] = (), *, columns: int = 4, height: int = 128) -> "Pixels":
+def contact_sheet(
+    pictures: "Sequence[Pixels]", labels: Sequence[str] = (), *, columns: int = 4, height: int = 128
+) -> "Pixels":
     """Pictures in rows of `columns`, each scaled to `height` with its label above.
 
     Raises ValueError without pictures, or when labels are not one each.
@@ -30,12 +34,19 @@ def contact_sheet(pictures: "Sequence[Pixels]", labels: Sequence[str] = (), *, c
     from PIL import Image, ImageDraw, ImageFont
 
     if not pictures or columns < 1:
-        raise ValueError(f"a sheet needs at least one picture and one column; got {len(pictures)} and {columns}")
+        raise ValueError(
+            f"a sheet needs at least one picture and one column; got {len(pictures)} and {columns}"
+        )
     if labels and len(labels) != len(pictures):
-        raise ValueError(f"got {len(labels)} labels for {len(pictures)} pictures; give one each, or none")
+        raise ValueError(
+            f"got {len(labels)} labels for {len(pictures)} pictures; give one each, or none"
+        )
     tiles = [_scaled(picture, height) for picture in pictures]
     head = _LABEL if labels else 0
-    widths = [max(tile.width for tile in tiles[column::columns]) for column in range(min(columns, len(tiles)))]
+    widths = [
+        max(tile.width for tile in tiles[column::columns])
+        for column in range(min(columns, len(tiles)))
+    ]
     lefts = [sum(widths[:column]) + column * _GAP for column in range(len(widths))]
     down = -(-len(tiles) // columns)
     sheet = Image.new("RGB", (lefts[-1] + widths[-1], down * (height + head + _GAP) - _GAP), _PAPER)
@@ -45,7 +56,12 @@ def contact_sheet(pictures: "Sequence[Pixels]", labels: Sequence[str] = (), *, c
         x, y = lefts[k % columns], (k // columns) * (height + head + _GAP)
         sheet.paste(tile, (x, y + head))
         if labels:
-            draw.text((x + 5, y + 3), _clipped(labels[k], widths[k % columns] - 6, font.getlength), fill=_INK, font=font)
+            draw.text(
+                (x + 5, y + 3),
+                _clipped(labels[k], widths[k % columns] - 6, font.getlength),
+                fill=_INK,
+                font=font,
+            )
     return np.asarray(sheet)
 
 
@@ -61,7 +77,7 @@ def seam_view(erp: "Pixels", *, share: float = 0.5) -> "Pixels":
 
 
 def first_picture(sheet: bytes) -> bytes:
-    """The video's own picture, 256×128, cut out of its contact sheet (`argus.curate.sheet`) as a JPEG. Raises OSError."""
+    """The video's own picture, 256×128, cut out of its contact sheet (`argus.curate.thumbnails`) as a JPEG. Raises OSError."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -93,7 +109,9 @@ def _scaled(picture: "Pixels", height: int):  # type: ignore[no-untyped-def]
 
     image = Image.fromarray(picture)
     size = (max(1, round(image.width * height / image.height)), height)
-    return image.resize(size, Image.Resampling.BICUBIC if height > image.height else Image.Resampling.BOX)
+    return image.resize(
+        size, Image.Resampling.BICUBIC if height > image.height else Image.Resampling.BOX
+    )
 
 
 def _clipped(text: str, width: int, length) -> str:  # type: ignore[no-untyped-def]

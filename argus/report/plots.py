@@ -19,7 +19,13 @@ BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 SKY = "#56B4E9"
 
 
-def loss_curve(train: Sequence[Point], validation: Sequence[Point] = (), *, file_format: Format = "svg", dark: bool = False) -> bytes:
+def loss_curve(
+    train: Sequence[Point],
+    validation: Sequence[Point] = (),
+    *,
+    file_format: Format = "svg",
+    dark: bool = False,
+) -> bytes:
     """Training loss (each step faint, a running mean over it) and validation loss by step; logarithmic where they span more than a factor of 20."""
     figure, (axes,) = canvas(dark, 3.4)
     if train:
@@ -28,7 +34,14 @@ def loss_curve(train: Sequence[Point], validation: Sequence[Point] = (), *, file
         axes.plot(steps, values, color=colour, alpha=0.3, linewidth=0.8)
         axes.plot(steps, _running_mean(values), color=colour, linewidth=1.8, label="training")
     if validation:
-        axes.plot(*zip(*validation, strict=True), color=ORANGE, marker="o", markersize=4, linewidth=1.8, label="validation (fixed σ)")
+        axes.plot(
+            *zip(*validation, strict=True),
+            color=ORANGE,
+            marker="o",
+            markersize=4,
+            linewidth=1.8,
+            label="validation (fixed σ)",
+        )
     if train or validation:
         axes.legend(frameon=False, labelcolor="linecolor")
     losses = [loss for _, loss in [*train, *validation]]
@@ -39,12 +52,19 @@ def loss_curve(train: Sequence[Point], validation: Sequence[Point] = (), *, file
     return saved(figure, file_format)
 
 
-def reason_bars(counts: Mapping[str, int], *, file_format: Format = "svg", dark: bool = False) -> bytes:
+def reason_bars(
+    counts: Mapping[str, int], *, file_format: Format = "svg", dark: bool = False
+) -> bytes:
     """A bar a reason, the largest on top, with its count; 'kept' has a colour of its own."""
     ordered = sorted(counts.items(), key=lambda item: (item[1], item[0]))
     figure, (axes,) = canvas(dark, 0.7 + 0.27 * max(1, len(ordered)))
     names = [name.replace("_", " ") for name, _ in ordered]
-    bars = axes.barh(names, [count for _, count in ordered], color=[GREEN if name == "kept" else ORANGE for name, _ in ordered], height=0.7)
+    bars = axes.barh(
+        names,
+        [count for _, count in ordered],
+        color=[GREEN if name == "kept" else ORANGE for name, _ in ordered],
+        height=0.7,
+    )
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
     axes.bar_label(bars, padding=4, color=ink(dark))
@@ -93,7 +113,9 @@ def saved(figure: "Figure", file_format: Format) -> bytes:
     import matplotlib
 
     buffer = io.BytesIO()
-    metadata = {"Date": None} if file_format == "svg" else None  # the same data gives the same bytes
+    metadata = (
+        {"Date": None} if file_format == "svg" else None
+    )  # the same data gives the same bytes
     with matplotlib.rc_context({"svg.hashsalt": "argus", "svg.fonttype": "path"}):
         figure.savefig(buffer, format=file_format, dpi=144, metadata=metadata)
     return buffer.getvalue()

@@ -5,15 +5,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from argus.dataset import Dataset
 from argus.files import write_text
 from argus.report.page import data_uri, render_page
 from argus.report.pictures import contact_sheet, encode_jpeg, first_picture
 from argus.report.refresh_figures import STAGES, RefreshedVideo, RefreshFigures
 from argus.report.refresh_rows import refreshed_videos
-from argus.shards import Dataset
 from schemas.names import Decision
 
-_HOLDS = {"network": "the network", "decode": "decoding", "filters": "the filters", "encode": "encoding"}
+_HOLDS = {
+    "network": "the network",
+    "decode": "decoding",
+    "filters": "the filters",
+    "encode": "encoding",
+}
 _SHEET_COLUMNS, _SHEET_PICTURES = 4, 24  # of the Markdown's picture
 
 
@@ -55,7 +60,9 @@ class RefreshReport:
     provenance: Mapping[str, str]
 
 
-def write_refresh_report(dataset: Dataset, run_id: str, metrics: Mapping[str, float], path: Path) -> RefreshReport:
+def write_refresh_report(
+    dataset: Dataset, run_id: str, metrics: Mapping[str, float], path: Path
+) -> RefreshReport:
     """Writes `path` (HTML) and, with the ending .md, the same in Markdown. Both are of all that the run committed, however often it was begun again.
 
     Of the result's metrics it shows `considered`, `known` and `failed`, and reckons with `workers`, the videos judged at once, where they are there.
@@ -64,14 +71,20 @@ def write_refresh_report(dataset: Dataset, run_id: str, metrics: Mapping[str, fl
     for video in refreshed_videos(dataset, run_id):
         figures.add(video)
     bottleneck = figures.bottleneck(metrics.get("workers"))
-    idle = f", {bottleneck.idle:.0%} of the workers' time unused" if bottleneck and bottleneck.idle is not None else ""
+    idle = (
+        f", {bottleneck.idle:.0%} of the workers' time unused"
+        if bottleneck and bottleneck.idle is not None
+        else ""
+    )
     report = RefreshReport(
         run_id=run_id,
         place=dataset.store.uri,
         figures=figures,
         facts=_facts(figures, metrics),
         outcomes=_counts(figures.outcomes),
-        clip_outcomes=_counts(("dropped", reason, count) for reason, count in figures.clip_reasons.most_common()),
+        clip_outcomes=_counts(
+            ("dropped", reason, count) for reason, count in figures.clip_reasons.most_common()
+        ),
         stages=_stages(figures),
         held_up=f"{_HOLDS[bottleneck.stage]}{idle}" if bottleneck else "",
         advice=bottleneck.advice if bottleneck else "",
@@ -86,30 +99,56 @@ def write_refresh_report(dataset: Dataset, run_id: str, metrics: Mapping[str, fl
 def refresh_markdown(report: RefreshReport) -> str:
     """The report as Markdown; its pictures are one data: URI."""
     figures = report.figures
-    parts = [f"# Refresh {_plain(report.run_id)}", _table(("figure", "value"), report.facts.items())]
-    parts += ["## What became of the videos", _table(("outcome", "videos", "share"), map(_cells, report.outcomes))]
+    parts = [
+        f"# Refresh {_plain(report.run_id)}",
+        _table(("figure", "value"), report.facts.items()),
+    ]
+    parts += [
+        "## What became of the videos",
+        _table(("outcome", "videos", "share"), map(_cells, report.outcomes)),
+    ]
     if report.stages:
-        parts += ["## Where the time went", _table(("stage", "time", "share"), map(_cells, report.stages))]
+        parts += [
+            "## Where the time went",
+            _table(("stage", "time", "share"), map(_cells, report.stages)),
+        ]
         parts += [f"**Held up by {_plain(report.held_up)}.** {report.advice}"]
     if sheet := _sheet(report.strips):
         parts += ["## Pictures", f"![some of the videos, by outcome]({data_uri(sheet)})"]
     if figures.slowest:
-        slowest = ((one.source_id, f"{one.worked_s:.1f} s", f"{one.length_s:.0f} s", one.reason or one.decision) for one in figures.slowest)
+        slowest = (
+            (
+                one.source_id,
+                f"{one.worked_s:.1f} s",
+                f"{one.length_s:.0f} s",
+                one.reason or one.decision,
+            )
+            for one in figures.slowest
+        )
         parts += ["## The slowest videos", _table(("video", "work", "length", "outcome"), slowest)]
     if figures.to_retry:
         again = ((one.source_id, one.reason, one.detail) for one in figures.to_retry)
-        parts += [f"## To be tried again: {figures.retryable}", _table(("video", "reason", "what was said"), again)]
+        parts += [
+            f"## To be tried again: {figures.retryable}",
+            _table(("video", "reason", "what was said"), again),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
 def _facts(figures: RefreshFigures, metrics: Mapping[str, float]) -> dict[str, str]:
-    repeated = metrics.get(Decision.FAILED, 0) - figures.decisions[Decision.FAILED]  # which is not committed again
-    videos, hours, moved = (figures.per_hour(amount) for amount in (figures.videos, figures.hours_in, figures.fetched))
+    repeated = (
+        metrics.get(Decision.FAILED, 0) - figures.decisions[Decision.FAILED]
+    )  # which is not committed again
+    videos, hours, moved = (
+        figures.per_hour(amount) for amount in (figures.videos, figures.hours_in, figures.fetched)
+    )
     facts = {
         "considered": f"{metrics['considered']:,.0f}" if "considered" in metrics else None,
         "known before": f"{metrics['known']:,.0f}" if "known" in metrics else None,
         "decided": f"{figures.videos:,}",
-        "of these from stored scores": f"{figures.decided_again:,}" if figures.decided_again else None,
+        "of these from stored scores": f"{figures.decided_again:,}"
+        if figures.decided_again
+        else None,
         "failed as they did before": f"{repeated:,.0f}" if repeated > 0 else None,
         "kept": f"{figures.decisions[Decision.KEPT]:,}",
         "clips kept": f"{figures.clips:,}",
@@ -126,24 +165,49 @@ def _facts(figures: RefreshFigures, metrics: Mapping[str, float]) -> dict[str, s
 
 def _counts(outcomes: Iterable[tuple[str, str, int]]) -> tuple[Bar, ...]:
     """Of (decision, reason, how many)."""
-    return tuple(_bars([((reason or "kept").replace("_", " "), decision, float(count), f"{count:,}") for decision, reason, count in outcomes]))
+    return tuple(
+        _bars(
+            [
+                ((reason or "kept").replace("_", " "), decision, float(count), f"{count:,}")
+                for decision, reason, count in outcomes
+            ]
+        )
+    )
 
 
 def _stages(figures: RefreshFigures) -> tuple[Bar, ...]:
-    return tuple(_bars([(name, "stage", figures.seconds[name], _duration(figures.seconds[name])) for name in STAGES.values() if figures.seconds]))
+    return tuple(
+        _bars(
+            [
+                (name, "stage", figures.seconds[name], _duration(figures.seconds[name]))
+                for name in STAGES.values()
+                if figures.seconds
+            ]
+        )
+    )
 
 
 def _bars(lines: Sequence[tuple[str, str, float, str]]) -> Iterator[Bar]:
-    longest, total = max((value for *_, value, _ in lines), default=0), sum(value for *_, value, _ in lines)
+    longest, total = (
+        max((value for *_, value, _ in lines), default=0),
+        sum(value for *_, value, _ in lines),
+    )
     for name, kind, value, amount in lines:
-        yield Bar(name, kind, amount, value / longest if longest else 0.0, value / total if total else 0.0)
+        yield Bar(
+            name, kind, amount, value / longest if longest else 0.0, value / total if total else 0.0
+        )
 
 
 def _strips(dataset: Dataset, figures: RefreshFigures) -> Iterator[Strip]:
     """The kept ones first, then by reason, as the bars are; a lost picture is left out."""
     for kind, reason, videos in figures.outcomes:
-        shown = ((_picture(dataset, video), video.detail or video.source_id) for video in figures.pictured.get(reason, ()))
-        if pictures := tuple((picture, caption) for picture, caption in shown if picture is not None):
+        shown = (
+            (_picture(dataset, video), video.detail or video.source_id)
+            for video in figures.pictured.get(reason, ())
+        )
+        if pictures := tuple(
+            (picture, caption) for picture, caption in shown if picture is not None
+        ):
             yield Strip((reason or "kept").replace("_", " "), kind, videos, pictures)
 
 
@@ -159,12 +223,24 @@ def _sheet(strips: Sequence[Strip]) -> bytes | None:
     import numpy as np
     from PIL import Image
 
-    ranked = sorted((place, number) for number, strip in enumerate(strips) for place in range(len(strip.pictures)))
+    ranked = sorted(
+        (place, number)
+        for number, strip in enumerate(strips)
+        for place in range(len(strip.pictures))
+    )
     chosen = sorted((number, place) for place, number in ranked[:_SHEET_PICTURES])
     if not chosen:
         return None
-    arrays = [np.asarray(Image.open(io.BytesIO(strips[number].pictures[place][0])).convert("RGB")) for number, place in chosen]
-    return encode_jpeg(contact_sheet(arrays, [strips[number].name for number, _ in chosen], columns=_SHEET_COLUMNS), quality=75)
+    arrays = [
+        np.asarray(Image.open(io.BytesIO(strips[number].pictures[place][0])).convert("RGB"))
+        for number, place in chosen
+    ]
+    return encode_jpeg(
+        contact_sheet(
+            arrays, [strips[number].name for number, _ in chosen], columns=_SHEET_COLUMNS
+        ),
+        quality=75,
+    )
 
 
 def _provenance(dataset: Dataset, run_id: str, figures: RefreshFigures) -> dict[str, str]:
@@ -190,7 +266,9 @@ def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _plain(text: str) -> str:
     """A stranger's text as Markdown that says it and does nothing: no markup, no link, one line."""
-    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#!" else letter for letter in " ".join(text.split()))
+    return "".join(
+        f"\\{letter}" if letter in "\\`*_[]<>|#!" else letter for letter in " ".join(text.split())
+    )
 
 
 def _figure(value: float) -> str:

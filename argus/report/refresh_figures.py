@@ -40,7 +40,9 @@ class RefreshedVideo:
     decided: datetime
     recipe: str
     code_version: str
-    seconds: Mapping[str, float] = field(default_factory=dict)  # of STAGES, those that were measured
+    seconds: Mapping[str, float] = field(
+        default_factory=dict
+    )  # of STAGES, those that were measured
     length_s: float = 0.0  # of the whole video; 0 where it could not be read
     fetched: int = 0  # bytes
     clips: int = 0  # kept
@@ -60,30 +62,40 @@ class Bottleneck:
 
     stage: str  # a value of STAGES
     advice: str
-    idle: float | None  # share of the workers' time that went unused; None where their number is not known
+    idle: (
+        float | None
+    )  # share of the workers' time that went unused; None where their number is not known
 
 
 @dataclass
 class RefreshFigures:
-    """Sums over the videos of a refresh; of the videos themselves only a few are kept."""
+    """ErrorSums over the videos of a refresh; of the videos themselves only a few are kept."""
 
     decisions: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)  # (decision, reason) of videos that are not kept
+    reasons: Counter[tuple[str, str]] = field(
+        default_factory=Counter
+    )  # (decision, reason) of videos that are not kept
     clips: int = 0  # kept
     clip_reasons: Counter[str] = field(default_factory=Counter)  # of clips that are not kept
     hours_in: float = 0.0  # of video that could be read
     hours_out: float = 0.0  # of kept clips
     fetched: int = 0  # bytes
-    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # by stage (a value of STAGES), all videos together
+    seconds: defaultdict[str, float] = field(
+        default_factory=lambda: defaultdict(float)
+    )  # by stage (a value of STAGES), all videos together
     longest_s: float = 0.0  # that one video kept a worker
     retryable: int = 0
     decided_again: int = 0  # from stored scores: nothing was fetched or decoded
     recipes: set[str] = field(default_factory=set)
     code_versions: set[str] = field(default_factory=set)
-    stretches: list[tuple[float, float]] = field(default_factory=list)  # of work: begin and end, seconds since 1970
+    stretches: list[tuple[float, float]] = field(
+        default_factory=list
+    )  # of work: begin and end, seconds since 1970
     slowest: list[RefreshedVideo] = field(default_factory=list)  # the slowest first
     to_retry: list[RefreshedVideo] = field(default_factory=list)
-    pictured: dict[str, list[RefreshedVideo]] = field(default_factory=dict)  # by reason; "" are the kept ones
+    pictured: dict[str, list[RefreshedVideo]] = field(
+        default_factory=dict
+    )  # by reason; "" are the kept ones
 
     def add(self, video: RefreshedVideo) -> None:
         """Counts one video."""
@@ -108,12 +120,16 @@ class RefreshFigures:
     def _choose(self, video: RefreshedVideo) -> None:
         """Which videos are told of is the same whatever their order."""
         if video.seconds:
-            self.slowest = sorted([*self.slowest, video], key=lambda one: (-one.worked_s, one.source_id))[:SLOWEST]
+            self.slowest = sorted(
+                [*self.slowest, video], key=lambda one: (-one.worked_s, one.source_id)
+            )[:SLOWEST]
         if video.retryable:
             self.retryable += 1
             self.to_retry = sorted([*self.to_retry, video], key=_chance)[:TO_RETRY]
         if video.thumbnail:
-            self.pictured[video.reason] = sorted([*self.pictured.get(video.reason, ()), video], key=_chance)[:PICTURED]
+            self.pictured[video.reason] = sorted(
+                [*self.pictured.get(video.reason, ()), video], key=_chance
+            )[:PICTURED]
 
     @property
     def videos(self) -> int:
@@ -124,7 +140,10 @@ class RefreshFigures:
     def outcomes(self) -> list[tuple[str, str, int]]:
         """(decision, reason, videos): the kept ones, whose reason is empty, then the others, the most frequent first."""
         others = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
-        return [(Decision.KEPT, "", self.decisions[Decision.KEPT]), *((decision, reason, count) for (decision, reason), count in others)]
+        return [
+            (Decision.KEPT, "", self.decisions[Decision.KEPT]),
+            *((decision, reason, count) for (decision, reason), count in others),
+        ]
 
     @property
     def worked_s(self) -> float:
@@ -151,7 +170,9 @@ class RefreshFigures:
         idle = None
         if workers:
             offered = workers * self.worked_s
-            idle = max(0.0, offered - sum(judging.values()) - (workers - 1) * self.longest_s) / offered
+            idle = (
+                max(0.0, offered - sum(judging.values()) - (workers - 1) * self.longest_s) / offered
+            )
         waits = idle > IDLE if idle is not None else self.seconds["network"] > sum(judging.values())
         stage = "network" if waits or not judging else max(judging, key=lambda name: judging[name])
         return Bottleneck(stage, _ADVICE[stage], idle)

@@ -7,12 +7,33 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from argus.dataset import Dataset
 from argus.report.refresh_figures import STAGES, RefreshedVideo
-from argus.shards import Dataset
 
 _COLUMNS = (
-    *("source_id", "url", "split", "decision", "reason", "detail", "retryable", "layout", "fetch", "media", "thumbnail"),
-    *("recipe", "run_id", "code_version", "decided", "seconds", "clips.start_ms", "clips.end_ms", "clips.reason"),
+    *(
+        "source_id",
+        "url",
+        "split",
+        "decision",
+        "reason",
+        "detail",
+        "retryable",
+        "layout",
+        "fetch",
+        "media",
+        "thumbnail",
+    ),
+    *(
+        "recipe",
+        "run_id",
+        "code_version",
+        "decided",
+        "seconds",
+        "clips.start_ms",
+        "clips.end_ms",
+        "clips.reason",
+    ),
 )
 _BATCH = 1024  # rows
 
@@ -30,10 +51,17 @@ def refreshed_videos(dataset: Dataset, run_id: str) -> Iterator[RefreshedVideo]:
 
 def _ended(dataset: Dataset, run_id: str) -> dict[str, int]:
     """The sequences of the last rows of the sources that a run decided more than once."""
-    parts = [part.filter(pc.equal(part["run_id"], run_id)) for part in dataset.parts_after(0, ["source_id", "run_id"])]
+    parts = [
+        part.filter(pc.equal(part["run_id"], run_id))
+        for part in dataset.parts_after(0, ["source_id", "run_id"])
+    ]
     if not parts:
         return {}
-    rows = pa.concat_tables(parts).group_by("source_id").aggregate([("sequence", "max"), ("sequence", "count")])
+    rows = (
+        pa.concat_tables(parts)
+        .group_by("source_id")
+        .aggregate([("sequence", "max"), ("sequence", "count")])
+    )
     again = rows.filter(pc.greater(rows["sequence_count"], 1))
     return dict(zip(again["source_id"].to_pylist(), again["sequence_max"].to_pylist(), strict=True))
 

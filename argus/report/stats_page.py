@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from argus.dataset import Store
 from argus.report.dataset_plots import distribution
 from argus.report.page import Plot, render_page, svg_uri
 from argus.report.plots import reason_bars
 from argus.report.tallies import Tallies
-from argus.shards import Store
 from schemas.names import Decision
 
 
@@ -16,9 +16,12 @@ def render_stats(dataset: Store, tallies: Tallies) -> str:
     plots = {
         "Videos, by what became of them": _pair(lambda dark: reason_bars(decisions, dark=dark)),
         "Videos, by layout": _pair(lambda dark: reason_bars(tallies.layouts, dark=dark)),
-        "Clips not kept, by reason": tallies.clip_reasons and _pair(lambda dark: reason_bars(tallies.clip_reasons, dark=dark)),
-        "Kept clips, by length": tallies.lengths and _pair(lambda dark: distribution(tallies.lengths, "seconds", dark=dark)),
-        "Kept clips, by quality": tallies.qualities and _pair(lambda dark: distribution(tallies.qualities, "quality", dark=dark)),
+        "Clips not kept, by reason": tallies.clip_reasons
+        and _pair(lambda dark: reason_bars(tallies.clip_reasons, dark=dark)),
+        "Kept clips, by length": tallies.lengths
+        and _pair(lambda dark: distribution(tallies.lengths, "seconds", dark=dark)),
+        "Kept clips, by quality": tallies.qualities
+        and _pair(lambda dark: distribution(tallies.qualities, "quality", dark=dark)),
     }
     return render_page(
         "stats.html",
@@ -26,7 +29,10 @@ def render_stats(dataset: Store, tallies: Tallies) -> str:
         place=dataset.uri,
         facts=_facts(tallies),
         plots={title: plot for title, plot in plots.items() if plot},
-        filters={"Filters of whole videos": tallies.video_filters, "Filters of clips": tallies.clip_filters},
+        filters={
+            "Filters of whole videos": tallies.video_filters,
+            "Filters of clips": tallies.clip_filters,
+        },
         counts={"Kept clips by split": tallies.splits, "Videos by codec": tallies.codecs},
     )
 

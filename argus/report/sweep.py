@@ -12,10 +12,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from argus.curate import Verdict, clip_filters, video_filters
-from argus.curate.learned import BOUNDS
+from argus.curate.scorers import BOUNDS
+from argus.dataset import ClipRow, ScoreRow, SourceRow
 from argus.errors import InvalidInput
 from argus.runs import ProgressHook
-from argus.shards import ClipRow, ScoreRow, SourceRow
 from schemas.config import FilterPolicy
 from schemas.names import Decision, Reason
 
@@ -39,7 +39,9 @@ class Sweep:
     filter: str
     score: str
     setting: str
-    present: float | None  # the threshold of most videos' recipe; None where the score is only recorded
+    present: (
+        float | None
+    )  # the threshold of most videos' recipe; None where the score is only recorded
     yields: tuple[Yield, ...]  # by ascending threshold, the present one, if any, among them
     values: tuple[float, ...]  # the score of every video and clip that has it
     left_out: int  # videos whose recipe is not stored, or cannot be read any more
@@ -66,7 +68,14 @@ class _Network:
             threshold = getattr(policy.learned, bound.field)
             if threshold is not None and bound.score in scores:
                 kept = bound.allows(scores[bound.score], threshold)
-                verdict = Verdict(self.name, bound.score, kept, None if kept else bound.reason, scores[bound.score], threshold)
+                verdict = Verdict(
+                    self.name,
+                    bound.score,
+                    kept,
+                    None if kept else bound.reason,
+                    scores[bound.score],
+                    threshold,
+                )
                 if not kept:
                     break
         return verdict
@@ -112,15 +121,21 @@ def sweep(
     if filter_name not in known:
         raise InvalidInput(f"there is no filter {filter_name!r}; there are: {', '.join(known)}")
     usable = [video for video in videos if video.recipe in policies]
-    cases = [case for video in usable if (case := _case(video, policies[video.recipe], filter_name))]
-    settings = {bound.score: f"learned.{bound.field}" for bound in BOUNDS if bound.scorer == filter_name} or _settings(cases, policies)
+    cases = [
+        case for video in usable if (case := _case(video, policies[video.recipe], filter_name))
+    ]
+    settings = {
+        bound.score: f"learned.{bound.field}" for bound in BOUNDS if bound.scorer == filter_name
+    } or _settings(cases, policies)
     score = score or next(iter(settings), "")
     if score not in settings:
         raise _nothing(filter_name, score, settings, recipes=bool(policies))
     setting, values = settings[score], _values(usable, filter_name, score)
     if not values:
         raise _nothing(filter_name, score, {}, recipes=bool(policies))
-    present = Counter(_threshold(policies[case.recipe], setting) for case in cases).most_common(1)[0][0]
+    present = Counter(_threshold(policies[case.recipe], setting) for case in cases).most_common(1)[
+        0
+    ][0]
     yields = []
     thresholds = _thresholds(values, present, setting, steps)
     for done, threshold in enumerate(thresholds, start=1):
@@ -128,15 +143,27 @@ def sweep(
         yields.append(_yield(cases, moved, threshold))
         if told:
             told(done, len(thresholds), "threshold", "")
-    return Sweep(filter_name, score, setting, present, tuple(yields), tuple(values), len(videos) - len(usable))
+    return Sweep(
+        filter_name,
+        score,
+        setting,
+        present,
+        tuple(yields),
+        tuple(values),
+        len(videos) - len(usable),
+    )
 
 
 def _nothing(name: str, score: str, settings: Mapping[str, str], *, recipes: bool) -> InvalidInput:
     if not recipes:
-        return InvalidInput("the dataset stores no recipe that this version reads, so its thresholds are not known; refresh it once")
+        return InvalidInput(
+            "the dataset stores no recipe that this version reads, so its thresholds are not known; refresh it once"
+        )
     if not settings:
         return InvalidInput(f"the filter {name} has judged nothing in this dataset yet")
-    return InvalidInput(f"{name} does not decide by {score!r}; it decides by: {', '.join(settings)}")
+    return InvalidInput(
+        f"{name} does not decide by {score!r}; it decides by: {', '.join(settings)}"
+    )
 
 
 def _threshold(policy: FilterPolicy, setting: str) -> float | None:
@@ -146,7 +173,11 @@ def _threshold(policy: FilterPolicy, setting: str) -> float | None:
 
 def _moved(policy: FilterPolicy, setting: str, threshold: float) -> FilterPolicy:
     group, _, field = setting.rpartition(".")
-    news = {group: getattr(policy, group).model_copy(update={field: threshold})} if group else {field: threshold}
+    news = (
+        {group: getattr(policy, group).model_copy(update={field: threshold})}
+        if group
+        else {field: threshold}
+    )
     return policy.model_copy(update=news)
 
 
@@ -173,7 +204,11 @@ def _moving(item: _Item, verdict: Verdict, policy: FilterPolicy) -> Iterator[str
     """The fields that the verdict's threshold follows."""
     for field, value in policy:
         if isinstance(value, float):
-            moved = _decide(item.judge, item.numbers, policy.model_copy(update={field: value + 0.001 * max(1.0, abs(value))}))
+            moved = _decide(
+                item.judge,
+                item.numbers,
+                policy.model_copy(update={field: value + 0.001 * max(1.0, abs(value))}),
+            )
             if moved and moved.name == verdict.name and moved.threshold != verdict.threshold:
                 yield field
 
@@ -196,14 +231,29 @@ def _numbers(scores: Iterable[ScoreRow]) -> dict[str, dict[str, float]]:
 
 def _values(videos: Sequence[SourceRow], name: str, score: str) -> list[float]:
     """Of the videos and of their clips."""
-    every = (scores for video in videos for scores in (video.scores, *(clip.scores for clip in video.clips)))
-    return [one.value for scores in every for one in scores if (one.filter, one.name) == (name, score) and one.value is not None]
+    every = (
+        scores
+        for video in videos
+        for scores in (video.scores, *(clip.scores for clip in video.clips))
+    )
+    return [
+        one.value
+        for scores in every
+        for one in scores
+        if (one.filter, one.name) == (name, score) and one.value is not None
+    ]
 
 
-def _thresholds(values: Sequence[float], present: float | None, setting: str, steps: int) -> list[float]:
+def _thresholds(
+    values: Sequence[float], present: float | None, setting: str, steps: int
+) -> list[float]:
     """The present one and every score; of more than `steps` so many of them, with about as many between; only such as the setting allows."""
     distinct = np.unique(values)
-    spread = distinct if len(distinct) <= steps else np.quantile(values, np.linspace(0, 1, steps), method="inverted_cdf")
+    spread = (
+        distinct
+        if len(distinct) <= steps
+        else np.quantile(values, np.linspace(0, 1, steps), method="inverted_cdf")
+    )
     every = {*spread.tolist()} if present is None else {*spread.tolist(), present}
     return sorted(value for value in every if _allowed(setting, value))
 
@@ -220,14 +270,31 @@ def _allowed(setting: str, value: float) -> bool:
 def _case(video: SourceRow, policy: FilterPolicy, name: str) -> _Case | None:
     """None where it was dropped before any filter saw it."""
     by_filter = not all(score.kept for score in video.scores)
-    own = _item(video.scores, policy, name, video_filters(policy), video.reason if by_filter or not video.clips else None)
+    own = _item(
+        video.scores,
+        policy,
+        name,
+        video_filters(policy),
+        video.reason if by_filter or not video.clips else None,
+    )
     if not video.clips and (own is None or video.decision is not Decision.DROPPED):
         return None
     reasons = {clip.reason for clip in video.clips if not _is_good(clip)}
-    if video.clips and video.decision is not Decision.KEPT and not by_filter and video.reason not in reasons:
+    if (
+        video.clips
+        and video.decision is not Decision.KEPT
+        and not by_filter
+        and video.reason not in reasons
+    ):
         return None  # lost for something else than its clips
-    items = (_item(clip.scores, policy, name, _clip_judges(), None if _is_good(clip) else clip.reason) for clip in video.clips)
-    clips = tuple((item, (clip.end_ms - clip.start_ms) / 3.6e6, _is_good(clip)) for item, clip in zip(items, video.clips, strict=True))
+    items = (
+        _item(clip.scores, policy, name, _clip_judges(), None if _is_good(clip) else clip.reason)
+        for clip in video.clips
+    )
+    clips = tuple(
+        (item, (clip.end_ms - clip.start_ms) / 3.6e6, _is_good(clip))
+        for item, clip in zip(items, video.clips, strict=True)
+    )
     media = video.media
     hours = media.frames * media.fps_den / media.fps_num / 3600 if media and media.fps_num else 0.0
     return _Case(video.recipe, own, clips, hours, bool(video.clips))
@@ -236,10 +303,18 @@ def _case(video: SourceRow, policy: FilterPolicy, name: str) -> _Case | None:
 def _is_good(clip: ClipRow) -> bool:
     """Whether it is kept, or was dropped only with its whole video when that was decided again."""
     decided = [score for score in clip.scores if score.threshold is not None]
-    return clip.decision is Decision.KEPT or (bool(decided) and all(score.kept for score in decided))
+    return clip.decision is Decision.KEPT or (
+        bool(decided) and all(score.kept for score in decided)
+    )
 
 
-def _item(scores: Sequence[ScoreRow], policy: FilterPolicy, name: str, filters: Sequence[_Judge], reason: Reason | None) -> _Item | None:
+def _item(
+    scores: Sequence[ScoreRow],
+    policy: FilterPolicy,
+    name: str,
+    filters: Sequence[_Judge],
+    reason: Reason | None,
+) -> _Item | None:
     """`reason` is why it was dropped, None when it was not."""
     numbers = _numbers(scores)
     judges = {one.name: one for one in filters if one.name in numbers}
@@ -248,7 +323,11 @@ def _item(scores: Sequence[ScoreRow], policy: FilterPolicy, name: str, filters: 
         return None
     own = verdicts.pop(name)
     others_keep = all(verdict is None or verdict.kept for verdict in verdicts.values())
-    return _Item(judges[name], numbers[name], reason is None or (others_keep and own is not None and reason == own.reason))
+    return _Item(
+        judges[name],
+        numbers[name],
+        reason is None or (others_keep and own is not None and reason == own.reason),
+    )
 
 
 def _kept(item: _Item | None, policy: FilterPolicy, *, now: bool) -> bool:

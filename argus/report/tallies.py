@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from argus.shards import ScoreRow, SourceRow
+from argus.dataset import ScoreRow, SourceRow
 from schemas.names import Decision
 
 
@@ -45,7 +45,9 @@ class Tallies:
             self.reasons[video.reason] += 1
         if video.media:
             self.codecs[video.media.codec] += 1
-            self.hours_in += video.media.frames * video.media.fps_den / max(1, video.media.fps_num) / 3600
+            self.hours_in += (
+                video.media.frames * video.media.fps_den / max(1, video.media.fps_num) / 3600
+            )
         _judge(self.video_filters, video.scores)
         for clip in video.clips:
             self.clips[clip.decision] += 1

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from argus.shards import Dataset, Snapshot
+from argus.dataset import Dataset, Snapshot
 
 _SPAN = r"@(?P<start>\d+)-(?P<end>\d+)$"  # the end of a clip_id
 
@@ -30,7 +30,10 @@ def snapshot_facts(snapshot: Snapshot) -> dict[str, Any]:
 
 def hours(clip_ids: Sequence[str] | pa.ChunkedArray) -> float:
     """The length of clips together, which their ids tell."""
-    spans = pc.extract_regex(clip_ids if isinstance(clip_ids, pa.ChunkedArray) else pa.array(clip_ids, pa.string()), _SPAN)
+    spans = pc.extract_regex(
+        clip_ids if isinstance(clip_ids, pa.ChunkedArray) else pa.array(clip_ids, pa.string()),
+        _SPAN,
+    )
     start, end = (pc.cast(pc.struct_field(spans, name), pa.int64()) for name in ("start", "end"))
     return float((pc.sum(pc.subtract(end, start)).as_py() or 0) / 3_600_000)
 
@@ -43,5 +46,14 @@ def reasons_now(dataset: Dataset, clip_ids: Sequence[str]) -> dict[str, str]:
     sources = {clip_id.rpartition("@")[0] for clip_id in clip_ids}
     rows = rows.filter(pc.is_in(rows["source_id"], pa.array(sorted(sources), pa.string())))
     of_sources = dict(zip(rows["source_id"].to_pylist(), rows["reason"].to_pylist(), strict=True))
-    of_clips = {clip["clip_id"]: clip["reason"] for clips in rows["clips"].to_pylist() for clip in clips or ()}
-    return {clip_id: of_clips.get(clip_id) or of_sources.get(clip_id.rpartition("@")[0]) or "no such span" for clip_id in clip_ids}
+    of_clips = {
+        clip["clip_id"]: clip["reason"]
+        for clips in rows["clips"].to_pylist()
+        for clip in clips or ()
+    }
+    return {
+        clip_id: of_clips.get(clip_id)
+        or of_sources.get(clip_id.rpartition("@")[0])
+        or "no such span"
+        for clip_id in clip_ids
+    }

@@ -39,7 +39,9 @@ def namespace_of(x: Array) -> Any:
 def real_like(values: Array, like: Array) -> Array:
     """Numbers in the precision that coordinates have beside `like`: float64 in numpy, at least float32 on the tensor's device in torch."""
     if is_numpy(like):
-        return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=np.float64)
+        return np.asarray(
+            values.detach().cpu() if hasattr(values, "detach") else values, dtype=np.float64
+        )
     torch = namespace_of(like)
     dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
     return torch.as_tensor(values, dtype=dtype, device=like.device)
@@ -48,12 +50,16 @@ def real_like(values: Array, like: Array) -> Array:
 def channels_last(frames: Array) -> Array:
     """`[T, H, W, C]` of frames in either library's own order; refuses everything else."""
     if frames.ndim != 4:
-        raise InvalidInput(f"frames must have 4 axes (numpy [T, H, W, C], torch [T, C, H, W]), got shape {tuple(frames.shape)}")
+        raise InvalidInput(
+            f"frames must have 4 axes (numpy [T, H, W, C], torch [T, C, H, W]), got shape {tuple(frames.shape)}"
+        )
     if is_numpy(frames):
         if frames.dtype != np.uint8 and not np.issubdtype(frames.dtype, np.floating):
             raise InvalidInput(f"numpy frames must be uint8 or float, got {frames.dtype}")
         if not 1 <= frames.shape[3] <= 4:
-            raise InvalidInput(f"numpy frames have 1 to 4 channels (torch any number), got shape {frames.shape}")
+            raise InvalidInput(
+                f"numpy frames have 1 to 4 channels (torch any number), got shape {frames.shape}"
+            )
         return frames
     if not namespace_of(frames).is_floating_point(frames):
         raise InvalidInput(f"torch frames must be floating point, got {frames.dtype}")
@@ -73,5 +79,7 @@ def turns_of(rotations: Array, like: Array) -> Array:
     if tuple(turns.shape[1:]) != (3, 3):
         raise InvalidInput(f"rotations must be [T, 3, 3] or [3, 3], got shape {tuple(turns.shape)}")
     if is_numpy(turns) and not np.allclose(turns @ turns.transpose(0, 2, 1), np.eye(3), atol=1e-4):
-        raise InvalidInput("rotations must be orthonormal matrices (camera-to-world); at least one is not")
+        raise InvalidInput(
+            "rotations must be orthonormal matrices (camera-to-world); at least one is not"
+        )
     return turns

@@ -25,9 +25,13 @@ class Camera:
     def __post_init__(self) -> None:
         for name, fov in (("fov_x_deg", self.fov_x_deg), ("fov_y_deg", self.fov_y_deg)):
             if fov is not None and not 0 < fov < 180:
-                raise InvalidInput(f"{name} is {fov}, but a perspective camera sees more than 0 and less than 180 degrees")
+                raise InvalidInput(
+                    f"{name} is {fov}, but a perspective camera sees more than 0 and less than 180 degrees"
+                )
         if self.width < 1 or self.height < 1:
-            raise InvalidInput(f"a camera's picture has at least one pixel, got {self.width}x{self.height}")
+            raise InvalidInput(
+                f"a camera's picture has at least one pixel, got {self.width}x{self.height}"
+            )
 
     @classmethod
     def from_focal(cls, fx: float, width: int, height: int, fy: float | None = None) -> Self:
@@ -43,7 +47,10 @@ class Camera:
         K = np.asarray(intrinsics, dtype=np.float64)
         if K.shape != (3, 3):
             raise InvalidInput(f"intrinsics must be [3, 3], got shape {K.shape}")
-        if not (abs(K[0, 2] - width / 2) <= 0.02 * width + 0.5 and abs(K[1, 2] - height / 2) <= 0.02 * height + 0.5):
+        if not (
+            abs(K[0, 2] - width / 2) <= 0.02 * width + 0.5
+            and abs(K[1, 2] - height / 2) <= 0.02 * height + 0.5
+        ):
             raise InvalidInput(
                 f"principal point ({K[0, 2]:.1f}, {K[1, 2]:.1f}) is not in the middle of {width}x{height}; crop the frames around it first"
             )
@@ -57,7 +64,11 @@ class Camera:
     @property
     def fy(self) -> float:
         """Focal length along y, pixels."""
-        return self.fx if self.fov_y_deg is None else self.height / (2 * math.tan(math.radians(self.fov_y_deg) / 2))
+        return (
+            self.fx
+            if self.fov_y_deg is None
+            else self.height / (2 * math.tan(math.radians(self.fov_y_deg) / 2))
+        )
 
     @property
     def fov_y(self) -> float:

@@ -16,7 +16,15 @@ from functools import cache
 import numpy as np
 
 from argus.errors import InvalidInput
-from argus.sphere.arrays import Array, Frames, Interpolation, channels_last, namespace_of, own_order, real_like
+from argus.sphere.arrays import (
+    Array,
+    Frames,
+    Interpolation,
+    channels_last,
+    namespace_of,
+    own_order,
+    real_like,
+)
 from argus.sphere.grid import Rays, checked_size, erp_grid, erp_pixels, turned
 from argus.sphere.rotations import from_euler_deg
 from argus.sphere.sampling import MINIFY, PAD, pad_erp, reduced, reduced_erp, sample
@@ -52,7 +60,10 @@ _ROLLED = ((_LEFT, 0), (_FRONT, 0), (_RIGHT, 0), (_DOWN, 90), (_BACK, -90), (_UP
 
 @cache
 def _packings() -> dict[CubeLayout, _Packing]:
-    plain, rolled = (np.stack([from_euler_deg(*face, roll) for face, roll in faces]) for faces in (_PLAIN, _ROLLED))
+    plain, rolled = (
+        np.stack([from_euler_deg(*face, roll) for face, roll in faces])
+        for faces in (_PLAIN, _ROLLED)
+    )
     declared = plain.copy()
     declared[2:4] *= -1, -1, 1  # half a turn about the faces' own axis
     return {
@@ -64,7 +75,11 @@ def _packings() -> dict[CubeLayout, _Packing]:
 
 
 def erp_to_cube(
-    erp: Frames, face: int | tuple[int, int], layout: CubeLayout | str = CubeLayout.C3X2, *, interpolation: Interpolation = "linear"
+    erp: Frames,
+    face: int | tuple[int, int],
+    layout: CubeLayout | str = CubeLayout.C3X2,
+    *,
+    interpolation: Interpolation = "linear",
 ) -> Frames:
     """ERP frames (numpy `[T, H, W, C]`, torch `[T, C, H, W]`) as packed cubemaps.
 
@@ -78,7 +93,10 @@ def erp_to_cube(
     frames = reduced_erp(frames, frames.shape[2] / (4 * math.sqrt(faces[0] * faces[1])))
     size = int(frames.shape[1]), int(frames.shape[2])
     x, y, z = (
-        real_like(axis[None], frames) for axis in _packed_rays(packing, _tiling(packing, (packing.rows * faces[0], packing.columns * faces[1])))
+        real_like(axis[None], frames)
+        for axis in _packed_rays(
+            packing, _tiling(packing, (packing.rows * faces[0], packing.columns * faces[1]))
+        )
     )
     column, row = erp_pixels((x, y, z), size)
     cube: Frames = own_order(sample(pad_erp(frames), column + PAD, row + PAD, interpolation))
@@ -86,7 +104,11 @@ def erp_to_cube(
 
 
 def cube_to_erp(
-    cube: Frames, erp_size: tuple[int, int], layout: CubeLayout | str = CubeLayout.C3X2, *, interpolation: Interpolation = "linear"
+    cube: Frames,
+    erp_size: tuple[int, int],
+    layout: CubeLayout | str = CubeLayout.C3X2,
+    *,
+    interpolation: Interpolation = "linear",
 ) -> Frames:
     """ERP frames `[T, H, W, C]` (torch `[T, C, H, W]`) of packed cubemaps, whose faces may be stretched.
 
@@ -106,7 +128,9 @@ def cube_to_erp(
     return erp
 
 
-def cube_places(directions: np.ndarray, size: tuple[int, int], layout: CubeLayout | str = CubeLayout.C3X2) -> np.ndarray:
+def cube_places(
+    directions: np.ndarray, size: tuple[int, int], layout: CubeLayout | str = CubeLayout.C3X2
+) -> np.ndarray:
     """Where directions `[N, 3]` lie in a packed picture of `size` (height, width): x and y `[N, 2]`, shares of its sides. Raises InvalidInput."""
     packing = _packing(layout)
     _require(packing, layout, size)
@@ -115,7 +139,9 @@ def cube_places(directions: np.ndarray, size: tuple[int, int], layout: CubeLayou
     return np.stack([(column[0, 0] + 0.5) / size[1], (row[0, 0] + 0.5) / size[0]], -1)
 
 
-def cube_grid(size: tuple[int, int], layout: CubeLayout | str = CubeLayout.C3X2, steps: int = 8) -> tuple[np.ndarray, np.ndarray]:
+def cube_grid(
+    size: tuple[int, int], layout: CubeLayout | str = CubeLayout.C3X2, steps: int = 8
+) -> tuple[np.ndarray, np.ndarray]:
     """A grid from edge to edge over each face of a packed picture of `size` (height, width): directions `[6, n, n, 3]` and places `[6, n, n, 2]`.
 
     n is steps + 1; rows run down the picture, places are as in `cube_places`. Raises InvalidInput.
@@ -131,7 +157,9 @@ def cube_grid(size: tuple[int, int], layout: CubeLayout | str = CubeLayout.C3X2,
     x = np.array([across.start(k) + share * across.face for k in columns]) / size[1]
     y = np.array([down.start(k) + share * down.face for k in rows]) / size[0]
     n = steps + 1
-    return directions, np.stack([np.broadcast_to(x[:, None, :], (6, n, n)), np.broadcast_to(y[:, :, None], (6, n, n))], -1)
+    return directions, np.stack(
+        [np.broadcast_to(x[:, None, :], (6, n, n)), np.broadcast_to(y[:, :, None], (6, n, n))], -1
+    )
 
 
 @dataclass(frozen=True)
@@ -165,7 +193,9 @@ class _Axis:
         return replace(self, pixels=self.pixels + 2 * PAD, margin=self.margin + PAD)
 
 
-def _tiling(packing: _Packing, size: tuple[int, int], scale: tuple[float, float] = (1.0, 1.0)) -> tuple[_Axis, _Axis]:
+def _tiling(
+    packing: _Packing, size: tuple[int, int], scale: tuple[float, float] = (1.0, 1.0)
+) -> tuple[_Axis, _Axis]:
     """(down, across) of a picture of `size` (height, width); `scale` is that of its margins."""
     down, across = packing.margin * scale[0], packing.margin * scale[1]
     return (
@@ -174,7 +204,9 @@ def _tiling(packing: _Packing, size: tuple[int, int], scale: tuple[float, float]
     )
 
 
-def _padded(packing: _Packing, frames: Array, tiling: tuple[_Axis, _Axis]) -> tuple[Array, tuple[_Axis, _Axis]]:
+def _padded(
+    packing: _Packing, frames: Array, tiling: tuple[_Axis, _Axis]
+) -> tuple[Array, tuple[_Axis, _Axis]]:
     """Each tile with PAD pixels around it of what lies there on the sphere, which is not what lies there in the picture."""
     wide = tiling[0].padded(), tiling[1].padded()
     x, y, z = (real_like(axis[None], frames) for axis in _packed_rays(packing, wide))
@@ -189,10 +221,15 @@ def _packed_rays(packing: _Packing, tiling: tuple[_Axis, _Axis]) -> tuple[np.nda
     if packing.equiangular:
         s, t = np.tan(s * np.pi / 4), np.tan(t * np.pi / 4)
     turns = packing.tiles[tile_row[:, None] * packing.columns + tile_column[None]]  # [h, w, 3, 3]
-    return tuple(turns[..., k, 0] * s[None] + turns[..., k, 1] * t[:, None] + turns[..., k, 2] for k in range(3))
+    return tuple(
+        turns[..., k, 0] * s[None] + turns[..., k, 1] * t[:, None] + turns[..., k, 2]
+        for k in range(3)
+    )
 
 
-def _packed_pixels(packing: _Packing, rays: Rays, tiling: tuple[_Axis, _Axis]) -> tuple[Array, Array]:
+def _packed_pixels(
+    packing: _Packing, rays: Rays, tiling: tuple[_Axis, _Axis]
+) -> tuple[Array, Array]:
     """(column, row) of rays in a packed picture, at least half a pixel inside their tile, so that no interpolation needs another."""
     xp = namespace_of(rays[0])
     ahead = [sum(float(R[k, 2]) * rays[k] for k in range(3)) for R in packing.tiles]
@@ -204,15 +241,21 @@ def _packed_pixels(packing: _Packing, rays: Rays, tiling: tuple[_Axis, _Axis]) -
         for n, (axis, index) in enumerate(zip(tiling, divmod(k, packing.columns), strict=True)):
             along = 1 - n  # rows follow a face's y, columns its x
             tangent = sum(float(R[i, along]) * rays[i] for i in range(3)) / depth
-            share = ((xp.arctan(tangent) * (4 / math.pi) if packing.equiangular else tangent) + 1) / 2
+            share = (
+                (xp.arctan(tangent) * (4 / math.pi) if packing.equiangular else tangent) + 1
+            ) / 2
             first = index // axis.faces * axis.pixels
-            place = xp.clip(axis.start(index) + share * axis.face - 0.5, first, first + axis.pixels - 1)
+            place = xp.clip(
+                axis.start(index) + share * axis.face - 0.5, first, first + axis.pixels - 1
+            )
             found[n] = xp.where(chosen, place, found[n])
     row, column = found
     return column, row
 
 
-def _reduced_faces(packing: _Packing, size: tuple[int, int], erp_size: tuple[int, int]) -> tuple[int, int]:
+def _reduced_faces(
+    packing: _Packing, size: tuple[int, int], erp_size: tuple[int, int]
+) -> tuple[int, int]:
     """The size of a packed picture whose faces are about as dense as the ERP map, in whole tiles; unchanged unless they are denser."""
     height, width = (
         round(n / r / tiles) * tiles if (r := n / (faces * wanted)) > MINIFY else n
@@ -227,12 +270,18 @@ def _reduced_faces(packing: _Packing, size: tuple[int, int], erp_size: tuple[int
 def _require(packing: _Packing, layout: str, size: tuple[int, int]) -> None:
     height, width = size
     if height % packing.rows or width % packing.bands:
-        raise InvalidInput(f"a {layout} picture is {packing.rows} rows of {packing.columns} faces; {width}x{height} does not divide so")
+        raise InvalidInput(
+            f"a {layout} picture is {packing.rows} rows of {packing.columns} faces; {width}x{height} does not divide so"
+        )
     if height <= 2 * packing.margin * packing.rows or width <= 2 * packing.margin:
-        raise InvalidInput(f"a {layout} picture has margins of {packing.margin} pixels; {width}x{height} has nothing beside them")
+        raise InvalidInput(
+            f"a {layout} picture has margins of {packing.margin} pixels; {width}x{height} has nothing beside them"
+        )
 
 
 def _packing(layout: CubeLayout | str) -> _Packing:
     if layout not in set(CubeLayout):
-        raise InvalidInput(f"cubemap layout is '{layout}', but must be one of: {', '.join(CubeLayout)}")
+        raise InvalidInput(
+            f"cubemap layout is '{layout}', but must be one of: {', '.join(CubeLayout)}"
+        )
     return _packings()[CubeLayout(layout)]

@@ -8,13 +8,27 @@ import math
 import numpy as np
 
 from argus.errors import InvalidInput
-from argus.sphere.arrays import Array, Frames, Interpolation, channels_last, namespace_of, own_order, real_like
+from argus.sphere.arrays import (
+    Array,
+    Frames,
+    Interpolation,
+    channels_last,
+    namespace_of,
+    own_order,
+    real_like,
+)
 from argus.sphere.grid import Rays, checked_size, erp_grid, erp_pixels, turned
 from argus.sphere.rotations import from_euler_deg
 from argus.sphere.sampling import PAD, pad_edge, pad_erp, reduced, reduced_erp, reduced_size, sample
 
 
-def fisheye_to_erp(frames: Frames, fov_deg: float, erp_size: tuple[int, int], *, interpolation: Interpolation = "linear") -> Frames:
+def fisheye_to_erp(
+    frames: Frames,
+    fov_deg: float,
+    erp_size: tuple[int, int],
+    *,
+    interpolation: Interpolation = "linear",
+) -> Frames:
     """ERP frames `[T, H, W, C]` (torch `[T, C, H, W]`) of fisheye frames n×n (one lens) or n×2n (two).
 
     Angle from the axis grows linearly with radius, to fov_deg/2 at the edge of the inscribed circle. Where two lenses overlap they are mixed
@@ -25,7 +39,9 @@ def fisheye_to_erp(frames: Frames, fov_deg: float, erp_size: tuple[int, int], *,
     height, width = pictures.shape[1:3]
     lenses = width // height
     if lenses not in (1, 2) or width % height:
-        raise InvalidInput(f"a fisheye frame is n x n or two of them side by side, got {width}x{height}")
+        raise InvalidInput(
+            f"a fisheye frame is n x n or two of them side by side, got {width}x{height}"
+        )
     xp = namespace_of(pictures)
     half = _half_angle(fov_deg)
     total, weights = 0.0, 0.0
@@ -33,8 +49,12 @@ def fisheye_to_erp(frames: Frames, fov_deg: float, erp_size: tuple[int, int], *,
         circle = pictures[:, :, k * height : (k + 1) * height]
         ratio = height / (2 * half) * math.pi / size[0]
         circle = pad_edge(reduced(circle, reduced_size((height, height), (ratio, ratio))))
-        turn = xp.swapaxes(real_like(from_euler_deg(180 * (lenses - 1 - k), 0, 0), pictures)[None], 1, 2)
-        angle, column, row = _circle_pixels(turned(erp_grid(size, pictures), turn), half, circle.shape[1] - 2 * PAD)
+        turn = xp.swapaxes(
+            real_like(from_euler_deg(180 * (lenses - 1 - k), 0, 0), pictures)[None], 1, 2
+        )
+        angle, column, row = _circle_pixels(
+            turned(erp_grid(size, pictures), turn), half, circle.shape[1] - 2 * PAD
+        )
         weight = xp.clip(half - angle, 0.0, None)[..., None]
         seen = sample(circle, column + PAD, row + PAD, interpolation)
         total = total + seen * weight
@@ -44,17 +64,28 @@ def fisheye_to_erp(frames: Frames, fov_deg: float, erp_size: tuple[int, int], *,
     return erp
 
 
-def erp_to_fisheye(erp: Frames, fov_deg: float, size: int, *, lenses: int = 2, interpolation: Interpolation = "linear") -> Frames:
+def erp_to_fisheye(
+    erp: Frames,
+    fov_deg: float,
+    size: int,
+    *,
+    lenses: int = 2,
+    interpolation: Interpolation = "linear",
+) -> Frames:
     """Fisheye frames of ERP frames `[T, H, W, C]` (torch `[T, C, H, W]`): circles of `size` pixels, one or two side by side.
 
     The reverse of `fisheye_to_erp`. Outside the circles is 0, but for a rim of 2 pixels for interpolation at their edge. Raises InvalidInput.
     """
     half = _half_angle(fov_deg)
     if lenses not in (1, 2) or size < 2:
-        raise InvalidInput(f"a fisheye frame has 1 or 2 lenses of at least 2 pixels, got {lenses} of {size}")
+        raise InvalidInput(
+            f"a fisheye frame has 1 or 2 lenses of at least 2 pixels, got {lenses} of {size}"
+        )
     frames = channels_last(erp)
     frames = reduced_erp(frames, frames.shape[2] / (2 * math.pi) / (size / (2 * half)))
-    column, row = erp_pixels(_circle_rays(half, size, lenses, frames), (int(frames.shape[1]), int(frames.shape[2])))
+    column, row = erp_pixels(
+        _circle_rays(half, size, lenses, frames), (int(frames.shape[1]), int(frames.shape[2]))
+    )
     seen = sample(pad_erp(frames), column + PAD, row + PAD, interpolation)
     offset = np.arange(size) + 0.5 - size / 2
     inside = np.tile(np.hypot(offset[:, None], offset) <= size / 2 + PAD, lenses)
@@ -76,7 +107,14 @@ def _circle_rays(half: float, size: int, lenses: int, like: Array) -> Rays:
     scale = np.sinc(angle / np.pi)
     across, down, ahead = offset * scale, offset[:, None] * scale, np.cos(angle)
     signs = [1 - 2 * (lenses - 1 - k) for k in range(lenses)]  # half a turn about y
-    x, y, z = (np.concatenate(planes, 1)[None] for planes in ([sign * across for sign in signs], [down] * lenses, [sign * ahead for sign in signs]))
+    x, y, z = (
+        np.concatenate(planes, 1)[None]
+        for planes in (
+            [sign * across for sign in signs],
+            [down] * lenses,
+            [sign * ahead for sign in signs],
+        )
+    )
     return real_like(x, like), real_like(y, like), real_like(z, like)
 
 

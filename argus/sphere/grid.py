@@ -38,7 +38,9 @@ def checked_size(erp_size: tuple[int, int]) -> tuple[int, int]:
     """(H, W) of an ERP map, or InvalidInput."""
     height, width = erp_size
     if height < 2 or width < 4:
-        raise InvalidInput(f"erp_size is (height, width) with at least 2 rows and 4 columns, got {erp_size}")
+        raise InvalidInput(
+            f"erp_size is (height, width) with at least 2 rows and 4 columns, got {erp_size}"
+        )
     return int(height), int(width)
 
 
@@ -47,7 +49,9 @@ def erp_grid(erp_size: tuple[int, int], like: Array) -> Grid:
     height, width = checked_size(erp_size)
     lon = ((np.arange(width) + 0.5) / width - 0.5) * 2 * np.pi
     lat = (0.5 - (np.arange(height) + 0.5) / height) * np.pi
-    return Grid(real_like(np.sin(lon), like), real_like(-np.tan(lat), like), real_like(np.cos(lon), like))
+    return Grid(
+        real_like(np.sin(lon), like), real_like(-np.tan(lat), like), real_like(np.cos(lon), like)
+    )
 
 
 def view_grid(camera: Camera, like: Array) -> Grid:
@@ -67,17 +71,27 @@ class TurnedGrid:
     @classmethod
     def of(cls, grid: Grid, turns: Array) -> "TurnedGrid":
         """`turns @ ray` of every pixel."""
-        columns = tuple(turns[:, axis, 0, None] * grid.x + turns[:, axis, 2, None] * grid.z for axis in range(3))
+        columns = tuple(
+            turns[:, axis, 0, None] * grid.x + turns[:, axis, 2, None] * grid.z for axis in range(3)
+        )
         return cls(columns, tuple(turns[:, axis, 1, None] * grid.y for axis in range(3)))
 
     def part(self, rows: slice, columns: slice, fine: int = 1) -> "TurnedGrid":
         """The rays within a window of pixels, of a grid `fine` times as dense as they are."""
-        rows, columns = (slice(fine * window.start, fine * window.stop) for window in (rows, columns))
-        return TurnedGrid(tuple(axis[:, columns] for axis in self.columns), tuple(axis[:, rows] for axis in self.rows))
+        rows, columns = (
+            slice(fine * window.start, fine * window.stop) for window in (rows, columns)
+        )
+        return TurnedGrid(
+            tuple(axis[:, columns] for axis in self.columns),
+            tuple(axis[:, rows] for axis in self.rows),
+        )
 
     def rays(self) -> Rays:
         """Three `[T, H, W]`, float32 in numpy."""
-        x, y, z = (_short(column)[:, None, :] + _short(row)[:, :, None] for column, row in zip(self.columns, self.rows, strict=True))
+        x, y, z = (
+            _short(column)[:, None, :] + _short(row)[:, :, None]
+            for column, row in zip(self.columns, self.rows, strict=True)
+        )
         return x, y, z
 
     def inside(self, camera: Camera) -> Array:
@@ -89,7 +103,10 @@ class TurnedGrid:
         seen: Array = None
         for axis, tangent in ((0, tan_x), (1, tan_y)):
             for sign in (1.0, -1.0):
-                column, row = (_short(terms[2] * tangent + terms[axis] * sign) for terms in (self.columns, self.rows))
+                column, row = (
+                    _short(terms[2] * tangent + terms[axis] * sign)
+                    for terms in (self.columns, self.rows)
+                )
                 side = column[:, None, :] >= -row[:, :, None]
                 if seen is None:
                     seen = side
@@ -119,11 +136,16 @@ def bands(rows: slice, columns: slice, fine: int = 1) -> Iterator[tuple[slice, s
         yield slice(top, min(top + step, rows.stop)), columns
 
 
-def windows(turn: np.ndarray, camera: Camera, erp_size: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+def windows(
+    turn: np.ndarray, camera: Camera, erp_size: tuple[int, int]
+) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of an ERP map that just hold all that a camera (camera-to-world `[3, 3]`) sees; two windows where it crosses the seam."""
     height, width = erp_size
     low, high, left, right = _extent(turn, camera)
-    rows = slice(max(0, math.floor((0.5 - high / math.pi) * height) - 1), min(height, math.ceil((0.5 - low / math.pi) * height) + 1))
+    rows = slice(
+        max(0, math.floor((0.5 - high / math.pi) * height) - 1),
+        min(height, math.ceil((0.5 - low / math.pi) * height) + 1),
+    )
     first = math.floor((left / (2 * math.pi) + 0.5) * width) - 1
     last = math.ceil((right / (2 * math.pi) + 0.5) * width) + 1
     if last - first >= width:
@@ -143,7 +165,9 @@ def _extent(turn: np.ndarray, camera: Camera) -> tuple[float, float, float, floa
     """
     tan_x, tan_y = camera.width / (2 * camera.fx), camera.height / (2 * camera.fy)
     corners = np.array([(u * tan_x, v * tan_y, 1.0) for u in (-1, 1) for v in (-1, 1)]) @ turn.T
-    normals = np.array([(1.0, 0.0, tan_x), (-1.0, 0.0, tan_x), (0.0, 1.0, tan_y), (0.0, -1.0, tan_y)])
+    normals = np.array(
+        [(1.0, 0.0, tan_x), (-1.0, 0.0, tan_x), (0.0, 1.0, tan_y), (0.0, -1.0, tan_y)]
+    )
     normals = (normals / np.linalg.norm(normals, axis=1, keepdims=True)) @ turn.T
     pole = np.array([0.0, 1.0, 0.0])
     tops = pole - normals[:, 1:2] * normals
@@ -166,7 +190,11 @@ def erp_pixels(rays: Rays, erp_size: tuple[int, int]) -> tuple[Array, Array]:
     across = x * x + z * z
     if not is_numpy(x) and x.requires_grad:  # at a pole itself a longitude has no finite gradient
         at_pole = across < 1e-14 * y * y
-        x, z, across = xp.where(at_pole, 0.0, x), xp.where(at_pole, 1.0, z), xp.where(at_pole, 1e-30, across)
+        x, z, across = (
+            xp.where(at_pole, 0.0, x),
+            xp.where(at_pole, 1.0, z),
+            xp.where(at_pole, 1e-30, across),
+        )
     column = xp.arctan2(x, z)
     column *= width / (2 * math.pi)
     column += width / 2 - 0.5
@@ -178,7 +206,14 @@ def erp_pixels(rays: Rays, erp_size: tuple[int, int]) -> tuple[Array, Array]:
 
 def view_matrix(camera: Camera, like: Array) -> Array:
     """K `[3, 3]`: of a ray in the camera's axes, K @ ray over its last number is (column, row, 1) in the picture."""
-    return real_like([[camera.fx, 0, camera.width / 2 - 0.5], [0, camera.fy, camera.height / 2 - 0.5], [0, 0, 1]], like)
+    return real_like(
+        [
+            [camera.fx, 0, camera.width / 2 - 0.5],
+            [0, camera.fy, camera.height / 2 - 0.5],
+            [0, 0, 1],
+        ],
+        like,
+    )
 
 
 def solid_angle(erp_size: tuple[int, int]) -> np.ndarray:

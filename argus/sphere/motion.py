@@ -18,7 +18,11 @@ class MotionSettings:
 
     shake_deg: tuple[float, float, float] = (1.0, 0.5, 0.2)  # A
     jitter_deg: tuple[float, float, float] = (0.15, 0.15, 0.1)  # s
-    drift_deg_s: tuple[float, float, float] = (15.0, 3.0, 1.0)  # bound of d; the paper has no roll drift
+    drift_deg_s: tuple[float, float, float] = (
+        15.0,
+        3.0,
+        1.0,
+    )  # bound of d; the paper has no roll drift
     still: float = 1 / 3  # probability that an axis does not drift
     shake_hz: float = 1.5
 
@@ -26,7 +30,13 @@ class MotionSettings:
 _DEFAULT = MotionSettings()
 
 
-def simulate_motion(seed: int | Sequence[int], frames: int, fps: Fraction | float, camera: Camera, motion: MotionSettings = _DEFAULT) -> Trajectory:
+def simulate_motion(
+    seed: int | Sequence[int],
+    frames: int,
+    fps: Fraction | float,
+    camera: Camera,
+    motion: MotionSettings = _DEFAULT,
+) -> Trajectory:
     """A trajectory whose frame 0 is the reference orientation (identity).
 
     Each angle at t = k/fps is A·U(0,1)·sin(2π(1.5·t + U(0,1))) + d·t + N(0, s²). A function of its arguments alone; `seed` is
@@ -41,7 +51,9 @@ def simulate_motion(seed: int | Sequence[int], frames: int, fps: Fraction | floa
     return Trajectory(from_euler_deg(*angles), camera, rate).relative()
 
 
-def motion_angles_deg(seed: int | Sequence[int], frames: int, fps: float, motion: MotionSettings = _DEFAULT) -> np.ndarray:
+def motion_angles_deg(
+    seed: int | Sequence[int], frames: int, fps: float, motion: MotionSettings = _DEFAULT
+) -> np.ndarray:
     """The angles of Eq. 3 before frame 0 becomes the reference: (yaw, pitch, roll) `[3, T]`, degrees."""
     random = np.random.default_rng(np.random.SeedSequence(seed))
     t = np.arange(frames) / fps
@@ -49,6 +61,10 @@ def motion_angles_deg(seed: int | Sequence[int], frames: int, fps: float, motion
     drift = random.uniform(-1, 1, (3, 1)) * np.reshape(motion.drift_deg_s, (3, 1))
     drift = np.where(random.random((3, 1)) < motion.still, 0.0, drift)
     jitter = random.normal(size=(3, frames)) * np.reshape(motion.jitter_deg, (3, 1))
-    shake = np.reshape(motion.shake_deg, (3, 1)) * size * np.sin(2 * np.pi * (motion.shake_hz * t + phase))
+    shake = (
+        np.reshape(motion.shake_deg, (3, 1))
+        * size
+        * np.sin(2 * np.pi * (motion.shake_hz * t + phase))
+    )
     angles: np.ndarray = shake + drift * t + jitter
     return angles

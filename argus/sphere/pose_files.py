@@ -44,7 +44,9 @@ class Poses(NamedTuple):
 def read_bounded(path: Path) -> str:
     """The text of a file of at most 64 MiB."""
     if path.stat().st_size > _MOST_TEXT:
-        raise InvalidInput(f"{path.name} has {path.stat().st_size >> 20} MiB, but may have at most {_MOST_TEXT >> 20}; split it, or save it as npz")
+        raise InvalidInput(
+            f"{path.name} has {path.stat().st_size >> 20} MiB, but may have at most {_MOST_TEXT >> 20}; split it, or save it as npz"
+        )
     return path.read_text(encoding="utf-8")
 
 
@@ -58,7 +60,9 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
             if entry not in present:
                 continue
             if (size := archive.getinfo(entry).file_size) > _MOST_ARRAY:
-                raise InvalidInput(f"{name} has {size >> 20} MiB, but may have at most {_MOST_ARRAY >> 20}; split the file")
+                raise InvalidInput(
+                    f"{name} has {size >> 20} MiB, but may have at most {_MOST_ARRAY >> 20}; split the file"
+                )
             with archive.open(entry) as file:
                 found[name] = np.lib.format.read_array(file, allow_pickle=False)
     return found
@@ -70,7 +74,9 @@ def read_evaluation(path: Path, size: tuple[int, int] | None) -> Poses:
     """
     angles = _numbers(path)
     if angles.ndim != 2 or len(angles) != 3:
-        raise InvalidInput(f"holds numbers of shape {angles.shape}, but must hold 3 rows (pitch, yaw, roll in radians) with a column for each frame")
+        raise InvalidInput(
+            f"holds numbers of shape {angles.shape}, but must hold 3 rows (pitch, yaw, roll in radians) with a column for each frame"
+        )
     pitch, yaw, roll = angles
     if max(np.abs(pitch).max(), np.abs(roll).max()) > math.pi:
         raise InvalidInput(
@@ -78,17 +84,30 @@ def read_evaluation(path: Path, size: tuple[int, int] | None) -> Poses:
         )
     beside = path.absolute().parent.parent / "fov" / path.name
     if not beside.is_file():
-        raise InvalidInput(f"its field of view is missing: there is no file {beside} with fov_x and fov_y in degrees; add it")
+        raise InvalidInput(
+            f"its field of view is missing: there is no file {beside} with fov_x and fov_y in degrees; add it"
+        )
     fov = _numbers(beside).ravel()
     if fov.size != 2:
-        raise InvalidInput(f"{beside} holds {fov.size} numbers, but must hold 2: fov_x and fov_y in degrees")
+        raise InvalidInput(
+            f"{beside} holds {fov.size} numbers, but must hold 2: fov_x and fov_y in degrees"
+        )
     if size is None:
-        raise InvalidInput("the size of the pictures is not in this format; give size=(height, width)")
-    return Poses(from_euler_deg(*np.degrees([yaw, pitch, roll])), Camera(float(fov[0]), size[1], size[0], float(fov[1])))
+        raise InvalidInput(
+            "the size of the pictures is not in this format; give size=(height, width)"
+        )
+    return Poses(
+        from_euler_deg(*np.degrees([yaw, pitch, roll])),
+        Camera(float(fov[0]), size[1], size[0], float(fov[1])),
+    )
 
 
 def _numbers(path: Path) -> np.ndarray:
-    rows = [[float(word) for word in line.replace(",", " ").split()] for line in read_bounded(path).splitlines() if line.strip()]
+    rows = [
+        [float(word) for word in line.replace(",", " ").split()]
+        for line in read_bounded(path).splitlines()
+        if line.strip()
+    ]
     numbers = np.array(rows, dtype=np.float64)
     if not numbers.size or not np.isfinite(numbers).all():
         raise InvalidInput(f"{path.name} is empty or holds numbers that are not finite")
@@ -105,8 +124,12 @@ def read_megasam(arrays: Mapping[str, np.ndarray]) -> Poses:
     if poses.ndim != 3 or poses.shape[1:] != (4, 4):
         raise InvalidInput(f"cam_c2w has shape {poses.shape}, but must be [T, 4, 4]")
     if K.shape != (3, 3) or not (np.isfinite(K).all() and (K[:2, 2] > 0.5).all()):
-        raise InvalidInput(f"intrinsic must be a finite [3, 3] matrix with the principal point in the middle of the picture, got {K.tolist()}")
-    return Poses(poses[:, :3, :3], Camera.from_intrinsics(K, round(2 * K[0, 2]), round(2 * K[1, 2])))
+        raise InvalidInput(
+            f"intrinsic must be a finite [3, 3] matrix with the principal point in the middle of the picture, got {K.tolist()}"
+        )
+    return Poses(
+        poses[:, :3, :3], Camera.from_intrinsics(K, round(2 * K[0, 2]), round(2 * K[1, 2]))
+    )
 
 
 def _real(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
@@ -125,18 +148,28 @@ def read_colmap(folder: Path) -> Poses:
     """
     for name in ("cameras.txt", "images.txt"):
         if not (folder / name).is_file():
-            binary = "; it holds binary files, which `colmap model_converter --output_type TXT` converts" if any(folder.glob("images.bin")) else ""
-            raise InvalidInput(f"there is no {name} in it: a COLMAP model is a folder with cameras.txt and images.txt{binary}")
+            binary = (
+                "; it holds binary files, which `colmap model_converter --output_type TXT` converts"
+                if any(folder.glob("images.bin"))
+                else ""
+            )
+            raise InvalidInput(
+                f"there is no {name} in it: a COLMAP model is a folder with cameras.txt and images.txt{binary}"
+            )
     images = sorted(_images(folder / "images.txt"), key=lambda image: _natural(image.name))
     if not images:
         raise InvalidInput("images.txt lists no picture: COLMAP registered none")
     _require_all([image.name for image in images])
     cameras = _cameras(folder / "cameras.txt", {image.camera for image in images})
     if len(set(cameras)) > 1:
-        raise InvalidInput(f"its pictures have {len(set(cameras))} different cameras, but a trajectory has one; run COLMAP with single_camera 1")
+        raise InvalidInput(
+            f"its pictures have {len(set(cameras))} different cameras, but a trajectory has one; run COLMAP with single_camera 1"
+        )
     from scipy.spatial.transform import Rotation
 
-    world_to_camera = Rotation.from_quat(np.array([image.quaternion for image in images])[:, [1, 2, 3, 0]])
+    world_to_camera = Rotation.from_quat(
+        np.array([image.quaternion for image in images])[:, [1, 2, 3, 0]]
+    )
     return Poses(world_to_camera.inv().as_matrix(), cameras[0])
 
 
@@ -154,18 +187,30 @@ def _images(path: Path) -> Iterator[_Image]:
         if not line or line.startswith("#"):
             continue
         if len(line) == _LONGEST_LINE:
-            raise InvalidInput(f"images.txt line {number} is longer than {_LONGEST_LINE} characters, but should be a pose and a name")
+            raise InvalidInput(
+                f"images.txt line {number} is longer than {_LONGEST_LINE} characters, but should be a pose and a name"
+            )
         words = line.split(maxsplit=9)
         if len(words) != 10:
-            raise InvalidInput(f"images.txt line {number} has {len(words)} fields, but must have 10: IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME")
+            raise InvalidInput(
+                f"images.txt line {number} has {len(words)} fields, but must have 10: IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
+            )
         quaternion = tuple(float(word) for word in words[1:5])
         if not abs(math.hypot(*quaternion) - 1) < 0.01:
-            raise InvalidInput(f"images.txt line {number} has a quaternion of length {math.hypot(*quaternion):.3g}, but must have length 1")
+            raise InvalidInput(
+                f"images.txt line {number} has a quaternion of length {math.hypot(*quaternion):.3g}, but must have length 1"
+            )
         _, points = next(lines, (0, ""))
         if len(points) < _LONGEST_LINE and len(points.split()) % 3:
-            raise InvalidInput(f"images.txt line {number + 1} is no line of points (X Y POINT3D_ID each); every picture has one, which may be empty")
+            raise InvalidInput(
+                f"images.txt line {number + 1} is no line of points (X Y POINT3D_ID each); every picture has one, which may be empty"
+            )
         if words[9] in names or len(names) >= _MOST_FRAMES:
-            raise InvalidInput(f"images.txt lists {words[9]} twice" if words[9] in names else f"images.txt lists more than {_MOST_FRAMES} pictures")
+            raise InvalidInput(
+                f"images.txt lists {words[9]} twice"
+                if words[9] in names
+                else f"images.txt lists more than {_MOST_FRAMES} pictures"
+            )
         names.add(words[9])
         yield _Image(words[9], quaternion, words[8])
 
@@ -192,7 +237,9 @@ def _require_all(names: Sequence[str]) -> None:
     paths = [PurePosixPath(name) for name in names]
     parts = [_DIGITS.split(str(path.with_suffix(""))) for path in paths]  # odd ones are numbers
     numbers = [int(part[-2]) for part in parts if len(part) > 1]
-    around = {("".join(part[:-2]), part[-1], path.suffix) for part, path in zip(parts, paths, strict=True)}
+    around = {
+        ("".join(part[:-2]), part[-1], path.suffix) for part, path in zip(parts, paths, strict=True)
+    }
     if len(around) != 1 or len(numbers) < 3:
         return
     before, after, suffix = around.pop()
@@ -202,7 +249,10 @@ def _require_all(names: Sequence[str]) -> None:
     first: list[str] = []
     for a, b in itertools.pairwise(numbers):
         gap = max(0, (b - a + step // 2) // step - 1)
-        first += [f"{before}{a + k * step:0{width}d}{after}{suffix}" for k in range(1, min(gap, 5 - len(first)) + 1)]
+        first += [
+            f"{before}{a + k * step:0{width}d}{after}{suffix}"
+            for k in range(1, min(gap, 5 - len(first)) + 1)
+        ]
         count += gap
     if count:
         more = f" and {count - len(first)} more" if count > len(first) else ""
@@ -227,7 +277,9 @@ def _cameras(path: Path, wanted: set[str]) -> list[Camera]:
             raise InvalidInput(
                 f"cameras.txt line {number} has {len(words)} fields, but {words[1]} has CAMERA_ID MODEL WIDTH HEIGHT {' '.join(names)}"
             )
-        found[words[0]] = _camera(int(words[2]), int(words[3]), dict(zip(names, map(float, words[4:]), strict=True)))
+        found[words[0]] = _camera(
+            int(words[2]), int(words[3]), dict(zip(names, map(float, words[4:]), strict=True))
+        )
     if absent := wanted - found.keys():
         raise InvalidInput(f"cameras.txt has no camera {min(absent)}, but images.txt names it")
     return list(found.values())
@@ -237,7 +289,9 @@ def _camera(width: int, height: int, lens: dict[str, float]) -> Camera:
     if not all(math.isfinite(value) for value in lens.values()):
         raise InvalidInput(f"the parameters of a camera must be finite, got {lens}")
     fx, fy = lens.get("fx", lens.get("f", 0.0)), lens.get("fy", lens.get("f", 0.0))
-    camera = Camera.from_intrinsics([[fx, 0.0, lens["cx"]], [0.0, fy, lens["cy"]], [0.0, 0.0, 1.0]], width, height)
+    camera = Camera.from_intrinsics(
+        [[fx, 0.0, lens["cx"]], [0.0, fy, lens["cy"]], [0.0, 0.0, 1.0]], width, height
+    )
     bend = _bend_deg(camera, lens)
     if not bend <= _MOST_BEND_DEG:
         raise InvalidInput(
@@ -249,10 +303,20 @@ def _camera(width: int, height: int, lens: dict[str, float]) -> Camera:
 def _bend_deg(camera: Camera, lens: dict[str, float]) -> float:
     """The largest angle between a ray and where the lens shows it, over the picture (COLMAP's OPENCV model, of which the others are parts)."""
     k1, k2, p1, p2 = (lens.get(name, 0.0) for name in ("k1", "k2", "p1", "p2"))
-    x, y = np.meshgrid(np.linspace(-0.5, 0.5, 33) * camera.width / camera.fx, np.linspace(-0.5, 0.5, 33) * camera.height / camera.fy)
+    x, y = np.meshgrid(
+        np.linspace(-0.5, 0.5, 33) * camera.width / camera.fx,
+        np.linspace(-0.5, 0.5, 33) * camera.height / camera.fy,
+    )
     r2 = x**2 + y**2
     radial = 1 + k1 * r2 + k2 * r2**2
-    seen = np.stack([x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x**2), y * radial + 2 * p2 * x * y + p1 * (r2 + 2 * y**2), np.ones_like(x)], -1)
+    seen = np.stack(
+        [
+            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x**2),
+            y * radial + 2 * p2 * x * y + p1 * (r2 + 2 * y**2),
+            np.ones_like(x),
+        ],
+        -1,
+    )
     ray = np.stack([x, y, np.ones_like(x)], -1)
     sine, cosine = np.linalg.norm(np.cross(ray, seen), axis=-1), (ray * seen).sum(-1)
     return float(np.degrees(np.arctan2(sine, cosine)).max())

@@ -9,10 +9,17 @@ from numpy.typing import ArrayLike
 
 def from_euler_deg(yaw: ArrayLike, pitch: ArrayLike, roll: ArrayLike) -> np.ndarray:
     """Matrices `[..., 3, 3]` of angles in degrees (scipy's intrinsic "YXZ"); the three broadcast."""
-    from scipy.spatial.transform import Rotation  # a third of a second that each process pays only where it needs it
+    from scipy.spatial.transform import (
+        Rotation,  # a third of a second that each process pays only where it needs it
+    )
 
-    angles = np.stack(np.broadcast_arrays(*(np.asarray(angle, dtype=np.float64) for angle in (yaw, pitch, roll))), axis=-1)
-    matrices: np.ndarray = Rotation.from_euler("YXZ", angles.reshape(-1, 3), degrees=True).as_matrix()
+    angles = np.stack(
+        np.broadcast_arrays(*(np.asarray(angle, dtype=np.float64) for angle in (yaw, pitch, roll))),
+        axis=-1,
+    )
+    matrices: np.ndarray = Rotation.from_euler(
+        "YXZ", angles.reshape(-1, 3), degrees=True
+    ).as_matrix()
     return matrices.reshape(*angles.shape[:-1], 3, 3)
 
 
@@ -24,6 +31,8 @@ def to_euler_deg(rotations: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarr
     R = np.asarray(rotations, dtype=np.float64)
     pitch = np.degrees(np.arctan2(-R[..., 1, 2], np.hypot(R[..., 1, 0], R[..., 1, 1])))
     upright = np.hypot(R[..., 1, 0], R[..., 1, 1]) < 1e-9  # gimbal lock
-    yaw = np.where(upright, np.arctan2(-R[..., 2, 0], R[..., 0, 0]), np.arctan2(R[..., 0, 2], R[..., 2, 2]))
+    yaw = np.where(
+        upright, np.arctan2(-R[..., 2, 0], R[..., 0, 0]), np.arctan2(R[..., 0, 2], R[..., 2, 2])
+    )
     roll = np.where(upright, 0.0, np.arctan2(R[..., 1, 0], R[..., 1, 1]))
     return np.degrees(yaw), pitch, np.degrees(roll)

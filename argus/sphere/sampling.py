@@ -31,7 +31,9 @@ def pad_erp(frames: Array) -> Array:
     if not is_numpy(frames):
         tall = xp.concat([above, frames, below], 1)
         return xp.concat([tall[:, :, -PAD:], tall, tall[:, :, :PAD]], 2)
-    padded = np.empty((len(frames), height + 2 * PAD, width + 2 * PAD, frames.shape[3]), frames.dtype)  # one pass over large maps
+    padded = np.empty(
+        (len(frames), height + 2 * PAD, width + 2 * PAD, frames.shape[3]), frames.dtype
+    )  # one pass over large maps
     inner = padded[:, :, PAD:-PAD]
     inner[:, :PAD], inner[:, PAD:-PAD], inner[:, -PAD:] = above, frames, below
     padded[:, :, :PAD], padded[:, :, -PAD:] = inner[:, :, -PAD:], inner[:, :, :PAD]
@@ -48,7 +50,9 @@ def pad_edge(frames: Array) -> Array:
 
 def reduced_size(size: tuple[int, int], ratio: tuple[float, float]) -> tuple[int, int]:
     """(height, width) after filtering by ratios (y, x) of source to target density; unchanged where the ratio is at most MINIFY."""
-    height, width = (max(1, round(n / r)) if r > MINIFY else n for n, r in zip(size, ratio, strict=True))
+    height, width = (
+        max(1, round(n / r)) if r > MINIFY else n for n, r in zip(size, ratio, strict=True)
+    )
     return height, width
 
 
@@ -78,17 +82,32 @@ def reduced(frames: Array, size: tuple[int, int]) -> Array:
         small = [_with_channels(_reduced_frame(readable(frame), size), frame) for frame in frames]
         return small[0][None] if len(small) == 1 else np.stack(small)
     if height % size[0] == 0 and width % size[1] == 0:
-        return frames.reshape(len(frames), size[0], height // size[0], size[1], width // size[1], -1).mean((2, 4))
+        return frames.reshape(
+            len(frames), size[0], height // size[0], size[1], width // size[1], -1
+        ).mean((2, 4))
     torch = namespace_of(frames)
-    rows, columns = (torch.as_tensor(_overlaps(n, m), dtype=frames.dtype, device=frames.device) for n, m in zip((height, width), size, strict=True))
-    down = torch.einsum("ih,thwc->tiwc", rows, frames)  # one axis after the other: torch would make their product first, [i, h, j, w]
+    rows, columns = (
+        torch.as_tensor(_overlaps(n, m), dtype=frames.dtype, device=frames.device)
+        for n, m in zip((height, width), size, strict=True)
+    )
+    down = torch.einsum(
+        "ih,thwc->tiwc", rows, frames
+    )  # one axis after the other: torch would make their product first, [i, h, j, w]
     return torch.einsum("jw,tiwc->tijc", columns, down)
 
 
 def _reduced_frame(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    while frame.shape[0] % (2 * size[0]) == 0 and frame.shape[1] % (2 * size[1]) == 0:  # halving is by far the quickest in OpenCV
-        frame = cv2.resize(frame, (frame.shape[1] // 2, frame.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    return frame if frame.shape[:2] == size else cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
+    while (
+        frame.shape[0] % (2 * size[0]) == 0 and frame.shape[1] % (2 * size[1]) == 0
+    ):  # halving is by far the quickest in OpenCV
+        frame = cv2.resize(
+            frame, (frame.shape[1] // 2, frame.shape[0] // 2), interpolation=cv2.INTER_AREA
+        )
+    return (
+        frame
+        if frame.shape[:2] == size
+        else cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
+    )
 
 
 def _overlaps(source: int, target: int) -> np.ndarray:
@@ -96,7 +115,9 @@ def _overlaps(source: int, target: int) -> np.ndarray:
     edges = np.arange(target + 1) * (source / target)
     starts, ends = edges[:-1, None], edges[1:, None]
     pixel = np.arange(source)[None]
-    return np.clip(np.minimum(ends, pixel + 1) - np.maximum(starts, pixel), 0, None) * (target / source)
+    return np.clip(np.minimum(ends, pixel + 1) - np.maximum(starts, pixel), 0, None) * (
+        target / source
+    )
 
 
 def sample(frames: Array, column: Array, row: Array, interpolation: Interpolation) -> Array:
@@ -109,15 +130,21 @@ def sample(frames: Array, column: Array, row: Array, interpolation: Interpolatio
     count = max(len(frames), len(column))
     out = np.empty((count, *column.shape[1:], frames.shape[3]), frames.dtype)
     for k in range(count):
-        x, y = (axis[min(k, len(axis) - 1)].astype(np.float32, copy=False) for axis in (column, row))
+        x, y = (
+            axis[min(k, len(axis) - 1)].astype(np.float32, copy=False) for axis in (column, row)
+        )
         out[k] = remapped(readable(frames[min(k, len(frames) - 1)]), x, y, interpolation)
     return out
 
 
-def remapped(frame: np.ndarray, column: np.ndarray, row: np.ndarray, interpolation: Interpolation) -> np.ndarray:
+def remapped(
+    frame: np.ndarray, column: np.ndarray, row: np.ndarray, interpolation: Interpolation
+) -> np.ndarray:
     """Pixels of a `readable` frame `[H, W, C]` at float32 (column, row) `[h, w]`, as `[h, w, C]`."""
     kernel = cv2.INTER_LINEAR if _checked(interpolation) == "linear" else cv2.INTER_CUBIC
-    return _with_channels(cv2.remap(frame, column, row, kernel, borderMode=cv2.BORDER_REPLICATE), frame)
+    return _with_channels(
+        cv2.remap(frame, column, row, kernel, borderMode=cv2.BORDER_REPLICATE), frame
+    )
 
 
 def _checked(interpolation: Interpolation) -> Interpolation:
@@ -147,7 +174,9 @@ class Sampler:
         """`[h / fine, w / fine, C]`, means of fine x fine samples at float32 coordinates `[h, w]`, which may be changed."""
         return self._sampled(self._frame, column, row, fine)
 
-    def _sampled(self, frame: np.ndarray, column: np.ndarray, row: np.ndarray, fine: int) -> np.ndarray:
+    def _sampled(
+        self, frame: np.ndarray, column: np.ndarray, row: np.ndarray, fine: int
+    ) -> np.ndarray:
         dense = remapped(frame, column, row, self._interpolation)
         pixels = reduced(dense[None], (len(dense) // fine, dense.shape[1] // fine))[0]
         return cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB) if self._widened else pixels
@@ -160,7 +189,11 @@ class ErpSampler(Sampler):
 
     def __call__(self, column: np.ndarray, row: np.ndarray, fine: int = 1) -> np.ndarray:
         height, width = self._frame.shape[:2]
-        if min(column.min(), row.min()) >= PAD and column.max() <= width - 1 - PAD and row.max() <= height - 1 - PAD:
+        if (
+            min(column.min(), row.min()) >= PAD
+            and column.max() <= width - 1 - PAD
+            and row.max() <= height - 1 - PAD
+        ):
             return self._sampled(self._frame, column, row, fine)
         if self._padded is None:
             self._padded = pad_erp(self._frame[None])[0]

@@ -12,7 +12,13 @@ from argus.errors import InvalidInput
 from argus.files import replacing, write_text
 from argus.sphere.arrays import turns_of
 from argus.sphere.camera import Camera
-from argus.sphere.pose_files import read_arrays, read_bounded, read_colmap, read_evaluation, read_megasam
+from argus.sphere.pose_files import (
+    read_arrays,
+    read_bounded,
+    read_colmap,
+    read_evaluation,
+    read_megasam,
+)
 
 VERSION = 1
 _FIELDS = ("schema", "fps", "fov_deg", "square_pixels", "size", "rotations")
@@ -27,12 +33,16 @@ class Trajectory:
     fps: Fraction
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rotations", turns_of(np.asarray(self.rotations, dtype=np.float64), np.empty(0)))
+        object.__setattr__(
+            self, "rotations", turns_of(np.asarray(self.rotations, dtype=np.float64), np.empty(0))
+        )
         object.__setattr__(self, "fps", Fraction(self.fps))
         if not len(self.rotations):
             raise InvalidInput("a trajectory has at least one frame, got none")
         if (np.linalg.det(self.rotations) < 0).any():
-            raise InvalidInput("rotations must have determinant 1; at least one mirrors (axes are x right, y down, z forward)")
+            raise InvalidInput(
+                "rotations must have determinant 1; at least one mirrors (axes are x right, y down, z forward)"
+            )
         if self.fps <= 0:
             raise InvalidInput(f"fps is {self.fps}, but must be positive")
 
@@ -56,15 +66,26 @@ class Trajectory:
         match path.suffix:
             case ".npz":
                 with replacing(path) as beside:
-                    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in fields.items()}
+                    arrays: dict[str, Any] = {
+                        name: np.asarray(value) for name, value in fields.items()
+                    }
                     np.savez(beside, rotations=self.rotations, **arrays)
             case ".json":
-                write_text(path, json.dumps({**fields, "rotations": self.rotations.tolist()}, indent=1) + "\n")
+                write_text(
+                    path,
+                    json.dumps({**fields, "rotations": self.rotations.tolist()}, indent=1) + "\n",
+                )
             case _:
                 raise InvalidInput(f"a trajectory is saved as .npz or .json, got '{path.name}'")
 
     @classmethod
-    def load(cls, path: Path | str, *, fps: Fraction | float | None = None, size: tuple[int, int] | None = None) -> "Trajectory":
+    def load(
+        cls,
+        path: Path | str,
+        *,
+        fps: Fraction | float | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> "Trajectory":
         """Reads a trajectory; the name and the content tell the format. Positions are ignored: only rotations are kept.
 
         | path | format | holds no |
@@ -90,14 +111,18 @@ class Trajectory:
         except InvalidInput as error:
             raise InvalidInput(f"trajectory {path}: {error}") from error
         except Exception as error:  # a hostile file fails in any way
-            raise InvalidInput(f"trajectory {path} cannot be read, it is broken or of another kind: {type(error).__name__}: {error}") from error
+            raise InvalidInput(
+                f"trajectory {path} cannot be read, it is broken or of another kind: {type(error).__name__}: {error}"
+            ) from error
         camera = trajectory.camera
         if size is None or size == (camera.height, camera.width):
             return trajectory
         return replace(trajectory, camera=camera.resized(size[1], size[0]))
 
 
-def _read(path: Path, fps: Fraction | float | None, size: tuple[int, int] | None) -> tuple[np.ndarray, Camera, Fraction]:
+def _read(
+    path: Path, fps: Fraction | float | None, size: tuple[int, int] | None
+) -> tuple[np.ndarray, Camera, Fraction]:
     if path.is_dir():
         found = read_colmap(path)
     elif not path.is_file():
@@ -121,9 +146,22 @@ def _read(path: Path, fps: Fraction | float | None, size: tuple[int, int] | None
 def _own(fields: Any, fps: Fraction | float | None) -> tuple[np.ndarray, Camera, Fraction]:
     """From what `save` wrote."""
     if absent := [name for name in _FIELDS if name not in fields]:
-        raise InvalidInput(f"it has no {', '.join(absent)}; this version saves {', '.join(_FIELDS)}")
+        raise InvalidInput(
+            f"it has no {', '.join(absent)}; this version saves {', '.join(_FIELDS)}"
+        )
     if int(fields["schema"]) != VERSION:
-        raise InvalidInput(f"it has trajectory schema {int(fields['schema'])}; this version reads {VERSION}")
+        raise InvalidInput(
+            f"it has trajectory schema {int(fields['schema'])}; this version reads {VERSION}"
+        )
     fov, size, rate = (np.asarray(fields[name]).tolist() for name in ("fov_deg", "size", "fps"))
-    camera = Camera(float(fov[0]), int(size[0]), int(size[1]), None if bool(fields["square_pixels"]) else float(fov[1]))
-    return np.asarray(fields["rotations"], dtype=np.float64), camera, Fraction(int(rate[0]), int(rate[1])) if fps is None else Fraction(fps)
+    camera = Camera(
+        float(fov[0]),
+        int(size[0]),
+        int(size[1]),
+        None if bool(fields["square_pixels"]) else float(fov[1]),
+    )
+    return (
+        np.asarray(fields["rotations"], dtype=np.float64),
+        camera,
+        Fraction(int(rate[0]), int(rate[1])) if fps is None else Fraction(fps),
+    )

@@ -12,10 +12,41 @@ import cv2
 import numpy as np
 
 from argus.errors import InvalidInput
-from argus.sphere.arrays import Array, Frames, Interpolation, channels_last, is_numpy, namespace_of, own_order, turns_of
+from argus.sphere.arrays import (
+    Array,
+    Frames,
+    Interpolation,
+    channels_last,
+    is_numpy,
+    namespace_of,
+    own_order,
+    turns_of,
+)
 from argus.sphere.camera import Camera
-from argus.sphere.grid import Grid, TurnedGrid, bands, checked_size, erp_grid, erp_pixels, inside, turned, view_grid, view_matrix, windows
-from argus.sphere.sampling import FINE, MINIFY, PAD, ErpSampler, Sampler, halvings, pad_erp, reduced, sample
+from argus.sphere.grid import (
+    Grid,
+    TurnedGrid,
+    bands,
+    checked_size,
+    erp_grid,
+    erp_pixels,
+    inside,
+    turned,
+    view_grid,
+    view_matrix,
+    windows,
+)
+from argus.sphere.sampling import (
+    FINE,
+    MINIFY,
+    PAD,
+    ErpSampler,
+    Sampler,
+    halvings,
+    pad_erp,
+    reduced,
+    sample,
+)
 
 Cameras = Camera | Sequence[Camera]
 """One camera for all frames, or one per frame, all of one size."""
@@ -27,7 +58,14 @@ AHEAD = 1e-9
 """Rays less far ahead than this, which no camera sees, are set to it: pixels stay finite."""
 
 
-def erp_to_view(erp: Frames, rotations: Array, camera: Cameras, *, interpolation: Interpolation = "linear", threads: int = 1) -> Frames:
+def erp_to_view(
+    erp: Frames,
+    rotations: Array,
+    camera: Cameras,
+    *,
+    interpolation: Interpolation = "linear",
+    threads: int = 1,
+) -> Frames:
     """Perspective pictures of ERP frames.
 
     erp: numpy uint8 or float `[T, H, W, C]`, or torch float `[T, C, H, W]`; one frame serves many rotations.
@@ -40,17 +78,35 @@ def erp_to_view(erp: Frames, rotations: Array, camera: Cameras, *, interpolation
     def look(one: Camera, like: Array) -> _Look:
         ratio = task.size[1] / (2 * math.pi) / math.sqrt(one.density[0] * one.density[1])
         fine, part = (FINE if ratio > MINIFY else 1), 2 ** halvings(ratio)
-        size = task.size if part == 1 else (max(2, round(task.size[0] / part)), 2 * max(2, round(task.size[1] / part / 2)))
+        size = (
+            task.size
+            if part == 1
+            else (max(2, round(task.size[0] / part)), 2 * max(2, round(task.size[1] / part / 2)))
+        )
         return _Look(view_grid(one.resized(fine * one.width, fine * one.height), like), size, fine)
 
-    return _looked(task, (task.cameras[0].height, task.cameras[0].width), look, interpolation=interpolation, threads=threads)
+    return _looked(
+        task,
+        (task.cameras[0].height, task.cameras[0].width),
+        look,
+        interpolation=interpolation,
+        threads=threads,
+    )
 
 
-def rotate_erp(erp: Frames, rotations: Array, *, interpolation: Interpolation = "linear", threads: int = 1) -> Frames:
+def rotate_erp(
+    erp: Frames, rotations: Array, *, interpolation: Interpolation = "linear", threads: int = 1
+) -> Frames:
     """ERP frames that show at direction d what `erp` shows at R·d; shapes and types as given, `rotations` `[T, 3, 3]` or one for all."""
     task = _Task(erp, rotations, Camera(90, 1, 1))
     size = checked_size(task.size)
-    return _looked(task, size, lambda _, like: _Look(erp_grid(size, like), size, 1), interpolation=interpolation, threads=threads)
+    return _looked(
+        task,
+        size,
+        lambda _, like: _Look(erp_grid(size, like), size, 1),
+        interpolation=interpolation,
+        threads=threads,
+    )
 
 
 def view_to_erp(
@@ -72,7 +128,9 @@ def view_to_erp(
     task = _Task(view, rotations, camera)
     if task.size != (task.cameras[0].height, task.cameras[0].width):
         one = task.cameras[0]
-        raise InvalidInput(f"the camera is {one.width}x{one.height}, but the view is {task.size[1]}x{task.size[0]}")
+        raise InvalidInput(
+            f"the camera is {one.width}x{one.height}, but the view is {task.size[1]}x{task.size[0]}"
+        )
     value = 0.0 if fill is None else fill
     if is_numpy(task.frames):
         return _placed_numpy(task, size, value, interpolation, threads)
@@ -91,10 +149,14 @@ def visible_mask(rotations: Frames, camera: Cameras, erp_size: tuple[int, int]) 
     cameras = _cameras(camera, len(turns))
     mask: Frames
     if not is_numpy(turns):
-        mask = namespace_of(turns).concat([inside(grid, inverse[start:stop], one) for start, stop, one in _runs(cameras)], 0)
+        mask = namespace_of(turns).concat(
+            [inside(grid, inverse[start:stop], one) for start, stop, one in _runs(cameras)], 0
+        )
         return mask
     seen = np.zeros((len(turns), *size), bool)
-    for k, one in enumerate(cameras):  # writing the result takes most of the time, and threads would not shorten that
+    for k, one in enumerate(
+        cameras
+    ):  # writing the result takes most of the time, and threads would not shorten that
         rays = TurnedGrid.of(grid, inverse[k : k + 1])
         for window in windows(turns[k], one, size):
             seen[k][window] = rays.part(*window).inside(one)[0]
@@ -108,9 +170,15 @@ class _Task:
         self.frames = channels_last(frames)
         self.turns = turns_of(rotations, frames)
         frames_and_turns = f"{len(self.frames)} frames, {len(self.turns)} rotations"
-        counts = {len(self.frames), len(self.turns), 1 if isinstance(camera, Camera) else len(camera)} - {1}
+        counts = {
+            len(self.frames),
+            len(self.turns),
+            1 if isinstance(camera, Camera) else len(camera),
+        } - {1}
         if len(counts) > 1 or 0 in counts:
-            raise InvalidInput(f"{frames_and_turns} and the cameras must be equally many, or one for all, and at least one")
+            raise InvalidInput(
+                f"{frames_and_turns} and the cameras must be equally many, or one for all, and at least one"
+            )
         self.count = max(counts, default=1)
         self.cameras = _cameras(camera, self.count)
 
@@ -138,19 +206,35 @@ class _Look:
     fine: int
 
 
-def _looked(task: _Task, shape: tuple[int, int], look_of: Callable[[Camera, Array], _Look], *, interpolation: Interpolation, threads: int) -> Any:
+def _looked(
+    task: _Task,
+    shape: tuple[int, int],
+    look_of: Callable[[Camera, Array], _Look],
+    *,
+    interpolation: Interpolation,
+    threads: int,
+) -> Any:
     """Pictures of `shape` of what turned rays meet in ERP frames."""
     if not is_numpy(task.frames):
         parts = []
         for frames, turns, one in task.runs():
             look = look_of(one, turns)
             column, row = erp_pixels(turned(look.grid, turns), look.size)
-            parts.append(reduced(sample(pad_erp(reduced(frames, look.size)), column + PAD, row + PAD, interpolation), shape))
+            parts.append(
+                reduced(
+                    sample(
+                        pad_erp(reduced(frames, look.size)), column + PAD, row + PAD, interpolation
+                    ),
+                    shape,
+                )
+            )
         return own_order(namespace_of(task.frames).concat(parts, 0))
     out = np.empty((task.count, *shape, task.frames.shape[3]), task.frames.dtype)
 
     def sampler(k: int, size: tuple[int, int]) -> ErpSampler:
-        return ErpSampler(reduced(task.frames[k : k + 1], size)[0], interpolation, shape[0] * shape[1])
+        return ErpSampler(
+            reduced(task.frames[k : k + 1], size)[0], interpolation, shape[0] * shape[1]
+        )
 
     if len(task.frames) == 1:
         sampler = lru_cache(maxsize=2)(sampler)  # prepared once for all rotations
@@ -171,24 +255,36 @@ def _looked(task: _Task, shape: tuple[int, int], look_of: Callable[[Camera, Arra
 def _plan(camera: Camera, size: tuple[int, int]) -> tuple[Camera, int]:
     """The camera of a view that has been reduced for a map of `size`, and how many samples along each axis make one of the map's pixels."""
     ratio = camera.density[1] * math.pi / size[0], camera.density[0] * 2 * math.pi / size[1]
-    height, width = (max(1, round(n / 2 ** halvings(r))) for n, r in zip((camera.height, camera.width), ratio, strict=True))
+    height, width = (
+        max(1, round(n / 2 ** halvings(r)))
+        for n, r in zip((camera.height, camera.width), ratio, strict=True)
+    )
     return camera.resized(width, height), FINE if max(ratio) > MINIFY else 1
 
 
-def _placed_numpy(task: _Task, size: tuple[int, int], fill: float, interpolation: Interpolation, threads: int) -> Any:
+def _placed_numpy(
+    task: _Task, size: tuple[int, int], fill: float, interpolation: Interpolation, threads: int
+) -> Any:
     """Only the windows that hold what is seen are computed."""
     shape = (task.count, *size, task.frames.shape[3])
-    erp = np.full(shape, fill, task.frames.dtype) if fill else np.zeros(shape, task.frames.dtype)  # zeros cost nothing where they stay
+    erp = (
+        np.full(shape, fill, task.frames.dtype) if fill else np.zeros(shape, task.frames.dtype)
+    )  # zeros cost nothing where they stay
     mask = np.zeros((task.count, *size), bool)
     grids = {fine: erp_grid((fine * size[0], fine * size[1]), task.turns) for fine in (1, FINE)}
 
     def place(k: int) -> None:
         frames, turns, one = task.at(k)
         one, fine = _plan(one, size)
-        pixels = Sampler(reduced(frames, (one.height, one.width))[0], interpolation, one.width * one.height)
+        pixels = Sampler(
+            reduced(frames, (one.height, one.width))[0], interpolation, one.width * one.height
+        )
         inverse = turns.swapaxes(1, 2)
         plane = erp[k] if erp.dtype == pixels.dtype else erp[k].astype(pixels.dtype)
-        rays, places = TurnedGrid.of(grids[1], inverse), TurnedGrid.of(grids[fine], view_matrix(one, turns) @ inverse)
+        rays, places = (
+            TurnedGrid.of(grids[1], inverse),
+            TurnedGrid.of(grids[fine], view_matrix(one, turns) @ inverse),
+        )
         for window in windows(turns[0], one, size):
             mask[k][window] = rays.part(*window).inside(one)[0]
             for rows, columns in bands(*window, fine):
@@ -200,7 +296,11 @@ def _placed_numpy(task: _Task, size: tuple[int, int], fill: float, interpolation
                 np.maximum(depth, AHEAD, out=depth)
                 column /= depth
                 row /= depth
-                cv2.copyTo(pixels(column[0], row[0], fine), mask[k, rows, columns].view(np.uint8), plane[rows, columns])
+                cv2.copyTo(
+                    pixels(column[0], row[0], fine),
+                    mask[k, rows, columns].view(np.uint8),
+                    plane[rows, columns],
+                )
         if plane.dtype != erp.dtype:
             erp[k] = plane
 
@@ -208,17 +308,28 @@ def _placed_numpy(task: _Task, size: tuple[int, int], fill: float, interpolation
     return erp, mask
 
 
-def _placed_torch(part: tuple[Array, Array, Camera], size: tuple[int, int], fill: float, interpolation: Interpolation) -> tuple[Array, Array]:
+def _placed_torch(
+    part: tuple[Array, Array, Camera],
+    size: tuple[int, int],
+    fill: float,
+    interpolation: Interpolation,
+) -> tuple[Array, Array]:
     frames, turns, one = part
     torch = namespace_of(frames)
     one, fine = _plan(one, size)
     inverse = torch.swapaxes(turns, 1, 2)
     mask = inside(erp_grid(size, inverse), inverse, one)
-    x, y, z = turned(erp_grid((fine * size[0], fine * size[1]), inverse), view_matrix(one, turns) @ inverse)
+    x, y, z = turned(
+        erp_grid((fine * size[0], fine * size[1]), inverse), view_matrix(one, turns) @ inverse
+    )
     near = mask.repeat_interleave(fine, 1).repeat_interleave(fine, 2)
-    ahead = torch.where(near, z.clamp(min=AHEAD), 1.0)  # keeps unseen rays, and their gradients, finite
+    ahead = torch.where(
+        near, z.clamp(min=AHEAD), 1.0
+    )  # keeps unseen rays, and their gradients, finite
     column, row = torch.where(near, x, 0.0) / ahead, torch.where(near, y, 0.0) / ahead
-    erp = reduced(sample(reduced(frames, (one.height, one.width)), column, row, interpolation), size)
+    erp = reduced(
+        sample(reduced(frames, (one.height, one.width)), column, row, interpolation), size
+    )
     mask = mask.expand(len(erp), -1, -1)
     return torch.where(mask[..., None], erp, fill), mask
 
@@ -245,9 +356,15 @@ def _slice(values: Array, start: int, stop: int) -> Array:
 
 
 def _cameras(camera: Cameras, count: int) -> Sequence[Camera]:
-    cameras = [camera] * count if isinstance(camera, Camera) else list(camera) * (count if len(camera) == 1 else 1)
+    cameras = (
+        [camera] * count
+        if isinstance(camera, Camera)
+        else list(camera) * (count if len(camera) == 1 else 1)
+    )
     if len(cameras) != count:
-        raise InvalidInput(f"{len(cameras)} cameras for {count} frames; give one for all, or one each")
+        raise InvalidInput(
+            f"{len(cameras)} cameras for {count} frames; give one for all, or one each"
+        )
     if len({(one.width, one.height) for one in cameras}) > 1:
         raise InvalidInput("the cameras of one call must have one picture size")
     return cameras

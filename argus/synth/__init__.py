@@ -5,10 +5,16 @@ Needs no download. The same seed gives the same pixels.
 
 from argus.synth.catalogue import write_catalogue
 from argus.synth.hostile import Fault, HostileSite, serve_hostile
-from argus.synth.kinds import KINDS, Kind
 from argus.synth.paths import CameraPath, Motion, SynthClip, make_path, render_clip
 from argus.synth.site import Site, serve_folder
-from argus.synth.videos import SynthVideo, write_kind, write_layouts, write_negatives, write_world_videos
+from argus.synth.video_kinds import KINDS, Kind
+from argus.synth.videos import (
+    SynthVideo,
+    write_layouts,
+    write_negatives,
+    write_video_kind,
+    write_world_videos,
+)
 from argus.synth.world import World
 
 __all__ = [
@@ -27,7 +33,7 @@ __all__ = [
     "serve_folder",
     "serve_hostile",
     "write_catalogue",
-    "write_kind",
+    "write_video_kind",
     "write_layouts",
     "write_negatives",
     "write_world_videos",

@@ -17,17 +17,24 @@ class Canvas:
     def __init__(self, rotation: np.ndarray, eye: float, erp_size: tuple[int, int]) -> None:
         self.size = erp_size
         self._to_camera = rotation.T
-        rays = [axis[0].astype(np.float32) for axis in turned(erp_grid(erp_size, rotation), rotation[None])]
+        rays = [
+            axis[0].astype(np.float32)
+            for axis in turned(erp_grid(erp_size, rotation), rotation[None])
+        ]
         length = np.sqrt(rays[0] ** 2 + rays[1] ** 2 + rays[2] ** 2)
         self.rays = [axis / length for axis in rays]
         self._inverse = [1 / np.where(np.abs(axis) < FAINT, FAINT, axis) for axis in self.rays]
-        self.depth = np.where(self.rays[1] > 1e-6, np.float32(eye) * np.abs(self._inverse[1]), np.float32(np.inf))
+        self.depth = np.where(
+            self.rays[1] > 1e-6, np.float32(eye) * np.abs(self._inverse[1]), np.float32(np.inf)
+        )
         self.thing = np.full(erp_size, -1, np.int32)
         self.colour = np.zeros((erp_size[0] * erp_size[1], 3), np.float32)
 
     def flat(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(rays `[N, 3]`, depth `[N]`) at flat indices."""
-        return np.stack([axis.reshape(-1)[indices] for axis in self.rays], -1), self.depth.reshape(-1)[indices]
+        return np.stack([axis.reshape(-1)[indices] for axis in self.rays], -1), self.depth.reshape(
+            -1
+        )[indices]
 
     def meet(self, solids: Solids, eye: np.ndarray) -> None:
         """Intersects all solids; `thing` and `depth` hold the nearest of each pixel. Those given first should be the near ones."""
@@ -48,7 +55,9 @@ class Canvas:
                 np.copyto(depth, t, where=hit)
                 np.copyto(self.thing[rows, columns], k, where=hit)
 
-    def _box(self, rows: slice, columns: slice, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _box(
+        self, rows: slice, columns: slice, low: np.ndarray, high: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Slab test: (distance, hit)."""
         entry = leave = None
         for axis in range(3):
@@ -62,7 +71,9 @@ class Canvas:
         hit &= entry > 0
         return entry, hit
 
-    def _ellipsoid(self, rows: slice, columns: slice, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _ellipsoid(
+        self, rows: slice, columns: slice, low: np.ndarray, high: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The unit sphere in scaled axes: (distance, hit)."""
         scale = (2 / (high - low)).astype(np.float32)
         middle = ((low + high) / 2 * scale).astype(np.float32)
@@ -78,12 +89,18 @@ class Canvas:
         distance = np.linalg.norm(centre, axis=-1)
         x, y, z = ((centre / distance[:, None]) @ self._to_camera.T).T
         lat, lon = np.arcsin(np.clip(-y, -1, 1)), np.arctan2(x, z)
-        spread = np.where(distance > radius * 1.01, np.arcsin(np.minimum(radius / distance, 1)), np.pi)
+        spread = np.where(
+            distance > radius * 1.01, np.arcsin(np.minimum(radius / distance, 1)), np.pi
+        )
         ratio = np.sin(np.minimum(spread, np.pi / 2)) / np.maximum(np.cos(lat), 1e-9)
-        wide = np.where((np.abs(lat) + spread < np.pi / 2) & (ratio < 1), np.arcsin(np.minimum(ratio, 1)), np.pi)
+        wide = np.where(
+            (np.abs(lat) + spread < np.pi / 2) & (ratio < 1), np.arcsin(np.minimum(ratio, 1)), np.pi
+        )
         return lat.tolist(), lon.tolist(), spread.tolist(), wide.tolist()
 
-    def _windows(self, lat: float, lon: float, spread: float, wide: float) -> Iterator[tuple[slice, slice]]:
+    def _windows(
+        self, lat: float, lon: float, spread: float, wide: float
+    ) -> Iterator[tuple[slice, slice]]:
         """Rows and columns that hold an extent; two windows where it crosses the seam."""
         height, width = self.size
         top = max(0, math.floor((0.5 - (lat + spread) / math.pi) * height - 0.5))

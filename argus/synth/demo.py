@@ -48,7 +48,9 @@ def write_demo(folder: Path, *, threads: int = 2) -> DemoWorld:
             videos = [video for future in good for video in future.result()] + rest.result()
             write_catalogue(beside / _LIST, videos, "", folder=beside)
     with (folder / _LIST).open(newline="", encoding="utf-8") as file:
-        return DemoWorld(folder, tuple((row["url"].lstrip("/"), row["split"]) for row in csv.DictReader(file)))
+        return DemoWorld(
+            folder, tuple((row["url"].lstrip("/"), row["split"]) for row in csv.DictReader(file))
+        )
 
 
 def _write_good(folder: Path, seed: int) -> list[SynthVideo]:

@@ -81,7 +81,9 @@ class HostileSite:
 
     def fetches(self, name: str | None = None) -> list[float]:
         """When fetches began, of one file or of all: seconds of time.monotonic()."""
-        return sorted(request.at for request in self.log if request.begins and name in (None, request.name))
+        return sorted(
+            request.at for request in self.log if request.begins and name in (None, request.name)
+        )
 
     def most_within(self, window_s: float) -> int:
         """The most fetches that began within any such time: what a rate is held against."""
@@ -94,7 +96,11 @@ class HostileSite:
             faults, lasting = self._faults.get(name, ([], False))
             before = [request for request in self.log if request.name == name]
             number = sum(request.begins for request in before) - (not begins)
-            fault = faults[min(number, len(faults) - 1)] if faults and (lasting or number < len(faults)) else Fault.NONE
+            fault = (
+                faults[min(number, len(faults) - 1)]
+                if faults and (lasting or number < len(faults))
+                else Fault.NONE
+            )
             if fault in (Fault.CHANGED, Fault.CHANGED_UNSAID):
                 self._changed.add(name)
             self.log.append(Request(time.monotonic(), name, begins, fault, asked))
@@ -150,7 +156,9 @@ class _HostileHandler(FileHandler):
                 self._plain(HTTPStatus.FOUND, body=body, extra={"Location": f"{parts.path}?again"})
             case Fault.INWARDS:
                 inside = self.site.address.replace("127.0.0.1", "127.0.0.2")
-                self._plain(HTTPStatus.FOUND, body=body, extra={"Location": f"{inside}{parts.path}?again"})
+                self._plain(
+                    HTTPStatus.FOUND, body=body, extra={"Location": f"{inside}{parts.path}?again"}
+                )
             case _ if self._file() is None:
                 self._plain(HTTPStatus.NOT_FOUND, body=body)
             case _:
@@ -158,8 +166,16 @@ class _HostileHandler(FileHandler):
 
     def _later(self, fault: Fault) -> None:
         seconds = self.site.retry_after_s
-        asked = formatdate(time.time() + seconds, usegmt=True) if fault is Fault.TOO_MANY_UNTIL else str(seconds)
-        status = HTTPStatus.SERVICE_UNAVAILABLE if fault is Fault.UNAVAILABLE else HTTPStatus.TOO_MANY_REQUESTS
+        asked = (
+            formatdate(time.time() + seconds, usegmt=True)
+            if fault is Fault.TOO_MANY_UNTIL
+            else str(seconds)
+        )
+        status = (
+            HTTPStatus.SERVICE_UNAVAILABLE
+            if fault is Fault.UNAVAILABLE
+            else HTTPStatus.TOO_MANY_REQUESTS
+        )
         self._plain(status, body=True, extra={"Retry-After": asked})
 
     def _reset(self) -> None:
@@ -175,10 +191,16 @@ class _HostileHandler(FileHandler):
         if fault is Fault.CHANGED_UNSAID:
             del self.headers["If-Range"]
         if fault is not Fault.NO_RANGES:
-            start, stop, partial = asked_range(self.headers, len(data), etag) or (0, len(data), False)
+            start, stop, partial = asked_range(self.headers, len(data), etag) or (
+                0,
+                len(data),
+                False,
+            )
         lengths = {Fault.OVERSIZED: 1 << 40, Fault.ENDLESS: None, Fault.NO_LENGTH: None}
         length = lengths.get(fault, stop - start)
-        extra = {"ETag": etag, "Connection": "close"} | ({"Content-Length": str(length)} if length is not None else {})
+        extra = {"ETag": etag, "Connection": "close"} | (
+            {"Content-Length": str(length)} if length is not None else {}
+        )
         self._note(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK, stop - start)
         self._head(self.folder / name, (start, stop, len(data)) if partial else None, extra)
         broken = fault in (Fault.CUT, Fault.STALL, Fault.TRUNCATED)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from argus.sphere import Camera, from_euler_deg, solid_angle, view_to_erp
-from argus.synth.chance import uniform
-from argus.synth.shot import Frames, Shot
+from argus.synth.clip_spec import ClipSpec, Frames
+from argus.synth.hashing import uniform
 from argus.synth.texture import Noise
 
 PATCH_DEG = 30.0
@@ -18,15 +18,21 @@ _LETTER_DEG = (6.0, 9.0)  # height of a letter
 _OUTLINE = 10  # of its pixels, 0.9°
 
 
-def lettered(frames: Frames, text: str, pitch_deg: tuple[float, float], opacity: float = 1.0) -> Frames:
+def lettered(
+    frames: Frames, text: str, pitch_deg: tuple[float, float], opacity: float = 1.0
+) -> Frames:
     """White lettering with a dark outline; how large it is, at which yaw and, within a range, at which pitch of the camera, follows from the seed."""
 
-    def shown(shot: Shot) -> Iterator[np.ndarray]:
+    def shown(shot: ClipSpec) -> Iterator[np.ndarray]:
         yaw, pitch, large = (float(uniform(shot.seed, 402, n)) for n in range(3))
         direction = (360 * yaw, pitch_deg[0] + (pitch_deg[1] - pitch_deg[0]) * pitch)
         letters = _letters(text, _LETTER_DEG[0] + (_LETTER_DEG[1] - _LETTER_DEG[0]) * large)
-        wider = cv2.dilate(letters, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _OUTLINE + 1,) * 2))
-        outline, ink = (opacity * _on_sphere(view, direction, shot.map_size) for view in (wider, letters))
+        wider = cv2.dilate(
+            letters, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _OUTLINE + 1,) * 2)
+        )
+        outline, ink = (
+            opacity * _on_sphere(view, direction, shot.map_size) for view in (wider, letters)
+        )
         for frame in frames(shot):
             yield _over(_over(frame, np.full(3, 15.0), outline), np.full(3, 245.0), ink)
 
@@ -40,13 +46,26 @@ def _letters(text: str, letter_deg: float) -> np.ndarray:
     bold = max(1, round(letter / 12))
     (width, height), _ = cv2.getTextSize(text, _FONT, scale, bold)
     view = np.zeros((_VIEW.height, _VIEW.width), np.uint8)
-    cv2.putText(view, text, ((_VIEW.width - width) // 2, (_VIEW.height + height) // 2), _FONT, scale, (255,), bold, cv2.LINE_AA)
+    cv2.putText(
+        view,
+        text,
+        ((_VIEW.width - width) // 2, (_VIEW.height + height) // 2),
+        _FONT,
+        scale,
+        (255,),
+        bold,
+        cv2.LINE_AA,
+    )
     return view
 
 
-def _on_sphere(view: np.ndarray, direction_deg: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
+def _on_sphere(
+    view: np.ndarray, direction_deg: tuple[float, float], size: tuple[int, int]
+) -> np.ndarray:
     """The share of each pixel of a map `[H, W, 1]` that a view covers in ink."""
-    ink, _ = view_to_erp(view[None, ..., None], from_euler_deg(*direction_deg, 0)[None], _VIEW, size)
+    ink, _ = view_to_erp(
+        view[None, ..., None], from_euler_deg(*direction_deg, 0)[None], _VIEW, size
+    )
     share: np.ndarray = np.asarray(ink, np.float32)[0] / 255
     return share
 
@@ -54,12 +73,17 @@ def _on_sphere(view: np.ndarray, direction_deg: tuple[float, float], size: tuple
 def with_operator(frames: Frames) -> Frames:
     """A patterned patch about the nadir that goes with the camera."""
 
-    def shown(shot: Shot) -> Iterator[np.ndarray]:
+    def shown(shot: ClipSpec) -> Iterator[np.ndarray]:
         height, width = shot.map_size
         below = 180 - (np.arange(height)[:, None] + 0.5) * 180 / height  # degrees from the nadir
         lon = ((np.arange(width) + 0.5) / width) * 2 * np.pi
         x, y = (np.asarray(below * wave(lon), np.float32) for wave in (np.sin, np.cos))
-        pattern = Noise(shot.seed + 401).mixed(x.ravel(), y.ravel(), np.full(x.size, 180 / height, np.float32), ((9.0, 1.0), (20.0, 1.0)))
+        pattern = Noise(shot.seed + 401).mixed(
+            x.ravel(),
+            y.ravel(),
+            np.full(x.size, 180 / height, np.float32),
+            ((9.0, 1.0), (20.0, 1.0)),
+        )
         colours = 110 + 60 * pattern.reshape(height, width, 1) * np.array([1.0, 0.9, 0.8])
         covered = np.repeat(np.asarray(below <= PATCH_DEG, np.float32)[..., None], width, axis=1)
         return (_over(frame, np.clip(colours, 0, 255), covered) for frame in frames(shot))
@@ -70,7 +94,7 @@ def with_operator(frames: Frames) -> Frames:
 def capped(frames: Frames, zenith_deg: float, nadir_deg: float) -> Frames:
     """Black caps of these radii."""
 
-    def shown(shot: Shot) -> Iterator[np.ndarray]:
+    def shown(shot: ClipSpec) -> Iterator[np.ndarray]:
         top, bottom = (round(shot.height * radius / 180) for radius in (zenith_deg, nadir_deg))
         keep = np.ones((shot.height, 1, 1), np.uint8)
         keep[:top] = keep[shot.height - bottom :] = 0
@@ -82,10 +106,13 @@ def capped(frames: Frames, zenith_deg: float, nadir_deg: float) -> Frames:
 def burnt_out(frames: Frames, share: float = 0.76) -> Frames:
     """So bright that this share of the sphere is white in the first frame."""
 
-    def shown(shot: Shot) -> Iterator[np.ndarray]:
+    def shown(shot: ClipSpec) -> Iterator[np.ndarray]:
         first, *rest = frames(shot)
         gain = 256 / max(4, _level(first.min(axis=2), share))
-        return (np.minimum(frame.astype(np.float32) * gain, 255).astype(np.uint8) for frame in (first, *rest))
+        return (
+            np.minimum(frame.astype(np.float32) * gain, 255).astype(np.uint8)
+            for frame in (first, *rest)
+        )
 
     return shown
 
@@ -93,7 +120,7 @@ def burnt_out(frames: Frames, share: float = 0.76) -> Frames:
 def at_night(frames: Frames, share: float = 0.13) -> Frames:
     """What is brightest on the ground is lit, as much as this share of the sphere in the first frame; the sky and all else are all but black."""
 
-    def shown(shot: Shot) -> Iterator[np.ndarray]:
+    def shown(shot: ClipSpec) -> Iterator[np.ndarray]:
         ground = (np.arange(shot.height) >= shot.height // 2)[:, None]
         first, *rest = frames(shot)
         level = _level(first.max(axis=2) * ground, share)
@@ -106,7 +133,9 @@ def at_night(frames: Frames, share: float = 0.13) -> Frames:
 
 def _level(values: np.ndarray, share: float) -> int:
     """The level that this share of the sphere is above; values uint8 `[H, W]`."""
-    weight = np.bincount(values.ravel(), weights=solid_angle(values.shape).ravel() / (4 * np.pi), minlength=256)
+    weight = np.bincount(
+        values.ravel(), weights=solid_angle(values.shape).ravel() / (4 * np.pi), minlength=256
+    )
     return int(np.searchsorted(np.cumsum(weight), 1 - share))
 
 

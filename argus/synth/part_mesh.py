@@ -24,7 +24,11 @@ def tag_part(path: Path, bounds: tuple[float, float, float, float]) -> None:
     length = struct.unpack_from(">I", data, at)[0]
     mesh = _mesh(bounds)
     coded = b"raw " + pack(b"mesh", mesh + bytes(length - 8 - _BEFORE - 8 - len(mesh)))
-    path.write_bytes(data[:at] + pack(b"mshp", bytes(4) + struct.pack(">I", zlib.crc32(coded)) + coded) + data[at + length :])
+    path.write_bytes(
+        data[:at]
+        + pack(b"mshp", bytes(4) + struct.pack(">I", zlib.crc32(coded)) + coded)
+        + data[at + length :]
+    )
 
 
 def _mesh(bounds: tuple[float, float, float, float]) -> bytes:
@@ -33,7 +37,13 @@ def _mesh(bounds: tuple[float, float, float, float]) -> bytes:
     share = np.linspace(0, 1, _STEPS + 1)
     lat = np.pi * (0.5 - top - share * (1 - top - bottom))[:, None]
     lon = 2 * np.pi * (left + share * (1 - left - right) - 0.5)[None]
-    parts = (np.cos(lat) * np.sin(lon), np.sin(lat), -np.cos(lat) * np.cos(lon), share[None], 1 - share[:, None])
+    parts = (
+        np.cos(lat) * np.sin(lon),
+        np.sin(lat),
+        -np.cos(lat) * np.cos(lon),
+        share[None],
+        1 - share[:, None],
+    )
     vertices = np.stack(np.broadcast_arrays(*parts), -1).reshape(-1, 5)
     corner = (np.arange(_STEPS)[:, None] * (_STEPS + 1) + np.arange(_STEPS)).ravel()
     below = corner + _STEPS + 1
@@ -41,8 +51,14 @@ def _mesh(bounds: tuple[float, float, float, float]) -> bytes:
     count = len(vertices)
     columns = np.arange(5 * count).reshape(count, 5)
     content = struct.pack(">I", vertices.size) + vertices.astype(">f4").tobytes()
-    content += struct.pack(">I", count) + _coded(np.diff(columns, axis=0, prepend=0).ravel(), vertices.size)
-    return content + struct.pack(">IHI", 1, 0, len(triangles)) + _coded(np.diff(triangles, prepend=0), count)
+    content += struct.pack(">I", count) + _coded(
+        np.diff(columns, axis=0, prepend=0).ravel(), vertices.size
+    )
+    return (
+        content
+        + struct.pack(">IHI", 1, 0, len(triangles))
+        + _coded(np.diff(triangles, prepend=0), count)
+    )
 
 
 def _coded(differences: np.ndarray, count: int) -> bytes:

@@ -6,9 +6,9 @@ import numpy as np
 
 from argus.sphere import from_euler_deg
 from argus.sphere.grid import erp_grid, turned
-from argus.synth.chance import uniform
+from argus.synth.clip_spec import ClipSpec, Steer
+from argus.synth.hashing import uniform
 from argus.synth.paths import Motion
-from argus.synth.shot import Shot, Steer
 from argus.synth.texture import centred, mix, stripe
 
 WHIP_DEG, WHIP_S = 160.0, 0.5
@@ -20,7 +20,7 @@ _BRICK_M = ((0.22, 0.45), 0.15)  # range of lengths, and height, with the joint
 _JOINT_M = 0.012
 
 
-def whip_pan(shot: Shot) -> Iterator[np.ndarray]:
+def whip_pan(shot: ClipSpec) -> Iterator[np.ndarray]:
     """A walk; in its middle the camera is thrown round within half a second."""
     middle = shot.count / float(shot.fps) / 2
 
@@ -28,39 +28,51 @@ def whip_pan(shot: Shot) -> Iterator[np.ndarray]:
         part = np.clip((elapsed - middle) / WHIP_S + 0.5, 0, 1)
         return from_euler_deg(WHIP_DEG * part * part * (3 - 2 * part), 0, 0) @ rotations
 
-    return shot.footage(Motion.WALK, steer=steer)
+    return shot.equirect(Motion.WALK, steer=steer)
 
 
-def cut_in_pan(shot: Shot) -> Iterator[np.ndarray]:
+def cut_in_pan(shot: ClipSpec) -> Iterator[np.ndarray]:
     """Two walks through two worlds, the camera turning all the time."""
-    return (frame for world in range(2) for frame in shot.footage(Motion.WALK, count=shot.count // 2, world=world, steer=_panned))
+    return (
+        frame
+        for world in range(2)
+        for frame in shot.equirect(Motion.WALK, count=shot.count // 2, world=world, steer=_panned)
+    )
 
 
 def _panned(rotations: np.ndarray, elapsed: np.ndarray) -> np.ndarray:
     return from_euler_deg(PAN_DEG_S * elapsed, 0, 0) @ rotations
 
 
-def tilted(shot: Shot) -> Iterator[np.ndarray]:
+def tilted(shot: ClipSpec) -> Iterator[np.ndarray]:
     """A drive with the camera mounted askew."""
     steer: Steer = lambda rotations, _: rotations @ from_euler_deg(0, *TILT_DEG)  # noqa: E731
-    return shot.footage(Motion.DRIVE, steer=steer)
+    return shot.equirect(Motion.DRIVE, steer=steer)
 
 
-def brick_wall(shot: Shot) -> Iterator[np.ndarray]:
+def brick_wall(shot: ClipSpec) -> Iterator[np.ndarray]:
     """A walk along a wall of bricks, near on the right."""
     path = shot.path(Motion.WALK)
     forward = path.positions[-1] - path.positions[0]
     forward /= np.linalg.norm(forward)
     right = np.cross((0.0, 1.0, 0.0), forward)
     colour = np.array([0.48, 0.24, 0.17]) * (0.8 + 0.5 * float(uniform(shot.seed, 301)))
-    for frame, rotation, eye in zip(shot.footage(Motion.WALK), path.rotations, path.positions, strict=True):
+    for frame, rotation, eye in zip(
+        shot.equirect(Motion.WALK), path.rotations, path.positions, strict=True
+    ):
         rays = _rays(shot.map_size, rotation)
         distance = (_WALL_M - (eye - path.positions[0]) @ right) / np.maximum(rays @ right, 1e-6)
         height = -(eye[1] + distance * rays[..., 1])
         along = (eye - path.positions[0]) @ forward + distance * (rays @ forward)
         footprint = (distance * np.pi / shot.height).ravel().astype(np.float32)
         shown = (rays @ right > 0.01) & (height > 0) & (height < _WALL_HEIGHT_M)
-        bricks = _bricks(along.ravel()[shown.ravel()], height.ravel()[shown.ravel()], footprint[shown.ravel()], colour, shot.seed)
+        bricks = _bricks(
+            along.ravel()[shown.ravel()],
+            height.ravel()[shown.ravel()],
+            footprint[shown.ravel()],
+            colour,
+            shot.seed,
+        )
         frame = frame.copy()
         frame[shown] = np.clip(bricks * 255 + 0.5, 0, 255).astype(np.uint8)
         yield frame
@@ -72,14 +84,23 @@ def _rays(size: tuple[int, int], rotation: np.ndarray) -> np.ndarray:
     return np.asarray(rays / np.linalg.norm(rays, axis=-1, keepdims=True))
 
 
-def _bricks(along: np.ndarray, height: np.ndarray, footprint: np.ndarray, colour: np.ndarray, seed: int) -> np.ndarray:
+def _bricks(
+    along: np.ndarray, height: np.ndarray, footprint: np.ndarray, colour: np.ndarray, seed: int
+) -> np.ndarray:
     """Colours `[N, 3]` at places on a wall, metres; `footprint` is a pixel's size there."""
     (least, most), tall = _BRICK_M
     length = least + (most - least) * float(uniform(seed, 303))
     course = np.floor(height / tall)
     shifted = along + length / 2 * (course % 2)
-    shade = 0.75 + 0.5 * uniform(seed, 302, np.floor(shifted / length).astype(np.int64), course.astype(np.int64))
-    fine = np.clip(length / (2 * footprint) - 0.5, 0, 1)  # single bricks fade where they are no larger than a pixel
-    edges = (centred(distance.astype(np.float32), period) for distance, period in ((height, tall), (shifted, length)))
+    shade = 0.75 + 0.5 * uniform(
+        seed, 302, np.floor(shifted / length).astype(np.int64), course.astype(np.int64)
+    )
+    fine = np.clip(
+        length / (2 * footprint) - 0.5, 0, 1
+    )  # single bricks fade where they are no larger than a pixel
+    edges = (
+        centred(distance.astype(np.float32), period)
+        for distance, period in ((height, tall), (shifted, length))
+    )
     joint = np.maximum(*(stripe(edge, _JOINT_M, footprint) for edge in edges))
     return mix(colour * (1 + fine * (shade - 1))[:, None], np.array([0.72, 0.7, 0.66]), joint)

@@ -11,7 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-_TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".ts": "video/mp2t", ".csv": "text/csv", ".json": "application/json"}
+_TYPES = {
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".ts": "video/mp2t",
+    ".csv": "text/csv",
+    ".json": "application/json",
+}
 _CHUNK = 1 << 16
 
 
@@ -42,7 +48,9 @@ def listening(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[
     """Answers requests to 127.0.0.1, each in a thread of its own, until the block ends; gives the address."""
     with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread = threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -79,18 +87,30 @@ class FileHandler(BaseHTTPRequestHandler):
         size, etag = path.stat().st_size, _etag(path)
         span = asked_range(self.headers, size, etag)
         if span is None:
-            self._plain(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, body=body, extra={"Content-Range": f"bytes */{size}"})
+            self._plain(
+                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+                body=body,
+                extra={"Content-Range": f"bytes */{size}"},
+            )
             return
         start, stop, partial = span
-        self._note(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK, stop - start if body else 0)
-        self._head(path, (start, stop, size) if partial else None, {"Content-Length": str(stop - start), "ETag": etag})
+        self._note(
+            HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK, stop - start if body else 0
+        )
+        self._head(
+            path,
+            (start, stop, size) if partial else None,
+            {"Content-Length": str(stop - start), "ETag": etag},
+        )
         if body:
             self._send(path, start, stop)
 
     def _head(self, path: Path, span: tuple[int, int, int] | None, extra: dict[str, str]) -> None:
         """Status and headers of a file, or of its bytes from start to stop of size."""
         self.send_response(HTTPStatus.PARTIAL_CONTENT if span else HTTPStatus.OK)
-        self.send_header("Content-Type", _TYPES.get(path.suffix.lower(), "application/octet-stream"))
+        self.send_header(
+            "Content-Type", _TYPES.get(path.suffix.lower(), "application/octet-stream")
+        )
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Last-Modified", formatdate(path.stat().st_mtime, usegmt=True))
         for name, value in extra.items():
@@ -107,10 +127,16 @@ class FileHandler(BaseHTTPRequestHandler):
         path = (self.folder / name).resolve()
         return path if path.is_relative_to(self.folder.resolve()) and path.is_file() else None
 
-    def _plain(self, status: HTTPStatus, *, body: bool, extra: dict[str, str] | None = None) -> None:
+    def _plain(
+        self, status: HTTPStatus, *, body: bool, extra: dict[str, str] | None = None
+    ) -> None:
         text = f"{status.value} {status.phrase}\n".encode()
         self.send_response(status)
-        for name, value in {"Content-Type": "text/plain", "Content-Length": str(len(text)), **(extra or {})}.items():
+        for name, value in {
+            "Content-Type": "text/plain",
+            "Content-Length": str(len(text)),
+            **(extra or {}),
+        }.items():
             self.send_header(name, value)
         self._note(status, len(text) if body else 0)
         self.end_headers()
@@ -142,7 +168,11 @@ def asked_range(headers: Message, size: int, etag: str) -> tuple[int, int, bool]
     if not header.startswith("bytes=") or "," in header or headers.get("If-Range", etag) != etag:
         return 0, size, False
     first, dash, last = header.removeprefix("bytes=").strip().partition("-")
-    if not dash or not (first or last) or not all(part == "" or part.isdecimal() for part in (first, last)):
+    if (
+        not dash
+        or not (first or last)
+        or not all(part == "" or part.isdecimal() for part in (first, last))
+    ):
         return 0, size, False
     start = int(first) if first else max(0, size - int(last))
     stop = min(size, int(last) + 1) if first and last else size

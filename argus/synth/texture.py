@@ -16,7 +16,9 @@ class Noise:
     def __init__(self, seed: int) -> None:
         white = np.random.default_rng(np.random.SeedSequence((seed, 77))).normal(size=(TILE, TILE))
         margin = 16
-        smooth = cv2.GaussianBlur(np.pad(white, margin, mode="wrap"), (0, 0), GRAIN / 4)[margin:-margin, margin:-margin]
+        smooth = cv2.GaussianBlur(np.pad(white, margin, mode="wrap"), (0, 0), GRAIN / 4)[
+            margin:-margin, margin:-margin
+        ]
         self._tile = (smooth / smooth.std()).astype(np.float32)
 
     def sample(self, u: np.ndarray, v: np.ndarray, wavelength: float) -> np.ndarray:
@@ -26,19 +28,31 @@ class Noise:
         for plane, values in zip(folded, (u, v), strict=True):
             tiles = values * np.float32(GRAIN / wavelength / TILE)
             plane.reshape(-1)[:count] = (tiles - np.floor(tiles)) * np.float32(TILE)
-        return cv2.remap(self._tile, folded[0], folded[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP).reshape(-1)[:count]
+        return cv2.remap(
+            self._tile, folded[0], folded[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+        ).reshape(-1)[:count]
 
-    def mixed(self, u: np.ndarray, v: np.ndarray, footprint: np.ndarray, octaves: Sequence[tuple[float, float]]) -> np.ndarray:
+    def mixed(
+        self,
+        u: np.ndarray,
+        v: np.ndarray,
+        footprint: np.ndarray,
+        octaves: Sequence[tuple[float, float]],
+    ) -> np.ndarray:
         """Sum over (wavelength, weight), each faded where a pixel of size `footprint` no longer resolves it."""
         total = np.zeros(len(u), np.float32)
         for wavelength, weight in octaves:
-            total += self.sample(u, v, wavelength) * (np.float32(weight) * np.clip(wavelength / (2 * footprint) - 0.5, 0, 1))
+            total += self.sample(u, v, wavelength) * (
+                np.float32(weight) * np.clip(wavelength / (2 * footprint) - 0.5, 0, 1)
+            )
         return total
 
 
 def stripe(distance: np.ndarray, half: float | np.ndarray, footprint: np.ndarray) -> np.ndarray:
     """Share of a pixel that a stripe of half-width `half` covers, at a distance (of either sign) from its middle."""
-    return np.clip((half - np.abs(distance)) / footprint + 0.5, 0, 1) * np.minimum(1, 2 * half / footprint)
+    return np.clip((half - np.abs(distance)) / footprint + 0.5, 0, 1) * np.minimum(
+        1, 2 * half / footprint
+    )
 
 
 def area(distance: np.ndarray, half: float | np.ndarray, footprint: np.ndarray) -> np.ndarray:

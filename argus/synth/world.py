@@ -11,8 +11,8 @@ from argus.sphere.sampling import reduced
 from argus.synth import city
 from argus.synth.canvas import Canvas
 from argus.synth.city import Material
+from argus.synth.materials import LOOKS, Spot, ground, hazed, lit, sky
 from argus.synth.palette import make_palette
-from argus.synth.surfaces import LOOKS, Spot, ground, hazed, lit, sky
 from argus.synth.texture import Noise
 
 
@@ -40,7 +40,13 @@ class World:
 
         `supersample` renders so many times as many rows and columns and averages. Raises InvalidInput.
         """
-        return np.stack(list(self.frames(rotations, positions, times, erp_size, supersample=supersample, threads=threads)))
+        return np.stack(
+            list(
+                self.frames(
+                    rotations, positions, times, erp_size, supersample=supersample, threads=threads
+                )
+            )
+        )
 
     def frames(
         self,
@@ -54,10 +60,14 @@ class World:
     ) -> Iterator[np.ndarray]:
         """As `render`, one frame `[H, W, 3]` at a time."""
         size = checked_size(erp_size)
-        rotations, positions, times = (np.asarray(values, dtype=np.float64) for values in (rotations, positions, times))
+        rotations, positions, times = (
+            np.asarray(values, dtype=np.float64) for values in (rotations, positions, times)
+        )
         count = len(times)
         if rotations.shape != (count, 3, 3) or positions.shape != (count, 3):
-            raise InvalidInput(f"rotations {rotations.shape} and positions {positions.shape} do not fit {count} times")
+            raise InvalidInput(
+                f"rotations {rotations.shape} and positions {positions.shape} do not fit {count} times"
+            )
         if not (positions[:, 1] < 0).all():
             raise InvalidInput("every position must lie above the ground (y < 0, as y points down)")
         if supersample < 1:
@@ -70,14 +80,23 @@ class World:
             yield from map(one, range(count))
             return
         with ThreadPoolExecutor(threads) as pool:
-            for first in range(0, count, 4 * threads):  # few at a time, so that long videos need little memory
+            for first in range(
+                0, count, 4 * threads
+            ):  # few at a time, so that long videos need little memory
                 yield from pool.map(one, range(first, min(first + 4 * threads, count)))
 
     def lines(self, position: np.ndarray, reach: float = 60.0) -> np.ndarray:
         """Exact straight edges within about `reach` metres: end points float64 `[N, 2, 3]` in world axes."""
         return city.lines(self.seed, self.palette, np.asarray(position, dtype=np.float64), reach)
 
-    def _frame(self, rotation: np.ndarray, eye: np.ndarray, time: float, size: tuple[int, int], supersample: int) -> np.ndarray:
+    def _frame(
+        self,
+        rotation: np.ndarray,
+        eye: np.ndarray,
+        time: float,
+        size: tuple[int, int],
+        supersample: int,
+    ) -> np.ndarray:
         canvas = Canvas(rotation, -float(eye[1]), (size[0] * supersample, size[1] * supersample))
         pixel = np.pi / canvas.size[0]
         solids = city.solids(self.seed, self.palette, eye, time)
@@ -86,17 +105,35 @@ class World:
         for material in Material:
             indices = np.flatnonzero((thing >= 0) & (solids.material[thing] == material))
             rays, depth = canvas.flat(indices)
-            canvas.colour[indices] = self._solid(material, solids.select(thing[indices]), rays, depth, eye, pixel)
+            canvas.colour[indices] = self._solid(
+                material, solids.select(thing[indices]), rays, depth, eye, pixel
+            )
         free = np.flatnonzero(thing < 0)
         rays, depth = canvas.flat(free)
         down = np.isfinite(depth)
-        canvas.colour[free[down]] = ground(rays[down], depth[down], eye, pixel, palette=self.palette, noise=self._noise, seed=self.seed)
+        canvas.colour[free[down]] = ground(
+            rays[down],
+            depth[down],
+            eye,
+            pixel,
+            palette=self.palette,
+            noise=self._noise,
+            seed=self.seed,
+        )
         canvas.colour[free[~down]] = sky(rays[~down], time, pixel, self.palette, self._noise)
         levels = np.clip(canvas.colour, 0, 1) * 255 + 0.5
         frame = levels.astype(np.uint8).reshape(*canvas.size, 3)
         return frame if supersample == 1 else np.asarray(reduced(frame[None], size)[0])
 
-    def _solid(self, material: Material, of: city.Solids, rays: np.ndarray, depth: np.ndarray, eye: np.ndarray, pixel: float) -> np.ndarray:
+    def _solid(
+        self,
+        material: Material,
+        of: city.Solids,
+        rays: np.ndarray,
+        depth: np.ndarray,
+        eye: np.ndarray,
+        pixel: float,
+    ) -> np.ndarray:
         """Colours `[N, 3]` of pixels that all show one material; `of` has the solid of each pixel."""
         half = ((of.high - of.low) / 2).astype(np.float32)
         point = rays * depth[:, None] - ((of.high + of.low) / 2 - eye).astype(np.float32)
@@ -110,5 +147,9 @@ class World:
             normal[np.arange(len(axis)), axis] = np.sign(scaled[np.arange(len(axis)), axis])
         facing = np.maximum(np.abs((rays * normal).sum(1)), 0.1)
         footprint = depth * np.float32(pixel) / np.sqrt(facing)
-        spot = Spot(point, normal, half, footprint, of.colour.astype(np.float32), of.key.astype(np.float32))
-        return hazed(lit(LOOKS[material](spot, self._noise), normal, self.palette), depth, self.palette)
+        spot = Spot(
+            point, normal, half, footprint, of.colour.astype(np.float32), of.key.astype(np.float32)
+        )
+        return hazed(
+            lit(LOOKS[material](spot, self._noise), normal, self.palette), depth, self.palette
+        )

@@ -17,13 +17,19 @@ class Ema:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.weights = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+        self.weights = {
+            name: parameter.detach().clone() for name, parameter in module.named_parameters()
+        }
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
         """w̄ ← decay·w̄ + (1 − decay)·w after optimiser step `step` (from 1)."""
         weights = dict(module.named_parameters())
-        torch._foreach_lerp_(list(self.weights.values()), [weights[name].detach() for name in self.weights], 1 - ema_decay(self.decay, step))
+        torch._foreach_lerp_(
+            list(self.weights.values()),
+            [weights[name].detach() for name in self.weights],
+            1 - ema_decay(self.decay, step),
+        )
 
     @torch.no_grad()
     def load(self, weights: Mapping[str, Tensor]) -> None:

@@ -13,7 +13,11 @@ def truncate(folder: Path, step: int) -> None:
     """Forgets lines after `step`, and a half-written last one: a run that goes on from a checkpoint writes them again."""
     path = folder / NAME
     if path.exists():
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+        lines = [
+            line
+            for line in path.read_text(encoding="utf-8").splitlines(keepends=True)
+            if line.endswith("\n")
+        ]
         write_text(path, "".join(line for line in lines if json.loads(line)["step"] <= step))
 
 
@@ -26,4 +30,8 @@ def append(folder: Path, step: int, loss: float, samples: Sequence[str]) -> None
 def read(folder: Path) -> list[dict[str, object]]:
     """All lines."""
     path = folder / NAME
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.exists()
+        else []
+    )

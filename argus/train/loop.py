@@ -8,20 +8,20 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from argus.diffusion.examples import Example, make_batch
+from argus.dataset import Dataset
+from argus.diffusion.conditioning import Example, make_batch
 from argus.diffusion.loss import height_weight
 from argus.errors import ArgusError
 from argus.runs import RunFolder
-from argus.shards import Dataset
 from argus.train import history
+from argus.train.checkpoint import LossPoint, load_checkpoint, save_checkpoint
 from argus.train.data import TrainingData, validation_examples
+from argus.train.distributed import DistributedContext
 from argus.train.ema import Ema
 from argus.train.observer import NullObserver, Observer
-from argus.train.start import PIPELINE, UNTRAINED, Start, begin, provenance
-from argus.train.state import LossPoint, load_checkpoint, save_checkpoint
+from argus.train.setup import PIPELINE, UNTRAINED, TrainSetup, begin, provenance
 from argus.train.step import batch_loss, learning_rate, make_optimizer, optimise
 from argus.train.validation import sample_picture, validation_loss
-from argus.train.world import WorldPosition
 from schemas.config import TrainConfig
 
 REPORT_EVERY = 10
@@ -44,14 +44,19 @@ class TrainSummary:
 
 
 def train(
-    config: TrainConfig, folder: RunFolder, dataset: Dataset, *, world: WorldPosition | None = None, observer: Observer | None = None
+    config: TrainConfig,
+    folder: RunFolder,
+    dataset: Dataset,
+    *,
+    world: DistributedContext | None = None,
+    observer: Observer | None = None,
 ) -> TrainSummary:
     """Trains to `config.steps`, from the newest whole checkpoint of the run folder where there is one.
 
     Every worker calls it; rank 0 writes and observes. A stop request makes all leave after a checkpoint.
     Raises InvalidInput for data or models that cannot be used, ArgusError when the loss is no longer finite.
     """
-    world = world or WorldPosition()
+    world = world or DistributedContext()
     if world.device.type == "cpu" and world.size > 1:
         torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // world.size))
     run = _Run(config, folder, dataset, world, observer or NullObserver())
@@ -62,7 +67,14 @@ def train(
 class _Run:
     """One worker's part of a run."""
 
-    def __init__(self, config: TrainConfig, folder: RunFolder, dataset: Dataset, world: WorldPosition, observer: Observer) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: RunFolder,
+        dataset: Dataset,
+        world: DistributedContext,
+        observer: Observer,
+    ) -> None:
         self.config, self.folder, self.world, self.observer = config, folder, world, observer
         folder.path.mkdir(parents=True, exist_ok=True)
         start = begin(config, folder, dataset, world)
@@ -73,7 +85,9 @@ class _Run:
         self.unet.train()
         self.optimizer = make_optimizer(self.unet, config.optim, world.device)
         self.ema = Ema(self.unet, config.optim.ema)
-        self.rows = height_weight(config.height_weight, config.model.height // self.pipeline.latents.factor).to(world.device)
+        self.rows = height_weight(
+            config.height_weight, config.model.height // self.pipeline.latents.factor
+        ).to(world.device)
         self._resume(start)
         self.denoiser = self._distributed(self.pipeline.denoiser)
         self.pace: list[float] = []
@@ -105,7 +119,9 @@ class _Run:
         pipeline = None if stopped else self.folder.path / PIPELINE
         if pipeline and self.world.first:
             with self.ema.applied(self.unet):
-                self.pipeline.with_provenance(**provenance(self.config, self.state)).save_pretrained(pipeline)
+                self.pipeline.with_provenance(
+                    **provenance(self.config, self.state)
+                ).save_pretrained(pipeline)
             self._tell("done")
         self.world.barrier()
         losses = self.state.validation
@@ -121,7 +137,7 @@ class _Run:
             seconds_per_step=sorted(self.pace)[len(self.pace) // 2] if self.pace else None,
         )
 
-    def _resume(self, start: Start) -> None:
+    def _resume(self, start: TrainSetup) -> None:
         if start.checkpoint:
             load_checkpoint(start.checkpoint, self.unet, self.ema, self.optimizer)
         if self.world.first:
@@ -131,7 +147,9 @@ class _Run:
         if self.world.size == 1:
             return module
         devices = [self.world.device.index or 0] if self.world.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True)
+        return nn.parallel.DistributedDataParallel(
+            module, device_ids=devices, gradient_as_bucket_view=True
+        )
 
     def _step(self, examples: list[Example]) -> bool:
         """One step; True when rank 0 was asked to stop."""
@@ -140,10 +158,14 @@ class _Run:
         loss = batch_loss(self.denoiser, batch, self.rows)
         norm = optimise(self.optimizer, self.unet, loss, self.config.optim, step)
         self.ema.update(self.unet, step + 1)
-        total, asked = self.world.summed(loss.item(), float(self.world.first and self.folder.stop_requested))
+        total, asked = self.world.summed(
+            loss.item(), float(self.world.first and self.folder.stop_requested)
+        )
         mean = total / self.world.size
         if mean != mean or mean in (float("inf"), float("-inf")):
-            raise ArgusError(f"the loss is {mean} at step {step + 1}; the last checkpoint is sound: use a lower learning rate or a narrower sigma")
+            raise ArgusError(
+                f"the loss is {mean} at step {step + 1}; the last checkpoint is sound: use a lower learning rate or a narrower sigma"
+            )
         self.state = self.state.model_copy(update={"step": step + 1})
         self.pace.append(time.perf_counter() - began)
         self._record(step, mean, norm)
@@ -155,9 +177,15 @@ class _Run:
         history.append(self.folder.path, step + 1, loss, self.data.names(step))
         self.recent.append(loss)
         if (step + 1) % REPORT_EVERY == 0 or step + 1 == self.config.steps:
-            values = {"loss": sum(self.recent) / len(self.recent), "learning_rate": learning_rate(self.config.optim, step), "gradient_norm": norm}
+            values = {
+                "loss": sum(self.recent) / len(self.recent),
+                "learning_rate": learning_rate(self.config.optim, step),
+                "gradient_norm": norm,
+            }
             self.observer.metrics(step + 1, {**values, "seconds_per_step": self.pace[-1]})
-            self._tell(f"loss {values['loss']:.3f}, validation {self.state.validation[-1].loss:.3f}")
+            self._tell(
+                f"loss {values['loss']:.3f}, validation {self.state.validation[-1].loss:.3f}"
+            )
             self.recent = []
 
     def _validate(self) -> None:
@@ -171,12 +199,19 @@ class _Run:
     def _picture(self) -> None:
         if self.world.first:
             with self.ema.applied(self.unet):
-                image = sample_picture(self.pipeline, self.held_out[:PICTURE_ROWS], self.config.sample, self.config.seed)
+                image = sample_picture(
+                    self.pipeline,
+                    self.held_out[:PICTURE_ROWS],
+                    self.config.sample,
+                    self.config.seed,
+                )
             self.observer.picture(self.state.step, "input_generated_truth", image)
 
     def _save(self) -> None:
         if self.world.first:
-            save_checkpoint(self.folder.checkpoints, self.state, self.unet, self.ema, self.optimizer)
+            save_checkpoint(
+                self.folder.checkpoints, self.state, self.unet, self.ema, self.optimizer
+            )
 
     def _tell(self, message: str) -> None:
         if self.world.first:

@@ -37,7 +37,9 @@ class LogObserver:
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """One line."""
-        logger.info("step %d: %s", step, ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
+        logger.info(
+            "step %d: %s", step, ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        )
 
     def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
         """One line."""

@@ -3,12 +3,14 @@
 import torch
 from torch import nn
 
-from argus.diffusion.examples import Batch
+from argus.diffusion.conditioning import Batch
 from argus.diffusion.loss import diffusion_loss
 from schemas.config import OptimSettings
 
 
-def make_optimizer(module: nn.Module, settings: OptimSettings, device: torch.device) -> torch.optim.AdamW:
+def make_optimizer(
+    module: nn.Module, settings: OptimSettings, device: torch.device
+) -> torch.optim.AdamW:
     """AdamW, fused on CUDA."""
     return torch.optim.AdamW(
         module.parameters(),
@@ -27,12 +29,20 @@ def learning_rate(settings: OptimSettings, step: int) -> float:
 def batch_loss(denoiser: nn.Module, batch: Batch, rows: torch.Tensor) -> torch.Tensor:
     """The loss of a batch. On CUDA the network runs in bf16; σ and the loss are fp32 everywhere."""
     noisy = batch.target + batch.sigma.reshape(-1, 1, 1, 1, 1) * batch.noise
-    with torch.autocast(batch.target.device.type, torch.bfloat16, enabled=batch.target.device.type == "cuda"):
+    with torch.autocast(
+        batch.target.device.type, torch.bfloat16, enabled=batch.target.device.type == "cuda"
+    ):
         denoised = denoiser(noisy, batch.sigma, batch.condition)
     return diffusion_loss(denoised, batch.target, batch.sigma, rows)
 
 
-def optimise(optimizer: torch.optim.Optimizer, module: nn.Module, loss: torch.Tensor, settings: OptimSettings, step: int) -> float:
+def optimise(
+    optimizer: torch.optim.Optimizer,
+    module: nn.Module,
+    loss: torch.Tensor,
+    settings: OptimSettings,
+    step: int,
+) -> float:
     """Backward, clip, step (from 0); the gradient's norm before clipping."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(settings, step)

@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from argus.diffusion.examples import Example, condition_of
+from argus.diffusion.conditioning import Example, condition_of
 from argus.diffusion.loss import diffusion_loss, height_weight
 from argus.diffusion.pipeline import ArgusPipeline
 from argus.diffusion.sampler import sample
 from argus.diffusion.seeds import generator_of
-from argus.train.world import WorldPosition
+from argus.train.distributed import DistributedContext
 from schemas.config import SampleSettings
 from schemas.names import HeightWeight
 
@@ -21,12 +21,14 @@ SIGMAS = (0.3, 1.0, 3.0, 10.0)
 
 
 @torch.no_grad()
-def validation_loss(pipeline: ArgusPipeline, examples: Sequence[Example], world: WorldPosition | None = None) -> float:
+def validation_loss(
+    pipeline: ArgusPipeline, examples: Sequence[Example], world: DistributedContext | None = None
+) -> float:
     """Mean loss over examples and the fixed noise levels, weighted by solid angle; noise is fixed by each example's key.
 
     Workers share the examples; all get the same number.
     """
-    world = world or WorldPosition(device=pipeline.device)
+    world = world or DistributedContext(device=pipeline.device)
     losses = [_example_loss(pipeline, example) for example in examples[world.rank :: world.size]]
     total, count = world.summed(sum(losses), len(losses))
     return total / count
@@ -35,19 +37,29 @@ def validation_loss(pipeline: ArgusPipeline, examples: Sequence[Example], world:
 def _example_loss(pipeline: ArgusPipeline, example: Example) -> float:
     generator = generator_of(*example.key, 3)
     condition = condition_of(pipeline, example, generator)
-    target = pipeline.latents.encode(example.target[None].to(pipeline.device)) * pipeline.latents.scale
+    target = (
+        pipeline.latents.encode(example.target[None].to(pipeline.device)) * pipeline.latents.scale
+    )
     noise = torch.randn(target.shape, generator=generator).to(target)
     rows = height_weight(HeightWeight.COS, target.shape[-2])
     losses = []
     for value in SIGMAS:
         sigma = torch.full((1,), value, device=target.device)
-        losses.append(diffusion_loss(pipeline.denoiser(target + value * noise, sigma, condition), target, sigma, rows).item())
+        losses.append(
+            diffusion_loss(
+                pipeline.denoiser(target + value * noise, sigma, condition), target, sigma, rows
+            ).item()
+        )
     return sum(losses) / len(losses)
 
 
-def sample_picture(pipeline: ArgusPipeline, examples: Sequence[Example], settings: SampleSettings, seed: int) -> NDArray[np.uint8]:
+def sample_picture(
+    pipeline: ArgusPipeline, examples: Sequence[Example], settings: SampleSettings, seed: int
+) -> NDArray[np.uint8]:
     """A row per example, its middle frame: input | generated | truth. uint8 [rows·H, 3·W, 3]."""
-    condition = [condition_of(pipeline, example, generator_of(*example.key, 3)) for example in examples]
+    condition = [
+        condition_of(pipeline, example, generator_of(*example.key, 3)) for example in examples
+    ]
     videos = [sample(pipeline, one, settings, seed=seed)[0].cpu() for one in condition]
     rows = []
     for example, video in zip(examples, videos, strict=True):

@@ -12,14 +12,18 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.mark.slow
-def test_curation_is_right_about_videos_that_it_was_not_tuned_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curation_is_right_about_videos_that_it_was_not_tuned_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
     import calibrate
     from calibration_set import SCORED, TUNING, cases, judge_case
 
     tuned, scored = cases(TUNING, 120), cases(SCORED, 120)
     for what in ("seed", "height", "codec", "gop", "fps"):
-        assert not {getattr(case, what) for case in tuned} & {getattr(case, what) for case in scored}, what
+        assert not {getattr(case, what) for case in tuned} & {
+            getattr(case, what) for case in scored
+        }, what
 
     outcomes = calibrate.run(scored[:60], judge_case, FilterPolicy(), 2, "scored")
     for table in calibrate.half_tables(SCORED, outcomes):

@@ -19,7 +19,13 @@ def _smooth(seed: int, *shape: int) -> torch.Tensor:
     flat = noise.flatten(0, -3)[:, None]
     for _ in range(3):
         flat = nn.functional.avg_pool2d(
-            nn.functional.pad(nn.functional.pad(flat, (2, 2, 0, 0), mode="circular"), (0, 0, 2, 2), mode="replicate"), 5, 1
+            nn.functional.pad(
+                nn.functional.pad(flat, (2, 2, 0, 0), mode="circular"),
+                (0, 0, 2, 2),
+                mode="replicate",
+            ),
+            5,
+            1,
         )
     return (flat / flat.abs().max()).reshape(shape)
 
@@ -39,7 +45,15 @@ def _condition(pipeline: ArgusPipeline, batch: int = 1, seed: int = 0) -> Condit
     mask[..., 8:24, 20:44] = True
     visible = torch.where(mask[:, :, None], erp, -1.0)
     views = _smooth(seed + 1, batch, SIZE.frames, 3, 24, 40)
-    return make_condition(pipeline, visible, mask, views, fps=4.8, sigma_c=0.02, generator=torch.Generator().manual_seed(seed))
+    return make_condition(
+        pipeline,
+        visible,
+        mask,
+        views,
+        fps=4.8,
+        sigma_c=0.02,
+        generator=torch.Generator().manual_seed(seed),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +70,9 @@ def condition() -> Callable[..., Condition]:
 
 @pytest.fixture(scope="session")
 def tiny() -> ArgusPipeline:
-    statistics = band_statistics(_smooth(seed, SIZE.frames, 3, SIZE.height, 2 * SIZE.height) for seed in range(4))
+    statistics = band_statistics(
+        _smooth(seed, SIZE.frames, 3, SIZE.height, 2 * SIZE.height) for seed in range(4)
+    )
     return _awaken(build_tiny(SIZE, statistics))
 
 
@@ -78,9 +94,19 @@ def full_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         projection_class_embeddings_input_dim=24,
         num_frames=3,
     )
-    vae = diffusers.AutoencoderKLTemporalDecoder(block_out_channels=(32,) * 4, down_block_types=("DownEncoderBlock2D",) * 4, latent_channels=4)
+    vae = diffusers.AutoencoderKLTemporalDecoder(
+        block_out_channels=(32,) * 4,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        latent_channels=4,
+    )
     vision = transformers.CLIPVisionConfig(
-        hidden_size=32, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4, projection_dim=32, patch_size=32, image_size=224
+        hidden_size=32,
+        intermediate_size=37,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        projection_dim=32,
+        patch_size=32,
+        image_size=224,
     )
     scheduler = diffusers.EulerDiscreteScheduler(
         beta_start=0.00085,

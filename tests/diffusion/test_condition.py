@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from argus.diffusion import ArgusPipeline, Condition, fill_unseen, make_condition, with_context
-from argus.diffusion.examples import Example, draw_camera, make_batch, make_example
+from argus.diffusion.conditioning import Example, draw_camera, make_batch, make_example
 from argus.diffusion.fill import pull_push
 from schemas.config import ConditionSettings, NoiseSettings
 
@@ -20,8 +20,12 @@ def window(smooth: Smooth) -> np.ndarray:
     return ((frames + 1) * 127.5).byte().permute(0, 2, 3, 1).numpy()
 
 
-def example(window: np.ndarray, settings: ConditionSettings = CALM, key: tuple[int, ...] = (0, 0, 0)) -> Example:
-    return make_example(window, Fraction(24, 5), settings, key=key, view_height=32, context_frames=1)
+def example(
+    window: np.ndarray, settings: ConditionSettings = CALM, key: tuple[int, ...] = (0, 0, 0)
+) -> Example:
+    return make_example(
+        window, Fraction(24, 5), settings, key=key, view_height=32, context_frames=1
+    )
 
 
 def test_noise_lies_on_visible_pixels_only(tiny: ArgusPipeline) -> None:
@@ -29,7 +33,9 @@ def test_noise_lies_on_visible_pixels_only(tiny: ArgusPipeline) -> None:
     mask[..., 8:24, 16:48] = True
     erp = torch.where(mask[:, :, None], 0.25, -1.0).expand(1, 3, 3, 32, 64)
     views = torch.zeros(1, 3, 3, 16, 16)
-    told = make_condition(tiny, erp, mask, views, fps=4.8, sigma_c=0.1, generator=torch.Generator().manual_seed(0))
+    told = make_condition(
+        tiny, erp, mask, views, fps=4.8, sigma_c=0.1, generator=torch.Generator().manual_seed(0)
+    )
     pixels = tiny.latents.decode(told.latents)
     seen = mask[:, :, None].expand_as(pixels)
     torch.testing.assert_close(pixels[~seen], torch.full_like(pixels[~seen], -1), atol=1e-5, rtol=0)
@@ -37,11 +43,15 @@ def test_noise_lies_on_visible_pixels_only(tiny: ArgusPipeline) -> None:
     torch.testing.assert_close(told.time_ids, torch.tensor([[3.8, 127.0, 0.1]]))
 
 
-def test_dropping_zeroes_tokens_latents_and_fill_together(tiny: ArgusPipeline, condition: Callable[..., Condition]) -> None:
+def test_dropping_zeroes_tokens_latents_and_fill_together(
+    tiny: ArgusPipeline, condition: Callable[..., Condition]
+) -> None:
     told = condition(tiny)
     untold = told.dropped()
     assert untold.fill is not None
-    assert [part.any().item() for part in (untold.tokens, untold.latents, untold.fill)] == [False] * 3
+    assert [part.any().item() for part in (untold.tokens, untold.latents, untold.fill)] == [
+        False
+    ] * 3
     assert torch.equal(untold.time_ids, told.time_ids)
 
 
@@ -57,7 +67,14 @@ def test_context_frames_are_fully_visible() -> None:
 
 def test_frames_that_do_not_agree_are_refused(tiny: ArgusPipeline) -> None:
     with pytest.raises(ValueError, match="must agree"):
-        make_condition(tiny, torch.zeros(1, 3, 3, 32, 64), torch.zeros(1, 3, 32, 64, dtype=torch.bool), torch.zeros(1, 2, 3, 8, 8), fps=5, sigma_c=0)
+        make_condition(
+            tiny,
+            torch.zeros(1, 3, 3, 32, 64),
+            torch.zeros(1, 3, 32, 64, dtype=torch.bool),
+            torch.zeros(1, 2, 3, 8, 8),
+            fps=5,
+            sigma_c=0,
+        )
 
 
 def test_the_fill_keeps_what_is_seen_and_knows_other_frames(smooth: Smooth) -> None:
@@ -81,14 +98,22 @@ def test_the_fill_of_a_uniform_picture_is_uniform_and_of_nothing_is_grey() -> No
 def test_the_fill_crosses_the_seam(smooth: Smooth) -> None:
     x, weight = smooth(0, 1, 3, 32, 64), torch.zeros(1, 1, 32, 64)
     weight[..., 8:24, 16:48] = 1
-    torch.testing.assert_close(pull_push(x.roll(32, -1), weight.roll(32, -1)), pull_push(x, weight).roll(32, -1))
+    torch.testing.assert_close(
+        pull_push(x.roll(32, -1), weight.roll(32, -1)), pull_push(x, weight).roll(32, -1)
+    )
 
 
 def test_an_example_is_a_function_of_its_key(window: np.ndarray) -> None:
-    one, same, other = (example(window, ConditionSettings(), key) for key in ((1, 2, 3), (1, 2, 3), (1, 2, 4)))
+    one, same, other = (
+        example(window, ConditionSettings(), key) for key in ((1, 2, 3), (1, 2, 3), (1, 2, 4))
+    )
     assert torch.equal(one.erp, same.erp)
     assert torch.equal(one.views, same.views)
-    assert (one.fps, one.sigma_c, one.dropped) == (same.fps, same.sigma_c, same.dropped) == (4.8, same.sigma_c, same.dropped)
+    assert (
+        (one.fps, one.sigma_c, one.dropped)
+        == (same.fps, same.sigma_c, same.dropped)
+        == (4.8, same.sigma_c, same.dropped)
+    )
     assert one.erp.shape == other.erp.shape
     assert not torch.equal(one.erp, other.erp)
 
@@ -116,7 +141,10 @@ def test_shares_of_dropped_unseen_and_context_examples(window: np.ndarray) -> No
     assert context.mask[0].all()
     assert torch.equal(context.erp[0], context.target[0])
     assert not context.mask[1:].any()
-    dropped = [example(window, ConditionSettings(dropout=0.2), (0, number)).dropped for number in range(200)]
+    dropped = [
+        example(window, ConditionSettings(dropout=0.2), (0, number)).dropped
+        for number in range(200)
+    ]
     assert 0.1 < sum(dropped) / 200 < 0.3
 
 
@@ -132,7 +160,9 @@ def test_cameras_stay_in_the_range_of_fields_of_view() -> None:
         assert camera.width / 64 == pytest.approx(aspect, abs=0.01)
 
 
-def test_a_batch_is_its_examples_whatever_their_company(tiny: ArgusPipeline, window: np.ndarray) -> None:
+def test_a_batch_is_its_examples_whatever_their_company(
+    tiny: ArgusPipeline, window: np.ndarray
+) -> None:
     examples = [example(window, ConditionSettings(), (0, number)) for number in range(3)]
     together = make_batch(tiny, examples, NoiseSettings(), 0)
     alone = make_batch(tiny, examples[2:], NoiseSettings(), 0)

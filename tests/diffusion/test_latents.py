@@ -15,7 +15,11 @@ Smooth = Callable[..., torch.Tensor]
 
 @pytest.fixture(scope="module", params=["tiny", "vae"])
 def latents(request: pytest.FixtureRequest, tiny: ArgusPipeline, full_folder: Path) -> Latents:
-    return tiny.latents if request.param == "tiny" else ArgusPipeline.from_pretrained(full_folder).latents
+    return (
+        tiny.latents
+        if request.param == "tiny"
+        else ArgusPipeline.from_pretrained(full_folder).latents
+    )
 
 
 @torch.no_grad()
@@ -27,7 +31,9 @@ def test_shapes_follow_factor_and_channels(latents: Latents, smooth: Smooth) -> 
 
 
 @torch.no_grad()
-def test_encoding_without_a_generator_is_the_mode_and_draws_repeat_by_seed(latents: Latents, smooth: Smooth) -> None:
+def test_encoding_without_a_generator_is_the_mode_and_draws_repeat_by_seed(
+    latents: Latents, smooth: Smooth
+) -> None:
     video = smooth(0, 1, 3, 3, 32, 64)
     drawn = [latents.encode(video, torch.Generator().manual_seed(5)) for _ in range(2)]
     assert torch.equal(drawn[0], drawn[1])
@@ -69,7 +75,9 @@ def test_tiny_latents_turn_with_the_panorama(tiny: ArgusPipeline, smooth: Smooth
 
 
 def test_statistics_make_bands_of_unit_deviation(smooth: Smooth) -> None:
-    videos = [torch.rand(3, 3, 32, 64, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+    videos = [
+        torch.rand(3, 3, 32, 64, generator=torch.Generator().manual_seed(seed)) for seed in range(3)
+    ]
     z = TinyLatents(band_statistics(videos)).encode(torch.stack(videos)).transpose(2, 0).flatten(1)
     torch.testing.assert_close(z.std(1), torch.ones(48), atol=0.01, rtol=0)
     torch.testing.assert_close(z[:3].mean(1), torch.zeros(3), atol=1e-4, rtol=0)
@@ -85,9 +93,13 @@ def test_statistics_need_videos_and_the_right_count() -> None:
 def test_shrinking_is_the_best_estimate_of_noisy_latents(smooth: Smooth) -> None:
     videos = torch.stack([smooth(seed, 3, 3, 32, 64) for seed in range(8)])
     latents = TinyLatents(band_statistics(videos))
-    noisy = latents.encode(videos + 0.2 * torch.randn(videos.shape, generator=torch.Generator().manual_seed(0)))
+    noisy = latents.encode(
+        videos + 0.2 * torch.randn(videos.shape, generator=torch.Generator().manual_seed(0))
+    )
     truth = latents.encode(videos)
-    errors = [(latents.shrunk(noisy, sigma) - truth).square().mean() for sigma in (0.0, 0.1, 0.2, 0.4)]
+    errors = [
+        (latents.shrunk(noisy, sigma) - truth).square().mean() for sigma in (0.0, 0.1, 0.2, 0.4)
+    ]
     assert min(errors) == errors[2]
 
 

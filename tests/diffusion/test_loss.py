@@ -49,5 +49,17 @@ def test_sigma_is_log_normal_with_a_floor() -> None:
 
 
 def test_the_noise_schedule_has_phases() -> None:
-    settings = NoiseSettings(p_mean=tuple(NoisePhase(step=step, p_mean=mean) for step, mean in ((0, 0.0), (5000, 0.5), (10000, 1.0))))
-    assert [p_mean_at(settings, step) for step in (0, 4999, 5000, 9999, 10000, 90000)] == [0, 0, 0.5, 0.5, 1, 1]
+    settings = NoiseSettings(
+        p_mean=tuple(
+            NoisePhase(step=step, p_mean=mean)
+            for step, mean in ((0, 0.0), (5000, 0.5), (10000, 1.0))
+        )
+    )
+    assert [p_mean_at(settings, step) for step in (0, 4999, 5000, 9999, 10000, 90000)] == [
+        0,
+        0,
+        0.5,
+        0.5,
+        1,
+        1,
+    ]

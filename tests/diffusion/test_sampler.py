@@ -30,14 +30,18 @@ def test_the_blend_weight_is_the_papers_at_pixel_centres() -> None:
 
 def test_blended_decoding_of_an_exact_decoder_changes_nothing(tiny: ArgusPipeline) -> None:
     z = torch.randn(1, 3, 48, 8, 16, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(decode_blended(tiny.latents, z), tiny.latents.decode(z), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        decode_blended(tiny.latents, z), tiny.latents.decode(z), atol=1e-5, rtol=0
+    )
 
 
 def test_blended_decoding_hides_a_decoders_seam() -> None:
     class Seamed:
         channels, factor, scale = 1, 2, 1.0
 
-        def encode(self, video: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        def encode(
+            self, video: torch.Tensor, generator: torch.Generator | None = None
+        ) -> torch.Tensor:
             return video
 
         def decode(self, latents: torch.Tensor) -> torch.Tensor:
@@ -59,19 +63,28 @@ def test_a_seed_is_a_video_whatever_the_batch(tiny: ArgusPipeline, condition: Ma
     assert not torch.equal(first, sample(tiny, two, PLAIN, seed=5))
     assert first.shape == (2, 3, 3, 32, 64)
     assert first.abs().max() <= 1
-    alone = Condition(two.latents[:1], two.tokens[:1], two.time_ids[:1], None if two.fill is None else two.fill[:1])
+    alone = Condition(
+        two.latents[:1],
+        two.tokens[:1],
+        two.time_ids[:1],
+        None if two.fill is None else two.fill[:1],
+    )
     torch.testing.assert_close(sample(tiny, alone, PLAIN, seed=4), first[:1], atol=1e-4, rtol=1e-4)
     assert sample(tiny, one, PLAIN, seed=4).shape == (1, 3, 3, 32, 64)
 
 
-def test_rotation_while_sampling_changes_nothing_for_a_circular_network(tiny: ArgusPipeline, condition: Make) -> None:
+def test_rotation_while_sampling_changes_nothing_for_a_circular_network(
+    tiny: ArgusPipeline, condition: Make
+) -> None:
     told = condition(tiny)
     plain = sample_latents(tiny, told, PLAIN, seed=0)
     turned = sample_latents(tiny, told, PLAIN.model_copy(update={"rotate": True}), seed=0)
     torch.testing.assert_close(turned, plain, atol=2e-3, rtol=1e-3)
 
 
-def test_the_circular_network_turns_with_its_input_and_a_plain_one_does_not(tiny: ArgusPipeline, condition: Make) -> None:
+def test_the_circular_network_turns_with_its_input_and_a_plain_one_does_not(
+    tiny: ArgusPipeline, condition: Make
+) -> None:
     told = condition(tiny)
     noisy = torch.randn(told.latents.shape, generator=torch.Generator().manual_seed(0))
     sigma = torch.tensor([1.0])
@@ -79,7 +92,9 @@ def test_the_circular_network_turns_with_its_input_and_a_plain_one_does_not(tiny
     @torch.no_grad()
     def difference() -> float:
         straight = tiny.denoiser(noisy, sigma, told).roll(4, -1)
-        return (tiny.denoiser(noisy.roll(4, -1), sigma, told.rolled(4)) - straight).abs().max().item()
+        return (
+            (tiny.denoiser(noisy.roll(4, -1), sigma, told.rolled(4)) - straight).abs().max().item()
+        )
 
     keys = list(tiny.unet.state_dict())
     assert difference() < 1e-4
@@ -90,17 +105,29 @@ def test_the_circular_network_turns_with_its_input_and_a_plain_one_does_not(tiny
     assert list(tiny.unet.state_dict()) == keys
 
 
-def test_guidance_ramps_over_frames_and_moves_away_from_the_unconditional(tiny: ArgusPipeline, condition: Make) -> None:
-    torch.testing.assert_close(frame_guidance(1, 3, 5).flatten(), torch.tensor([1.0, 1.5, 2.0, 2.5, 3.0]))
+def test_guidance_ramps_over_frames_and_moves_away_from_the_unconditional(
+    tiny: ArgusPipeline, condition: Make
+) -> None:
+    torch.testing.assert_close(
+        frame_guidance(1, 3, 5).flatten(), torch.tensor([1.0, 1.5, 2.0, 2.5, 3.0])
+    )
     told = condition(tiny)
     one_step = PLAIN.model_copy(update={"steps": 1})
     told_only = sample_latents(tiny, told, one_step, seed=0)
     untold = sample_latents(tiny, told.dropped(), one_step, seed=0)
-    guided = sample_latents(tiny, told, one_step.model_copy(update={"guidance_start": 3.0, "guidance": 3.0}), seed=0)
+    guided = sample_latents(
+        tiny, told, one_step.model_copy(update={"guidance_start": 3.0, "guidance": 3.0}), seed=0
+    )
     torch.testing.assert_close(guided, untold + 3 * (told_only - untold), atol=1e-3, rtol=1e-3)
 
 
 def test_progress_counts_the_steps(tiny: ArgusPipeline, condition: Make) -> None:
     seen: list[tuple[int, int]] = []
-    sample(tiny, condition(tiny), PLAIN, seed=0, progress=lambda done, total: seen.append((done, total)))
+    sample(
+        tiny,
+        condition(tiny),
+        PLAIN,
+        seed=0,
+        progress=lambda done, total: seen.append((done, total)),
+    )
     assert seen == [(1, 3), (2, 3), (3, 3)]

@@ -3,8 +3,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from argus.dataset import Window
 from argus.diffusion import ArgusPipeline, BandStatistics, build_tiny
-from argus.shards import Window
 from schemas.config import ModelSettings
 
 
@@ -14,7 +14,9 @@ def smooth_sphere(height: int, frames: int) -> np.ndarray:
     lon = ((np.arange(2 * height) + 0.5) / (2 * height) - 0.5) * 2 * np.pi
     lat, lon = np.meshgrid(lat, lon, indexing="ij")
     turned = [lon + 0.05 * k for k in range(frames)]
-    colours = [[np.cos(lat) * np.cos(east), np.sin(lat), np.cos(lat) * np.sin(east)] for east in turned]
+    colours = [
+        [np.cos(lat) * np.cos(east), np.sin(lat), np.cos(lat) * np.sin(east)] for east in turned
+    ]
     return np.rint(127.5 + 100 * np.moveaxis(np.array(colours), 1, -1)).astype(np.uint8)
 
 

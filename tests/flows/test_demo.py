@@ -12,15 +12,18 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from argus.dataset import Dataset
 from argus.errors import InvalidInput
-from argus.shards import Dataset
 from flows.demo import by_method, read_labels
 
 ARGUS = Path(sys.executable).parent / "argus"
 
 
 def test_methods_are_told_apart_the_model_first() -> None:
-    assert by_method({"fill.psnr_all": 2.0, "model.psnr_all": 1.0, "clips": 3.0}) == {"model": {"psnr_all": 1.0}, "fill": {"psnr_all": 2.0}}
+    assert by_method({"fill.psnr_all": 2.0, "model.psnr_all": 1.0, "clips": 3.0}) == {
+        "model": {"psnr_all": 1.0},
+        "fill": {"psnr_all": 2.0},
+    }
     assert list(by_method({"fill.psnr_all": 2.0, "model.psnr_all": 1.0})) == ["model", "fill"]
 
 
@@ -38,9 +41,22 @@ def test_a_folder_of_videos_needs_no_labels(tmp_path: Path) -> None:
 def test_the_demonstration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole way; what it wrote opens with other programs; no process is left; the registry answers when its server is gone."""
     home = tmp_path / "home"
-    done = subprocess.run([ARGUS, "demo", "--home", home], capture_output=True, text=True, timeout=1500, env=plain_environment())
+    done = subprocess.run(
+        [ARGUS, "demo", "--home", home],
+        capture_output=True,
+        text=True,
+        timeout=1500,
+        env=plain_environment(),
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    for words in ("videos considered", "validation loss", "PSNR, untrained", "PSNR, strongest fill", "promote", "report.html"):
+    for words in (
+        "videos considered",
+        "validation loss",
+        "PSNR, untrained",
+        "PSNR, strongest fill",
+        "promote",
+        "report.html",
+    ):
         assert words in done.stdout, words
     assert processes_of(home) == []
 
@@ -49,13 +65,24 @@ def test_the_demonstration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert pa.ipc.open_file(pa.memory_map(str(shard))).num_record_batches > 0
     assert DeltaTable(home / "dataset" / "index").to_pyarrow_table().num_rows >= 33
 
-    uri = next(line.split("=", 1)[1] for line in done.stdout.splitlines() if line.startswith("export MLFLOW_TRACKING_URI="))
+    uri = next(
+        line.split("=", 1)[1]
+        for line in done.stdout.splitlines()
+        if line.startswith("export MLFLOW_TRACKING_URI=")
+    )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     mlflow.set_tracking_uri(uri)
     output = tmp_path / "out.mp4"
-    mlflow.pyfunc.load_model("models:/argus@champion").predict([{"input": str(home / "world/input/ordinary.mp4"), "output": str(output)}])
+    mlflow.pyfunc.load_model("models:/argus@champion").predict(
+        [{"input": str(home / "world/input/ordinary.mp4"), "output": str(output)}]
+    )
     mlflow.set_tracking_uri(None)
-    assert "equirectangular" in subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-i", output], capture_output=True, text=True).stderr
+    assert (
+        "equirectangular"
+        in subprocess.run(
+            [imageio_ffmpeg.get_ffmpeg_exe(), "-i", output], capture_output=True, text=True
+        ).stderr
+    )
 
 
 def processes_of(home: Path) -> list[str]:
@@ -79,13 +106,21 @@ def plain_environment() -> dict[str, str]:
 def test_the_demonstration_with_real_media(tmp_path: Path, media: Path) -> None:
     """Real videos are kept or dropped as their labels say; each drop has its reason."""
     home = tmp_path / "home"
-    done = subprocess.run([ARGUS, "demo", "--home", home, "--media", media], capture_output=True, text=True, timeout=1500, env=plain_environment())
+    done = subprocess.run(
+        [ARGUS, "demo", "--home", home, "--media", media],
+        capture_output=True,
+        text=True,
+        timeout=1500,
+        env=plain_environment(),
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = Dataset(home / "dataset").latest_rows(["url", "decision", "reason"]).to_pylist()
     decided = {row["url"].split("/", 3)[3]: (row["decision"], row["reason"]) for row in rows}
     for name in ("overpass.mp4", "prison_handheld.mp4", "city_cg.ts"):
         assert decided[f"360/{name}"] == ("kept", None)
     assert decided["360/audio_only.mp4"] == ("dropped", "no_video_stream")
-    perspective = {name: decision for name, decision in decided.items() if name.startswith("perspective/")}
+    perspective = {
+        name: decision for name, decision in decided.items() if name.startswith("perspective/")
+    }
     assert len(perspective) == 9
     assert set(perspective.values()) == {("dropped", "not_360")}

@@ -14,7 +14,9 @@ from flows.refresh import PUBLISHED
 
 ROOT = Path(__file__).parents[2]
 FILE = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-DEPLOYMENTS: dict[str, dict[str, Any]] = {deployment["name"]: deployment for deployment in FILE["deployments"]}
+DEPLOYMENTS: dict[str, dict[str, Any]] = {
+    deployment["name"]: deployment for deployment in FILE["deployments"]
+}
 
 
 def flow_of(deployment: dict[str, Any]) -> Flow[..., Any]:

@@ -20,7 +20,15 @@ from flows.forms import (
     train_stage,
 )
 from schemas.config import TrainConfig
-from schemas.forms import EvaluateForm, Form, GenerateForm, PipelineForm, PromoteForm, RefreshForm, TrainForm
+from schemas.forms import (
+    EvaluateForm,
+    Form,
+    GenerateForm,
+    PipelineForm,
+    PromoteForm,
+    RefreshForm,
+    TrainForm,
+)
 
 FORMS = (RefreshForm, TrainForm, EvaluateForm, PromoteForm, GenerateForm, PipelineForm)
 
@@ -39,7 +47,13 @@ def test_a_form_is_flat_and_short(form: type[Form]) -> None:
     assert [field["position"] for field in fields.values()] == list(range(len(fields)))
     for name, field in fields.items():
         assert "anyOf" not in field, f"{name} is a choice of types"
-        assert "$ref" in field or field["type"] in ("string", "integer", "number", "boolean", "array"), f"{name} is not flat"
+        assert "$ref" in field or field["type"] in (
+            "string",
+            "integer",
+            "number",
+            "boolean",
+            "array",
+        ), f"{name} is not flat"
         if field.get("type") in ("integer", "number"):
             assert {"minimum", "exclusiveMinimum"} & set(field), f"{name} has no lower bound"
 
@@ -50,7 +64,15 @@ def test_an_unknown_field_is_refused(form: type[Form]) -> None:
         form.model_validate({"colour": 1})
 
 
-@pytest.mark.parametrize(("kind", "form"), [("curate", RefreshForm), ("train", TrainForm), ("evaluate", EvaluateForm), ("train", PipelineForm)])
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        ("curate", RefreshForm),
+        ("train", TrainForm),
+        ("evaluate", EvaluateForm),
+        ("train", PipelineForm),
+    ],
+)
 def test_the_presets_that_a_form_offers_are_those_there_are(kind: str, form: type[Form]) -> None:
     assert sorted(form.model_json_schema()["properties"]["preset"]["enum"]) == presets(kind)
 
@@ -62,7 +84,9 @@ def test_what_is_left_empty_is_the_presets() -> None:
 
 
 def test_overrides_come_last_and_reach_everything() -> None:
-    config = train_config(TrainForm(preset="tiny", lr=0.125, overrides=["optim.lr=0.25", "sample.guidance=1.5"]), "r")
+    config = train_config(
+        TrainForm(preset="tiny", lr=0.125, overrides=["optim.lr=0.25", "sample.guidance=1.5"]), "r"
+    )
     assert (config.optim.lr, config.sample.guidance) == (0.25, 1.5)
 
 
@@ -71,10 +95,16 @@ def test_an_impossible_configuration_is_said_in_one_line() -> None:
         train_config(TrainForm(batch=3, workers=2), "r")
 
 
-def test_a_job_runs_elsewhere_so_its_paths_are_absolute(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_runs_elsewhere_so_its_paths_are_absolute(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(home)
     config = refresh_config(RefreshForm(catalogue="some/list.csv"), "r")
-    assert (config.catalogue, config.dataset, config.home) == (str(home / "some/list.csv"), str(home / "dataset"), str(home))
+    assert (config.catalogue, config.dataset, config.home) == (
+        str(home / "some/list.csv"),
+        str(home / "dataset"),
+        str(home),
+    )
     generated = generate_config(GenerateForm(input="in.mp4", output="out.mp4"), "r")
     assert (generated.input, generated.output) == (str(home / "in.mp4"), str(home / "out.mp4"))
 
@@ -90,12 +120,22 @@ def test_the_gates_form() -> None:
 
 
 def test_a_pipeline_hands_each_stage_its_part() -> None:
-    form = PipelineForm(catalogue="c.csv", preset="demo", steps=7, overrides=["train.optim.lr=0.5", "refresh.clip.height=64"])
+    form = PipelineForm(
+        catalogue="c.csv",
+        preset="demo",
+        steps=7,
+        overrides=["train.optim.lr=0.5", "refresh.clip.height=64"],
+    )
     refreshed = refresh_config(refresh_stage(form, "r"), "other")
     trained = train_config(train_stage(form, "r", snapshot=2), "other")
     evaluated = evaluate_config(evaluate_stage(form, "r", 2, "models:/argus/4"), "other")
     assert {refreshed.run_id, trained.run_id, evaluated.run_id} == {"r"}
-    assert (refreshed.clip.height, trained.optim.lr, trained.steps, trained.snapshot) == (64, 0.5, 7, 2)
+    assert (refreshed.clip.height, trained.optim.lr, trained.steps, trained.snapshot) == (
+        64,
+        0.5,
+        7,
+        2,
+    )
     assert (evaluated.model, evaluated.snapshot) == ("models:/argus/4", 2)
     assert promote_config(promote_stage(form, 4)).version == 4
 

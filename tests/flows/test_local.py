@@ -20,24 +20,37 @@ def test_a_port_in_use_is_said_before_anything_starts(tmp_path: Path) -> None:
         taken.bind((local.HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(InvalidInput, match=f"port {port} for mlflow is in use"), LocalStack(tmp_path, mlflow_port=port):
+        with (
+            pytest.raises(InvalidInput, match=f"port {port} for mlflow is in use"),
+            LocalStack(tmp_path, mlflow_port=port),
+        ):
             pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_configured_is_used_and_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_configured_is_used_and_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ARGUS_RAY_ADDRESS", "http://ray:8265")
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect:4200/api")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
     with LocalStack(tmp_path) as stack:
-        assert (stack.ray_url, stack.prefect_url, stack.mlflow_uri) == ("http://ray:8265", "http://prefect:4200", "http://mlflow:5000")
+        assert (stack.ray_url, stack.prefect_url, stack.mlflow_uri) == (
+            "http://ray:8265",
+            "http://prefect:4200",
+            "http://mlflow:5000",
+        )
         assert list(tmp_path.iterdir()) == []
 
 
 def test_rays_folder_is_short_enough_for_its_sockets(tmp_path: Path) -> None:
     deep = tmp_path / ("a" * local.RAY_TEMP_LONGEST)
     server = local._ray(deep, 1, 2)
-    folder = Path(next(part for part in server.command if part.startswith("--temp-dir=")).removeprefix("--temp-dir="))
+    folder = Path(
+        next(part for part in server.command if part.startswith("--temp-dir=")).removeprefix(
+            "--temp-dir="
+        )
+    )
     assert len(str(folder)) <= local.RAY_TEMP_LONGEST
     assert server.remove == folder
     folder.rmdir()
@@ -47,7 +60,11 @@ def test_rays_folder_is_short_enough_for_its_sockets(tmp_path: Path) -> None:
 
 
 def test_every_server_listens_on_loopback_only(tmp_path: Path) -> None:
-    for server in (local._ray(Path("/srv/argus"), 1, 2), local._prefect(tmp_path, 2), local._mlflow(tmp_path, 3)):
+    for server in (
+        local._ray(Path("/srv/argus"), 1, 2),
+        local._prefect(tmp_path, 2),
+        local._mlflow(tmp_path, 3),
+    ):
         assert server.url.startswith("http://127.0.0.1:")
         assert "0.0.0.0" not in " ".join(server.command)
 
@@ -60,7 +77,13 @@ def test_a_refresh_without_a_new_clip_is_no_news(tmp_path: Path) -> None:
 
 
 def test_reasons_are_counted_the_most_frequent_first(tmp_path: Path) -> None:
-    metrics = {"clips": 3.0, "dropped": 5.0, "dropped.seam": 2.0, "failed.not_found": 3.0, "dropped.black": 2.0}
+    metrics = {
+        "clips": 3.0,
+        "dropped": 5.0,
+        "dropped.seam": 2.0,
+        "failed.not_found": 3.0,
+        "dropped.black": 2.0,
+    }
     result = RunFolder(tmp_path, JobKind.CURATE, "r").finish(Outcome.DONE, metrics=metrics)
     assert reasons(result) == [("failed.not_found", 3), ("dropped.black", 2), ("dropped.seam", 2)]
 
@@ -79,5 +102,7 @@ def test_a_run_that_a_server_shows_has_a_link(tmp_path: Path) -> None:
     run = {"tracking_uri": "http://127.0.0.1:5000", "run_id": "abc", "experiment_id": "1"}
     (tmp_path / "mlflow.json").write_text(json.dumps(run))
     assert mlflow_link(tmp_path) == "http://127.0.0.1:5000/#/experiments/1/runs/abc"
-    (tmp_path / "mlflow.json").write_text(json.dumps({**run, "tracking_uri": "sqlite:///mlflow.db"}))
+    (tmp_path / "mlflow.json").write_text(
+        json.dumps({**run, "tracking_uri": "sqlite:///mlflow.db"})
+    )
     assert mlflow_link(tmp_path) is None

@@ -16,7 +16,9 @@ def pipeline() -> ArgusPipeline:
     """A small model, T = 4, S = 1, whose untrained output layer is random, so that everything it is given shows in what it makes."""
     settings = ModelSettings(height=32, frames=4, context_frames=1, view_height=32)
     made = build_tiny(settings, BandStatistics(mean=(0.0,) * 48, std=(0.5,) * 48))
-    torch.nn.init.normal_(made.unet.conv_out.weight, std=0.02, generator=torch.Generator().manual_seed(1))
+    torch.nn.init.normal_(
+        made.unet.conv_out.weight, std=0.02, generator=torch.Generator().manual_seed(1)
+    )
     return made
 
 

@@ -30,26 +30,47 @@ def _megasam(folder: Path) -> Path:
     poses = np.tile(np.eye(4), (16, 1, 1))
     poses[:, :3, :3] = TURNS.as_matrix()
     fx, fy = np.array([256, 192]) / np.tan(np.radians(FOV) / 2)
-    np.savez(folder / "out.npz", cam_c2w=poses, intrinsic=np.array([[fx, 0, 256], [0, fy, 192], [0, 0, 1]]))
+    np.savez(
+        folder / "out.npz",
+        cam_c2w=poses,
+        intrinsic=np.array([[fx, 0, 256], [0, fy, 192], [0, 0, 1]]),
+    )
     return folder / "out.npz"
 
 
 def _colmap(folder: Path) -> Path:
     fx, fy = np.array([32, 24]) / np.tan(np.radians(FOV) / 2)
     (folder / "cameras.txt").write_text(f"1 PINHOLE 64 48 {fx} {fy} 32 24\n")
-    lines = [f"{k + 1} {w} {x} {y} {z} 0 0 {k} 1 {k}.png\n\n" for k, (x, y, z, w) in enumerate(TURNS.inv().as_quat())]
+    lines = [
+        f"{k + 1} {w} {x} {y} {z} 0 0 {k} 1 {k}.png\n\n"
+        for k, (x, y, z, w) in enumerate(TURNS.inv().as_quat())
+    ]
     (folder / "images.txt").write_text("".join(lines))
     return folder
 
 
 @pytest.mark.parametrize("write", [_evaluation, _megasam, _colmap])
-def test_poses_of_other_programs(write: Callable[[Path], Path], pipeline: ArgusPipeline, video: Callable[..., Path], tmp_path: Path) -> None:
+def test_poses_of_other_programs(
+    write: Callable[[Path], Path],
+    pipeline: ArgusPipeline,
+    video: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
     source = video(16, Fraction(10))
     (tmp_path / "poses").mkdir()
-    Trajectory(TURNS.as_matrix(), Camera(FOV[0], 64, 48, FOV[1]), Fraction(10)).save(tmp_path / "own.npz")
+    Trajectory(TURNS.as_matrix(), Camera(FOV[0], 64, 48, FOV[1]), Fraction(10)).save(
+        tmp_path / "own.npz"
+    )
     made = []
     for poses in (write(tmp_path / "poses"), tmp_path / "own.npz", None):
-        result = generate_video(pipeline, source, tmp_path / "out.mp4", poses=poses, fov_deg=FOV[0], settings=SampleSettings(steps=1))
+        result = generate_video(
+            pipeline,
+            source,
+            tmp_path / "out.mp4",
+            poses=poses,
+            fov_deg=FOV[0],
+            settings=SampleSettings(steps=1),
+        )
         assert (result.frames, result.fps) == (8, Fraction(5))
         with open_video(tmp_path / "out.mp4") as reader:
             made.append(reader.frames(range(8)).astype(float))

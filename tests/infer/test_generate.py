@@ -15,7 +15,9 @@ SAMPLE = SampleSettings(steps=2)
 
 
 def turning(frames: int) -> Trajectory:
-    return Trajectory(from_euler_deg(np.arange(frames) * 3.0, 0, 0), Camera(75, 64, 48), Fraction(5))
+    return Trajectory(
+        from_euler_deg(np.arange(frames) * 3.0, 0, 0), Camera(75, 64, 48), Fraction(5)
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,24 +63,44 @@ def test_windows_have_seeds_of_their_own() -> None:
     assert len({window_seed(seed, window) for seed in range(5) for window in range(5)}) == 25
 
 
-def test_a_clip_is_a_function_of_its_input_and_seed(pipeline: ArgusPipeline, views: np.ndarray) -> None:
+def test_a_clip_is_a_function_of_its_input_and_seed(
+    pipeline: ArgusPipeline, views: np.ndarray
+) -> None:
     made = generate_clip(pipeline, views[:4], turning(4), SAMPLE, seed=1)
     assert made.shape == (4, 32, 64, 3)
     assert made.dtype == np.uint8
-    np.testing.assert_array_equal(made, generate_clip(pipeline, views[:4], turning(4), SAMPLE, seed=1))
+    np.testing.assert_array_equal(
+        made, generate_clip(pipeline, views[:4], turning(4), SAMPLE, seed=1)
+    )
     others = [
         generate_clip(pipeline, views[:4], turning(4), SAMPLE, seed=2),
         generate_clip(pipeline, views[4:8], turning(4), SAMPLE, seed=1),
         generate_clip(pipeline, views[:4], replace(turning(4), fps=Fraction(3)), SAMPLE, seed=1),
-        generate_clip(pipeline, views[:4], replace(turning(4), camera=Camera(100, 64, 48)), SAMPLE, seed=1),
-        generate_clip(pipeline, views[:4], turning(4), SAMPLE, seed=1, context=np.full((1, 32, 64, 3), 200, np.uint8)),
+        generate_clip(
+            pipeline, views[:4], replace(turning(4), camera=Camera(100, 64, 48)), SAMPLE, seed=1
+        ),
+        generate_clip(
+            pipeline,
+            views[:4],
+            turning(4),
+            SAMPLE,
+            seed=1,
+            context=np.full((1, 32, 64, 3), 200, np.uint8),
+        ),
     ]
     assert not any(np.array_equal(made, other) for other in others)
 
 
 def test_progress_counts_the_steps(pipeline: ArgusPipeline, views: np.ndarray) -> None:
     seen: list[tuple[int, int]] = []
-    generate_clip(pipeline, views[:4], turning(4), SAMPLE, seed=1, progress=lambda step, steps: seen.append((step, steps)))
+    generate_clip(
+        pipeline,
+        views[:4],
+        turning(4),
+        SAMPLE,
+        seed=1,
+        progress=lambda step, steps: seen.append((step, steps)),
+    )
     assert seen == [(1, 2), (2, 2)]
 
 
@@ -87,7 +109,9 @@ def test_a_clip_has_the_frames_of_the_model(pipeline: ArgusPipeline, views: np.n
         generate_clip(pipeline, views[:5], turning(5), SAMPLE, seed=0)
 
 
-def test_a_long_video_comes_out_whole_window_by_window(pipeline: ArgusPipeline, views: np.ndarray) -> None:
+def test_a_long_video_comes_out_whole_window_by_window(
+    pipeline: ArgusPipeline, views: np.ndarray
+) -> None:
     """T = 4, S = 1: windows at 0, 3, 6, and the last one moved back to 7."""
     asked: list[range] = []
     told: list[tuple[int, ...]] = []
@@ -96,7 +120,9 @@ def test_a_long_video_comes_out_whole_window_by_window(pipeline: ArgusPipeline, 
         asked.append(numbers)
         return views[numbers.start : numbers.stop]
 
-    blocks = generate_frames(pipeline, read, turning(11), SAMPLE, seed=5, progress=lambda *values: told.append(values))
+    blocks = generate_frames(
+        pipeline, read, turning(11), SAMPLE, seed=5, progress=lambda *values: told.append(values)
+    )
     first = next(blocks)
     assert asked == [range(4)], "the second window is read only when the first has been taken"
     rest = list(blocks)
@@ -107,16 +133,34 @@ def test_a_long_video_comes_out_whole_window_by_window(pipeline: ArgusPipeline, 
 
 def test_the_first_window_is_that_of_a_clip(pipeline: ArgusPipeline, views: np.ndarray) -> None:
     clip = generate_clip(pipeline, views[:4], turning(4), SAMPLE, seed=5)
-    blocks = list(generate_frames(pipeline, lambda numbers: views[numbers.start : numbers.stop], turning(7), SAMPLE, seed=5))
+    blocks = list(
+        generate_frames(
+            pipeline,
+            lambda numbers: views[numbers.start : numbers.stop],
+            turning(7),
+            SAMPLE,
+            seed=5,
+        )
+    )
     np.testing.assert_array_equal(blocks[0], clip[:3])
 
 
-def test_windows_share_one_map_and_take_over_what_was_made(pipeline: ArgusPipeline, views: np.ndarray) -> None:
+def test_windows_share_one_map_and_take_over_what_was_made(
+    pipeline: ArgusPipeline, views: np.ndarray
+) -> None:
     """The second window, made by hand: orientations of the whole video, one frame of context, the overlap mixed half and half."""
     whole = turning(7)
     first = generate_clip(pipeline, views[:4], turning(4), SAMPLE, seed=5)
     part = replace(whole, rotations=whole.rotations[3:])
-    second = generate_aligned(pipeline, views[3:7], part, SAMPLE, seed=window_seed(5, 1), context=first[3:])
-    made = np.concatenate(list(generate_frames(pipeline, lambda numbers: views[numbers.start : numbers.stop], whole, SAMPLE, seed=5)))
+    second = generate_aligned(
+        pipeline, views[3:7], part, SAMPLE, seed=window_seed(5, 1), context=first[3:]
+    )
+    made = np.concatenate(
+        list(
+            generate_frames(
+                pipeline, lambda numbers: views[numbers.start : numbers.stop], whole, SAMPLE, seed=5
+            )
+        )
+    )
     np.testing.assert_array_equal(made[4:], second[1:])
     np.testing.assert_array_equal(made[3], np.rint((first[3].astype(float) + second[0]) / 2))

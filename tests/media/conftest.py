@@ -21,8 +21,21 @@ ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     "hevc": ("libx265", {"crf": "10", "x265-params": "log-level=none:keyint=12:open-gop=0"}),
     "openhevc": ("libx265", {"crf": "10", "x265-params": "log-level=none:keyint=12:open-gop=1"}),
     "openh264": ("libx264", {"crf": "10", "x264-params": "keyint=12:open-gop=1"}),
-    "vp8": ("libvpx", {"crf": "4", "b": "4M", "g": "12", "auto-alt-ref": "1", "lag-in-frames": "8", "deadline": "realtime"}),
-    "vp9": ("libvpx-vp9", {"crf": "10", "b": "0", "g": "12", "cpu-used": "8", "deadline": "realtime"}),
+    "vp8": (
+        "libvpx",
+        {
+            "crf": "4",
+            "b": "4M",
+            "g": "12",
+            "auto-alt-ref": "1",
+            "lag-in-frames": "8",
+            "deadline": "realtime",
+        },
+    ),
+    "vp9": (
+        "libvpx-vp9",
+        {"crf": "10", "b": "0", "g": "12", "cpu-used": "8", "deadline": "realtime"},
+    ),
     "av1": ("libsvtav1", {"crf": "20", "g": "12", "preset": "12", "svtav1-params": "lp=1"}),
 }
 FILES = [
@@ -49,12 +62,24 @@ def numbered(count: int = FRAMES, height: int = HEIGHT, width: int = WIDTH) -> N
 def numbers_shown(frames: NDArray[np.uint8]) -> list[int]:
     """The number that each frame spells."""
     upper = frames[:, frames.shape[1] // 8 : frames.shape[1] * 3 // 8].mean((1, 3))  # [n, W]
-    blocks = np.stack([part[:, part.shape[1] // 4 : -part.shape[1] // 4].mean(1) for part in np.array_split(upper, BITS, axis=1)], 1)
+    blocks = np.stack(
+        [
+            part[:, part.shape[1] // 4 : -part.shape[1] // 4].mean(1)
+            for part in np.array_split(upper, BITS, axis=1)
+        ],
+        1,
+    )
     return ((blocks > 125) @ (1 << np.arange(BITS))).tolist()
 
 
 def encode(
-    path: Path, codec: str, frames: NDArray[np.uint8], *, times: list[int] | None = None, rotation: int = 0, pixel_aspect: Fraction | None = None
+    path: Path,
+    codec: str,
+    frames: NDArray[np.uint8],
+    *,
+    times: list[int] | None = None,
+    rotation: int = 0,
+    pixel_aspect: Fraction | None = None,
 ) -> Path:
     """Writes a video by PyAV; `times` (in 1/90 s) make its rate variable."""
     encoder, options = ENCODERS[codec]
@@ -78,27 +103,40 @@ def encode(
 
 def write_patches(path: Path, yuv: NDArray[np.integer], pix_fmt: str, matrix: int) -> Path:
     """One lossless frame of flat patches 16 pixels wide, from uint8 values [3, rows, columns]; `matrix` is FFmpeg's AVColorSpace."""
-    luma, *chroma = (np.kron(plane, np.ones((size, size))).astype(np.uint8) for plane, size in zip(yuv, (16, 8, 8), strict=True))
+    luma, *chroma = (
+        np.kron(plane, np.ones((size, size))).astype(np.uint8)
+        for plane, size in zip(yuv, (16, 8, 8), strict=True)
+    )
     height, width = luma.shape
-    planes = np.concatenate([luma.ravel(), *(plane.ravel() for plane in chroma)]).reshape(height * 3 // 2, width)
+    planes = np.concatenate([luma.ravel(), *(plane.ravel() for plane in chroma)]).reshape(
+        height * 3 // 2, width
+    )
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"qp": "0"})
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.codec_context.colorspace = matrix
         frame = av.VideoFrame.from_ndarray(planes, format=pix_fmt)
-        frame.pts, frame.colorspace, frame.color_range = 0, matrix, 2 if pix_fmt == "yuvj420p" else 1
+        frame.pts, frame.colorspace, frame.color_range = (
+            0,
+            matrix,
+            2 if pix_fmt == "yuvj420p" else 1,
+        )
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 
 
-def rgb_of(yuv: NDArray[np.integer], weights: tuple[float, float], *, is_full: bool) -> NDArray[np.float64]:
+def rgb_of(
+    yuv: NDArray[np.integer], weights: tuple[float, float], *, is_full: bool
+) -> NDArray[np.float64]:
     """R'G'B' 0 .. 255, [rows, columns, 3], by the definition of the matrices (Rec. ITU-R BT.709 and BT.601); `weights` are K_R and K_B."""
     low, high, swing = (0, 255, 255) if is_full else (16, 235, 224)
     y, cb, cr = (yuv[0] - low) / (high - low), (yuv[1] - 128) / swing, (yuv[2] - 128) / swing
     of_red, of_blue = weights
     red, blue = y + 2 * (1 - of_red) * cr, y + 2 * (1 - of_blue) * cb
-    return 255 * np.stack([red, (y - of_red * red - of_blue * blue) / (1 - of_red - of_blue), blue], -1)
+    return 255 * np.stack(
+        [red, (y - of_red * red - of_blue * blue) / (1 - of_red - of_blue), blue], -1
+    )
 
 
 @dataclass(frozen=True)
@@ -122,7 +160,12 @@ def ffmpeg_says() -> Callable[[Path], str]:
     """What the bundled ffmpeg prints about a file."""
 
     def says(path: Path) -> str:
-        return subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", str(path)], capture_output=True, text=True, check=False).stderr
+        return subprocess.run(
+            [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stderr
 
     return says
 
@@ -131,7 +174,9 @@ def audio_only(path: Path) -> Path:
     """Writes a tenth of a second of sound without a picture."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+        )
         frame.sample_rate = 8000
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -18,8 +18,13 @@ from tests.media.conftest import FPS, numbered, numbers_shown
 def smooth(count: int = 25, height: int = 64, width: int = 128) -> np.ndarray:
     """Moving colour gradients, uint8 [count, H, W, 3]."""
     rows, columns = np.mgrid[0:height, 0:width]
-    waves = [np.sin((columns + 2 * number) * 2 * np.pi / width) * np.cos(rows * np.pi / height) for number in range(count)]
-    return np.stack([np.stack([128 + 90 * wave, 128 - 90 * wave, 128 + 40 * wave], -1) for wave in waves]).astype(np.uint8)
+    waves = [
+        np.sin((columns + 2 * number) * 2 * np.pi / width) * np.cos(rows * np.pi / height)
+        for number in range(count)
+    ]
+    return np.stack(
+        [np.stack([128 + 90 * wave, 128 - 90 * wave, 128 + 40 * wave], -1) for wave in waves]
+    ).astype(np.uint8)
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
@@ -70,8 +75,18 @@ def test_colours_are_stated_and_right_to_two_levels(tmp_path, ffmpeg_says):
     assert "yuv420p(tv, bt709" in ffmpeg_says(tmp_path / "patches.mp4")
     with open_video(tmp_path / "patches.mp4") as video:
         ours = video.frames([0])
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", tmp_path / "patches.mp4", "-sws_flags", "accurate_rnd+full_chroma_int"]
-    theirs = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True).stdout
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-i",
+        tmp_path / "patches.mp4",
+        "-sws_flags",
+        "accurate_rnd+full_chroma_int",
+    ]
+    theirs = subprocess.run(
+        [*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True
+    ).stdout
     for read in (ours, np.frombuffer(theirs, np.uint8).reshape(ours.shape)):
         assert np.abs(read[:, 8::16, 8::16].astype(int) - patches).max() <= 2
 
@@ -79,12 +94,21 @@ def test_colours_are_stated_and_right_to_two_levels(tmp_path, ffmpeg_says):
 def test_the_form_is_h264_yuv420p_faststart_with_short_groups(tmp_path):
     write_video(tmp_path / "form.mp4", smooth(50), Fraction(24000, 1001), gop=8)
     info = probe(tmp_path / "form.mp4")
-    assert (info.codec, info.container, info.fps, info.frames) == ("h264", "mp4", Fraction(24000, 1001), 50)
+    assert (info.codec, info.container, info.fps, info.frames) == (
+        "h264",
+        "mp4",
+        Fraction(24000, 1001),
+        50,
+    )
     data = (tmp_path / "form.mp4").read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
     with av.open(str(tmp_path / "form.mp4")) as container:
         assert container.streams.video[0].pix_fmt == "yuv420p"
-        keys = sorted(packet.pts // packet.duration for packet in container.demux(video=0) if packet.is_keyframe)
+        keys = sorted(
+            packet.pts // packet.duration
+            for packet in container.demux(video=0)
+            if packet.is_keyframe
+        )
     assert max(np.diff([*keys, 50])) <= 8
 
 

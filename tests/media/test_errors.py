@@ -25,7 +25,15 @@ def test_an_empty_file(tmp_path):
     assert reason_of(tmp_path / "empty.mp4") is Reason.EMPTY_FILE
 
 
-@pytest.mark.parametrize("content", [b"<html>this is no video</html>\n" * 50, b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n", b"\0" * 4096, b"x"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<html>this is no video</html>\n" * 50,
+        b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n",
+        b"\0" * 4096,
+        b"x",
+    ],
+)
 def test_other_content_named_mp4(tmp_path, content):
     (tmp_path / "text.mp4").write_bytes(content)
     assert reason_of(tmp_path / "text.mp4") is Reason.NOT_A_VIDEO
@@ -46,24 +54,37 @@ def test_a_truncated_mp4_wherever_its_index_lies(library, tmp_path, options, sha
 
 @pytest.mark.parametrize(("codec", "suffix"), [("vp9", "webm"), ("h264", "mkv")])
 def test_a_truncated_matroska_file(tmp_path, codec, suffix):
-    whole = encode(tmp_path / f"whole.{suffix}", codec, numbered(), times=[6 * number for number in range(FRAMES)])
+    whole = encode(
+        tmp_path / f"whole.{suffix}",
+        codec,
+        numbered(),
+        times=[6 * number for number in range(FRAMES)],
+    )
     path = tmp_path / f"cut.{suffix}"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     assert reason_of(path) is Reason.TRUNCATED
 
 
 @pytest.mark.parametrize("backend", ["decord", "pyav"])
-def test_damage_in_the_middle_is_corrupt_and_spares_the_frames_before_it(library, tmp_path, backend):
+def test_damage_in_the_middle_is_corrupt_and_spares_the_frames_before_it(
+    library, tmp_path, backend
+):
     data = bytearray(library("h264.mp4").read_bytes())
     with av.open(str(library("h264.mp4"))) as container:
-        places = {packet.pts: (packet.pos, packet.size) for packet in container.demux(video=0) if packet.size}
+        places = {
+            packet.pts: (packet.pos, packet.size)
+            for packet in container.demux(video=0)
+            if packet.size
+        }
     last_third = sorted(places.values())[len(places) * 2 // 3 :]
     for position, size in last_third:
         data[position : position + size] = bytes(size)
     path = tmp_path / "damaged.mp4"
     path.write_bytes(data)
     with open_video(path, backend) as video, open_video(library("h264.mp4"), backend) as whole:
-        assert np.abs(video.frames([0, 9]).astype(int) - whole.frames([0, 9])).mean() < 2  # where decord gives up, PyAV converts the colours
+        assert (
+            np.abs(video.frames([0, 9]).astype(int) - whole.frames([0, 9])).mean() < 2
+        )  # where decord gives up, PyAV converts the colours
         with pytest.raises(VideoError) as caught:
             video.frames([FRAMES - 1])
     assert caught.value.reason is Reason.CORRUPT
@@ -71,7 +92,9 @@ def test_damage_in_the_middle_is_corrupt_and_spares_the_frames_before_it(library
 
 def test_an_unknown_codec(library, tmp_path):
     path = tmp_path / "unknown.mkv"
-    path.write_bytes(library("h264.mkv").read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/AVC"))
+    path.write_bytes(
+        library("h264.mkv").read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/AVC")
+    )
     assert reason_of(path) is Reason.UNSUPPORTED_CODEC
 
 

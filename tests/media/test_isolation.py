@@ -57,7 +57,9 @@ def test_each_call_has_a_process_of_its_own_that_lives_where_its_caller_does(tmp
 def test_many_at_once_and_large_values_pass():
     numbers = np.arange(1_000_000)
     with ThreadPoolExecutor(4) as pool:
-        sums = list(pool.map(lambda start: isolated(np.add, numbers, start, timeout_s=60), range(4)))
+        sums = list(
+            pool.map(lambda start: isolated(np.add, numbers, start, timeout_s=60), range(4))
+        )
     for start, result in enumerate(sums):
         np.testing.assert_array_equal(result, numbers + start)
 
@@ -69,7 +71,9 @@ def test_what_the_function_started_ends_with_it(tmp_path):
         isolated(os.system, f"echo $$ > {tmp_path}/other; exec sleep 60", timeout_s=1)
     for name in ("pid", "other"):
         pid = (tmp_path / name).read_text().strip()
-        while subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True).stdout.strip()[:1] not in ("", "Z"):
+        while subprocess.run(
+            ["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True
+        ).stdout.strip()[:1] not in ("", "Z"):
             assert time.monotonic() - before < 30
     assert time.monotonic() - before < 30
 
@@ -85,7 +89,14 @@ def test_a_server_that_was_killed_is_replaced():
 
 def test_reading_that_needs_too_much_memory_is_no_verdict_on_the_file(library):
     with pytest.raises(VideoError, match="needed more than") as caught:
-        isolated(decode_clip, library("h264.mp4").read_bytes(), range(40), (4096, 8192), timeout_s=60, memory_bytes=2 << 30)  # 4 GB of frames
+        isolated(
+            decode_clip,
+            library("h264.mp4").read_bytes(),
+            range(40),
+            (4096, 8192),
+            timeout_s=60,
+            memory_bytes=2 << 30,
+        )  # 4 GB of frames
     assert caught.value.reason is Reason.DECODER_CRASHED
 
 

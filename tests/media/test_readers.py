@@ -8,7 +8,19 @@ import pytest
 
 from argus.errors import InvalidInput
 from argus.media import open_video, probe
-from tests.media.conftest import DECORD_FILES, FILES, FPS, FRAMES, HEIGHT, WIDTH, encode, numbered, numbers_shown, rgb_of, write_patches
+from tests.media.conftest import (
+    DECORD_FILES,
+    FILES,
+    FPS,
+    FRAMES,
+    HEIGHT,
+    WIDTH,
+    encode,
+    numbered,
+    numbers_shown,
+    rgb_of,
+    write_patches,
+)
 
 READERS = [(name, "pyav") for name in FILES] + [(name, "decord") for name in DECORD_FILES]
 
@@ -17,7 +29,9 @@ READERS = [(name, "pyav") for name in FILES] + [(name, "decord") for name in DEC
 def test_any_frames_in_any_order_are_the_ones_asked_for(library, name, backend):
     with open_video(library(name), backend) as video:
         assert (len(video), video.fps, video.size) == (FRAMES, FPS, (HEIGHT, WIDTH))
-        np.testing.assert_allclose(video.timestamps, np.arange(FRAMES) / float(FPS), atol=1.1e-3)  # webm and mkv store milliseconds
+        np.testing.assert_allclose(
+            video.timestamps, np.arange(FRAMES) / float(FPS), atol=1.1e-3
+        )  # webm and mkv store milliseconds
         for indices in ([39, 0, 13, 13, 12, 25], [5, 6, 7], [4], list(range(FRAMES))):
             frames = video.frames(indices)
             assert frames.shape == (len(indices), HEIGHT, WIDTH, 3)
@@ -36,13 +50,18 @@ def test_what_is_left_out_changes_nothing(library, name):
             np.testing.assert_array_equal(video.frames(indices), whole[indices])
             np.testing.assert_array_equal(other.frames(indices), whole[indices])
         for start in range(0, FRAMES, 9):  # each call goes on where the last one ended
-            np.testing.assert_array_equal(other.frames(range(start, min(start + 9, FRAMES), 2)), whole[start : start + 9 : 2])
+            np.testing.assert_array_equal(
+                other.frames(range(start, min(start + 9, FRAMES), 2)), whole[start : start + 9 : 2]
+            )
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_colours_are_those_that_were_written(library, name):
     with open_video(library(name)) as video:
-        error = np.abs(video.frames(range(FRAMES))[:, HEIGHT // 2 + 8 :].astype(int) - numbered()[:, HEIGHT // 2 + 8 :]).mean()
+        error = np.abs(
+            video.frames(range(FRAMES))[:, HEIGHT // 2 + 8 :].astype(int)
+            - numbered()[:, HEIGHT // 2 + 8 :]
+        ).mean()
     assert error < 4
 
 
@@ -51,7 +70,9 @@ def test_colours_are_those_that_were_written(library, name):
 def test_both_backends_give_the_same_pictures(library, name, size):
     """To 2 levels in the mean and 4 on smooth colours: decord's conversion rounds down, and repeats chroma where PyAV's interpolates."""
     with open_video(library(name), "decord") as one, open_video(library(name), "pyav") as other:
-        difference = np.abs(one.frames(range(FRAMES), size).astype(int) - other.frames(range(FRAMES), size))
+        difference = np.abs(
+            one.frames(range(FRAMES), size).astype(int) - other.frames(range(FRAMES), size)
+        )
     assert difference.mean() < 2
     assert difference[:, -difference.shape[1] // 3 :, 2:-2].max() <= 4
 
@@ -79,7 +100,12 @@ def test_detail_finer_than_the_asked_size_does_not_alias(tmp_path):
 @pytest.mark.parametrize("rotation", [90, 180, 270])
 def test_frames_stand_upright_whatever_the_rotation_flag(tmp_path, rotation, backend):
     upright = numbered(3)
-    path = encode(tmp_path / "turned.mp4", "h264", np.rot90(upright, -rotation // 90, axes=(1, 2)).copy(), rotation=rotation)
+    path = encode(
+        tmp_path / "turned.mp4",
+        "h264",
+        np.rot90(upright, -rotation // 90, axes=(1, 2)).copy(),
+        rotation=rotation,
+    )
     with open_video(path, backend) as video:
         assert video.size == (HEIGHT, WIDTH)
         assert video.info.rotation == rotation
@@ -89,7 +115,9 @@ def test_frames_stand_upright_whatever_the_rotation_flag(tmp_path, rotation, bac
 @pytest.mark.parametrize("backend", ["decord", "pyav"])
 def test_a_variable_frame_rate_keeps_its_timestamps_and_gives_the_mean_rate(tmp_path, backend):
     times = [0, 3, 6, 9, 20, 23, 40, 41, 42, 90]
-    with open_video(encode(tmp_path / "variable.mp4", "h264", numbered(10), times=times), backend) as video:
+    with open_video(
+        encode(tmp_path / "variable.mp4", "h264", numbered(10), times=times), backend
+    ) as video:
         assert video.info.is_variable_rate
         np.testing.assert_allclose(video.timestamps, np.array(times) / 90)
         assert video.fps == 9
@@ -99,7 +127,9 @@ def test_a_variable_frame_rate_keeps_its_timestamps_and_gives_the_mean_rate(tmp_
 @pytest.mark.parametrize("backend", ["pyav", "decord"])
 @pytest.mark.parametrize(("matrix", "weights"), [(1, (0.2126, 0.0722)), (6, (0.299, 0.114))])
 @pytest.mark.parametrize(("pix_fmt", "is_full"), [("yuv420p", False), ("yuvj420p", True)])
-def test_the_matrix_and_the_range_that_a_file_states_are_used(tmp_path, backend, matrix, weights, pix_fmt, is_full):
+def test_the_matrix_and_the_range_that_a_file_states_are_used(
+    tmp_path, backend, matrix, weights, pix_fmt, is_full
+):
     yuv = np.random.default_rng(0).integers(70, 180, (3, 6, 10))  # colours, none outside of RGB
     path = write_patches(tmp_path / "patches.mp4", yuv, pix_fmt, matrix)
     expected = np.clip(rgb_of(yuv, weights, is_full=is_full), 0, 255)
@@ -116,11 +146,19 @@ def test_a_matrix_that_is_unknown_is_taken_as_bt601(tmp_path, matrix):
     yuv = np.random.default_rng(0).integers(70, 180, (3, 6, 10))
     with open_video(write_patches(tmp_path / "patches.mp4", yuv, "yuv420p", matrix)) as video:
         frame = video.frames([0])[0]
-    assert np.abs(frame[8::16, 8::16] - rgb_of(yuv, (0.299, 0.114), is_full=False).clip(0, 255)).max() < 1
+    assert (
+        np.abs(frame[8::16, 8::16] - rgb_of(yuv, (0.299, 0.114), is_full=False).clip(0, 255)).max()
+        < 1
+    )
 
 
 def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path):
-    path = encode(tmp_path / "edited.mp4", "h264", numbered(), times=[3 * (number - 10) for number in range(FRAMES)])
+    path = encode(
+        tmp_path / "edited.mp4",
+        "h264",
+        numbered(),
+        times=[3 * (number - 10) for number in range(FRAMES)],
+    )
     with open_video(path) as video:
         assert len(video) == FRAMES - 10
         assert video.timestamps[0] == 0
@@ -150,7 +188,10 @@ def test_what_decord_cannot_read_exactly_goes_to_pyav(library):
 
 
 def test_frames_out_of_range_and_unknown_backends_are_refused(library):
-    with open_video(library("h264.mp4")) as video, pytest.raises(ValueError, match=r"frames 0 \.\. 39"):
+    with (
+        open_video(library("h264.mp4")) as video,
+        pytest.raises(ValueError, match=r"frames 0 \.\. 39"),
+    ):
         video.frames([40])
     with pytest.raises(ValueError, match="pyav, decord"):
         open_video(library("h264.mp4"), "gstreamer")
@@ -163,13 +204,26 @@ def test_no_frames_is_an_empty_array(library):
         assert video.frames([]).shape == (0, HEIGHT, WIDTH, 3)
 
 
-@pytest.mark.parametrize(("name", "container"), [("h264.mp4", "mp4"), ("vp8.webm", "matroska"), ("h264.ts", "mpegts")])
+@pytest.mark.parametrize(
+    ("name", "container"), [("h264.mp4", "mp4"), ("vp8.webm", "matroska"), ("h264.ts", "mpegts")]
+)
 def test_probe_tells_the_facts(library, name, container):
     info = probe(library(name))
-    assert (info.width, info.height, info.frames, info.codec, info.container) == (WIDTH, HEIGHT, FRAMES, name.split(".")[0], container)
+    assert (info.width, info.height, info.frames, info.codec, info.container) == (
+        WIDTH,
+        HEIGHT,
+        FRAMES,
+        name.split(".")[0],
+        container,
+    )
     assert info.fps == FPS
     assert info.duration_s == pytest.approx(FRAMES / FPS, abs=2e-3)
-    assert (info.rotation, info.pixel_aspect, info.spherical, info.is_variable_rate) == (0, Fraction(1), None, False)
+    assert (info.rotation, info.pixel_aspect, info.spherical, info.is_variable_rate) == (
+        0,
+        Fraction(1),
+        None,
+        False,
+    )
 
 
 def test_pixels_that_are_not_square_are_told(library, tmp_path):

@@ -49,7 +49,9 @@ def test_the_first_the_last_and_a_frame_between_are_read(media, name):
     assert few.std() > 5
 
 
-@pytest.mark.parametrize("name", ["360/tunnel_16x9.webm", "360/lobby_4k_1s_static.mp4", "perspective/sam2_blackswan.mp4"])
+@pytest.mark.parametrize(
+    "name", ["360/tunnel_16x9.webm", "360/lobby_4k_1s_static.mp4", "perspective/sam2_blackswan.mp4"]
+)
 @pytest.mark.parametrize("size", [None, (90, 160)])
 def test_both_backends_agree(media, name, size):
     """The frames are the same; the colours differ by decord's rounding, most at the edges of saturated colours."""
@@ -61,16 +63,38 @@ def test_both_backends_agree(media, name, size):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in FACTS if "slides" not in name and "mshp" not in name])  # too long; ffmpeg's filters refuse it
+@pytest.mark.parametrize(
+    "name", [name for name in FACTS if "slides" not in name and "mshp" not in name]
+)  # too long; ffmpeg's filters refuse it
 def test_the_frames_are_those_that_ffmpeg_shows(media, name):
     with open_video(media / name) as video:
         whole = video.frames(range(len(video)), size=(45, 80))
         few = np.random.default_rng(0).choice(len(video), 12)
         np.testing.assert_array_equal(video.frames(few, size=(45, 80)), whole[few])
     ours = whole.astype(int).mean((1, 2))
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", media / name, "-an", "-fps_mode", "passthrough"]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-i",
+        media / name,
+        "-an",
+        "-fps_mode",
+        "passthrough",
+    ]
     data = subprocess.run(
-        [*command, "-vf", f"scale=80:45:flags={_CAREFUL}", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True
+        [
+            *command,
+            "-vf",
+            f"scale=80:45:flags={_CAREFUL}",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-",
+        ],
+        capture_output=True,
+        check=True,
     ).stdout
     theirs = np.frombuffer(data, np.uint8).reshape(-1, 45, 80, 3).astype(int).mean((1, 2))
     assert len(ours) == len(theirs)
@@ -92,19 +116,30 @@ def test_sound_alone(media):
 
 
 def test_declared_spheres(media):
-    assert read_spherical(media / "360/jungle_stereo_tb_v1meta.mp4") == SphericalMetadata(stereo_mode="top-bottom", version="v1")
+    assert read_spherical(media / "360/jungle_stereo_tb_v1meta.mp4") == SphericalMetadata(
+        stereo_mode="top-bottom", version="v1"
+    )
     mesh = read_spherical(media / "360/partial_stereo_tb_mshp.mp4")
     assert mesh is not None
-    assert (mesh.projection, mesh.stereo_mode, mesh.version, mesh.is_full_sphere) == ("mesh", "top-bottom", "v2", False)
+    assert (mesh.projection, mesh.stereo_mode, mesh.version, mesh.is_full_sphere) == (
+        "mesh",
+        "top-bottom",
+        "v2",
+        False,
+    )
     assert read_spherical(media / "360/overpass.mp4") is None
     assert read_spherical(media / "360/room_stereo_sbs_2to1.mp4") is None
 
 
-@pytest.mark.parametrize("name", ["360/overpass.mp4", "360/partial_stereo_tb_mshp.mp4", "360/prison_handheld.mp4"])
+@pytest.mark.parametrize(
+    "name", ["360/overpass.mp4", "360/partial_stereo_tb_mshp.mp4", "360/prison_handheld.mp4"]
+)
 def test_tagging_real_files(media, tmp_path, ffmpeg_says, name):
     tag_spherical(media / name, tmp_path / "tagged.mp4", SphericalMetadata())
     assert read_spherical(tmp_path / "tagged.mp4") == SphericalMetadata()
     assert "equirectangular" in ffmpeg_says(tmp_path / "tagged.mp4")
     with open_video(media / name) as before, open_video(tmp_path / "tagged.mp4") as after:
         last = len(before) - 1
-        np.testing.assert_array_equal(before.frames([0, last], size=(90, 160)), after.frames([0, last], size=(90, 160)))
+        np.testing.assert_array_equal(
+            before.frames([0, last], size=(90, 160)), after.frames([0, last], size=(90, 160))
+        )

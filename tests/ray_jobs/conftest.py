@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import pytest
 
+from argus.dataset import Dataset
 from argus.files import sha256_file
-from argus.shards import Dataset
 from schemas.names import EXIT_CODES, JobKind
 from schemas.records import JobResult
 
@@ -33,7 +33,7 @@ class Refresh:
             "dataset": str(folder / "dataset"),
             "home": str(folder / "home"),
             "run_id": "nightly",
-            "wave_size": 2,
+            "chunk_size": 2,
             "fetch": {"allow_private_hosts": True, "attempts": 1},
             "clip": {"height": 64},
             **config,
@@ -43,7 +43,9 @@ class Refresh:
         file = self.folder / f"{self.config['run_id']}.json"
         file.write_text(json.dumps(self.config))
         command = [sys.executable, "-m", "ray_jobs.curate", "--config", str(file)]
-        environ = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | environment
+        environ = {
+            name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"
+        } | environment
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(command, env=environ, stderr=log)
         self.started.append(process)
@@ -57,7 +59,13 @@ class Refresh:
         return result
 
     def result(self) -> JobResult | None:
-        path = Path(str(self.config["home"])) / "runs" / JobKind.CURATE / str(self.config["run_id"]) / "result.json"
+        path = (
+            Path(str(self.config["home"]))
+            / "runs"
+            / JobKind.CURATE
+            / str(self.config["run_id"])
+            / "result.json"
+        )
         return JobResult.model_validate_json(path.read_text()) if path.exists() else None
 
     @property
@@ -70,16 +78,26 @@ class Refresh:
     def left_over(self) -> list[str]:
         work = Path(str(self.config.get("work") or Path(str(self.config["home"])) / "work"))
         folders = (self.folder / "dataset" / "staging", self.folder / "dataset" / "fetched", work)
-        return sorted(path.name for folder in folders if folder.exists() for path in folder.rglob("*"))
+        return sorted(
+            path.name for folder in folders if folder.exists() for path in folder.rglob("*")
+        )
 
     def shards(self) -> dict[str, str]:
-        return {path.name: sha256_file(path) for path in sorted((self.folder / "dataset" / "shards").glob("*"))}
+        return {
+            path.name: sha256_file(path)
+            for path in sorted((self.folder / "dataset" / "shards").glob("*"))
+        }
 
 
 def below(pid: int) -> dict[int, str]:
     """The processes that a process has started, and those that these have, with their command lines."""
-    lines = subprocess.run(["ps", "-ewwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
-    table = {int(number): (int(parent), name) for number, parent, name in (line.split(None, 2) for line in lines)}
+    lines = subprocess.run(
+        ["ps", "-ewwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    table = {
+        int(number): (int(parent), name)
+        for number, parent, name in (line.split(None, 2) for line in lines)
+    }
 
     def is_below(number: int) -> bool:
         return number in table and (table[number][0] == pid or is_below(table[number][0]))

@@ -8,7 +8,16 @@ import pytest
 from argus.errors import ArgusError, InvalidInput, ServiceError
 from argus.runs import RunFolder
 from ray_jobs import client
-from ray_jobs.client import attempt_of, check_needs, entrypoint, needs, ray_headers, require, run_locally, submission_prefix
+from ray_jobs.client import (
+    attempt_of,
+    check_needs,
+    entrypoint,
+    needs,
+    ray_headers,
+    require,
+    run_locally,
+    submission_prefix,
+)
 from schemas.config import CurateConfig, TrainConfig
 from schemas.names import JobKind, Outcome
 
@@ -54,8 +63,12 @@ def test_a_job_without_gpus_needs_no_gpu_in_the_cluster() -> None:
 def test_the_token_is_found_or_its_absence_said(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret\n")
     assert ray_headers({}) == {}
-    assert ray_headers({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t"}) == {"Authorization": "Bearer t"}
-    assert ray_headers({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}) == {"Authorization": "Bearer secret"}
+    assert ray_headers({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t"}) == {
+        "Authorization": "Bearer t"
+    }
+    assert ray_headers(
+        {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}
+    ) == {"Authorization": "Bearer secret"}
     with pytest.raises(InvalidInput, match="RAY_AUTH_TOKEN"):
         ray_headers({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "none")})
 
@@ -99,9 +112,16 @@ def test_a_stopped_job_without_result_is_cancelled(folder: RunFolder) -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "error"),
-    [(Outcome.INVALID, InvalidInput), (Outcome.RETRY, ServiceError), (Outcome.FAILED, ArgusError), (Outcome.CANCELLED, ArgusError)],
+    [
+        (Outcome.INVALID, InvalidInput),
+        (Outcome.RETRY, ServiceError),
+        (Outcome.FAILED, ArgusError),
+        (Outcome.CANCELLED, ArgusError),
+    ],
 )
-def test_a_result_that_is_not_good_is_an_error(folder: RunFolder, outcome: Outcome, error: type[ArgusError]) -> None:
+def test_a_result_that_is_not_good_is_an_error(
+    folder: RunFolder, outcome: Outcome, error: type[ArgusError]
+) -> None:
     with pytest.raises(error, match="because"):
         require(folder.finish(outcome, "because"))
 
@@ -114,7 +134,10 @@ def test_a_result_that_is_good_passes(folder: RunFolder) -> None:
 def test_one_process_at_a_time_works_on_a_run(folder: RunFolder) -> None:
     with (folder.path / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(InvalidInput, match="another process"), client._locked(folder, patience_s=0):
+        with (
+            pytest.raises(InvalidInput, match="another process"),
+            client._locked(folder, patience_s=0),
+        ):
             pass
     with client._locked(folder, patience_s=0):
         pass
@@ -122,7 +145,12 @@ def test_one_process_at_a_time_works_on_a_run(folder: RunFolder) -> None:
 
 def test_a_local_job_answers_through_its_result(tmp_path: Path) -> None:
     log: list[str] = []
-    config = CurateConfig(run_id="r", home=str(tmp_path), catalogue=str(tmp_path / "absent.csv"), dataset=str(tmp_path / "dataset"))
+    config = CurateConfig(
+        run_id="r",
+        home=str(tmp_path),
+        catalogue=str(tmp_path / "absent.csv"),
+        dataset=str(tmp_path / "dataset"),
+    )
     result = run_locally(JobKind.CURATE, config, on_log=log.append)
     assert result.outcome is Outcome.INVALID
     assert "absent.csv" in result.reason

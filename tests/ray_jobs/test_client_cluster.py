@@ -10,7 +10,7 @@ import pytest
 from argus.errors import InvalidInput, ServiceError
 from flows.local import LocalStack
 from ray_jobs.client import JobClient, run_locally
-from ray_jobs.guardian import descendants
+from ray_jobs.supervisor import descendants
 from schemas.config import CurateConfig, FetchSettings, TrainConfig
 from schemas.names import JobKind, Outcome
 
@@ -37,11 +37,22 @@ def refresh_of(url: str, folder: Path, run_id: str) -> CurateConfig:
     catalogue = folder / "catalogue.txt"
     catalogue.write_text(f"{url}\n")
     fetch = FetchSettings(allow_private_hosts=True, timeout_s=20, attempts=1)
-    return CurateConfig(run_id=run_id, home=str(folder), catalogue=str(catalogue), dataset=str(folder / "dataset"), fetch=fetch)
+    return CurateConfig(
+        run_id=run_id,
+        home=str(folder),
+        catalogue=str(catalogue),
+        dataset=str(folder / "dataset"),
+        fetch=fetch,
+    )
 
 
 def test_invalid_input_is_never_submitted_again(cluster: LocalStack, tmp_path: Path) -> None:
-    config = CurateConfig(run_id="invalid", home=str(tmp_path), catalogue=str(tmp_path / "absent.csv"), dataset=str(tmp_path / "dataset"))
+    config = CurateConfig(
+        run_id="invalid",
+        home=str(tmp_path),
+        catalogue=str(tmp_path / "absent.csv"),
+        dataset=str(tmp_path / "dataset"),
+    )
     client = JobClient()
     first = client.submit_or_attach(JobKind.CURATE, config)
     log: list[str] = []
@@ -55,7 +66,9 @@ def test_invalid_input_is_never_submitted_again(cluster: LocalStack, tmp_path: P
     assert client.follow(second) == result
 
 
-def test_a_running_job_is_found_again_stopped_and_begun_anew(cluster: LocalStack, tmp_path: Path, silent_server: str) -> None:
+def test_a_running_job_is_found_again_stopped_and_begun_anew(
+    cluster: LocalStack, tmp_path: Path, silent_server: str
+) -> None:
     config = refresh_of(silent_server, tmp_path, "again")
     client = JobClient()
     first = client.submit_or_attach(JobKind.CURATE, config)
@@ -73,10 +86,15 @@ def test_a_running_job_is_found_again_stopped_and_begun_anew(cluster: LocalStack
 def test_a_job_that_succeeded_is_not_run_twice(cluster: LocalStack, tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        config = refresh_of(f"http://127.0.0.1:{closed.getsockname()[1]}/video.mp4", tmp_path, "once")
+        config = refresh_of(
+            f"http://127.0.0.1:{closed.getsockname()[1]}/video.mp4", tmp_path, "once"
+        )
         client = JobClient()
         told: list[int] = []
-        result = client.follow(client.submit_or_attach(JobKind.CURATE, config), on_progress=lambda step, *_: told.append(step))
+        result = client.follow(
+            client.submit_or_attach(JobKind.CURATE, config),
+            on_progress=lambda step, *_: told.append(step),
+        )
     assert result.outcome is Outcome.DONE
     assert told[-1] == 1
     again = client.submit_or_attach(JobKind.CURATE, config)
@@ -88,11 +106,15 @@ def test_a_job_that_succeeded_is_not_run_twice(cluster: LocalStack, tmp_path: Pa
     assert client.find(JobKind.CURATE, "never", tmp_path) is None
 
 
-def test_a_job_that_cannot_fit_is_refused_before_it_is_submitted(cluster: LocalStack, tmp_path: Path) -> None:
+def test_a_job_that_cannot_fit_is_refused_before_it_is_submitted(
+    cluster: LocalStack, tmp_path: Path
+) -> None:
     client = JobClient()
     assert client.resources()["CPU"] == 2
     with pytest.raises(InvalidInput, match="train needs 4 CPUs, the cluster has 2"):
-        client.submit_or_attach(JobKind.TRAIN, TrainConfig(run_id="big", home=str(tmp_path), workers=4, batch=4))
+        client.submit_or_attach(
+            JobKind.TRAIN, TrainConfig(run_id="big", home=str(tmp_path), workers=4, batch=4)
+        )
     assert client.find(JobKind.TRAIN, "big", tmp_path) is None
 
 
@@ -112,6 +134,8 @@ def test_ctrl_c_stops_a_local_job_and_leaves_no_process(tmp_path: Path, silent_s
         raise KeyboardInterrupt
 
     before = set(descendants(os.getpid()))
-    result = run_locally(JobKind.CURATE, refresh_of(silent_server, tmp_path, "local"), on_progress=interrupt)
+    result = run_locally(
+        JobKind.CURATE, refresh_of(silent_server, tmp_path, "local"), on_progress=interrupt
+    )
     assert result.outcome is Outcome.CANCELLED
     assert set(descendants(os.getpid())) <= before

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from argus.synth import write_kind
+from argus.synth import write_video_kind
 from argus.synth.hostile import HostileSite, serve_hostile
 from schemas.names import EXIT_CODES, Outcome
 
@@ -25,7 +25,14 @@ KILLS = {"worker": "ray::stage_video", "head": "gcs_server", "raylet": "raylet",
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     for seed, name in enumerate(NAMES):
-        write_kind(folder / name, "walk" if seed % 2 else "drive", seed=seed, seconds=3, height=64, tagged=True)
+        write_video_kind(
+            folder / name,
+            "walk" if seed % 2 else "drive",
+            seed=seed,
+            seconds=3,
+            height=64,
+            tagged=True,
+        )
     return folder
 
 
@@ -38,7 +45,9 @@ def site(folder: Path) -> Iterator[HostileSite]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, site: HostileSite, refreshing: type) -> Any:
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, site: HostileSite, refreshing: type
+) -> Any:
     refresh = refreshing(tmp_path_factory.mktemp("whole"), [site.url(name) for name in NAMES])
     result = refresh.run()
     assert (result.outcome, result.metrics["kept"]) == (Outcome.DONE, len(NAMES))
@@ -48,8 +57,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, site: HostileSite, ref
 def assert_same(refresh: Any, other: Any) -> None:
     """The same shards, the same snapshot, one row a video, and nothing left over."""
     assert refresh.shards() == other.shards()
-    assert [snapshot.digest for snapshot in refresh.dataset.snapshots()] == [snapshot.digest for snapshot in other.dataset.snapshots()]
-    rows = [row["source_id"] for part in refresh.dataset.parts_after(0, ["source_id"]) for row in part.to_pylist()]
+    assert [snapshot.digest for snapshot in refresh.dataset.snapshots()] == [
+        snapshot.digest for snapshot in other.dataset.snapshots()
+    ]
+    rows = [
+        row["source_id"]
+        for part in refresh.dataset.parts_after(0, ["source_id"])
+        for row in part.to_pylist()
+    ]
     assert Counter(rows) == dict.fromkeys(rows, 1)
     assert refresh.left_over() == []
 
@@ -64,14 +79,20 @@ def test_after_a_kill_and_a_rerun_the_dataset_is_that_of_an_undisturbed_refresh(
     descendants: Callable[[int], dict[int, str]],
     wait_for: Callable[..., None],
 ) -> None:
-    refresh = refreshing(tmp_path, [site.url(name) for name in NAMES], in_flight=1)
+    refresh = refreshing(tmp_path, [site.url(name) for name in NAMES], max_concurrent_videos=1)
     process = refresh.start()
-    wait_for(lambda: refresh.dataset.exists, process)  # the first wave is committed, the second in work
+    wait_for(
+        lambda: refresh.dataset.exists, process
+    )  # the first wave is committed, the second in work
 
     def prey() -> list[int]:
         if victim == "driver":
             return [process.pid]
-        return [number for number, name in descendants(process.pid).items() if Path(name.split()[0]).name.startswith(Path(KILLS[victim]).name)]
+        return [
+            number
+            for number, name in descendants(process.pid).items()
+            if Path(name.split()[0]).name.startswith(Path(KILLS[victim]).name)
+        ]
 
     wait_for(lambda: bool(prey()), process)
     for number in prey():
@@ -79,7 +100,9 @@ def test_after_a_kill_and_a_rerun_the_dataset_is_that_of_an_undisturbed_refresh(
     status = process.wait(timeout=400)
     if victim == "worker":
         assert status == 0  # the task was begun again
-    if status:  # for a while Ray's workers do without their head: a short refresh may come to its end
+    if (
+        status
+    ):  # for a while Ray's workers do without their head: a short refresh may come to its end
         refresh.config["run_id"] = "again"
         assert refresh.run().outcome is Outcome.DONE
     assert_same(refresh, undisturbed)
@@ -92,7 +115,10 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "node_ip_address": "127.0.0.1", "include_dashboard": False})
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "node_ip_address": "127.0.0.1", "include_dashboard": False},
+    )
     try:
         yield cluster
     finally:
@@ -100,12 +126,19 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_a_machine_that_leaves_and_one_that_joins_change_nothing(
-    tmp_path: Path, site: HostileSite, undisturbed: Any, refreshing: type, wait_for: Callable[..., None], cluster: Any
+    tmp_path: Path,
+    site: HostileSite,
+    undisturbed: Any,
+    refreshing: type,
+    wait_for: Callable[..., None],
+    cluster: Any,
 ) -> None:
     leaving = cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1")
     refresh = refreshing(tmp_path, [site.url(name) for name in NAMES])
     process = refresh.start(RAY_ADDRESS=cluster.address)
-    wait_for(lambda: refresh.dataset.exists, process)  # the first wave is committed, the others in work
+    wait_for(
+        lambda: refresh.dataset.exists, process
+    )  # the first wave is committed, the others in work
     cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1")
     assert process.poll() is None
     cluster.remove_node(leaving, allow_graceful=False)
@@ -114,15 +147,31 @@ def test_a_machine_that_leaves_and_one_that_joins_change_nothing(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to mount a small disk")
-def test_a_full_disk_ends_a_refresh_that_can_be_run_again(tmp_path: Path, site: HostileSite, undisturbed: Any, refreshing: type) -> None:
+def test_a_full_disk_ends_a_refresh_that_can_be_run_again(
+    tmp_path: Path, site: HostileSite, undisturbed: Any, refreshing: type
+) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(disk)], check=True)
     try:
-        ballast, needed = disk / "ballast", sum(path.stat().st_size for path in (undisturbed.folder / "dataset").rglob("*"))
+        ballast, needed = (
+            disk / "ballast",
+            sum(path.stat().st_size for path in (undisturbed.folder / "dataset").rglob("*")),
+        )
         ballast.write_bytes(bytes(shutil.disk_usage(disk).free - needed // 2))
-        fetch = {"allow_private_hosts": True, "attempts": 1, "min_free_bytes": 0, "max_bytes": 1_000_000}
-        refresh = refreshing(disk / "refresh", [site.url(name) for name in NAMES], fetch=fetch, home=str(tmp_path / "home"), work=str(disk / "work"))
+        fetch = {
+            "allow_private_hosts": True,
+            "attempts": 1,
+            "min_free_bytes": 0,
+            "max_bytes": 1_000_000,
+        }
+        refresh = refreshing(
+            disk / "refresh",
+            [site.url(name) for name in NAMES],
+            fetch=fetch,
+            home=str(tmp_path / "home"),
+            work=str(disk / "work"),
+        )
         assert refresh.start().wait(timeout=280) == EXIT_CODES[Outcome.RETRY]
         result = refresh.result()
         assert result is not None
@@ -135,15 +184,23 @@ def test_a_full_disk_ends_a_refresh_that_can_be_run_again(tmp_path: Path, site: 
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_two_refreshes_at_once_lose_nothing_and_double_nothing(tmp_path: Path, site: HostileSite, refreshing: type) -> None:
+def test_two_refreshes_at_once_lose_nothing_and_double_nothing(
+    tmp_path: Path, site: HostileSite, refreshing: type
+) -> None:
     first = refreshing(tmp_path / "first", [site.url(name) for name in NAMES[:4]])
     shared = {name: first.config[name] for name in ("dataset", "home")}
-    second = refreshing(tmp_path / "second", [site.url(name) for name in NAMES[2:]], run_id="second", **shared)
+    second = refreshing(
+        tmp_path / "second", [site.url(name) for name in NAMES[2:]], run_id="second", **shared
+    )
     processes = [refresh.start() for refresh in (first, second)]
     assert [process.wait(timeout=280) for process in processes] == [0, 0]
     table = first.dataset.snapshot().table
     assert len(table) == len(set(table["clip_id"].to_pylist())) == len(NAMES)
-    rows = [row["source_id"] for part in first.dataset.parts_after(0, ["source_id"]) for row in part.to_pylist()]
+    rows = [
+        row["source_id"]
+        for part in first.dataset.parts_after(0, ["source_id"])
+        for row in part.to_pylist()
+    ]
     assert len(rows) == len(set(rows)) == len(NAMES)
     stored = 0
     for name in first.shards():
@@ -154,16 +211,28 @@ def test_two_refreshes_at_once_lose_nothing_and_double_nothing(tmp_path: Path, s
 
 
 def test_the_same_refresh_into_an_object_store_gives_the_same_snapshot(
-    tmp_path: Path, site: HostileSite, undisturbed: Any, refreshing: type, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    site: HostileSite,
+    undisturbed: Any,
+    refreshing: type,
+    s3: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in s3.items():
         monkeypatch.setenv(name, value)
-    refresh = refreshing(tmp_path, [site.url(name) for name in NAMES], dataset="s3://argus/datasets/walks")
+    refresh = refreshing(
+        tmp_path, [site.url(name) for name in NAMES], dataset="s3://argus/datasets/walks"
+    )
     assert refresh.run().outcome is Outcome.DONE
-    assert [snapshot.digest for snapshot in refresh.dataset.snapshots()] == [snapshot.digest for snapshot in undisturbed.dataset.snapshots()]
+    assert [snapshot.digest for snapshot in refresh.dataset.snapshots()] == [
+        snapshot.digest for snapshot in undisturbed.dataset.snapshots()
+    ]
     assert refresh.dataset.store.names("staging") == []
     row = refresh.dataset.snapshot().table.to_pylist()[0]
-    with refresh.dataset.shard(row["shard"]) as ours, undisturbed.dataset.shard(row["shard"]) as theirs:
+    with (
+        refresh.dataset.shard(row["shard"]) as ours,
+        undisturbed.dataset.shard(row["shard"]) as theirs,
+    ):
         assert ours.clip(row["row"]) == theirs.clip(row["row"])
     assert refresh.run().outcome is Outcome.NOTHING
 
@@ -185,7 +254,9 @@ def s3() -> Iterator[dict[str, str]]:
     }
     try:
         keys = {"aws_access_key_id": "tester", "aws_secret_access_key": "tester"}
-        client = boto3.client("s3", endpoint_url=environ["AWS_ENDPOINT_URL"], region_name="us-east-1", **keys)
+        client = boto3.client(
+            "s3", endpoint_url=environ["AWS_ENDPOINT_URL"], region_name="us-east-1", **keys
+        )
         client.create_bucket(Bucket="argus")
         yield environ
     finally:

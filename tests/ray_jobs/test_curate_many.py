@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from argus.curate import Recipe, read_catalogue, store_recipe
-from argus.shards import Dataset, DecidedVideo, SourceRow
-from argus.synth import write_kind
+from argus.curate.plan import plan
+from argus.dataset import Dataset, DecidedVideo, SourceRow
+from argus.synth import write_video_kind
 from argus.synth.hostile import Fault, HostileSite, serve_hostile
-from ray_jobs.planning import plan
 from schemas.config import CurateConfig
 from schemas.names import Decision, Outcome, Reason, Split
 
@@ -35,7 +35,7 @@ PASSING = (
     Fault.TOO_MANY, Fault.TOO_MANY_UNTIL, Fault.UNAVAILABLE, Fault.RESET, Fault.CUT, Fault.STALL, Fault.SERVER_ERROR, Fault.TRUNCATED, Fault.SURPLUS,
 )  # fmt: skip
 SETTINGS: dict[str, Any] = {
-    "wave_size": 16,
+    "chunk_size": 16,
     "policy": {"duplicates": "keep"},  # two hundred names of ten videos
     "fetch": {
         "allow_private_hosts": True,
@@ -45,7 +45,7 @@ SETTINGS: dict[str, Any] = {
         "max_bytes": 4_000_000,
         "min_free_bytes": 0,
         "per_hour": PER_HOUR,
-        "at_once": AT_ONCE,
+        "max_concurrent_downloads": AT_ONCE,
     },
 }
 
@@ -66,58 +66,109 @@ def many(tmp_path_factory: pytest.TempPathFactory, refreshing: type) -> Iterator
     names = [f"v{number:03d}.mp4" for number in range(COUNT)]
     for number, name in enumerate(names):
         if number < BASES:
-            write_kind(folder / name, "static" if number % 5 == 4 else "walk", seed=number, seconds=3, height=64, tagged=True)
+            write_video_kind(
+                folder / name,
+                "static" if number % 5 == 4 else "walk",
+                seed=number,
+                seconds=3,
+                height=64,
+                tagged=True,
+            )
         else:
             os.link(folder / names[number % BASES], folder / name)
     lasting = dict(zip(names[3::12], [*LASTING] * 2, strict=False))
     passing = dict(zip(names[1::6], [*PASSING] * 4, strict=False))
     with serve_hostile(folder) as site:
         urls = [
-            site.url(name, lasting[name], lasting=True) if name in lasting else site.url(name, *filter(None, [passing.get(name)])) for name in names
+            site.url(name, lasting[name], lasting=True)
+            if name in lasting
+            else site.url(name, *filter(None, [passing.get(name)]))
+            for name in names
         ]
         refresh = refreshing(tmp_path_factory.mktemp("many"), urls, **SETTINGS)
-        yield Many(refresh, refresh.run(timeout_s=1200), site, {name: LASTING[fault] for name, fault in lasting.items()})
+        yield Many(
+            refresh,
+            refresh.run(timeout_s=1200),
+            site,
+            {name: LASTING[fault] for name, fault in lasting.items()},
+        )
 
 
 def test_each_ends_with_its_reason_and_what_may_pass_recovers(many: Many) -> None:
     assert many.result.outcome is Outcome.DONE
     rows = {Path(row["url"]).name: row for row in many.refresh.dataset.latest_rows().to_pylist()}
     assert len(rows) == COUNT
-    failed = {name: row["reason"] for name, row in rows.items() if row["decision"] == Decision.FAILED}
+    failed = {
+        name: row["reason"] for name, row in rows.items() if row["decision"] == Decision.FAILED
+    }
     assert failed == many.lasting
-    retryable = {row["reason"] for row in rows.values() if row["decision"] == Decision.FAILED and row["retryable"]}
+    retryable = {
+        row["reason"]
+        for row in rows.values()
+        if row["decision"] == Decision.FAILED and row["retryable"]
+    }
     assert retryable == {Reason.SERVER_ERROR, Reason.TRUNCATED}
-    others = Counter((row["decision"], row["reason"]) for name, row in rows.items() if name not in failed)
+    others = Counter(
+        (row["decision"], row["reason"]) for name, row in rows.items() if name not in failed
+    )
     assert set(others) == {(Decision.KEPT, None), (Decision.DROPPED, Reason.STATIC)}
-    assert all(row["fetch"]["bytes"] == len(many.site.body(name)) for name, row in rows.items() if name not in failed)
+    assert all(
+        row["fetch"]["bytes"] == len(many.site.body(name))
+        for name, row in rows.items()
+        if name not in failed
+    )
     assert many.refresh.left_over() == []
 
 
 def test_the_site_was_never_asked_faster_than_the_limit(many: Many) -> None:
     window_s = 60
-    assert many.site.most_within(window_s) <= window_s * PER_HOUR / 3600 + 1 + AT_ONCE  # those that were let through, and are on their way
+    assert (
+        many.site.most_within(window_s) <= window_s * PER_HOUR / 3600 + 1 + AT_ONCE
+    )  # those that were let through, and are on their way
     times = many.site.fetches()
     assert len(times) / (times[-1] - times[0]) <= PER_HOUR / 3600 * 1.02
 
 
 def test_a_changed_threshold_decides_all_again_and_decodes_nothing(many: Many) -> None:
-    settled = COUNT - sum(reason in (Reason.SERVER_ERROR, Reason.TRUNCATED) for reason in many.lasting.values())
-    many.refresh.config |= {"policy": {"duplicates": "keep", "moving_share": 0.26}, "run_id": "threshold"}
+    settled = COUNT - sum(
+        reason in (Reason.SERVER_ERROR, Reason.TRUNCATED) for reason in many.lasting.values()
+    )
+    many.refresh.config |= {
+        "policy": {"duplicates": "keep", "moving_share": 0.26},
+        "run_id": "threshold",
+    }
     before = len(many.site.log)
     result = many.refresh.run()
     assert (result.outcome, result.metrics["redecided"]) == (Outcome.DONE, settled)
     assert [name for name in result.metrics if name.startswith("scored.")] == []
-    failing = {name for name, reason in many.lasting.items() if reason in (Reason.SERVER_ERROR, Reason.TRUNCATED)}
-    assert {request.name for request in many.site.log[before:]} == failing  # what may pass is tried again, as ever
+    failing = {
+        name
+        for name, reason in many.lasting.items()
+        if reason in (Reason.SERVER_ERROR, Reason.TRUNCATED)
+    }
+    assert {
+        request.name for request in many.site.log[before:]
+    } == failing  # what may pass is tried again, as ever
 
 
 def test_a_changed_filter_measures_again_alone(many: Many) -> None:
-    many.refresh.config |= {"policy": {"duplicates": "keep", "moving_share": 0.26, "black_level": 6}, "run_id": "filter"}
+    many.refresh.config |= {
+        "policy": {"duplicates": "keep", "moving_share": 0.26, "black_level": 6},
+        "run_id": "filter",
+    }
     judged = COUNT - len(many.lasting)
     result = many.refresh.run(timeout_s=1200)
-    scored = {name.removeprefix("scored."): count for name, count in result.metrics.items() if name.startswith("scored.")}
+    scored = {
+        name.removeprefix("scored."): count
+        for name, count in result.metrics.items()
+        if name.startswith("scored.")
+    }
     assert scored == {"black": judged, "caps": judged}  # the two that read it
-    assert many.refresh.shards() == {name: digest for name, digest in many.refresh.shards().items() if name in _named(many.refresh.dataset)}
+    assert many.refresh.shards() == {
+        name: digest
+        for name, digest in many.refresh.shards().items()
+        if name in _named(many.refresh.dataset)
+    }
 
 
 def _named(dataset: Dataset) -> set[str]:
@@ -125,24 +176,47 @@ def _named(dataset: Dataset) -> set[str]:
     return {name.removeprefix("shards/") for name in dataset.snapshot().table["shard"].to_pylist()}
 
 
-def test_of_a_hundred_thousand_urls_those_not_known_are_fetched(tmp_path: Path, refreshing: type) -> None:
+def test_of_a_hundred_thousand_urls_those_not_known_are_fetched(
+    tmp_path: Path, refreshing: type
+) -> None:
     known, new = 99_900, 100
     with serve_hostile(tmp_path) as site:
-        refresh = refreshing(tmp_path / "refresh", [site.url(f"{number}.mp4") for number in range(known + new)], run_id="known", wave_size=64)
+        refresh = refreshing(
+            tmp_path / "refresh",
+            [site.url(f"{number}.mp4") for number in range(known + new)],
+            run_id="known",
+            chunk_size=64,
+        )
         config = CurateConfig.model_validate(refresh.config)
         recipe, dataset = Recipe.of(config), Dataset(config.dataset)
         sources = read_catalogue(config.catalogue)
         for start in range(0, known, 9_990):
-            dataset.commit_wave([DecidedVideo(dropped(source.source_id, recipe.digest)) for source in sources[start : start + 9_990]])
+            dataset.commit_chunk(
+                [
+                    DecidedVideo(dropped(source.source_id, recipe.digest))
+                    for source in sources[start : start + 9_990]
+                ]
+            )
         store_recipe(dataset.store, recipe)
         assert (plan(config).known, len(plan(config).work)) == (known, new)
         result = refresh.run()
-    assert (result.metrics["considered"], result.metrics["known"], result.metrics["failed.not_found"]) == (known + new, known, new)
-    assert {request.name for request in site.log} == {f"{number}.mp4" for number in range(known, known + new)}
+    assert (
+        result.metrics["considered"],
+        result.metrics["known"],
+        result.metrics["failed.not_found"],
+    ) == (known + new, known, new)
+    assert {request.name for request in site.log} == {
+        f"{number}.mp4" for number in range(known, known + new)
+    }
 
 
 def dropped(source_id: str, recipe: str) -> SourceRow:
     """A settled row, of no importance otherwise."""
-    decided = {"decision": Decision.DROPPED, "reason": Reason.BLACK, "decided": datetime.now(UTC), "recipe": recipe}
+    decided = {
+        "decision": Decision.DROPPED,
+        "reason": Reason.BLACK,
+        "decided": datetime.now(UTC),
+        "recipe": recipe,
+    }
     source = {"source_id": source_id, "url": "http://127.0.0.1/", "split": Split.TRAIN}
     return SourceRow.model_validate({**source, **decided, "run_id": "made", "code_version": "0"})

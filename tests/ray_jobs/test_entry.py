@@ -22,7 +22,9 @@ class Job:
         self.configure(catalogue="list.csv")
 
     def configure(self, **values: object) -> None:
-        self.file.write_text(json.dumps({"home": str(self.run.path.parents[2]), "run_id": "one", **values}))
+        self.file.write_text(
+            json.dumps({"home": str(self.run.path.parents[2]), "run_id": "one", **values})
+        )
 
     def __call__(self, body) -> tuple[int, JobResult | None]:
         with pytest.raises(SystemExit) as leaving:
@@ -37,8 +39,14 @@ def job(tmp_path: Path) -> Job:
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_the_exit_status_says_the_outcome(job: Job, outcome: Outcome) -> None:
-    status, result = job(lambda config, folder: folder.finish(outcome, outputs={"catalogue": config.catalogue}))
-    assert (status, result.outcome, result.outputs) == (EXIT_CODES[outcome], outcome, {"catalogue": "list.csv"})
+    status, result = job(
+        lambda config, folder: folder.finish(outcome, outputs={"catalogue": config.catalogue})
+    )
+    assert (status, result.outcome, result.outputs) == (
+        EXIT_CODES[outcome],
+        outcome,
+        {"catalogue": "list.csv"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +58,9 @@ def test_the_exit_status_says_the_outcome(job: Job, outcome: Outcome) -> None:
         (KeyboardInterrupt(), Outcome.CANCELLED),
     ],
 )
-def test_an_error_of_ours_becomes_its_outcome_and_message(job: Job, error: BaseException, outcome: Outcome) -> None:
+def test_an_error_of_ours_becomes_its_outcome_and_message(
+    job: Job, error: BaseException, outcome: Outcome
+) -> None:
     def body(config: CurateConfig, folder: RunFolder) -> JobResult:
         raise error
 
@@ -76,7 +86,9 @@ def test_sigterm_becomes_the_stop_marker_only_while_the_body_runs(job: Job) -> N
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_submitted_job_that_was_stopped_before_it_began_does_nothing(job: Job, monkeypatch) -> None:
+def test_a_submitted_job_that_was_stopped_before_it_began_does_nothing(
+    job: Job, monkeypatch
+) -> None:
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
     job.run.request_stop()
     status, result = job(lambda config, folder: folder.finish(Outcome.DONE))
@@ -95,10 +107,10 @@ def test_run_by_hand_again_it_starts_afresh(job: Job) -> None:
 
 
 def test_a_bad_configuration_is_invalid_input_and_names_the_field(job: Job, capsys) -> None:
-    job.configure(catalogue="list.csv", wave_size=0, colour="red")
+    job.configure(catalogue="list.csv", chunk_size=0, colour="red")
     assert job(lambda config, folder: folder.finish(Outcome.DONE)) == (10, None)
     message = capsys.readouterr().err
-    assert "wave_size" in message
+    assert "chunk_size" in message
     assert "colour" in message
     job.file.unlink()
     assert job(lambda config, folder: folder.finish(Outcome.DONE))[0] == 10

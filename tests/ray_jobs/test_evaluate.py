@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from argus.dataset import Snapshot, Store
 from argus.errors import InvalidInput
-from argus.shards import Snapshot, Store
-from ray_jobs.evaluate import Plan, chosen_rows
+from ray_jobs.evaluate import EvaluationPlan, chosen_rows
 from schemas.arrow import SNAPSHOT_SCHEMA
 from schemas.config import EvaluateConfig, SampleOverrides
 from schemas.names import Split
@@ -18,7 +18,16 @@ from schemas.names import Split
 @pytest.fixture
 def snapshot(tmp_path: Path) -> Snapshot:
     rows = [
-        {"clip_id": f"{k:02d}", "source_id": f"{k // 4}", "split": "test", "quality": 0.5, "frames": 10, "shard": "s", "row": k, "checksum": f"c{k}"}
+        {
+            "clip_id": f"{k:02d}",
+            "source_id": f"{k // 4}",
+            "split": "test",
+            "quality": 0.5,
+            "frames": 10,
+            "shard": "s",
+            "row": k,
+            "checksum": f"c{k}",
+        }
         for k in range(16)
     ]
     rows[3]["frames"] = 4  # too short
@@ -29,7 +38,7 @@ def snapshot(tmp_path: Path) -> Snapshot:
     return snapshot
 
 
-PLAN = Plan("dataset", {}, 5, 64, 64, SampleOverrides(), 0)
+PLAN = EvaluationPlan("dataset", {}, 5, 64, 64, SampleOverrides(), 0)
 
 
 def test_clips_are_taken_evenly_over_the_sources(snapshot: Snapshot) -> None:
@@ -40,7 +49,10 @@ def test_clips_are_taken_evenly_over_the_sources(snapshot: Snapshot) -> None:
 
 
 def test_no_clip_to_measure_on_says_what_to_do(snapshot: Snapshot) -> None:
-    with pytest.raises(InvalidInput, match=r"no clip of 11 frames in split 'test' \(15 are shorter\); add videos, or name their split"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"no clip of 11 frames in split 'test' \(15 are shorter\); add videos, or name their split",
+    ):
         chosen_rows(snapshot, EvaluateConfig(), frames=11)
     with pytest.raises(InvalidInput, match="in split 'val'"):
         chosen_rows(snapshot, EvaluateConfig(split=Split.VAL), frames=5)
@@ -51,6 +63,15 @@ def test_a_test_is_its_clips_and_how_they_are_sampled(snapshot: Snapshot) -> Non
     same = dataclasses.replace(PLAN, dataset="elsewhere", pipelines={"model": Path("other")})
     assert same.test_digest(rows) == PLAN.test_digest(rows)
     other_clip = [*rows[:-1], dataclasses.replace(rows[-1], checksum="other")]
-    others = [dataclasses.replace(PLAN, seed=1), dataclasses.replace(PLAN, sample=SampleOverrides(steps=3)), dataclasses.replace(PLAN, height=32)]
-    digests = [PLAN.test_digest(rows), PLAN.test_digest(rows[:-1]), PLAN.test_digest(other_clip), *(plan.test_digest(rows) for plan in others)]
+    others = [
+        dataclasses.replace(PLAN, seed=1),
+        dataclasses.replace(PLAN, sample=SampleOverrides(steps=3)),
+        dataclasses.replace(PLAN, height=32),
+    ]
+    digests = [
+        PLAN.test_digest(rows),
+        PLAN.test_digest(rows[:-1]),
+        PLAN.test_digest(other_clip),
+        *(plan.test_digest(rows) for plan in others),
+    ]
     assert len(set(digests)) == len(digests)

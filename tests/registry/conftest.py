@@ -35,10 +35,29 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
     sqlite = f"sqlite:///{folder}/mlflow.db"
     artifacts = f"file://{folder}/artifacts"
     remote = f"{folder}/remote"  # what lies here is reached through the server alone, as on another machine
-    options = ["--backend-store-uri", sqlite, "--artifacts-destination", remote, "--default-artifact-root", artifacts, "--workers", "1"]
+    options = [
+        "--backend-store-uri",
+        sqlite,
+        "--artifacts-destination",
+        remote,
+        "--default-artifact-root",
+        artifacts,
+        "--workers",
+        "1",
+    ]
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *options, "--host", "127.0.0.1", "--port", str(port)],
+            [
+                sys.executable,
+                "-m",
+                "mlflow",
+                "server",
+                *options,
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+            ],
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -69,7 +88,10 @@ def make_pipeline(folder: Path, seed: int) -> Path:
     """A folder of a pipeline's form, with weights that tell it from others."""
     (folder / "unet").mkdir(parents=True)
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "ArgusPipeline"}))
-    save_file({"weight": np.random.default_rng(seed).normal(size=(4, 4)).astype(np.float32)}, folder / "unet" / "diffusion_pytorch_model.safetensors")
+    save_file(
+        {"weight": np.random.default_rng(seed).normal(size=(4, 4)).astype(np.float32)},
+        folder / "unet" / "diffusion_pytorch_model.safetensors",
+    )
     return folder
 
 

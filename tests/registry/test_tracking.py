@@ -11,7 +11,15 @@ import pytest
 
 from argus.errors import ServiceError
 from argus.registry.server import connect
-from argus.registry.tracking import RunLogger, TrackedData, TrackedRun, close_run, code_tags, flattened, open_run
+from argus.registry.tracking import (
+    RunLogger,
+    TrackedData,
+    TrackedRun,
+    close_run,
+    code_tags,
+    flattened,
+    open_run,
+)
 from schemas.config import OptimSettings, TrainConfig
 
 DATA = TrackedData("dataset", "/data/dataset", 4, "cd" * 32)
@@ -19,7 +27,15 @@ DATA = TrackedData("dataset", "/data/dataset", 4, "cd" * 32)
 
 def begin(folder: Path, uri: str) -> TrackedRun:
     config = TrainConfig(run_id="r", optim=OptimSettings(lr=0.25))
-    return open_run(folder, config, experiment="tracking", name="r", tracking_uri=uri, data=DATA, tags={"job_id": "argus-train-r-1"})
+    return open_run(
+        folder,
+        config,
+        experiment="tracking",
+        name="r",
+        tracking_uri=uri,
+        data=DATA,
+        tags={"job_id": "argus-train-r-1"},
+    )
 
 
 def test_run_holds_configuration_data_and_code(tmp_path: Path, mlflow_server) -> None:
@@ -32,7 +48,9 @@ def test_run_holds_configuration_data_and_code(tmp_path: Path, mlflow_server) ->
     assert found.data.tags["code_version"]
     assert found.inputs.dataset_inputs[0].dataset.digest == ("cd" * 32)[:36]
     assert found.info.status == "FINISHED"
-    assert [file.path for file in connect(mlflow_server.uri).list_artifacts(run.run_id)] == ["config.json"]
+    assert [file.path for file in connect(mlflow_server.uri).list_artifacts(run.run_id)] == [
+        "config.json"
+    ]
 
 
 def test_resumed_job_continues_its_run(tmp_path: Path, mlflow_server) -> None:
@@ -43,7 +61,9 @@ def test_resumed_job_continues_its_run(tmp_path: Path, mlflow_server) -> None:
     RunLogger(second).metrics(2, {"loss": 2.0})
     assert second == first
     client = connect(mlflow_server.uri)
-    assert [(entry.step, entry.value) for entry in client.get_metric_history(first.run_id, "loss")] == [(1, 3.0), (2, 2.0)]
+    assert [
+        (entry.step, entry.value) for entry in client.get_metric_history(first.run_id, "loss")
+    ] == [(1, 3.0), (2, 2.0)]
     assert client.get_run(first.run_id).info.status == "RUNNING"
 
 
@@ -77,10 +97,15 @@ def test_entries_wait_while_the_server_is_away(
         logger.flush()
     logger._client = here
     logger.flush()
-    assert [(entry.step, entry.value) for entry in here.get_metric_history(run.run_id, "loss")] == [(1, 3.0), (2, 2.0)]
+    assert [(entry.step, entry.value) for entry in here.get_metric_history(run.run_id, "loss")] == [
+        (1, 3.0),
+        (2, 2.0),
+    ]
 
 
-def test_files_of_a_plain_database_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_a_plain_database_lie_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     (tmp_path / "mlflow").mkdir()
@@ -89,7 +114,9 @@ def test_files_of_a_plain_database_lie_beside_it(tmp_path: Path, monkeypatch: py
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_server_that_is_away_begins_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_is_away_begins_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ServiceError, match="start it, or correct MLFLOW_TRACKING_URI"):
         begin(tmp_path, "http://127.0.0.1:9")
@@ -105,4 +132,9 @@ def test_code_is_named_by_its_commit_where_there_is_git(monkeypatch: pytest.Monk
 
 
 def test_nested_groups_become_dotted_names() -> None:
-    assert flattened({"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None, "f": "text"}) == {"a.b.c": "1", "a.d": "[1, 2]", "e": "null", "f": "text"}
+    assert flattened({"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None, "f": "text"}) == {
+        "a.b.c": "1",
+        "a.d": "[1, 2]",
+        "e": "null",
+        "f": "text",
+    }

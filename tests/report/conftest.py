@@ -13,7 +13,9 @@ from argus.report import Picture, ReportData, VideoCard, encode_jpeg, encode_png
 def picture() -> np.ndarray:
     """A map [32, 64, 3] in which every column has its own colour."""
     columns = np.arange(64, dtype=np.uint8)
-    return np.broadcast_to(np.stack([columns * 4, 255 - columns * 4, columns * 0 + 90], axis=-1), (32, 64, 3)).copy()
+    return np.broadcast_to(
+        np.stack([columns * 4, 255 - columns * 4, columns * 0 + 90], axis=-1), (32, 64, 3)
+    ).copy()
 
 
 @pytest.fixture
@@ -29,8 +31,23 @@ def data(picture: np.ndarray) -> ReportData:
         train_loss=((0, 2.0), (1, 1.5), (2, 1.2)),
         validation_loss=((0, 2.1), (2, 1.3)),
         videos=(
-            VideoCard("url:01", "https://example.org/kept.mp4", "kept", thumbnail=encode_jpeg(picture), layout="mono_erp", split="train", clips=2),
-            VideoCard("url:02", "https://example.org/stereo.mp4", "dropped", "stereo", "halves are alike", encode_jpeg(picture)),
+            VideoCard(
+                "url:01",
+                "https://example.org/kept.mp4",
+                "kept",
+                thumbnail=encode_jpeg(picture),
+                layout="mono_erp",
+                split="train",
+                clips=2,
+            ),
+            VideoCard(
+                "url:02",
+                "https://example.org/stereo.mp4",
+                "dropped",
+                "stereo",
+                "halves are alike",
+                encode_jpeg(picture),
+            ),
             VideoCard("url:03", "https://example.org/flat.mp4", "dropped", "not_360"),
             VideoCard("url:04", "https://example.org/gone.mp4", "failed", "not_found", "404"),
         ),
@@ -41,13 +58,28 @@ def data(picture: np.ndarray) -> ReportData:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Headless Chromium, which is not asked to reach anything."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="needs playwright: pip install playwright"
+    )
+    program = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if not program:
         pytest.skip("needs a Chromium: apt-get install chromium")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update", "--disable-sync"]
+    quiet = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
     with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=program, args=[*quiet, "--disable-background-networking"])
+        browser = running.chromium.launch(
+            executable_path=program, args=[*quiet, "--disable-background-networking"]
+        )
         yield browser
         browser.close()
 
@@ -61,7 +93,10 @@ def opened(browser: Any) -> Iterator[Any]:
     def open_file(path: Path, **options: Any) -> Any:
         page = browser.new_page(viewport={"width": 1280, "height": 900}, **options)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: errors.append(message.text) if message.type == "error" else None,
+        )
         page.goto(path.as_uri())
         pages.append(page)
         return page

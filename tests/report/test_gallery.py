@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from argus.curate.sheet import CLIP_ROWS, encode_sheet
+from argus.curate.thumbnails import CLIP_ROWS, encode_sheet
+from argus.dataset import SourceRow
+from argus.dataset.view import DatasetView
 from argus.report.gallery import chosen, write_gallery
-from argus.report.ledger import Ledger
-from argus.shards import SourceRow
 from schemas.names import Decision, Reason
 
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">"
@@ -21,36 +21,52 @@ HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">"
 
 @pytest.fixture
 def videos(decided: Path) -> list[SourceRow]:
-    return Ledger(decided).videos()
+    return DatasetView(decided).videos()
 
 
 def data(page: Path) -> Any:
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL)
+    found = re.search(
+        r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL
+    )
     assert found
     return json.loads(found[1])
 
 
-def test_every_video_and_clip_is_on_the_page_with_its_scores_and_its_row_of_the_sheet(decided: Path, videos: list[SourceRow], tmp_path: Path) -> None:
+def test_every_video_and_clip_is_on_the_page_with_its_scores_and_its_row_of_the_sheet(
+    decided: Path, videos: list[SourceRow], tmp_path: Path
+) -> None:
     made = write_gallery(tmp_path / "page.html", decided, videos, limit=100)
     assert (made.videos, made.clips, made.pictures) == (7, 4, None)
     page = data(made.page)
     items = {item["id"]: item for item in page["items"]}
-    assert set(items) == {video.source_id for video in videos} | {clip.clip_id for video in videos for clip in video.clips}
+    assert set(items) == {video.source_id for video in videos} | {
+        clip.clip_id for video in videos for clip in video.clips
+    }
     for video in videos:
         item = items[video.source_id]
-        assert (item["d"], item["r"], item["t"], len(item["n"])) == (video.decision, video.reason, video.detail, len(video.scores))
+        assert (item["d"], item["r"], item["t"], len(item["n"])) == (
+            video.decision,
+            video.reason,
+            video.detail,
+            len(video.scores),
+        )
         assert (item["p"] is None) == (video.thumbnail is None)
         for number, clip in enumerate(video.clips, start=1):
             sheet, row, views = items[clip.clip_id]["p"]
             assert (sheet, row, views) == (item["p"][0], number, True)
             assert page["sheets"][sheet]["rows"] == 1 + len(video.clips)
     static = next(item for item in page["items"] if item["r"] == Reason.STATIC)
-    values = {page["scores"][name]: (value, threshold, kept) for name, value, threshold, kept in static["n"]}
+    values = {
+        page["scores"][name]: (value, threshold, kept)
+        for name, value, threshold, kept in static["n"]
+    }
     assert values["static.difference"][1:] == (0.005, 0)
     assert values["seam.seam_value"][1:] == (None, 1)
 
 
-def test_many_pictures_lie_beside_the_page(decided: Path, videos: list[SourceRow], tmp_path: Path) -> None:
+def test_many_pictures_lie_beside_the_page(
+    decided: Path, videos: list[SourceRow], tmp_path: Path
+) -> None:
     made = write_gallery(tmp_path / "page.html", decided, videos, limit=100, embedded_bytes=1000)
     assert made.pictures == tmp_path / "page_pictures"
     sources = [sheet["src"] for sheet in data(made.page)["sheets"]]
@@ -61,7 +77,9 @@ def test_many_pictures_lie_beside_the_page(decided: Path, videos: list[SourceRow
     assert data(again.page)["sheets"][0]["src"] == sources[0]
 
 
-def test_a_lost_thumbnail_is_no_picture_and_no_error(decided: Path, videos: list[SourceRow], tmp_path: Path) -> None:
+def test_a_lost_thumbnail_is_no_picture_and_no_error(
+    decided: Path, videos: list[SourceRow], tmp_path: Path
+) -> None:
     shutil.copytree(decided / "thumbs", tmp_path / "thumbs")
     lost = next(video for video in videos if video.clips and video.thumbnail)
     (tmp_path / str(lost.thumbnail)).unlink()
@@ -72,7 +90,10 @@ def test_a_lost_thumbnail_is_no_picture_and_no_error(decided: Path, videos: list
 
 
 def test_a_limit_takes_some_of_every_reason(videos: list[SourceRow]) -> None:
-    many = [video.model_copy(update={"source_id": f"url:{k:04d}"}) for k, video in enumerate([videos[0]] * 50 + videos)]
+    many = [
+        video.model_copy(update={"source_id": f"url:{k:04d}"})
+        for k, video in enumerate([videos[0]] * 50 + videos)
+    ]
     few = chosen(many, 7)
     assert {video.reason for video in few} == {video.reason for video in videos}
     assert len(few) == 7
@@ -103,21 +124,33 @@ def press(page: Any, facet: str, value: str) -> None:
     page.locator(f'[data-facet="{facet}"][data-value="{value}"]').click()
 
 
-def test_the_filters_work_in_a_browser(opened: Any, gallery: Path, videos: list[SourceRow], tmp_path: Path) -> None:
+def test_the_filters_work_in_a_browser(
+    opened: Any, gallery: Path, videos: list[SourceRow], tmp_path: Path
+) -> None:
     page = opened(gallery)
-    every = [name for video in videos for name in (video.source_id, *(clip.clip_id for clip in video.clips))]
+    every = [
+        name
+        for video in videos
+        for name in (video.source_id, *(clip.clip_id for clip in video.clips))
+    ]
     assert shown(page) == every
     press(page, "decision", "dropped")
-    assert shown(page) == [video.source_id for video in videos if video.decision is Decision.DROPPED]
+    assert shown(page) == [
+        video.source_id for video in videos if video.decision is Decision.DROPPED
+    ]
     press(page, "reason", "static")
     press(page, "reason", "seam")
-    assert shown(page) == [video.source_id for video in videos if video.reason in (Reason.STATIC, Reason.SEAM)]
+    assert shown(page) == [
+        video.source_id for video in videos if video.reason in (Reason.STATIC, Reason.SEAM)
+    ]
     assert page.inner_text("#count").startswith("2 of 11")
     page.click("#reset")
     assert shown(page) == every
     page.click('[data-kind="clip"]')
     press(page, "split", "val")
-    assert shown(page) == [clip.clip_id for video in videos if video.split == "val" for clip in video.clips]
+    assert shown(page) == [
+        clip.clip_id for video in videos if video.split == "val" for clip in video.clips
+    ]
     page.click("#reset")
     press(page, "layout", "none")
     assert shown(page) == [video.source_id for video in videos if video.layout == "none"]
@@ -131,19 +164,28 @@ def test_the_filters_work_in_a_browser(opened: Any, gallery: Path, videos: list[
     assert np.ptp(cv2.imread(str(tmp_path / "page.png"))) > 200
 
 
-def test_a_range_of_scores_and_their_order(opened: Any, gallery: Path, videos: list[SourceRow]) -> None:
+def test_a_range_of_scores_and_their_order(
+    opened: Any, gallery: Path, videos: list[SourceRow]
+) -> None:
     page = opened(gallery)
     values = {
-        video.source_id: score.value for video in videos for score in video.scores if (score.filter, score.name) == ("variance", "least_variance")
+        video.source_id: score.value
+        for video in videos
+        for score in video.scores
+        if (score.filter, score.name) == ("variance", "least_variance")
     }
     page.click('[data-kind="video"]')
     page.select_option("#score", label="variance.least_variance")
     assert set(shown(page)) == set(values)
     page.fill("#low", "500")
-    assert set(shown(page)) == {name for name, value in values.items() if value is not None and value >= 500}
+    assert set(shown(page)) == {
+        name for name, value in values.items() if value is not None and value >= 500
+    }
     page.fill("#low", "")
     page.fill("#high", "500")
-    assert set(shown(page)) == {name for name, value in values.items() if value is not None and value <= 500}
+    assert set(shown(page)) == {
+        name for name, value in values.items() if value is not None and value <= 500
+    }
     page.fill("#high", "")
     page.select_option("#sort", label="score, highest first")
     assert shown(page) == sorted(values, key=lambda name: -(values[name] or 0))
@@ -158,14 +200,20 @@ def test_a_range_of_scores_and_their_order(opened: Any, gallery: Path, videos: l
     assert shown(page) == kept, "the address holds the filters"
 
 
-def test_scores_come_when_they_are_asked_for(opened: Any, gallery: Path, videos: list[SourceRow]) -> None:
+def test_scores_come_when_they_are_asked_for(
+    opened: Any, gallery: Path, videos: list[SourceRow]
+) -> None:
     page = opened(gallery)
     press(page, "reason", "static")
     assert page.locator("article table").count() == 0
     page.click("article summary")
     bad = page.locator("article tr.bad").all_inner_texts()
-    assert any(line.split()[0] == "static.difference" and line.split()[-1] == "0.005" for line in bad)
-    assert page.locator("article tbody tr").count() == len(next(video for video in videos if video.reason is Reason.STATIC).scores)
+    assert any(
+        line.split()[0] == "static.difference" and line.split()[-1] == "0.005" for line in bad
+    )
+    assert page.locator("article tbody tr").count() == len(
+        next(video for video in videos if video.reason is Reason.STATIC).scores
+    )
 
 
 def test_pictures_are_seen_beside_the_page_and_inside_it_each_cut_to_its_row(
@@ -174,9 +222,15 @@ def test_pictures_are_seen_beside_the_page_and_inside_it_each_cut_to_its_row(
     walk = next(video for video in videos if video.url.endswith("walk.mp4"))
     sheet = cv2.imread(str(decided / str(walk.thumbnail)))
     for limit in (0, 10**9):
-        page = opened(write_gallery(tmp_path / f"page{limit}.html", decided, videos, limit=100, embedded_bytes=limit).page)
+        page = opened(
+            write_gallery(
+                tmp_path / f"page{limit}.html", decided, videos, limit=100, embedded_bytes=limit
+            ).page
+        )
         page.fill("#text", walk.source_id)
-        page.evaluate("Promise.all([...document.images].map(image => image.decode()))")  # an error where one is broken
+        page.evaluate(
+            "Promise.all([...document.images].map(image => image.decode()))"
+        )  # an error where one is broken
         for row in range(3):
             crop = page.locator("article").nth(row).locator(".crop.map")
             seen = cv2.imdecode(np.frombuffer(crop.screenshot(), np.uint8), cv2.IMREAD_COLOR)
@@ -189,22 +243,46 @@ def test_pictures_are_seen_beside_the_page_and_inside_it_each_cut_to_its_row(
 def test_a_video_leads_to_its_clips(opened: Any, gallery: Path, videos: list[SourceRow]) -> None:
     page = opened(gallery)
     walk = next(video for video in videos if video.url.endswith("walk.mp4"))
-    page.locator("article", has=page.get_by_text(walk.source_id, exact=True)).locator(".what button").click()
+    page.locator("article", has=page.get_by_text(walk.source_id, exact=True)).locator(
+        ".what button"
+    ).click()
     assert shown(page) == [walk.source_id, *(clip.clip_id for clip in walk.clips)]
 
 
-def test_text_of_strangers_stays_text(opened: Any, decided: Path, videos: list[SourceRow], tmp_path: Path) -> None:
-    hostile = videos[0].model_copy(update={"url": f"javascript:{HOSTILE}", "detail": HOSTILE, "source_id": HOSTILE, "decision": Decision.DROPPED})
+def test_text_of_strangers_stays_text(
+    opened: Any, decided: Path, videos: list[SourceRow], tmp_path: Path
+) -> None:
+    hostile = videos[0].model_copy(
+        update={
+            "url": f"javascript:{HOSTILE}",
+            "detail": HOSTILE,
+            "source_id": HOSTILE,
+            "decision": Decision.DROPPED,
+        }
+    )
     page = opened(write_gallery(tmp_path / "page.html", decided, [hostile], limit=100).page)
     assert HOSTILE in page.inner_text("article")
     assert page.title() != "owned"
     assert page.locator("article a").count() == 0, "only web addresses are links"
 
 
-def test_thousands_of_clips_are_drawn_a_few_at_a_time(opened: Any, decided: Path, videos: list[SourceRow], tmp_path: Path) -> None:
+def test_thousands_of_clips_are_drawn_a_few_at_a_time(
+    opened: Any, decided: Path, videos: list[SourceRow], tmp_path: Path
+) -> None:
     walk = next(video for video in videos if video.url.endswith("walk.mp4"))
-    clips = tuple(walk.clips[0].model_copy(update={"clip_id": f"{walk.source_id}@{k:04d}"}) for k in range(5000))
-    page = opened(write_gallery(tmp_path / "page.html", decided, [walk.model_copy(update={"clips": clips})], limit=1, embedded_bytes=0).page)
+    clips = tuple(
+        walk.clips[0].model_copy(update={"clip_id": f"{walk.source_id}@{k:04d}"})
+        for k in range(5000)
+    )
+    page = opened(
+        write_gallery(
+            tmp_path / "page.html",
+            decided,
+            [walk.model_copy(update={"clips": clips})],
+            limit=1,
+            embedded_bytes=0,
+        ).page
+    )
     assert page.inner_text("#count").startswith("5,001 of 5,001")
     assert page.locator("article").count() < 200
     before = page.locator("article").count()
@@ -215,7 +293,9 @@ def test_thousands_of_clips_are_drawn_a_few_at_a_time(opened: Any, decided: Path
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
-def test_it_is_light_or_dark_and_fits_a_narrow_window(opened: Any, gallery: Path, scheme: str, dark: bool) -> None:
+def test_it_is_light_or_dark_and_fits_a_narrow_window(
+    opened: Any, gallery: Path, scheme: str, dark: bool
+) -> None:
     page = opened(gallery, color_scheme=scheme)
     red = page.evaluate("Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])")
     assert (red < 60) == dark

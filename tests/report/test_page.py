@@ -64,7 +64,12 @@ def test_a_report_says_everything_it_was_given(data: ReportData) -> None:
 
 def test_the_page_needs_nothing_else(data: ReportData) -> None:
     page = Page(render_report(data))
-    sources = [attributes[name] for _, attributes in page.elements for name in ("src", "srcset", "href", "action", "poster") if name in attributes]
+    sources = [
+        attributes[name]
+        for _, attributes in page.elements
+        for name in ("src", "srcset", "href", "action", "poster")
+        if name in attributes
+    ]
     assert sources
     assert all(source.startswith("data:image/") for source in sources)
     assert not page.all("link")
@@ -80,7 +85,10 @@ def test_pictures_are_inside_byte_for_byte(data: ReportData) -> None:
     assert f"data:image/png;base64,{base64.b64encode(content).decode()}" in sources
 
 
-@pytest.mark.parametrize("place", ["title", "url", "reason", "detail", "source_id", "caption", "summary", "provenance", "method"])
+@pytest.mark.parametrize(
+    "place",
+    ["title", "url", "reason", "detail", "source_id", "caption", "summary", "provenance", "method"],
+)
 def test_text_of_strangers_stays_text(place: str, data: ReportData) -> None:
     usual = Page(render_report(data))
     kept, dropped, *others = data.videos
@@ -89,15 +97,21 @@ def test_text_of_strangers_stays_text(place: str, data: ReportData) -> None:
         "url": lambda: replace(data, videos=(kept, replace(dropped, url=HOSTILE), *others)),
         "reason": lambda: replace(data, videos=(kept, replace(dropped, reason=HOSTILE), *others)),
         "detail": lambda: replace(data, videos=(kept, replace(dropped, detail=HOSTILE), *others)),
-        "source_id": lambda: replace(data, videos=(replace(kept, source_id=HOSTILE), dropped, *others)),
+        "source_id": lambda: replace(
+            data, videos=(replace(kept, source_id=HOSTILE), dropped, *others)
+        ),
         "caption": lambda: replace(data, samples=(replace(data.samples[0], caption=HOSTILE),)),
         "summary": lambda: replace(data, summary={HOSTILE: HOSTILE, "kept": "1"}),
         "provenance": lambda: replace(data, provenance={"snapshot": HOSTILE, "digest": "x"}),
-        "method": lambda: replace(data, metrics={HOSTILE: {"psnr_all": 1.0, "psnr_seen": 2.0}, "fill": {"psnr_all": 1.5}}),
+        "method": lambda: replace(
+            data, metrics={HOSTILE: {"psnr_all": 1.0, "psnr_seen": 2.0}, "fill": {"psnr_all": 1.5}}
+        ),
     }[place]()
     page = Page(render_report(hostile))
     assert HOSTILE in " ".join(page.words)
-    assert sorted(tag for tag, _ in page.elements) == sorted(tag for tag, _ in usual.elements), "no element came from the text"
+    assert sorted(tag for tag, _ in page.elements) == sorted(tag for tag, _ in usual.elements), (
+        "no element came from the text"
+    )
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
 
 
@@ -116,8 +130,18 @@ def test_what_is_empty_is_left_out() -> None:
 
 def test_dropped_videos_can_be_filtered_by_reason(data: ReportData) -> None:
     page = Page(render_report(data))
-    assert [attributes["data-reason"] for attributes in page.all("button")] == ["", "not_360", "not_found", "stereo"]
-    assert [attributes["data-reason"] for attributes in page.all("article")] == ["kept", "not_360", "not_found", "stereo"]
+    assert [attributes["data-reason"] for attributes in page.all("button")] == [
+        "",
+        "not_360",
+        "not_found",
+        "stereo",
+    ]
+    assert [attributes["data-reason"] for attributes in page.all("article")] == [
+        "kept",
+        "not_360",
+        "not_found",
+        "stereo",
+    ]
 
 
 def test_a_picture_may_be_a_file(tmp_path: Path, picture: np.ndarray, data: ReportData) -> None:

@@ -45,7 +45,10 @@ def test_a_sheet_goes_on_in_the_next_row(picture: np.ndarray) -> None:
 
 
 def test_a_long_label_stays_within_its_picture(picture: np.ndarray) -> None:
-    long, short = (contact_sheet([picture, picture], [words, ""], columns=2, height=32) for words in ("a very long label indeed", ""))
+    long, short = (
+        contact_sheet([picture, picture], [words, ""], columns=2, height=32)
+        for words in ("a very long label indeed", "")
+    )
     np.testing.assert_array_equal(long[:, 64:], short[:, 64:])
 
 

@@ -25,7 +25,10 @@ def test_a_curve_may_be_a_png() -> None:
     assert picture[..., 3].max() == 255
 
 
-@pytest.mark.parametrize("train", [[], [(0, 1.0)], [(0, 1.0), (1, float("nan")), (2, float("inf"))], [(0, 0.0), (1, -1.0)]])
+@pytest.mark.parametrize(
+    "train",
+    [[], [(0, 1.0)], [(0, 1.0), (1, float("nan")), (2, float("inf"))], [(0, 0.0), (1, -1.0)]],
+)
 def test_odd_losses_still_make_a_plot(train: list[tuple[int, float]]) -> None:
     assert ET.fromstring(loss_curve(train)).tag.endswith("svg")
 
@@ -35,6 +38,8 @@ def test_a_name_is_no_formula() -> None:
 
 
 def test_bars_grow_with_the_reasons() -> None:
-    few, many = (ET.fromstring(reason_bars({f"reason_{k}": k + 1 for k in range(count)})) for count in (1, 8))
+    few, many = (
+        ET.fromstring(reason_bars({f"reason_{k}": k + 1 for k in range(count)})) for count in (1, 8)
+    )
     assert float(many.get("height", "0").rstrip("pt")) > float(few.get("height", "0").rstrip("pt"))
     assert reason_bars({"kept": 3}) != reason_bars({"stereo": 3})

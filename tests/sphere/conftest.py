@@ -16,7 +16,11 @@ def _rays_of(erp_size):
 def _view_rays_of(camera):
     """Unit rays [h, w, 3] of a perspective picture, from the convention."""
     fx = camera.width / 2 / np.tan(np.radians(camera.fov_x_deg) / 2)
-    fy = fx if camera.fov_y_deg is None else camera.height / 2 / np.tan(np.radians(camera.fov_y_deg) / 2)
+    fy = (
+        fx
+        if camera.fov_y_deg is None
+        else camera.height / 2 / np.tan(np.radians(camera.fov_y_deg) / 2)
+    )
     x = (np.arange(camera.width) + 0.5 - camera.width / 2) / fx
     y = (np.arange(camera.height) + 0.5 - camera.height / 2) / fy
     rays = np.stack([*np.meshgrid(x, y), np.ones((camera.height, camera.width))], -1)
@@ -25,7 +29,11 @@ def _view_rays_of(camera):
 
 def _angle_deg(a, b):
     """Angles between directions [..., 3] of any length, degrees; exact for small ones."""
-    chord = np.linalg.norm(a / np.linalg.norm(a, axis=-1, keepdims=True) - b / np.linalg.norm(b, axis=-1, keepdims=True), axis=-1)
+    chord = np.linalg.norm(
+        a / np.linalg.norm(a, axis=-1, keepdims=True)
+        - b / np.linalg.norm(b, axis=-1, keepdims=True),
+        axis=-1,
+    )
     return np.degrees(2 * np.arcsin(np.clip(chord / 2, 0, 1)))
 
 

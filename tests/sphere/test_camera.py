@@ -18,7 +18,10 @@ def test_square_pixels_unless_fov_y_is_given():
 def test_focal_length_and_intrinsics_give_the_same_camera():
     camera = Camera(70, 640, 480, 50)
     K = np.array([[camera.fx, 0, 320], [0, camera.fy, 240], [0, 0, 1]])
-    for other in (Camera.from_focal(camera.fx, 640, 480, camera.fy), Camera.from_intrinsics(K, 640, 480)):
+    for other in (
+        Camera.from_focal(camera.fx, 640, 480, camera.fy),
+        Camera.from_intrinsics(K, 640, 480),
+    ):
         assert (other.fov_x_deg, other.fov_y) == pytest.approx((70, 50))
     assert Camera.from_focal(320, 640, 480).fov_x_deg == pytest.approx(90)
 
@@ -41,7 +44,10 @@ def test_an_off_centre_principal_point_is_refused():
 
 def test_motion_is_a_function_of_its_seed():
     camera = Camera(60, 64, 64)
-    one, same, other = (simulate_motion(seed, 25, Fraction(5), camera).rotations for seed in ((1, 2), (1, 2), (1, 3)))
+    one, same, other = (
+        simulate_motion(seed, 25, Fraction(5), camera).rotations
+        for seed in ((1, 2), (1, 2), (1, 3))
+    )
     np.testing.assert_array_equal(one, same)
     assert np.abs(one - other).max() > 1e-4
 
@@ -60,7 +66,11 @@ def test_motion_has_the_published_constants():
         angles = motion_angles_deg(seed, 200, 5.0)
         fits = np.polynomial.polynomial.polyfit(t, angles.T, 1)
         slopes.append(fits[1])
-        residuals.append(motion_angles_deg(seed, 200, 5.0, MotionSettings(shake_deg=(0, 0, 0), drift_deg_s=(0, 0, 0))).std(1))
+        residuals.append(
+            motion_angles_deg(
+                seed, 200, 5.0, MotionSettings(shake_deg=(0, 0, 0), drift_deg_s=(0, 0, 0))
+            ).std(1)
+        )
     slopes = np.abs(slopes)  # [300, 3]
     assert (slopes.max(0) < np.array([15, 3, 1]) + 0.05).all()
     assert (slopes.max(0) > np.array([15, 3, 1]) * 0.95).all()

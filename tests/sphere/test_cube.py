@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from argus.errors import InvalidInput
-from argus.sphere import Camera, CubeLayout, cube_to_erp, erp_to_cube, erp_to_fisheye, erp_to_view, fisheye_to_erp, from_euler_deg
+from argus.sphere import (
+    Camera,
+    CubeLayout,
+    cube_to_erp,
+    erp_to_cube,
+    erp_to_fisheye,
+    erp_to_view,
+    fisheye_to_erp,
+    from_euler_deg,
+)
 from argus.sphere.cube import cube_grid, cube_places
 
 V360 = {"3x2": "c3x2", "cbmp": "c3x2", "6x1": "c6x1", "eac": "eac"}
@@ -19,7 +28,11 @@ def fine(rays_of):
     rays = rays_of((512, 1024))
     random = np.random.default_rng(3)
     waves = [np.sin(rays @ random.normal(size=3) * 4 + random.uniform(0, 6)) for _ in range(9)]
-    return np.rint(127 + 40 * np.stack([sum(waves[c::3]) for c in range(3)], -1))[None].clip(0, 255).astype(np.uint8)
+    return (
+        np.rint(127 + 40 * np.stack([sum(waves[c::3]) for c in range(3)], -1))[None]
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
 
 
 def v360(frame, filters, size, interpolation="linear"):
@@ -38,8 +51,16 @@ def v360(frame, filters, size, interpolation="linear"):
         "-i",
         "-",
     ]
-    command += ["-vf", f"format=gbrp,v360={filters}:interp={interpolation},format=rgb24", "-f", "rawvideo", "-"]
-    done = subprocess.run(command, input=np.ascontiguousarray(frame).tobytes(), capture_output=True, check=True)
+    command += [
+        "-vf",
+        f"format=gbrp,v360={filters}:interp={interpolation},format=rgb24",
+        "-f",
+        "rawvideo",
+        "-",
+    ]
+    done = subprocess.run(
+        command, input=np.ascontiguousarray(frame).tobytes(), capture_output=True, check=True
+    )
     return np.frombuffer(done.stdout, np.uint8).reshape(height, width, 3)
 
 
@@ -47,19 +68,33 @@ def v360(frame, filters, size, interpolation="linear"):
 @pytest.mark.parametrize("layout", list(CubeLayout))
 def test_cube_and_back_keeps_directions(directions, layout, interpolation, angle_deg, rays_of):
     """Edges of faces and the rows' ends included; a pixel is 0.7° wide. Bicubic weights are rounded to 1/32 pixel."""
-    worst, middle = {"linear": (0.12 if layout == "eac" else 0.01, 0.002), "cubic": (0.1, 0.04)}[interpolation]
+    worst, middle = {"linear": (0.12 if layout == "eac" else 0.01, 0.002), "cubic": (0.1, 0.04)}[
+        interpolation
+    ]
     there = erp_to_cube(directions, 256, layout, interpolation=interpolation)
-    error = angle_deg(cube_to_erp(there, (256, 512), layout, interpolation=interpolation)[0], rays_of((256, 512)))
+    error = angle_deg(
+        cube_to_erp(there, (256, 512), layout, interpolation=interpolation)[0], rays_of((256, 512))
+    )
     assert error.max() < worst
     assert np.median(error) < middle
     tensor = torch.from_numpy(directions).permute(0, 3, 1, 2)
-    back = cube_to_erp(erp_to_cube(tensor, 256, layout, interpolation=interpolation), (256, 512), layout, interpolation=interpolation)
+    back = cube_to_erp(
+        erp_to_cube(tensor, 256, layout, interpolation=interpolation),
+        (256, 512),
+        layout,
+        interpolation=interpolation,
+    )
     error = angle_deg(back[0].permute(1, 2, 0).numpy(), rays_of((256, 512)))
     assert error.max() < worst
 
 
-@pytest.mark.parametrize(("layout", "face"), [("eac", (270, 320)), ("3x2", (120, 160)), ("6x1", (128, 96)), ("eac", (96, 96))])
-def test_stretched_and_coarse_faces_keep_directions_too(directions, layout, face, angle_deg, rays_of):
+@pytest.mark.parametrize(
+    ("layout", "face"),
+    [("eac", (270, 320)), ("3x2", (120, 160)), ("6x1", (128, 96)), ("eac", (96, 96))],
+)
+def test_stretched_and_coarse_faces_keep_directions_too(
+    directions, layout, face, angle_deg, rays_of
+):
     cube = erp_to_cube(directions, face, layout)
     assert cube.shape[1] * cube.shape[2] == 6 * face[0] * face[1]
     error = angle_deg(cube_to_erp(cube, (256, 512), layout)[0], rays_of((256, 512)))
@@ -73,7 +108,9 @@ def differences(ours, theirs):
     return apart.mean(), apart.max()
 
 
-@pytest.mark.parametrize("size", [(540, 960), (720, 1280), (144, 256)])  # of the last two, faces are not whole pixels wide
+@pytest.mark.parametrize(
+    "size", [(540, 960), (720, 1280), (144, 256)]
+)  # of the last two, faces are not whole pixels wide
 def test_youtubes_pictures_are_read_at_any_size(fine, size):
     packed = v360(fine[0], f"e:eac:w={size[1]}:h={size[0]}", size)
     if size == (540, 960):
@@ -88,7 +125,12 @@ def test_no_line_shows_where_faces_meet(layout):
     grey = np.full((1, 64, 128, 3), 100, np.uint8)
     for face in (48, 31):  # 31: denser than nothing, and an odd number
         for interpolation in ("linear", "cubic"):
-            assert (cube_to_erp(erp_to_cube(grey, face, layout), (64, 128), layout, interpolation=interpolation) == 100).all()
+            assert (
+                cube_to_erp(
+                    erp_to_cube(grey, face, layout), (64, 128), layout, interpolation=interpolation
+                )
+                == 100
+            ).all()
 
 
 @pytest.mark.parametrize("layout", list(CubeLayout))
@@ -113,7 +155,11 @@ def test_places_are_where_pixels_are(layout, rays_of):
     assert np.abs(places - expected).max() < 2e-4
     directions, grid = cube_grid(size, layout)
     inner = slice(1, -1)
-    np.testing.assert_allclose(cube_places(directions[:, inner, inner].reshape(-1, 3), size, layout), grid[:, inner, inner].reshape(-1, 2), atol=1e-9)
+    np.testing.assert_allclose(
+        cube_places(directions[:, inner, inner].reshape(-1, 3), size, layout),
+        grid[:, inner, inner].reshape(-1, 2),
+        atol=1e-9,
+    )
 
 
 @pytest.mark.parametrize("layout", list(CubeLayout))
@@ -121,11 +167,15 @@ def test_numpy_and_torch_cubes_agree(picture, layout):
     exact = picture.astype(np.float32) / 255
     cube = erp_to_cube(exact, 48, layout)
     tensor = torch.from_numpy(exact).permute(0, 3, 1, 2)
-    np.testing.assert_allclose(cube, erp_to_cube(tensor, 48, layout).permute(0, 2, 3, 1).numpy(), atol=1e-4)
+    np.testing.assert_allclose(
+        cube, erp_to_cube(tensor, 48, layout).permute(0, 2, 3, 1).numpy(), atol=1e-4
+    )
     erp = cube_to_erp(cube, (40, 80), layout)
     np.testing.assert_allclose(
         erp,
-        cube_to_erp(torch.from_numpy(cube).permute(0, 3, 1, 2), (40, 80), layout).permute(0, 2, 3, 1).numpy(),
+        cube_to_erp(torch.from_numpy(cube).permute(0, 3, 1, 2), (40, 80), layout)
+        .permute(0, 2, 3, 1)
+        .numpy(),
         atol=2e-2 if layout != "eac" else 1e-3,
     )
 
@@ -142,11 +192,18 @@ def test_a_plain_face_is_a_right_angled_view(picture):
 def test_layouts_are_ffmpegs(fine, layout, interpolation):
     turned = TURNED.get(layout, "000000")
     cube = erp_to_cube(fine, 256, layout, interpolation=interpolation)[0]
-    other = v360(fine[0], f"e:{V360[layout]}:out_frot={turned}:w={cube.shape[1]}:h={cube.shape[0]}", cube.shape[:2], interpolation)
+    other = v360(
+        fine[0],
+        f"e:{V360[layout]}:out_frot={turned}:w={cube.shape[1]}:h={cube.shape[0]}",
+        cube.shape[:2],
+        interpolation,
+    )
     back = v360(cube, f"{V360[layout]}:e:in_frot={turned}:w=1024:h=512", (512, 1024), interpolation)
     for mean, largest in (
         differences(cube, other),
-        differences(cube_to_erp(cube[None], (512, 1024), layout, interpolation=interpolation)[0], back),
+        differences(
+            cube_to_erp(cube[None], (512, 1024), layout, interpolation=interpolation)[0], back
+        ),
     ):
         assert mean < 0.7
         assert largest <= 4
@@ -177,7 +234,12 @@ def within_circles(size, lenses, rim=0.0):
 def test_fisheye_frames_are_ffmpegs(fine, lenses, fov, interpolation):
     name = {1: "fisheye", 2: "dfisheye"}[lenses]
     ours = erp_to_fisheye(fine, fov, 400, lenses=lenses, interpolation=interpolation)[0]
-    theirs = v360(fine[0], f"e:{name}:h_fov={fov}:v_fov={fov}:w={400 * lenses}:h=400", (400, 400 * lenses), interpolation)
+    theirs = v360(
+        fine[0],
+        f"e:{name}:h_fov={fov}:v_fov={fov}:w={400 * lenses}:h=400",
+        (400, 400 * lenses),
+        interpolation,
+    )
     inside = within_circles(400, lenses)
     mean, largest = differences(ours[inside], theirs[inside])
     assert mean < 0.7
@@ -185,13 +247,23 @@ def test_fisheye_frames_are_ffmpegs(fine, lenses, fov, interpolation):
     assert not ours[~within_circles(400, lenses, 2)].any()
 
 
-@pytest.mark.parametrize(("fov", "worst"), [(180, 0.4), (200, 0.01), (220, 0.01)])  # at 180° no lens sees the pixels between the circles
+@pytest.mark.parametrize(
+    ("fov", "worst"), [(180, 0.4), (200, 0.01), (220, 0.01)]
+)  # at 180° no lens sees the pixels between the circles
 def test_fisheye_and_back_keeps_directions(directions, fov, worst, angle_deg, rays_of):
-    error = angle_deg(fisheye_to_erp(erp_to_fisheye(directions, fov, 256), fov, (256, 512))[0], rays_of((256, 512)))
+    error = angle_deg(
+        fisheye_to_erp(erp_to_fisheye(directions, fov, 256), fov, (256, 512))[0],
+        rays_of((256, 512)),
+    )
     assert error.max() < worst
     assert np.median(error) < 0.005
     tensor = torch.from_numpy(directions).permute(0, 3, 1, 2)
-    error = angle_deg(fisheye_to_erp(erp_to_fisheye(tensor, fov, 256), fov, (256, 512))[0].permute(1, 2, 0).numpy(), rays_of((256, 512)))
+    error = angle_deg(
+        fisheye_to_erp(erp_to_fisheye(tensor, fov, 256), fov, (256, 512))[0]
+        .permute(1, 2, 0)
+        .numpy(),
+        rays_of((256, 512)),
+    )
     assert error.max() < worst
 
 
@@ -199,7 +271,9 @@ def test_fisheye_is_the_same_in_torch_and_has_gradients(picture):
     exact = picture.astype(np.float32) / 255
     tensor = torch.from_numpy(exact).permute(0, 3, 1, 2).requires_grad_()
     circles = erp_to_fisheye(tensor, 190, 64)
-    np.testing.assert_allclose(circles.detach().permute(0, 2, 3, 1).numpy(), erp_to_fisheye(exact, 190, 64), atol=1e-4)
+    np.testing.assert_allclose(
+        circles.detach().permute(0, 2, 3, 1).numpy(), erp_to_fisheye(exact, 190, 64), atol=1e-4
+    )
     circles.sum().backward()
     assert torch.isfinite(tensor.grad).all()
     assert tensor.grad.abs().sum() > 0

@@ -19,7 +19,9 @@ def test_positive_roll_tilts_the_right_side_down():
 
 def test_combined_rotation_survives_and_is_scipys_intrinsic_yxz():
     R = from_euler_deg(150, 60, 30)
-    np.testing.assert_allclose(R, Rotation.from_euler("YXZ", [150, 60, 30], degrees=True).as_matrix(), atol=1e-12)
+    np.testing.assert_allclose(
+        R, Rotation.from_euler("YXZ", [150, 60, 30], degrees=True).as_matrix(), atol=1e-12
+    )
     np.testing.assert_allclose(to_euler_deg(R), (150, 60, 30), atol=1e-9)
 
 

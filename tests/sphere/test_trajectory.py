@@ -22,7 +22,11 @@ FORMATS = ["own npz", "own json", "evaluation", "megasam", "colmap"]
 @pytest.fixture(scope="module")
 def motion():
     """Camera-to-world turns [12, 3, 3] of a hand that turns about all axes; frame 0 is no identity, frame 1 is a large combined turn."""
-    yaw, pitch, roll = np.linspace(-170, 175, FRAMES), np.linspace(-75, 80, FRAMES), np.linspace(40, -35, FRAMES)
+    yaw, pitch, roll = (
+        np.linspace(-170, 175, FRAMES),
+        np.linspace(-75, 80, FRAMES),
+        np.linspace(40, -35, FRAMES),
+    )
     yaw[1], pitch[1], roll[1] = 150, 60, 30
     return _turns(yaw, pitch, roll)
 
@@ -31,7 +35,8 @@ def _turns(yaw, pitch, roll):
     """The convention, with scipy's one-axis rotations."""
     axes = np.eye(3)[[1, 0, 2]]
     about = [
-        Rotation.from_rotvec(np.multiply.outer(angle, axis), degrees=True).as_matrix() for angle, axis in zip((yaw, pitch, roll), axes, strict=True)
+        Rotation.from_rotvec(np.multiply.outer(angle, axis), degrees=True).as_matrix()
+        for angle, axis in zip((yaw, pitch, roll), axes, strict=True)
     ]
     return about[0] @ about[1] @ about[2]
 
@@ -56,7 +61,12 @@ def _write_megasam(folder, turns, scale=0.5, **more):
     poses[:, :3, 3] = np.random.default_rng(0).normal(size=(len(turns), 3))
     K = np.diag([CAMERA.fx * scale, CAMERA.fy * scale, 1])
     K[:2, 2] = CAMERA.width / 2 * scale, CAMERA.height / 2 * scale
-    arrays = {"cam_c2w": poses.astype(np.float32), "intrinsic": K, "images": np.zeros((len(turns), 232, 312, 3), np.uint8), **more}
+    arrays = {
+        "cam_c2w": poses.astype(np.float32),
+        "intrinsic": K,
+        "images": np.zeros((len(turns), 232, 312, 3), np.uint8),
+        **more,
+    }
     np.savez(folder / "megasam.npz", **arrays)
     return folder / "megasam.npz"
 
@@ -66,14 +76,18 @@ def _write_colmap(folder, turns, camera=None, names=None, shuffle=True):
     random = np.random.default_rng(1)
     names = names or [f"frame_{k}.png" for k in range(len(turns))]
     line = camera or f"7 PINHOLE {CAMERA.width} {CAMERA.height} {CAMERA.fx!r} {CAMERA.fy!r} 320 240"
-    (folder / "cameras.txt").write_text(f"# Camera list\n3 OPENCV_FISHEYE 99 99 1 2 3 4 5 6 7 8\n{line}\n")
+    (folder / "cameras.txt").write_text(
+        f"# Camera list\n3 OPENCV_FISHEYE 99 99 1 2 3 4 5 6 7 8\n{line}\n"
+    )
     images = []
     for k in random.permutation(len(turns)) if shuffle else range(len(turns)):
         x, y, z, w = (random.choice([-1, 1]) * Rotation.from_matrix(turns[k].T).as_quat()).tolist()
         position = " ".join(str(value) for value in random.normal(size=3).tolist())
         points = " ".join("12.5 7.25 -1" for _ in range(random.integers(0, 9_000) * (k % 2)))
         images.append(f"{k + 1} {w!r} {x!r} {y!r} {z!r} {position} 7 {names[k]}\n{points}\n")
-    (folder / "images.txt").write_text("# Image list with two lines of data per image:\n#   IMAGE_ID, QW, ...\n" + "".join(images))
+    (folder / "images.txt").write_text(
+        "# Image list with two lines of data per image:\n#   IMAGE_ID, QW, ...\n" + "".join(images)
+    )
     return folder
 
 
@@ -94,7 +108,9 @@ def test_the_motion_survives_every_format(tmp_path, motion, kind):
     loaded = Trajectory.load(_write(kind, tmp_path, motion), fps=FPS, size=SIZE)
     np.testing.assert_allclose(loaded.relative().rotations, motion[0].T @ motion, rtol=0, atol=1e-6)
     np.testing.assert_allclose(loaded.rotations, motion, rtol=0, atol=1e-6)
-    np.testing.assert_allclose([angle[1] for angle in to_euler_deg(loaded.rotations)], (150, 60, 30), atol=1e-4)
+    np.testing.assert_allclose(
+        [angle[1] for angle in to_euler_deg(loaded.rotations)], (150, 60, 30), atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -135,7 +151,9 @@ def test_positive_angles_mean_the_same_in_every_format(tmp_path, kind, turn, mov
     _, turned = Trajectory.load(_write(kind, tmp_path, turns), fps=5, size=SIZE).rotations
     side, _, ahead = turned.T  # of the camera, in the world
     seen = {"right": ahead[0], "up": -ahead[1], "right side down": side[1]}
-    assert {name: value > 0.3 for name, value in seen.items()} == {name: name == moves for name in seen}
+    assert {name: value > 0.3 for name, value in seen.items()} == {
+        name: name == moves for name in seen
+    }
 
 
 def test_the_published_evaluation_rows_are_pitch_yaw_roll_in_radians(tmp_path):
@@ -144,7 +162,9 @@ def test_the_published_evaluation_rows_are_pitch_yaw_roll_in_radians(tmp_path):
     (tmp_path / "motion/a.txt").write_text("0 0.3\n0 0.5\n0 -0.1\n")
     (tmp_path / "fov/a.txt").write_text("90\n60\n")
     loaded = Trajectory.load(tmp_path / "motion/a.txt", fps=5, size=(270, 480))
-    np.testing.assert_allclose(loaded.rotations[1], _turns(*np.degrees([0.5, 0.3, -0.1])), atol=1e-12)
+    np.testing.assert_allclose(
+        loaded.rotations[1], _turns(*np.degrees([0.5, 0.3, -0.1])), atol=1e-12
+    )
     assert loaded.camera == Camera(90, 480, 270, 60)
 
 
@@ -179,12 +199,19 @@ def test_the_published_order_of_angles_is_wrong_and_ours_is_not():
     rotation is made (YXZ). The inverse of R_y R_x R_z turns about z first, so only ZXY fits. Over yaw ±30°, pitch ±45°, roll ±20° that is up to
     42° wrong (half of the grid more than 9°); ours is exact.
     """
-    yaw, pitch, roll = (grid.ravel() for grid in np.meshgrid(np.linspace(-30, 30, 7), np.linspace(-45, 45, 7), np.linspace(-20, 20, 7)))
+    yaw, pitch, roll = (
+        grid.ravel()
+        for grid in np.meshgrid(
+            np.linspace(-30, 30, 7), np.linspace(-45, 45, 7), np.linspace(-20, 20, 7)
+        )
+    )
     turns = _turns(yaw, pitch, roll)
     error = {order: _apart_deg(turns, _turns(*_from_the_inverse(turns, order))) for order in ORDERS}
     assert error["YXZ"].max() == pytest.approx(42.2, abs=0.1)
     assert np.median(error["YXZ"]) == pytest.approx(9.4, abs=0.1)
-    assert {order: bool(error[order].max() > 10) for order in ORDERS} == {order: order != "ZXY" for order in ORDERS}
+    assert {order: bool(error[order].max() > 10) for order in ORDERS} == {
+        order: order != "ZXY" for order in ORDERS
+    }
     ours = to_euler_deg(turns)
     assert _apart_deg(turns, _turns(*ours)).max() < 1e-6
     np.testing.assert_allclose(ours, (yaw, pitch, roll), atol=1e-9)
@@ -197,13 +224,17 @@ def test_every_order_is_right_where_one_axis_turns(order):
     for axis in range(3):
         turns = _turns(*(angles if k == axis else 0 * angles for k in range(3)))
         np.testing.assert_allclose(_from_the_inverse(turns, order)[axis], angles, atol=1e-9)
-        np.testing.assert_allclose(_apart_deg(turns, _turns(*_from_the_inverse(turns, order))), 0, atol=1e-5)
+        np.testing.assert_allclose(
+            _apart_deg(turns, _turns(*_from_the_inverse(turns, order))), 0, atol=1e-5
+        )
 
 
 def test_a_combined_turn_in_the_published_order():
     """Yaw 150°, pitch 60°, roll 30°: more than 100° off, where ours gives the angles back."""
     turn = from_euler_deg([150], [60], [30])
-    assert _apart_deg(turn, _turns(*_from_the_inverse(turn, "YXZ")))[0] == pytest.approx(111.8, abs=0.1)
+    assert _apart_deg(turn, _turns(*_from_the_inverse(turn, "YXZ")))[0] == pytest.approx(
+        111.8, abs=0.1
+    )
     np.testing.assert_allclose(np.ravel(to_euler_deg(turn)), (150, 60, 30), atol=1e-9)
 
 
@@ -222,12 +253,19 @@ def test_pictures_in_an_npz_are_not_read(tmp_path, motion):
 
 def test_colmap_frames_are_ordered_by_their_numbers(tmp_path, motion):
     names = [f"video/{'0' * (k % 3)}{5 * k}.png" for k in range(FRAMES)]
-    np.testing.assert_allclose(Trajectory.load(_write_colmap(tmp_path, motion, names=names), fps=5).rotations, motion, atol=1e-9)
+    np.testing.assert_allclose(
+        Trajectory.load(_write_colmap(tmp_path, motion, names=names), fps=5).rotations,
+        motion,
+        atol=1e-9,
+    )
 
 
 def test_frames_that_colmap_did_not_register_are_named(tmp_path, motion):
     names = [f"frame_{k:04}.png" for k in (0, 1, 2, 5, 6, 7, 8, 9, 10, 12, 13, 100)]
-    with pytest.raises(InvalidInput, match=r"leaves out 89 of 101 frames.* frame_0003.png, frame_0004.png, frame_0011.png, frame_0014.png") as caught:
+    with pytest.raises(
+        InvalidInput,
+        match=r"leaves out 89 of 101 frames.* frame_0003.png, frame_0004.png, frame_0011.png, frame_0014.png",
+    ) as caught:
         Trajectory.load(_write_colmap(tmp_path, motion, names=names), fps=5)
     assert "and 84 more" in str(caught.value)
 
@@ -249,9 +287,15 @@ def test_colmap_lenses_that_hardly_bend(tmp_path, motion, line):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("7 SIMPLE_RADIAL 640 480 457 320 240 -0.1", "lens bends rays by up to 2.25 degrees.*undistort"),
+        (
+            "7 SIMPLE_RADIAL 640 480 457 320 240 -0.1",
+            "lens bends rays by up to 2.25 degrees.*undistort",
+        ),
         ("7 OPENCV 640 480 457 457 320 240 0 0 0.02 0", "lens bends rays"),
-        ("7 OPENCV_FISHEYE 640 480 457 457 320 240 0 0 0 0", "OPENCV_FISHEYE.*SIMPLE_PINHOLE, PINHOLE"),
+        (
+            "7 OPENCV_FISHEYE 640 480 457 457 320 240 0 0 0 0",
+            "OPENCV_FISHEYE.*SIMPLE_PINHOLE, PINHOLE",
+        ),
         ("7 PINHOLE 640 480 457 320 240", "CAMERA_ID MODEL WIDTH HEIGHT fx fy cx cy"),
         ("7 PINHOLE 640 480 457 457 200 240", "principal point"),
         ("7 PINHOLE 640 480 457 457 nan 240", "finite"),
@@ -348,7 +392,10 @@ def test_broken_megasam_files_are_refused(tmp_path, motion, change, words):
 
 def test_an_array_that_would_exhaust_the_memory_is_refused(tmp_path):
     """Small on the disk, far too large in memory: nothing is unpacked."""
-    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("rotations.npy", "w", force_zip64=True) as file:
+    with (
+        zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("rotations.npy", "w", force_zip64=True) as file,
+    ):
         for _ in range(257):
             file.write(bytes(1 << 20))
     with pytest.raises(InvalidInput, match="may have at most 256"):
@@ -357,7 +404,9 @@ def test_an_array_that_would_exhaust_the_memory_is_refused(tmp_path):
 
 def test_a_header_that_promises_more_than_there_is_is_refused(tmp_path):
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**13, 3, 3)})
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": (10**13, 3, 3)}
+    )
     with zipfile.ZipFile(tmp_path / "liar.npz", "w") as archive:
         archive.writestr("rotations.npy", header.getvalue())
     with pytest.raises(InvalidInput, match="cannot be read"):
@@ -374,7 +423,9 @@ def test_damaged_files_give_one_kind_of_error(tmp_path, motion, kind):
     for k in range(150):
         data = bytearray(whole[: random.integers(len(whole))] if k % 2 else whole)
         if data:
-            data[random.integers(min(len(data), 2_000) if kind != "megasam" else len(data))] = random.integers(256)
+            data[random.integers(min(len(data), 2_000) if kind != "megasam" else len(data))] = (
+                random.integers(256)
+            )
         victim.write_bytes(data)
         with contextlib.suppress(InvalidInput):
             Trajectory.load(path, fps=5, size=SIZE)
@@ -383,7 +434,14 @@ def test_damaged_files_give_one_kind_of_error(tmp_path, motion, kind):
 
 
 def test_files_that_are_no_trajectory_are_refused(tmp_path):
-    fields = {"schema": 1, "fps": [5, 1], "fov_deg": [60, 40], "square_pixels": False, "size": [64, 48], "rotations": np.eye(3)[None].tolist()}
+    fields = {
+        "schema": 1,
+        "fps": [5, 1],
+        "fov_deg": [60, 40],
+        "square_pixels": False,
+        "size": [64, 48],
+        "rotations": np.eye(3)[None].tolist(),
+    }
     cases = {
         "a.json": (json.dumps({"schema": 1}), "has no fps, fov_deg"),
         "b.json": ("no json", "cannot be read"),
@@ -391,7 +449,10 @@ def test_files_that_are_no_trajectory_are_refused(tmp_path):
         "d.json": (json.dumps({**fields, "schema": 2}), "schema 2; this version reads 1"),
         "e.json": (json.dumps({**fields, "fps": [5, 0]}), "cannot be read"),
         "f.json": (json.dumps({**fields, "fps": [-5, 1]}), "must be positive"),
-        "g.json": (json.dumps({**fields, "rotations": [[[2, 0, 0], [0, 1, 0], [0, 0, 1]]]}), "orthonormal"),
+        "g.json": (
+            json.dumps({**fields, "rotations": [[[2, 0, 0], [0, 1, 0], [0, 0, 1]]]}),
+            "orthonormal",
+        ),
         "h.json": (json.dumps({**fields, "size": [0, 48]}), "at least one pixel"),
         "i.npz": ("no zip", "cannot be read"),
         "j.csv": ("1,2,3", "npz, .json or .txt"),

@@ -40,19 +40,37 @@ def ask(site, target, method="GET", **headers):
 def test_files_come_whole_and_are_counted(site):
     status, headers, body = ask(site, "/a.mp4")
     assert (status, body) == (200, bytes(range(200)))
-    assert (headers["Content-Type"], headers["Content-Length"], headers["Accept-Ranges"]) == ("video/mp4", "200", "bytes")
+    assert (headers["Content-Type"], headers["Content-Length"], headers["Accept-Ranges"]) == (
+        "video/mp4",
+        "200",
+        "bytes",
+    )
     assert ask(site, "/deep/b%20c.txt")[2] == b"hello"
     assert ask(site, "/empty.mp4")[:1] == (200,)
-    assert site.requests == [("/a.mp4", 200, 200), ("/deep/b c.txt", 200, 5), ("/empty.mp4", 200, 0)]
+    assert site.requests == [
+        ("/a.mp4", 200, 200),
+        ("/deep/b c.txt", 200, 5),
+        ("/empty.mp4", 200, 0),
+    ]
 
 
 @pytest.mark.parametrize(
     ("header", "start", "stop"),
-    [("bytes=0-0", 0, 1), ("bytes=10-19", 10, 20), ("bytes=190-", 190, 200), ("bytes=-5", 195, 200), ("bytes=150-999", 150, 200)],
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=10-19", 10, 20),
+        ("bytes=190-", 190, 200),
+        ("bytes=-5", 195, 200),
+        ("bytes=150-999", 150, 200),
+    ],
 )
 def test_ranges(site, header, start, stop):
     status, headers, body = ask(site, "/a.mp4", Range=header)
-    assert (status, headers["Content-Range"], body) == (206, f"bytes {start}-{stop - 1}/200", bytes(range(start, stop)))
+    assert (status, headers["Content-Range"], body) == (
+        206,
+        f"bytes {start}-{stop - 1}/200",
+        bytes(range(start, stop)),
+    )
 
 
 def test_impossible_ranges_are_refused_and_strange_ones_ignored(site):
@@ -69,7 +87,17 @@ def test_head_has_no_body(site):
 
 @pytest.mark.parametrize(
     "target",
-    ["/absent.mp4", "/deep", "/", "/../secret.txt", "/%2e%2e/secret.txt", "/deep/../../secret.txt", "//etc/passwd", "/link.txt", "/a%00.mp4"],
+    [
+        "/absent.mp4",
+        "/deep",
+        "/",
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/deep/../../secret.txt",
+        "//etc/passwd",
+        "/link.txt",
+        "/a%00.mp4",
+    ],
 )
 def test_nothing_else_is_served(site, target):
     status, _, body = ask(site, target)
@@ -78,7 +106,11 @@ def test_nothing_else_is_served(site, target):
 
 def test_many_clients_at_once(site):
     with ThreadPoolExecutor(8) as pool:
-        bodies = list(pool.map(lambda _: urllib.request.urlopen(site.url + "/a.mp4", timeout=10).read(), range(24)))
+        bodies = list(
+            pool.map(
+                lambda _: urllib.request.urlopen(site.url + "/a.mp4", timeout=10).read(), range(24)
+            )
+        )
     assert bodies == [bytes(range(200))] * 24
 
 

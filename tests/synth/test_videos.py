@@ -8,9 +8,17 @@ import pytest
 from argus.errors import InvalidInput, VideoError
 from argus.media import open_video, probe, read_spherical
 from argus.sphere import cube_to_erp, fisheye_to_erp, from_euler_deg, rotate_erp, solid_angle
-from argus.synth import KINDS, scenes, write_catalogue, write_kind, write_layouts, write_negatives, write_world_videos
-from argus.synth.kinds import FISHEYE_FOV_DEG
-from argus.synth.shot import Shot
+from argus.synth import (
+    KINDS,
+    scenes,
+    write_catalogue,
+    write_layouts,
+    write_negatives,
+    write_video_kind,
+    write_world_videos,
+)
+from argus.synth.clip_spec import ClipSpec
+from argus.synth.video_kinds import FISHEYE_FOV_DEG
 from schemas.names import Layout, Reason, Split
 
 HEIGHT, FPS, SECONDS = 64, 4, 2.5
@@ -18,17 +26,29 @@ HEIGHT, FPS, SECONDS = 64, 4, 2.5
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    return write_world_videos(tmp_path_factory.mktemp("good"), seed=50, count=3, seconds=SECONDS, fps=FPS, height=HEIGHT)
+    return write_world_videos(
+        tmp_path_factory.mktemp("good"), seed=50, count=3, seconds=SECONDS, fps=FPS, height=HEIGHT
+    )
 
 
 @pytest.fixture(scope="module")
 def bad(tmp_path_factory):
-    return {video.path.stem: video for video in write_negatives(tmp_path_factory.mktemp("bad"), seconds=SECONDS, fps=FPS, height=HEIGHT)}
+    return {
+        video.path.stem: video
+        for video in write_negatives(
+            tmp_path_factory.mktemp("bad"), seconds=SECONDS, fps=FPS, height=HEIGHT
+        )
+    }
 
 
 @pytest.fixture(scope="module")
 def layouts(tmp_path_factory):
-    return {video.path.stem: video for video in write_layouts(tmp_path_factory.mktemp("layouts"), seconds=0.5, fps=FPS, height=HEIGHT)}
+    return {
+        video.path.stem: video
+        for video in write_layouts(
+            tmp_path_factory.mktemp("layouts"), seconds=0.5, fps=FPS, height=HEIGHT
+        )
+    }
 
 
 def frames_of(video):
@@ -67,13 +87,26 @@ def test_every_defect_is_there_and_nothing_else_lies_about(bad):
     assert [name for name, video in bad.items() if video.keep] == ["cuts"]
     assert all(video.reasons or video.keep for video in bad.values())
     folder = bad["cuts"].path.parent
-    assert sorted(path.name for path in folder.iterdir()) == sorted(video.path.name for video in bad.values())
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        video.path.name for video in bad.values()
+    )
 
 
 def test_stereo_videos_show_two_eyes(bad):
-    top_bottom, sides, squeezed = (frames_of(bad[name])[0].astype(int) for name in ("stereo_tb", "stereo_sbs", "stereo_sbs_2to1"))
-    assert (top_bottom.shape, sides.shape, squeezed.shape) == ((128, 128, 3), (64, 256, 3), (64, 128, 3))
-    for left, right in (np.split(top_bottom, 2, axis=0), np.split(sides, 2, axis=1), np.split(squeezed, 2, axis=1)):
+    top_bottom, sides, squeezed = (
+        frames_of(bad[name])[0].astype(int)
+        for name in ("stereo_tb", "stereo_sbs", "stereo_sbs_2to1")
+    )
+    assert (top_bottom.shape, sides.shape, squeezed.shape) == (
+        (128, 128, 3),
+        (64, 256, 3),
+        (64, 128, 3),
+    )
+    for left, right in (
+        np.split(top_bottom, 2, axis=0),
+        np.split(sides, 2, axis=1),
+        np.split(squeezed, 2, axis=1),
+    ):
         difference = np.abs(left - right).mean()
         assert 0.2 < difference < 15
         assert np.abs(left - np.roll(right, 40, axis=1)).mean() > 2 * difference
@@ -95,7 +128,9 @@ def test_contents_are_as_bad_as_they_should_be(bad):
     assert probe(bad["one_frame"].path).frames == 1
 
 
-@pytest.mark.parametrize("name", ["corrupt", "corrupt_index", "truncated", "empty", "text", "audio_only"])
+@pytest.mark.parametrize(
+    "name", ["corrupt", "corrupt_index", "truncated", "empty", "text", "audio_only"]
+)
 def test_broken_files_cannot_be_read(bad, name):
     with pytest.raises(VideoError) as caught, open_video(bad[name].path) as reader:
         reader.frames(range(len(reader)))
@@ -114,8 +149,12 @@ def test_every_layout_is_there_tagged_and_untagged(layouts):
     }
     tags = {name: read_spherical(video.path) for name, video in layouts.items()}
     both = [name for name in layouts if f"{name}_untagged" in layouts]
-    assert [name for name in both if tags[name] is None or tags[f"{name}_untagged"] is not None] == []
-    assert {name for name, tag in tags.items() if tag is None and not name.endswith("_untagged")} == {"cubemap_3x2", "cubemap_6x1", "dual_fisheye"}
+    assert [
+        name for name in both if tags[name] is None or tags[f"{name}_untagged"] is not None
+    ] == []
+    assert {
+        name for name, tag in tags.items() if tag is None and not name.endswith("_untagged")
+    } == {"cubemap_3x2", "cubemap_6x1", "dual_fisheye"}
     assert (tags["eac"].projection, tags["cubemap_v2"].projection) == ("eac", "cubemap")
     assert (tags["vr180"].is_half_sphere, tags["vr180"].stereo_mode) == (True, "left-right")
     assert (tags["vr180_mono"].is_half_sphere, tags["vr180_mono"].stereo_mode) == (True, "mono")
@@ -123,7 +162,11 @@ def test_every_layout_is_there_tagged_and_untagged(layouts):
 
 
 def test_layouts_have_their_shapes(layouts):
-    assert {name: (probe(layouts[name].path).height, probe(layouts[name].path).width) for name in layouts if not name.endswith("_untagged")} == {
+    assert {
+        name: (probe(layouts[name].path).height, probe(layouts[name].path).width)
+        for name in layouts
+        if not name.endswith("_untagged")
+    } == {
         "vr180": (64, 128),
         "vr180_mono": (64, 64),
         "partial": (48, 96),
@@ -150,8 +193,10 @@ BACK = {
 def test_every_layout_can_be_undone(tmp_path, name):
     """To the frames of the same world as an ordinary map, and to no other direction."""
     options = {"seed": 3, "seconds": 0.5, "fps": FPS, "height": 128, "crf": 4}
-    plain = frames_of(write_kind(tmp_path / "plain.mp4", "walk", **options)).astype(int)
-    undone = BACK[name](frames_of(write_kind(tmp_path / f"{name}.mp4", name, **options))).astype(int)
+    plain = frames_of(write_video_kind(tmp_path / "plain.mp4", "walk", **options)).astype(int)
+    undone = BACK[name](
+        frames_of(write_video_kind(tmp_path / f"{name}.mp4", name, **options))
+    ).astype(int)
     right = np.abs(undone - plain).mean()
     assert right < 6
     for wrong in (plain[:, :, ::-1], np.roll(plain, 128, 2), np.roll(plain, 8, 2)):
@@ -160,10 +205,14 @@ def test_every_layout_can_be_undone(tmp_path, name):
 
 def test_half_a_sphere_is_the_middle_of_the_map_and_its_eyes_differ(tmp_path):
     options = {"seed": 3, "seconds": 0.5, "fps": FPS, "height": 64, "crf": 4}
-    plain = frames_of(write_kind(tmp_path / "plain.mp4", "walk", **options)).astype(int)
-    half = frames_of(write_kind(tmp_path / "half.mp4", "vr180_mono", **options)).astype(int)
+    plain = frames_of(write_video_kind(tmp_path / "plain.mp4", "walk", **options)).astype(int)
+    half = frames_of(write_video_kind(tmp_path / "half.mp4", "vr180_mono", **options)).astype(int)
     assert np.abs(half - plain[:, :, 32:96]).mean() < 2
-    left, right = np.split(frames_of(write_kind(tmp_path / "eyes.mp4", "vr180", **options)).astype(int), 2, axis=2)
+    left, right = np.split(
+        frames_of(write_video_kind(tmp_path / "eyes.mp4", "vr180", **options)).astype(int),
+        2,
+        axis=2,
+    )
     assert 0.2 < np.abs(left - right).mean() < 15
     assert np.abs(left - half).mean() < 8
 
@@ -174,30 +223,72 @@ VIDEOS = [name for name, kind in KINDS.items() if kind.frames and not kind.damag
 @pytest.mark.parametrize("name", VIDEOS)
 def test_every_kind_is_written_as_it_says(tmp_path, name):
     kind = KINDS[name]
-    video = write_kind(tmp_path / "a.mp4", name, seed=7, seconds=0.75, fps=FPS, height=32, tagged=kind.spherical is not None)
-    assert (video.layout, video.keep, video.reasons) == (kind.layout, not kind.reasons, kind.reasons)
+    video = write_video_kind(
+        tmp_path / "a.mp4",
+        name,
+        seed=7,
+        seconds=0.75,
+        fps=FPS,
+        height=32,
+        tagged=kind.spherical is not None,
+    )
+    assert (video.layout, video.keep, video.reasons) == (
+        kind.layout,
+        not kind.reasons,
+        kind.reasons,
+    )
     info = probe(video.path)
-    assert info.spherical == (kind.spherical and replace(kind.spherical, coverage=info.spherical.coverage))
+    assert info.spherical == (
+        kind.spherical and replace(kind.spherical, coverage=info.spherical.coverage)
+    )
     assert info.pixel_aspect == kind.pixel_aspect
     assert info.frames == {"one_frame": 1, "too_short": 2}.get(name, 3 // kind.shots * kind.shots)
 
 
 def test_flat_videos_are_not_spheres(tmp_path):
     """Their sides do not meet, unless they are black."""
-    for name, black in {"perspective_stretched": 0.0, "perspective_pillarboxed": 1 / 3, "perspective_letterboxed": 0.28, "tiny_planet": 0.0}.items():
-        frames = frames_of(write_kind(tmp_path / f"{name}.mp4", name, seconds=0.5, fps=FPS, height=64)).astype(int)
+    for name, black in {
+        "perspective_stretched": 0.0,
+        "perspective_pillarboxed": 1 / 3,
+        "perspective_letterboxed": 0.28,
+        "tiny_planet": 0.0,
+    }.items():
+        frames = frames_of(
+            write_video_kind(tmp_path / f"{name}.mp4", name, seconds=0.5, fps=FPS, height=64)
+        ).astype(int)
         assert frames.shape[2] == 2 * frames.shape[1]
         assert (frames.max(-1) <= 10).mean() == pytest.approx(black, abs=0.03)
 
 
 def shown(name, count=4, height=64, fps=FPS):
-    return np.stack(list(KINDS[name].frames(Shot(7, count, Fraction(fps), height)))).astype(int)
+    return np.stack(list(KINDS[name].frames(ClipSpec(7, count, Fraction(fps), height)))).astype(int)
 
 
-@pytest.mark.parametrize("name", ["cut_in_pan", "brick_wall", "title", "operator", "night", "overexposed", "cartoon", "slides", "partial_mesh"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cut_in_pan",
+        "brick_wall",
+        "title",
+        "operator",
+        "night",
+        "overexposed",
+        "cartoon",
+        "slides",
+        "partial_mesh",
+    ],
+)
 def test_every_kind_is_a_function_of_its_seed(tmp_path, name):
     once, again, other = (
-        write_kind(tmp_path / f"{k}.mp4", name, seed=seed, seconds=0.75, fps=FPS, height=32, tagged=name == "partial_mesh").path.read_bytes()
+        write_video_kind(
+            tmp_path / f"{k}.mp4",
+            name,
+            seed=seed,
+            seconds=0.75,
+            fps=FPS,
+            height=32,
+            tagged=name == "partial_mesh",
+        ).path.read_bytes()
         for k, seed in enumerate((3, 3, 4))
     )
     assert once == again != other
@@ -232,14 +323,16 @@ def test_light_is_as_rare_or_as_common_as_it_is_said_to_be():
 
 
 def test_a_cut_in_a_pan_is_where_it_is_said_to_be(tmp_path):
-    video = write_kind(tmp_path / "a.mp4", "cut_in_pan", seconds=3, fps=4, height=32)
+    video = write_video_kind(tmp_path / "a.mp4", "cut_in_pan", seconds=3, fps=4, height=32)
     steps = np.abs(np.diff(frames_of(video).astype(int), axis=0)).mean((1, 2, 3))
     assert np.argmax(steps) + 1 == video.cuts_s[0] * 4 == 6
 
 
 def test_a_mesh_says_which_part_there_is(tmp_path):
     """Three quarters of all longitudes, from the zenith to 45° below the horizon."""
-    video = write_kind(tmp_path / "a.mp4", "partial_mesh", seconds=0.5, fps=FPS, height=32, tagged=True)
+    video = write_video_kind(
+        tmp_path / "a.mp4", "partial_mesh", seconds=0.5, fps=FPS, height=32, tagged=True
+    )
     declared = read_spherical(video.path)
     assert (declared.projection, declared.is_full_sphere) == ("mesh", False)
     assert declared.coverage == pytest.approx(0.75 * (1 + np.sin(np.pi / 4)) / 2, abs=0.02)
@@ -248,12 +341,23 @@ def test_a_mesh_says_which_part_there_is(tmp_path):
 
 @pytest.mark.parametrize("codec", ["hevc", "vp9", "av1"])
 def test_any_codec_shows_the_same_video(tmp_path, codec):
-    options = {"seed": 5, "seconds": 0.3, "fps": Fraction(30000, 1001), "height": 64, "tagged": True}
-    plain = write_kind(tmp_path / "plain.mp4", "eac", **options)
-    coded = write_kind(tmp_path / "coded.mp4", "eac", **options, codec=codec, crf=20)
-    coarse = write_kind(tmp_path / "coarse.mp4", "eac", **options, codec=codec, crf=50)
+    options = {
+        "seed": 5,
+        "seconds": 0.3,
+        "fps": Fraction(30000, 1001),
+        "height": 64,
+        "tagged": True,
+    }
+    plain = write_video_kind(tmp_path / "plain.mp4", "eac", **options)
+    coded = write_video_kind(tmp_path / "coded.mp4", "eac", **options, codec=codec, crf=20)
+    coarse = write_video_kind(tmp_path / "coarse.mp4", "eac", **options, codec=codec, crf=50)
     info = probe(coded.path)
-    assert (info.codec, info.fps, info.frames, info.spherical) == (codec, Fraction(30000, 1001), 9, KINDS["eac"].spherical)
+    assert (info.codec, info.fps, info.frames, info.spherical) == (
+        codec,
+        Fraction(30000, 1001),
+        9,
+        KINDS["eac"].spherical,
+    )
     assert np.abs(frames_of(coded).astype(int) - frames_of(plain)).mean() < 6
     assert coarse.path.stat().st_size < 0.7 * coded.path.stat().st_size
 
@@ -269,7 +373,7 @@ def test_any_codec_shows_the_same_video(tmp_path, codec):
 )
 def test_what_cannot_be_written_is_said(tmp_path, options, message):
     with pytest.raises(InvalidInput, match=message):
-        write_kind(tmp_path / "never.mp4", **{"kind": "walk", **options})
+        write_video_kind(tmp_path / "never.mp4", **{"kind": "walk", **options})
     assert not (tmp_path / "never.mp4").exists()
 
 
@@ -279,7 +383,13 @@ def test_catalogue_gives_every_split_a_good_video(good, bad, tmp_path):
     for video in [*bad.values(), *good]:
         (root / video.path.name).write_bytes(b"")
         videos.append(type(video)(root / video.path.name, video.layout, video.keep, video.reasons))
-    write_catalogue(root / "catalogue.csv", videos, "http://127.0.0.1:1/", folder=root, extra_urls=["http://127.0.0.1:1/absent.mp4"])
+    write_catalogue(
+        root / "catalogue.csv",
+        videos,
+        "http://127.0.0.1:1/",
+        folder=root,
+        extra_urls=["http://127.0.0.1:1/absent.mp4"],
+    )
     rows = list(csv.DictReader((root / "catalogue.csv").read_text().splitlines()))
     assert len(rows) == len(videos) + 1
     splits = {row["url"].rsplit("/", 1)[1]: row["split"] for row in rows}

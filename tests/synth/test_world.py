@@ -10,8 +10,8 @@ from argus.errors import InvalidInput
 from argus.sphere import from_euler_deg, rotate_erp
 from argus.synth import World, make_path, render_clip
 from argus.synth.canvas import Canvas
-from argus.synth.chance import uniform
 from argus.synth.city import solids
+from argus.synth.hashing import uniform
 
 SIZE = (64, 128)
 
@@ -23,13 +23,21 @@ def test_the_same_seed_gives_the_same_pixels():
 
 
 def test_threads_do_not_change_the_pixels():
-    np.testing.assert_array_equal(render_clip(5, 3, SIZE, threads=2).frames, render_clip(5, 3, SIZE).frames)
+    np.testing.assert_array_equal(
+        render_clip(5, 3, SIZE, threads=2).frames, render_clip(5, 3, SIZE).frames
+    )
 
 
 def test_another_process_draws_the_same_numbers():
     """Nothing depends on Python's salted hash."""
-    code = "from argus.synth.chance import uniform; print(float(uniform(7, -3, 12)).hex())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "99"})
+    code = "from argus.synth.hashing import uniform; print(float(uniform(7, -3, 12)).hex())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONHASHSEED": "99"},
+    )
     assert done.stdout.strip() == float(uniform(7, -3, 12)).hex()
 
 
@@ -58,7 +66,10 @@ def test_frames_show_the_pose_that_is_given():
     """A turned camera sees the turned map."""
     world, R = World(2), from_euler_deg(40, 20, -15)
     position, time = [[5.2, -1.65, 11.0]], [3.0]
-    upright, turned = (world.render(pose[None], position, time, (128, 256), supersample=2).astype(float) for pose in (np.eye(3), R))
+    upright, turned = (
+        world.render(pose[None], position, time, (128, 256), supersample=2).astype(float)
+        for pose in (np.eye(3), R)
+    )
     expected = rotate_erp(upright, R)
     assert np.abs(turned - expected).mean() < 4
     assert np.abs(turned - rotate_erp(upright, R.T)).mean() > 10
@@ -78,13 +89,24 @@ def test_lines_lie_where_the_frames_show_them():
     canvas = Canvas(R, -eye[1], (256, 512))
     canvas.meet(solids(1, world.palette, eye, 0.0), eye)
     ends = world.lines(eye, 30)
-    points = (ends[:, :1] + np.linspace(0.02, 0.98, 25)[None, :, None] * (ends[:, 1:] - ends[:, :1])).reshape(-1, 3) - eye
+    points = (
+        ends[:, :1] + np.linspace(0.02, 0.98, 25)[None, :, None] * (ends[:, 1:] - ends[:, :1])
+    ).reshape(-1, 3) - eye
     distance = np.linalg.norm(points, axis=1)
-    points, distance = points[(distance > 2) & (distance < 40)], distance[(distance > 2) & (distance < 40)]
+    points, distance = (
+        points[(distance > 2) & (distance < 40)],
+        distance[(distance > 2) & (distance < 40)],
+    )
     x, y, z = (points / distance[:, None] @ R).T
     column = np.rint((np.arctan2(x, z) / (2 * np.pi) + 0.5) * 512 - 0.5).astype(int)
     row = np.rint((0.5 - np.arcsin(-y) / np.pi) * 256 - 0.5).astype(int)
-    around = np.stack([canvas.depth[np.clip(row + i, 0, 255), (column + j) % 512] for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    around = np.stack(
+        [
+            canvas.depth[np.clip(row + i, 0, 255), (column + j) % 512]
+            for i in (-1, 0, 1)
+            for j in (-1, 0, 1)
+        ]
+    )
     assert (around.min(0) <= distance * 1.05 + 0.2).all()
     seen = np.abs(around - distance).min(0) < 0.02 * distance + 0.05
     assert seen.mean() > 0.25
@@ -113,7 +135,11 @@ def test_paths_are_smooth_exact_and_above_the_street():
         assert speed.max() <= fastest + 1e-9
         assert (speed.min() > fastest / 3) == (fastest > 0)
         np.testing.assert_allclose(np.diff(path.times), 1001 / 30000, rtol=1e-9)
-        np.testing.assert_allclose(path.rotations @ path.rotations.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (30, 3, 3)), atol=1e-9)
+        np.testing.assert_allclose(
+            path.rotations @ path.rotations.transpose(0, 2, 1),
+            np.broadcast_to(np.eye(3), (30, 3, 3)),
+            atol=1e-9,
+        )
         assert (path.positions[:, 1] < -1).all()
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from argus.dataset import ClipRow, Dataset, DecidedVideo, ShardClip, SourceRow
 from argus.media import encode_clip
-from argus.shards import ClipRow, Dataset, DecidedVideo, ShardClip, SourceRow
 from schemas.config import ModelSettings, OptimSettings, SampleSettings, TrainConfig
 from schemas.names import Decision, Layout, Split
 
@@ -23,15 +23,30 @@ FPS = Fraction(5)
 def _scene(seed: int) -> np.ndarray:
     """uint8 [T, H, 2H, 3]: a sky, a ground and coloured waves of whole periods along longitude, turning slowly."""
     random = np.random.default_rng(seed)
-    lon, lat = np.linspace(0, 2 * np.pi, 2 * HEIGHT, endpoint=False), np.linspace(1, -1, HEIGHT)[:, None]
+    lon, lat = (
+        np.linspace(0, 2 * np.pi, 2 * HEIGHT, endpoint=False),
+        np.linspace(1, -1, HEIGHT)[:, None],
+    )
     base = np.where(lat[..., None] > 0, random.uniform(120, 220, 3), random.uniform(30, 120, 3))
-    waves = [(random.uniform(10, 60, 3), random.integers(1, 6), random.uniform(0, 6), random.uniform(-0.8, 0.8)) for _ in range(6)]
+    waves = [
+        (
+            random.uniform(10, 60, 3),
+            random.integers(1, 6),
+            random.uniform(0, 6),
+            random.uniform(-0.8, 0.8),
+        )
+        for _ in range(6)
+    ]
     speed = random.uniform(-0.1, 0.1)
-    frames = [base + sum(_wave(lat, lon + speed * k, *wave) for wave in waves) for k in range(FRAMES)]
+    frames = [
+        base + sum(_wave(lat, lon + speed * k, *wave) for wave in waves) for k in range(FRAMES)
+    ]
     return np.clip(np.stack(frames), 0, 255).astype(np.uint8)
 
 
-def _wave(lat: np.ndarray, lon: np.ndarray, colour: np.ndarray, period: int, phase: float, centre: float) -> np.ndarray:
+def _wave(
+    lat: np.ndarray, lon: np.ndarray, colour: np.ndarray, period: int, phase: float, centre: float
+) -> np.ndarray:
     return colour * (np.cos(period * lon + phase) * np.exp(-8 * (lat - centre) ** 2))[..., None]
 
 
@@ -50,7 +65,14 @@ def _video(number: int, split: Split) -> DecidedVideo:
         quality=0.5,
         video=encode_clip(frames, FPS),
     )
-    row = ClipRow(clip_id=clip.clip_id, start_ms=0, end_ms=1200, frames=FRAMES, decision=Decision.KEPT, quality=0.5)
+    row = ClipRow(
+        clip_id=clip.clip_id,
+        start_ms=0,
+        end_ms=1200,
+        frames=FRAMES,
+        decision=Decision.KEPT,
+        quality=0.5,
+    )
     decided = SourceRow(
         source_id=source,
         url=f"http://example.org/{number}",
@@ -72,7 +94,7 @@ def write_dataset() -> Callable[[Path, list[Split]], Dataset]:
 
     def write(folder: Path, splits: list[Split], first: int = 0) -> Dataset:
         dataset = Dataset(folder)
-        dataset.commit_wave([_video(number, split) for number, split in enumerate(splits, first)])
+        dataset.commit_chunk([_video(number, split) for number, split in enumerate(splits, first)])
         dataset.publish()
         return dataset
 
@@ -80,9 +102,13 @@ def write_dataset() -> Callable[[Path, list[Split]], Dataset]:
 
 
 @pytest.fixture(scope="session")
-def dataset(tmp_path_factory: pytest.TempPathFactory, write_dataset: Callable[..., Dataset]) -> Dataset:
+def dataset(
+    tmp_path_factory: pytest.TempPathFactory, write_dataset: Callable[..., Dataset]
+) -> Dataset:
     """Five sources to train on, three held out."""
-    return write_dataset(tmp_path_factory.mktemp("dataset") / "d", [Split.TRAIN] * 5 + [Split.VAL] * 3)
+    return write_dataset(
+        tmp_path_factory.mktemp("dataset") / "d", [Split.TRAIN] * 5 + [Split.VAL] * 3
+    )
 
 
 @pytest.fixture(scope="session")

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import torch.distributed as dist
 
+from argus.dataset import Dataset
 from argus.runs import RunFolder
-from argus.shards import Dataset
-from argus.train import WorldPosition, train
+from argus.train import DistributedContext, train
 from schemas.config import TrainConfig
 from schemas.names import JobKind
 
 if __name__ == "__main__":
     config = TrainConfig.model_validate_json(Path(sys.argv[1]).read_text())
     dist.init_process_group("gloo")
-    position = WorldPosition(rank=int(os.environ["RANK"]), size=int(os.environ["WORLD_SIZE"]))
+    position = DistributedContext(rank=int(os.environ["RANK"]), size=int(os.environ["WORLD_SIZE"]))
     train(config, RunFolder.of(config, JobKind.TRAIN), Dataset(Path(sys.argv[2])), world=position)
     dist.destroy_process_group()

@@ -8,10 +8,16 @@ import torch
 from torch import nn
 
 from argus.errors import InvalidInput
+from argus.train.checkpoint import (
+    TrainState,
+    load_checkpoint,
+    newest_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
+from argus.train.distributed import DistributedContext
 from argus.train.ema import Ema, ema_decay
-from argus.train.state import TrainState, load_checkpoint, newest_checkpoint, read_checkpoint, save_checkpoint
 from argus.train.step import learning_rate, make_optimizer, optimise
-from argus.train.world import WorldPosition
 from schemas.config import OptimSettings
 
 CPU = torch.device("cpu")
@@ -30,7 +36,9 @@ def network() -> Callable[[], nn.Linear]:
     return make
 
 
-def test_the_average_of_constant_weights_is_those_weights_and_decays_towards_others(network: Callable[[], nn.Linear]) -> None:
+def test_the_average_of_constant_weights_is_those_weights_and_decays_towards_others(
+    network: Callable[[], nn.Linear],
+) -> None:
     layer = network()
     ema = Ema(layer, 0.5)
     before = layer.weight.detach().clone()
@@ -43,7 +51,9 @@ def test_the_average_of_constant_weights_is_those_weights_and_decays_towards_oth
     torch.testing.assert_close(layer.weight.detach(), before + 1)
 
 
-def test_the_average_forgets_its_start_quickly_and_zero_follows_the_weights(network: Callable[[], nn.Linear]) -> None:
+def test_the_average_forgets_its_start_quickly_and_zero_follows_the_weights(
+    network: Callable[[], nn.Linear],
+) -> None:
     assert [ema_decay(0.999, step) for step in (1, 90)] == [2 / 11, 0.91]
     assert ema_decay(0.999, 10**6) == 0.999
     layer = network()
@@ -56,19 +66,42 @@ def test_the_average_forgets_its_start_quickly_and_zero_follows_the_weights(netw
 
 def test_the_rate_warms_up_and_the_gradient_is_clipped(network: Callable[[], nn.Linear]) -> None:
     settings = OptimSettings(lr=0.1, warmup=4, clip_norm=1e-3)
-    assert [learning_rate(settings, step) for step in (0, 1, 3, 50)] == pytest.approx([0.025, 0.05, 0.1, 0.1])
+    assert [learning_rate(settings, step) for step in (0, 1, 3, 50)] == pytest.approx(
+        [0.025, 0.05, 0.1, 0.1]
+    )
     layer = network()
-    norm = optimise(make_optimizer(layer, settings, CPU), layer, 100 * layer(torch.ones(1, 3)).square().sum(), settings, 0)
+    norm = optimise(
+        make_optimizer(layer, settings, CPU),
+        layer,
+        100 * layer(torch.ones(1, 3)).square().sum(),
+        settings,
+        0,
+    )
     assert norm > 1
-    assert torch.cat([weight.grad.flatten() for weight in layer.parameters() if weight.grad is not None]).norm() <= 1.001e-3
+    assert (
+        torch.cat(
+            [weight.grad.flatten() for weight in layer.parameters() if weight.grad is not None]
+        ).norm()
+        <= 1.001e-3
+    )
 
 
-def test_a_checkpoint_restores_network_average_and_optimiser(network: Callable[[], nn.Linear], tmp_path: Path) -> None:
+def test_a_checkpoint_restores_network_average_and_optimiser(
+    network: Callable[[], nn.Linear], tmp_path: Path
+) -> None:
     settings = OptimSettings()
 
-    def moved(layer: nn.Linear, optimizer: torch.optim.Optimizer, ema: Ema, steps: range) -> list[torch.Tensor]:
+    def moved(
+        layer: nn.Linear, optimizer: torch.optim.Optimizer, ema: Ema, steps: range
+    ) -> list[torch.Tensor]:
         for step in steps:
-            optimise(optimizer, layer, layer(torch.full((1, 3), float(step + 1))).square().sum(), settings, step)
+            optimise(
+                optimizer,
+                layer,
+                layer(torch.full((1, 3), float(step + 1))).square().sum(),
+                settings,
+                step,
+            )
             ema.update(layer, step + 1)
         return [layer.weight.detach().clone(), ema.weights["bias"].clone()]
 
@@ -82,13 +115,20 @@ def test_a_checkpoint_restores_network_average_and_optimiser(network: Callable[[
     optimizer, ema = make_optimizer(again, settings, CPU), Ema(again, 0.9)
     assert read_checkpoint(path) == state(3)
     load_checkpoint(path, again, ema, optimizer)
-    assert all(torch.equal(one, other) for one, other in zip(truth, moved(again, optimizer, ema, range(3, 6)), strict=True))
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(truth, moved(again, optimizer, ema, range(3, 6)), strict=True)
+    )
     assert {file.suffix for file in path.iterdir()} == {".json", ".safetensors"}
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"]
+)
 @pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_a_damaged_checkpoint_is_refused_and_the_one_before_is_used(network: Callable[[], nn.Linear], tmp_path: Path, name: str, damage: str) -> None:
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_is_used(
+    network: Callable[[], nn.Linear], tmp_path: Path, name: str, damage: str
+) -> None:
     layer = network()
     optimizer, ema = make_optimizer(layer, OptimSettings(), CPU), Ema(layer, 0.9)
     for step in (1, 2):
@@ -102,7 +142,9 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_is_used(network: Cal
     assert found[1].step == 1
 
 
-def test_the_last_two_checkpoints_are_kept(network: Callable[[], nn.Linear], tmp_path: Path) -> None:
+def test_the_last_two_checkpoints_are_kept(
+    network: Callable[[], nn.Linear], tmp_path: Path
+) -> None:
     layer = network()
     optimizer, ema = make_optimizer(layer, OptimSettings(), CPU), Ema(layer, 0.9)
     for step in (1, 2, 10, 11):
@@ -113,7 +155,7 @@ def test_the_last_two_checkpoints_are_kept(network: Callable[[], nn.Linear], tmp
 
 def test_a_position_outside_the_world_is_refused() -> None:
     with pytest.raises(ValueError, match="not one of"):
-        WorldPosition(rank=2, size=2)
+        DistributedContext(rank=2, size=2)
     with pytest.raises(ValueError, match="initialised"):
-        WorldPosition(rank=0, size=2)
-    assert WorldPosition().summed(1.5, 2) == [1.5, 2]
+        DistributedContext(rank=0, size=2)
+    assert DistributedContext().summed(1.5, 2) == [1.5, 2]

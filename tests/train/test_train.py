@@ -14,13 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from argus.dataset import Dataset, global_batch
 from argus.diffusion import ArgusPipeline
 from argus.errors import ArgusError, InvalidInput
 from argus.runs import RunFolder
-from argus.shards import Dataset, global_batch
 from argus.train import TrainSummary, history, train, validation_examples, validation_loss
+from argus.train.checkpoint import read_checkpoint
 from argus.train.data import TrainingData
-from argus.train.state import read_checkpoint
 from schemas.config import TrainConfig
 from schemas.names import JobKind, Split
 
@@ -45,7 +45,9 @@ class Watcher:
         self.pictures.append((step, image))
 
 
-def run(config: TrainConfig, dataset: Dataset, stop_at: int | None = None) -> tuple[TrainSummary, RunFolder, Watcher]:
+def run(
+    config: TrainConfig, dataset: Dataset, stop_at: int | None = None
+) -> tuple[TrainSummary, RunFolder, Watcher]:
     folder = RunFolder.of(config, JobKind.TRAIN)
     folder.prepare()
     watcher = Watcher(folder, stop_at)
@@ -57,7 +59,9 @@ def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory, quick: TrainConfig, dataset: Dataset) -> tuple[TrainSummary, RunFolder, Watcher, TrainConfig]:
+def straight(
+    tmp_path_factory: pytest.TempPathFactory, quick: TrainConfig, dataset: Dataset
+) -> tuple[TrainSummary, RunFolder, Watcher, TrainConfig]:
     """Six steps without a break."""
     config = quick.model_copy(update={"home": str(tmp_path_factory.mktemp("straight"))})
     return *run(config, dataset), config
@@ -74,14 +78,19 @@ def copied(straight: Straight, tmp_path: Path) -> RunFolder:
     return folder
 
 
-def test_a_run_lowers_the_validation_loss_and_leaves_both_models(straight: Straight, dataset: Dataset) -> None:
+def test_a_run_lowers_the_validation_loss_and_leaves_both_models(
+    straight: Straight, dataset: Dataset
+) -> None:
     summary, folder, watcher, config = straight
     assert (summary.step, summary.stopped, summary.snapshot) == (6, False, 1)
     assert summary.last_validation_loss < summary.first_validation_loss
     assert sorted(watcher.values["validation_loss"]) == [0, 3, 6]
     examples = validation_examples(config, dataset, dataset.snapshot())
     assert summary.pipeline is not None
-    for place, loss in ((summary.untrained, summary.first_validation_loss), (summary.pipeline, summary.last_validation_loss)):
+    for place, loss in (
+        (summary.untrained, summary.first_validation_loss),
+        (summary.pipeline, summary.last_validation_loss),
+    ):
         pipeline = ArgusPipeline.from_pretrained(place)
         assert validation_loss(pipeline, examples) == pytest.approx(loss, rel=1e-5)
         assert pipeline.settings.provenance["snapshot_digest"] == dataset.snapshot().digest
@@ -97,7 +106,9 @@ def test_pictures_show_input_generated_and_truth(straight: Straight) -> None:
     assert (image.shape, image.dtype) == ((2 * 32, 3 * 64, 3), np.uint8)
 
 
-def test_resuming_equals_continuing(straight: Straight, configure: Configure, dataset: Dataset) -> None:
+def test_resuming_equals_continuing(
+    straight: Straight, configure: Configure, dataset: Dataset
+) -> None:
     config = configure()
     first, folder, _ = run(config, dataset, stop_at=3)
     assert first.stopped
@@ -127,7 +138,9 @@ def test_after_a_kill_the_steps_since_the_checkpoint_are_done_again(
     assert history.read(folder.path) == history.read(straight[1].path)
 
 
-def test_a_broken_checkpoint_is_passed_over(copied: RunFolder, configure: Configure, dataset: Dataset, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_checkpoint_is_passed_over(
+    copied: RunFolder, configure: Configure, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
     damaged = copied.checkpoints / "step-000006" / "ema.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     summary, _, watcher = run(configure(), dataset)
@@ -142,10 +155,14 @@ def test_the_order_of_samples_is_that_of_the_seed(straight: Straight, dataset: D
     lines = history.read(folder.path)
     for step in range(6):
         indices = [sample.index for sample in global_batch(step, batch=2, size=5, seed=config.seed)]
-        assert [str(name).split("#")[0] for name in lines[step]["samples"]] == [data.rows[index].clip_id for index in indices]
+        assert [str(name).split("#")[0] for name in lines[step]["samples"]] == [
+            data.rows[index].clip_id for index in indices
+        ]
 
 
-def test_a_run_keeps_its_snapshot_when_a_newer_one_comes(configure: Configure, tmp_path: Path, write_dataset: Callable[..., Dataset]) -> None:
+def test_a_run_keeps_its_snapshot_when_a_newer_one_comes(
+    configure: Configure, tmp_path: Path, write_dataset: Callable[..., Dataset]
+) -> None:
     dataset = write_dataset(tmp_path / "growing", [Split.TRAIN, Split.TRAIN, Split.VAL])
     config = configure(validation_clips=1, steps=2, sample_every=9)
     first, _, _ = run(config, dataset, stop_at=0)
@@ -156,7 +173,9 @@ def test_a_run_keeps_its_snapshot_when_a_newer_one_comes(configure: Configure, t
     assert (first.snapshot, second.snapshot) == (1, 1)
 
 
-def test_a_finished_run_goes_on_with_more_steps_but_not_with_another_configuration(copied: RunFolder, configure: Configure, dataset: Dataset) -> None:
+def test_a_finished_run_goes_on_with_more_steps_but_not_with_another_configuration(
+    copied: RunFolder, configure: Configure, dataset: Dataset
+) -> None:
     with pytest.raises(InvalidInput, match="config_digest"):
         run(configure(seed=3), dataset)
     summary, _, _ = run(configure(), dataset)
@@ -166,7 +185,9 @@ def test_a_finished_run_goes_on_with_more_steps_but_not_with_another_configurati
     assert longer.seconds_per_step is not None
 
 
-def test_no_clip_held_out_is_said(configure: Configure, tmp_path: Path, write_dataset: Callable[..., Dataset]) -> None:
+def test_no_clip_held_out_is_said(
+    configure: Configure, tmp_path: Path, write_dataset: Callable[..., Dataset]
+) -> None:
     dataset = write_dataset(tmp_path / "d", [Split.TRAIN])
     with pytest.raises(InvalidInput, match="no usable clip in split 'val'"):
         run(configure(), dataset)
@@ -182,8 +203,12 @@ def test_a_loss_that_is_not_finite_ends_the_run(configure: Configure, dataset: D
 
 
 @pytest.mark.parametrize("kind", ["context", "unseen"])
-def test_context_and_unseen_examples_train(configure: Configure, dataset: Dataset, kind: str) -> None:
-    config = configure(condition={kind: 1.0}, steps=1, validate_every=1, checkpoint_every=1, sample_every=9)
+def test_context_and_unseen_examples_train(
+    configure: Configure, dataset: Dataset, kind: str
+) -> None:
+    config = configure(
+        condition={kind: 1.0}, steps=1, validate_every=1, checkpoint_every=1, sample_every=9
+    )
     summary, _, _ = run(config, dataset)
     assert summary.step == 1
 
@@ -199,8 +224,19 @@ def test_two_workers_train_as_one(straight: Straight, tmp_path: Path, dataset: D
     script = Path(__file__).parent / "gloo_worker.py"
     workers = []
     for rank in range(2):
-        environ = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-        workers.append(subprocess.Popen([sys.executable, str(script), str(path), dataset.store.uri], env=environ))
+        environ = {
+            **os.environ,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "RANK": str(rank),
+            "WORLD_SIZE": "2",
+            "OMP_NUM_THREADS": "1",
+        }
+        workers.append(
+            subprocess.Popen(
+                [sys.executable, str(script), str(path), dataset.store.uri], env=environ
+            )
+        )
     try:
         assert [worker.wait(timeout=240) for worker in workers] == [0, 0]
     finally:
@@ -209,6 +245,10 @@ def test_two_workers_train_as_one(straight: Straight, tmp_path: Path, dataset: D
     folder = RunFolder.of(config, JobKind.TRAIN)
     ours, theirs = history.read(folder.path), history.read(straight[1].path)
     assert [line["samples"] for line in ours] == [line["samples"] for line in theirs]
-    assert [line["loss"] for line in ours] == pytest.approx([line["loss"] for line in theirs], rel=1e-3)
-    last = json.loads((folder.checkpoints / "step-000006" / "state.json").read_text())["validation"][-1]["loss"]
+    assert [line["loss"] for line in ours] == pytest.approx(
+        [line["loss"] for line in theirs], rel=1e-3
+    )
+    last = json.loads((folder.checkpoints / "step-000006" / "state.json").read_text())[
+        "validation"
+    ][-1]["loss"]
     assert last == pytest.approx(straight[0].last_validation_loss, rel=1e-3)

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from argus.curate.frame_sampling import Samples
 from argus.curate.records import Verdict
-from argus.curate.samples import Samples
 from schemas.config import FilterPolicy
 from schemas.names import Reason
 
@@ -25,4 +25,11 @@ class BlackFilter:
         """Kept up to and including `black_share`."""
         share = scores["least_share"]
         kept = share <= policy.black_share
-        return Verdict(self.name, "least_share", kept, None if kept else Reason.BLACK, share, policy.black_share)
+        return Verdict(
+            self.name,
+            "least_share",
+            kept,
+            None if kept else Reason.BLACK,
+            share,
+            policy.black_share,
+        )

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from argus.curate.frame_sampling import Samples
 from argus.curate.records import Verdict
-from argus.curate.samples import Samples
 from schemas.config import FilterPolicy
 from schemas.names import Reason
 
@@ -24,7 +24,9 @@ class CapsFilter:
 
     def score(self, samples: Samples) -> dict[str, float]:
         """Radii `zenith_deg` and `nadir_deg` of the caps that are black in every moment, and the `share` of the sphere that both cover."""
-        black = (samples.grey.max(axis=0) <= self.level).mean(axis=1) >= _ROW  # [H], from zenith to nadir
+        black = (samples.grey.max(axis=0) <= self.level).mean(
+            axis=1
+        ) >= _ROW  # [H], from zenith to nadir
         zenith, nadir = (_run(rows) * 180 / len(black) for rows in (black, black[::-1]))
         share = sum(1 - np.cos(np.radians(radius)) for radius in (zenith, nadir)) / 2
         return {"share": min(1.0, float(share)), "zenith_deg": zenith, "nadir_deg": nadir}
@@ -33,7 +35,9 @@ class CapsFilter:
         """Kept up to and including `cap_share`."""
         share = scores["share"]
         kept = share <= policy.cap_share
-        return Verdict(self.name, "share", kept, None if kept else Reason.BLACK, share, policy.cap_share)
+        return Verdict(
+            self.name, "share", kept, None if kept else Reason.BLACK, share, policy.cap_share
+        )
 
 
 def _run(rows: NDArray[np.bool_]) -> int:

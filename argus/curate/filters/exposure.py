@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from argus.curate.frame_sampling import Samples
 from argus.curate.records import Verdict
-from argus.curate.samples import Samples
 from argus.sphere import solid_angle
 from schemas.config import FilterPolicy
 from schemas.names import Reason
@@ -28,7 +28,12 @@ class ExposureFilter:
         unit = grey.astype(np.float32) / 255
         mean, square = (values.mean(axis=2) @ rows for values in (unit, unit * unit))  # [n]
         dark, bright = ((grey <= _DARK).mean(axis=2) @ rows, (grey >= _BRIGHT).mean(axis=2) @ rows)
-        measured = {"mean": mean, "contrast": np.sqrt(np.maximum(square - mean**2, 0)), "dark": dark, "bright": bright}
+        measured = {
+            "mean": mean,
+            "contrast": np.sqrt(np.maximum(square - mean**2, 0)),
+            "dark": dark,
+            "bright": bright,
+        }
         return {name: float(np.median(values)) for name, values in measured.items()}
 
     def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
@@ -36,4 +41,6 @@ class ExposureFilter:
         limits = {"dark": policy.dark_share, "bright": policy.bright_share}
         name = max(limits, key=lambda name: scores[name] - limits[name])
         kept = scores[name] <= limits[name]
-        return Verdict(self.name, name, kept, None if kept else Reason.EXPOSURE, scores[name], limits[name])
+        return Verdict(
+            self.name, name, kept, None if kept else Reason.EXPOSURE, scores[name], limits[name]
+        )

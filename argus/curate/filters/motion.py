@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from argus.curate.frame_sampling import Samples
 from argus.curate.records import Verdict
-from argus.curate.samples import Samples
 from argus.sphere import rotate_erp, solid_angle
 from schemas.config import FilterPolicy
 from schemas.names import Reason
@@ -23,12 +23,22 @@ _HEIGHT, _WIDTH = 128, 256
 _COARSE = 2  # rows and columns that are one in the small pictures
 _PAD = 16  # columns repeated at both ends, so that the flow may cross the seam
 _STEP = 3  # every third row and column is measured
-_CAP = 1 / 7  # share of the rows left out at each pole, where one turn of the sphere is many kinds of flow
+_CAP = (
+    1 / 7
+)  # share of the rows left out at each pole, where one turn of the sphere is many kinds of flow
 _TEXTURE = 2e-5  # least eigenvalue of the structure tensor (5×5, grey in [0,1]); below it nothing can be followed
 _AROUND = (5, 5)  # pixels, over which differences and detail are averaged
-_COARSE_DEG, _FINE_DEG = (8.0, 3.0, 1.0), (1.0, 0.3)  # scales of the robust fit, in small pictures and between those turned alike
-_LEAST_DEG_S, _LEAST_DEG = 2.0, 0.4  # slower than the first, or less than the second in all, counts as still: twice the error of the flow
-_LEAST_TEXTURE = 0.01  # share of the sphere; with less there is nothing to follow, and nothing moves
+_COARSE_DEG, _FINE_DEG = (
+    (8.0, 3.0, 1.0),
+    (1.0, 0.3),
+)  # scales of the robust fit, in small pictures and between those turned alike
+_LEAST_DEG_S, _LEAST_DEG = (
+    2.0,
+    0.4,
+)  # slower than the first, or less than the second in all, counts as still: twice the error of the flow
+_LEAST_TEXTURE = (
+    0.01  # share of the sphere; with less there is nothing to follow, and nothing moves
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,12 @@ class MotionFilter:
     def score(self, samples: Samples) -> dict[str, float]:
         """Medians over moments of the numbers of `PairMotion`, and `most_share`, its second largest share; 0 where nothing follows."""
         pairs = np.flatnonzero(samples.gaps_s > 0)
-        found = [pair_motion(_grey(samples.small[k]), _grey(samples.small_following[k]), float(samples.gaps_s[k])) for k in pairs] or [STILL]
+        found = [
+            pair_motion(
+                _grey(samples.small[k]), _grey(samples.small_following[k]), float(samples.gaps_s[k])
+            )
+            for k in pairs
+        ] or [STILL]
         shares = sorted(one.share for one in found)
         return {
             "share": float(np.median(shares)),
@@ -68,7 +83,9 @@ class MotionFilter:
         """Kept from `moving_share` on."""
         share = scores[self.by]
         kept = share >= policy.moving_share
-        return Verdict(self.name, self.by, kept, None if kept else Reason.STATIC, share, policy.moving_share)
+        return Verdict(
+            self.name, self.by, kept, None if kept else Reason.STATIC, share, policy.moving_share
+        )
 
 
 def pair_motion(one: NDArray[np.uint8], other: NDArray[np.uint8], gap_s: float) -> PairMotion:
@@ -77,7 +94,12 @@ def pair_motion(one: NDArray[np.uint8], other: NDArray[np.uint8], gap_s: float) 
     weight = _weight(texture)
     if weight.sum() < _LEAST_TEXTURE:
         return STILL
-    coarse = _coarse_turn(*(cv2.resize(picture, None, fx=1 / _COARSE, fy=1 / _COARSE, interpolation=cv2.INTER_AREA) for picture in (one, other)))
+    coarse = _coarse_turn(
+        *(
+            cv2.resize(picture, None, fx=1 / _COARSE, fy=1 / _COARSE, interpolation=cv2.INTER_AREA)
+            for picture in (one, other)
+        )
+    )
     alike = rotate_erp(other[None, ..., None], coarse[None])[0, ..., 0]
     starts, ends = _followed(one, alike, refinements=5)
     fine = _turn(starts, ends, weight, _FINE_DEG)
@@ -99,7 +121,9 @@ def _coarse_turn(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np
     shift = yaw_shift(one, other)
     starts, ends = _followed(one, np.roll(other, -shift, axis=1), refinements=0)
     yaw = 2 * np.pi * shift / one.shape[1]
-    ahead = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]], np.float32)
+    ahead = np.array(
+        [[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]], np.float32
+    )
     weight = _weight(cv2.cornerMinEigenVal(one, 5))
     return ahead @ _turn(starts, ends, weight, _COARSE_DEG)
 
@@ -116,7 +140,9 @@ def _detail(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     height, width = picture.shape
     values = picture.astype(np.float32)
     latitude = np.pi * ((np.arange(height, dtype=np.float32) + 0.5) / height - 0.5)
-    return np.asarray((values - cv2.blur(values, (width // 8 + 1, height // 8 + 1))) * np.cos(latitude)[:, None])
+    return np.asarray(
+        (values - cv2.blur(values, (width // 8 + 1, height // 8 + 1))) * np.cos(latitude)[:, None]
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +160,9 @@ class _Grid:
 def _grid(size: tuple[int, int]) -> _Grid:
     height, width = size
     cap = round(_CAP * height)
-    rows, columns = np.meshgrid(np.arange(cap, height - cap, _STEP), np.arange(0, width, _STEP), indexing="ij")
+    rows, columns = np.meshgrid(
+        np.arange(cap, height - cap, _STEP), np.arange(0, width, _STEP), indexing="ij"
+    )
     area = (solid_angle(size)[rows, columns] * (_STEP**2 / (4 * np.pi))).ravel().astype(np.float32)
     places = np.stack([columns, rows], axis=-1).astype(np.float32)
     return _Grid(rows, columns, places, _rays(places, size), area)
@@ -163,14 +191,22 @@ def _is_other(one: NDArray[np.uint8], alike: NDArray[np.uint8], pixels: float) -
     """Where, of the measured pixels [N], two grey maps differ as detail does that is shifted by so many pixels: flow spreads beyond what moves."""
     grid = _grid(one.shape)
     across, down = (cv2.Sobel(one, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
-    difference, detail = (cv2.boxFilter(values, cv2.CV_32F, _AROUND) for values in (cv2.absdiff(one, alike), cv2.magnitude(across, down)))
+    difference, detail = (
+        cv2.boxFilter(values, cv2.CV_32F, _AROUND)
+        for values in (cv2.absdiff(one, alike), cv2.magnitude(across, down))
+    )
     return np.asarray((difference > pixels * detail)[grid.rows, grid.columns].ravel())
 
 
-def _followed(one: NDArray[np.uint8], other: NDArray[np.uint8], refinements: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _followed(
+    one: NDArray[np.uint8], other: NDArray[np.uint8], refinements: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Unit rays [N, 3] of the measured pixels of a grey map [h, w], and where the other shows them; the maps wrap."""
     grid = _grid(one.shape)
-    padded = [np.concatenate([picture[:, -_PAD:], picture, picture[:, :_PAD]], axis=1) for picture in (one, other)]
+    padded = [
+        np.concatenate([picture[:, -_PAD:], picture, picture[:, :_PAD]], axis=1)
+        for picture in (one, other)
+    ]
     flow = _tracker(refinements).calc(padded[0], padded[1], None)[grid.rows, grid.columns + _PAD]
     return grid.rays, _rays(grid.places + flow, one.shape)
 
@@ -181,10 +217,17 @@ def _rays(places: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.floa
     lat = np.pi * (0.5 - (row + 0.5) / size[0])
     lon = 2 * np.pi * ((column + 0.5) / size[1] - 0.5)
     level = np.cos(lat)
-    return np.stack([level * np.sin(lon), -np.sin(lat), level * np.cos(lon)], axis=1).astype(np.float32, copy=False)
+    return np.stack([level * np.sin(lon), -np.sin(lat), level * np.cos(lon)], axis=1).astype(
+        np.float32, copy=False
+    )
 
 
-def _turn(starts: NDArray[np.float32], ends: NDArray[np.float32], weight: NDArray[np.float32], scales_deg: Sequence[float]) -> NDArray[np.float32]:
+def _turn(
+    starts: NDArray[np.float32],
+    ends: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    scales_deg: Sequence[float],
+) -> NDArray[np.float32]:
     """The rotation [3, 3] that takes most starts to their ends, first guess none: Geman-McClure weights around Kabsch's fit, ever narrower."""
     turn = np.eye(3, dtype=np.float32)
     for scale in np.radians(scales_deg):

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from argus.curate.frame_sampling import Samples
 from argus.curate.records import Verdict
-from argus.curate.samples import Samples
 from argus.curate.views import VIEW_NAMES, view_weights
 from schemas.config import FilterPolicy
 from schemas.names import Reason
@@ -30,7 +30,12 @@ class NadirFilter:
     def score(self, samples: Samples) -> dict[str, float]:
         """`share` of the sphere within 40° of the nadir whose detail stays from moment to moment; all of it where the scene is still."""
         down = samples.views[:, VIEW_NAMES.index("down")]
-        grey = [cv2.resize(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) for view in down]
+        grey = [
+            cv2.resize(
+                cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA
+            ).astype(np.float32)
+            for view in down
+        ]
         if len(grey) < 2:
             return {"share": 0.0}
         stays = (_correlation(grey) > _ALIKE).astype(np.uint8)
@@ -41,7 +46,9 @@ class NadirFilter:
         """Kept up to and including `nadir_share`."""
         share = scores["share"]
         kept = share <= policy.nadir_share
-        return Verdict(self.name, "share", kept, None if kept else Reason.OPERATOR, share, policy.nadir_share)
+        return Verdict(
+            self.name, "share", kept, None if kept else Reason.OPERATOR, share, policy.nadir_share
+        )
 
 
 @cache
@@ -56,8 +63,14 @@ def _cap() -> NDArray[np.float64]:
 def _correlation(grey: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Normalised correlation of windows around each pixel with themselves a moment later, over all moments together; 0 where there is no detail."""
     means = [cv2.blur(picture, _WINDOW) for picture in grey]
-    spreads = [np.sqrt(np.maximum(cv2.blur(picture * picture, _WINDOW) - mean * mean, 0)) for picture, mean in zip(grey, means, strict=True)]
-    joint = sum(cv2.blur(a * b, _WINDOW) - mean * later for (a, b), (mean, later) in zip(pairwise(grey), pairwise(means), strict=True))
+    spreads = [
+        np.sqrt(np.maximum(cv2.blur(picture * picture, _WINDOW) - mean * mean, 0))
+        for picture, mean in zip(grey, means, strict=True)
+    ]
+    joint = sum(
+        cv2.blur(a * b, _WINDOW) - mean * later
+        for (a, b), (mean, later) in zip(pairwise(grey), pairwise(means), strict=True)
+    )
     both = sum(a * b for a, b in pairwise(spreads))
     least = _LEAST_STD**2 * (len(grey) - 1)
     return np.asarray(np.where(both >= least, joint / np.maximum(both, least), np.float32(0)))

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from argus.curate.frame_sampling import Samples
 from argus.curate.records import Verdict
-from argus.curate.samples import Samples
 from schemas.config import FilterPolicy
 from schemas.names import Reason
 
@@ -35,10 +35,22 @@ class SeamFilter:
 
     def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
         """Kept unless ratio and value of one line are above the policy's."""
-        line = max(("seam", "centre"), key=lambda line: scores[f"{line}_ratio"] * (scores[f"{line}_value"] > policy.seam_value))
+        line = max(
+            ("seam", "centre"),
+            key=lambda line: (
+                scores[f"{line}_ratio"] * (scores[f"{line}_value"] > policy.seam_value)
+            ),
+        )
         ratio = scores[f"{line}_ratio"]
         kept = not (ratio > policy.seam_ratio and scores[f"{line}_value"] > policy.seam_value)
-        return Verdict(self.name, f"{line}_ratio", kept, None if kept else Reason.SEAM, ratio, policy.seam_ratio)
+        return Verdict(
+            self.name,
+            f"{line}_ratio",
+            kept,
+            None if kept else Reason.SEAM,
+            ratio,
+            policy.seam_ratio,
+        )
 
 
 def _steps(grey: NDArray[np.uint8]) -> NDArray[np.float32]:

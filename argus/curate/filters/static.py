@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
+from argus.curate.frame_sampling import Samples
 from argus.curate.records import Verdict
-from argus.curate.samples import Samples
 from argus.curate.views import six_views, view_weights
 from schemas.config import FilterPolicy
 from schemas.names import Reason
@@ -28,7 +28,14 @@ class StaticFilter:
         """Kept from `static_difference` on."""
         difference = scores["difference"]
         kept = difference >= policy.static_difference
-        return Verdict(self.name, "difference", kept, None if kept else Reason.STATIC, difference, policy.static_difference)
+        return Verdict(
+            self.name,
+            "difference",
+            kept,
+            None if kept else Reason.STATIC,
+            difference,
+            policy.static_difference,
+        )
 
 
 def mean_difference(samples: Samples) -> float:
@@ -37,5 +44,7 @@ def mean_difference(samples: Samples) -> float:
         return 0.0
     views = six_views(samples.small, _SIDE)
     changes = cv2.absdiff(views[1:].reshape(-1), views[:-1].reshape(-1)).reshape(views[1:].shape)
-    differences = changes.sum(axis=0, dtype=np.uint16).mean(axis=-1) / len(changes)  # [6, side, side]
+    differences = changes.sum(axis=0, dtype=np.uint16).mean(axis=-1) / len(
+        changes
+    )  # [6, side, side]
     return float((differences * view_weights(_SIDE)).sum() / 255)

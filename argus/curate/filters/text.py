@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from argus.curate.frame_sampling import SIZE, VIEW_SIDE, Samples, greys
 from argus.curate.records import Verdict
-from argus.curate.samples import SIZE, VIEW_SIDE, Samples, greys
 from argus.curate.views import VIEW_NAMES, view_weights
 from argus.sphere import solid_angle
 from schemas.config import FilterPolicy
@@ -26,14 +26,23 @@ Mask = NDArray[np.bool_]
 Place = tuple[slice, slice]
 
 _WINDOW = 4  # moments through which an overlay stays
-_BAND = slice(96, SIZE[0] - 96)  # rows of the map within 56° of the equator; the views of the poles begin at 45° or before
+_BAND = slice(
+    96, SIZE[0] - 96
+)  # rows of the map within 56° of the equator; the views of the poles begin at 45° or before
 _POLES = (VIEW_NAMES.index("up"), VIEW_NAMES.index("down"))
-_THIN = cv2.getStructuringElement(cv2.MORPH_RECT, (9, 9))  # what an opening or closing by this removes is a stroke: up to 8 pixels (3°) wide
-_REACH = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # letters less than 8 pixels apart are of one row
+_THIN = cv2.getStructuringElement(
+    cv2.MORPH_RECT, (9, 9)
+)  # what an opening or closing by this removes is a stroke: up to 8 pixels (3°) wide
+_REACH = cv2.getStructuringElement(
+    cv2.MORPH_ELLIPSE, (9, 9)
+)  # letters less than 8 pixels apart are of one row
 _AROUND = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (25, 25))
 _CELL = 16  # pixels, a side of the squares in which strokes that stay are counted first; in most there are too few
 _DENSE = 0.125  # share of a cell
-_LEVELS = (25, 60)  # grey levels that a stroke stands out by; text that touches others in what is faint is alone in what is not
+_LEVELS = (
+    25,
+    60,
+)  # grey levels that a stroke stands out by; text that touches others in what is faint is alone in what is not
 _STILL = 0.6  # share of strokes that stay, from which on the scene is still
 _LETTERS = 5  # that make a row
 _LARGEST = 72  # pixels (25°) of a letter, or of several that touch
@@ -67,13 +76,18 @@ class TextFilter:
             return {"share": 0.0, "staying": 1.0}
         parts = _parts(samples)
         found = [_window(parts, k) for k in range(max(1, count - _WINDOW + 1))]
-        return {"share": max(share for share, _ in found), "staying": float(np.median([staying for _, staying in found]))}
+        return {
+            "share": max(share for share, _ in found),
+            "staying": float(np.median([staying for _, staying in found])),
+        }
 
     def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
         """Kept up to and including `text_share`."""
         share = scores["share"]
         kept = share <= policy.text_share
-        return Verdict(self.name, "share", kept, None if kept else Reason.TEXT, share, policy.text_share)
+        return Verdict(
+            self.name, "share", kept, None if kept else Reason.TEXT, share, policy.text_share
+        )
 
 
 def _parts(samples: Samples) -> list[_Part]:
@@ -86,17 +100,23 @@ def _parts(samples: Samples) -> list[_Part]:
 def _strokes(pictures: Picture) -> Picture:
     """How far each pixel of some pictures [n, h, w, 3] stands out from what is wider than a stroke: bright ones, dark ones; [n, 2, h, w]."""
     hats = (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
-    return np.stack([[cv2.morphologyEx(grey, hat, _THIN) for hat in hats] for grey in greys(pictures)])
+    return np.stack(
+        [[cv2.morphologyEx(grey, hat, _THIN) for hat in hats] for grey in greys(pictures)]
+    )
 
 
 def _window(parts: Sequence[_Part], first: int) -> tuple[float, float]:
     """(share of the sphere under overlaid text in the part that shows the most, share of strokes that stay) from a moment on."""
     now = [part.strokes[first] for part in parts]
     lasting = [_lasting(part.strokes[first : first + _WINDOW]) for part in parts]
-    staying = sum(np.count_nonzero(one > _LEVELS[0]) for one in lasting) / max(1, sum(np.count_nonzero(one > _LEVELS[0]) for one in now))
+    staying = sum(np.count_nonzero(one > _LEVELS[0]) for one in lasting) / max(
+        1, sum(np.count_nonzero(one > _LEVELS[0]) for one in now)
+    )
     if staying > _STILL:
         return 0.0, min(1.0, staying)
-    return max(_share(*one, level) for one in zip(parts, lasting, now, strict=True) for level in _LEVELS), staying
+    return max(
+        _share(*one, level) for one in zip(parts, lasting, now, strict=True) for level in _LEVELS
+    ), staying
 
 
 def _lasting(strokes: Picture) -> Picture:
@@ -132,11 +152,18 @@ def _text(stays: Mask, now: Mask) -> Mask:
 def _dense(strokes: Mask) -> Iterator[Place]:
     """Where cells are full enough, with those around them."""
     height, width = strokes.shape
-    share = cv2.resize(strokes.view(np.uint8) * np.uint8(255), (width // _CELL, height // _CELL), interpolation=cv2.INTER_AREA)
+    share = cv2.resize(
+        strokes.view(np.uint8) * np.uint8(255),
+        (width // _CELL, height // _CELL),
+        interpolation=cv2.INTER_AREA,
+    )
     near = cv2.dilate((share > 255 * _DENSE).view(np.uint8), np.ones((3, 3), np.uint8))
     boxes = cv2.connectedComponentsWithStats(near, connectivity=8)[2]
     for left, top, across, down in (boxes[1:, :4] * _CELL).tolist():
-        yield slice(max(0, top - _CELL), top + down + _CELL), slice(max(0, left - _CELL), left + across + _CELL)
+        yield (
+            slice(max(0, top - _CELL), top + down + _CELL),
+            slice(max(0, left - _CELL), left + across + _CELL),
+        )
 
 
 def _overlaid(stays: Mask, now: Mask) -> Mask:
@@ -158,7 +185,9 @@ def _overlaid(stays: Mask, now: Mask) -> Mask:
 
 def _belongs(strokes: Mask, now: Mask) -> bool:
     """Whether a row's strokes that stay are most of those that there are, and much of the row; of the pixels of its blob."""
-    return bool(np.count_nonzero(strokes) >= max(_OWN * np.count_nonzero(now), _COVERED * strokes.size))
+    return bool(
+        np.count_nonzero(strokes) >= max(_OWN * np.count_nonzero(now), _COVERED * strokes.size)
+    )
 
 
 def _letters(stays: Mask) -> tuple[NDArray[np.int32], NDArray[np.int32], Mask]:
@@ -166,7 +195,9 @@ def _letters(stays: Mask) -> tuple[NDArray[np.int32], NDArray[np.int32], Mask]:
     and whole."""
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(stays.view(np.uint8), connectivity=8)
     first, size = boxes[:, :2], boxes[:, 2:4]
-    letter = (boxes[:, cv2.CC_STAT_AREA] >= 6) & (size.max(axis=1) >= 4) & (size.max(axis=1) <= _LARGEST)
+    letter = (
+        (boxes[:, cv2.CC_STAT_AREA] >= 6) & (size.max(axis=1) >= 4) & (size.max(axis=1) <= _LARGEST)
+    )
     letter &= (first > 0).all(axis=1) & (first + size < stays.shape[::-1]).all(axis=1)
     return labels, boxes, letter
 
@@ -174,7 +205,9 @@ def _letters(stays: Mask) -> tuple[NDArray[np.int32], NDArray[np.int32], Mask]:
 def _rows(labels: NDArray[np.int32], boxes: NDArray[np.int32], letter: Mask) -> Iterator[Mask]:
     """Letters less than a reach apart and the space between them, where there are enough and they form a row."""
     kept = letter[labels]
-    groups, group_of = cv2.connectedComponents(cv2.dilate(kept.view(np.uint8), _REACH), connectivity=8)
+    groups, group_of = cv2.connectedComponents(
+        cv2.dilate(kept.view(np.uint8), _REACH), connectivity=8
+    )
     group = np.zeros(len(boxes), np.int64)
     group[labels[kept]] = group_of[kept]
     for number in np.flatnonzero(np.bincount(group[letter], minlength=groups) >= _LETTERS):
@@ -190,8 +223,16 @@ def _is_row(strokes: Mask, labels: NDArray[np.int32], letters: NDArray[np.int64]
     of = labels[strokes]
     along, across = _straightened(strokes)
     long, high = np.ptp(along) + 1, np.ptp(across) + 1
-    lengths, heights = (np.median(ndimage.maximum(way, of, letters) - ndimage.minimum(way, of, letters) + 1) for way in (along, across))
-    return bool(9 <= high <= 70 and long >= 1.5 * high and len(of) >= 0.18 * high * long and heights >= 0.65 * lengths)
+    lengths, heights = (
+        np.median(ndimage.maximum(way, of, letters) - ndimage.minimum(way, of, letters) + 1)
+        for way in (along, across)
+    )
+    return bool(
+        9 <= high <= 70
+        and long >= 1.5 * high
+        and len(of) >= 0.18 * high * long
+        and heights >= 0.65 * lengths
+    )
 
 
 def _straightened(strokes: Mask) -> NDArray[np.float64]:
@@ -199,5 +240,9 @@ def _straightened(strokes: Mask) -> NDArray[np.float64]:
     places = np.argwhere(strokes) - np.argwhere(strokes).mean(axis=0)
     along, across = (places @ np.linalg.eigh(places.T @ places)[1]).T[::-1]
     bend = np.polyfit(along, across, 2)
-    bend[0] = np.clip(bend[0] * np.ptp(along) / 4, -_BENT, _BENT) * 4 / np.ptp(along) if np.ptp(along) else 0.0
+    bend[0] = (
+        np.clip(bend[0] * np.ptp(along) / 4, -_BENT, _BENT) * 4 / np.ptp(along)
+        if np.ptp(along)
+        else 0.0
+    )
     return np.stack([along, across - np.polyval(bend, along)])

@@ -10,17 +10,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from argus.curate.frame_sampling import VIEW_SIDE, Samples
 from argus.curate.records import Verdict
-from argus.curate.samples import VIEW_SIDE, Samples
 from argus.curate.views import VIEW_NAMES
 from schemas.config import FilterPolicy
 from schemas.names import Reason
 
 Rays = NDArray[np.float32]
 
-_HEADINGS = {"front": (0, 1), "right": (1, 0), "back": (0, -1), "left": (-1, 0)}  # sine and cosine of a view's yaw
+_HEADINGS = {
+    "front": (0, 1),
+    "right": (1, 0),
+    "back": (0, -1),
+    "left": (-1, 0),
+}  # sine and cosine of a view's yaw
 _MOST_DEG, _STEP_DEG = 30.0, 2.0  # tilts that are searched
-_NEAR = np.sin(np.radians([2.0, 2.0, 1.5, 1.0, 1.0]))  # how far off an edge's plane the vertical may be: while searching, then ever nearer
+_NEAR = np.sin(
+    np.radians([2.0, 2.0, 1.5, 1.0, 1.0])
+)  # how far off an edge's plane the vertical may be: while searching, then ever nearer
 _CELL = 8  # pixels; each cell gives its strongest edge
 _EDGE = 60.0  # least response of Sobel's operator
 _LEAST = 50  # edges; with fewer nothing is said
@@ -37,7 +44,13 @@ class UprightFilter:
 
         The angles are those of `argus.sphere` (looking up and tilting right are positive); all are 0 where fewer than 50 edges are found.
         """
-        normals = np.concatenate([_normals(six[VIEW_NAMES.index(name)], *turn) for six in samples.views[::4] for name, turn in _HEADINGS.items()])
+        normals = np.concatenate(
+            [
+                _normals(six[VIEW_NAMES.index(name)], *turn)
+                for six in samples.views[::4]
+                for name, turn in _HEADINGS.items()
+            ]
+        )
         if len(normals) < _LEAST:
             return {"tilt_deg": 0.0, "pitch_deg": 0.0, "roll_deg": 0.0, "support": 0.0}
         votes = (np.abs(normals @ _downs().T) < _NEAR[0]).sum(axis=0)
@@ -58,7 +71,9 @@ class UprightFilter:
         """Kept up to and including `tilt_deg`, and wherever less than `tilt_support` of the edges agree on the vertical."""
         tilt = scores["tilt_deg"]
         kept = tilt <= policy.tilt_deg or scores["support"] < policy.tilt_support
-        return Verdict(self.name, "tilt_deg", kept, None if kept else Reason.TILTED, tilt, policy.tilt_deg)
+        return Verdict(
+            self.name, "tilt_deg", kept, None if kept else Reason.TILTED, tilt, policy.tilt_deg
+        )
 
 
 def _normals(view: NDArray[np.uint8], sine: int, cosine: int) -> Rays:
@@ -67,7 +82,11 @@ def _normals(view: NDArray[np.uint8], sine: int, cosine: int) -> Rays:
     across, down = (cv2.Sobel(grey, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
     strength = np.where(np.abs(across) > np.abs(down), np.hypot(across, down), 0)
     cells = VIEW_SIDE // _CELL
-    blocks = strength.reshape(cells, _CELL, cells, _CELL).swapaxes(1, 2).reshape(cells * cells, _CELL * _CELL)
+    blocks = (
+        strength.reshape(cells, _CELL, cells, _CELL)
+        .swapaxes(1, 2)
+        .reshape(cells * cells, _CELL * _CELL)
+    )
     best = blocks.argmax(axis=1)
     row = np.arange(cells * cells) // cells * _CELL + best // _CELL
     column = np.arange(cells * cells) % cells * _CELL + best % _CELL

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from argus.curate.frame_sampling import Samples
 from argus.curate.records import Verdict
-from argus.curate.samples import Samples
 from schemas.config import FilterPolicy
 from schemas.names import Reason
 
@@ -22,4 +22,11 @@ class VarianceFilter:
         """Kept above `variance`."""
         variance = scores["least_variance"]
         kept = variance > policy.variance
-        return Verdict(self.name, "least_variance", kept, None if kept else Reason.LOW_VARIANCE, variance, policy.variance)
+        return Verdict(
+            self.name,
+            "least_variance",
+            kept,
+            None if kept else Reason.LOW_VARIANCE,
+            variance,
+            policy.variance,
+        )

@@ -1,0 +1,36 @@
+"""Weights from local safetensors files, and pictures as tensors. Nothing that is read here can execute code."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from argus.errors import InvalidInput
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name. Raises InvalidInput where it is none."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InvalidInput(
+            f"{path} cannot be read as safetensors: {error}; see argus.curate.scorers for the files that a scorer needs"
+        ) from error
+
+
+def fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Loads all weights of a module and freezes it. Raises InvalidInput where names or shapes differ from the module's."""
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InvalidInput(f"{path} does not fit {type(module).__name__}: {error}") from error
+    module.eval().requires_grad_(requires_grad=False)
+
+
+def as_pictures(frames: NDArray[np.uint8], device: str) -> Tensor:
+    """Float [n, 3, H, W] in [-1,1] of uint8 [n, H, W, 3]."""
+    return torch.tensor(frames, device=device).permute(0, 3, 1, 2).float() / 127.5 - 1

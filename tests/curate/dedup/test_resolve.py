@@ -1,0 +1,294 @@
+"""What becomes of duplicates in a wave: who stays, what is said, whose split counts, and that a kill changes nothing."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from argus.curate.dedup.fingerprint import BANDS, HARMONICS, Signature
+from argus.curate.dedup.resolve import DuplicateResolver
+from argus.dataset import ClipRow, Dataset, DecidedVideo, ShardClip, ShardReader, SourceRow
+from schemas.names import Decision, Reason, Split
+
+RECIPE = "0" * 16
+
+
+def signature(scene: int) -> bytes:
+    """Of a scene that nothing else is like."""
+    return Signature(
+        1000,
+        np.random.default_rng(scene).integers(-127, 128, (10, BANDS, HARMONICS, 2), dtype=np.int8),
+    ).to_bytes()
+
+
+def video(
+    source: str, *scenes: int, split: Split = Split.TRAIN, recipe: str = RECIPE
+) -> DecidedVideo:
+    """A kept source whose clips show these scenes."""
+    clips, rows = [], []
+    for number, scene in enumerate(scenes):
+        span = {
+            "clip_id": f"{source}@{number}0000-{number + 1}0000",
+            "start_ms": number * 10_000,
+            "end_ms": number * 10_000 + 10_000,
+            "frames": 50,
+        }
+        rows.append(
+            ClipRow.model_validate(
+                {**span, "decision": Decision.KEPT, "quality": 0.5, "signature": signature(scene)}
+            )
+        )
+        clips.append(
+            ShardClip(
+                **span,
+                source_id=source,
+                split=split,
+                height=64,
+                width=128,
+                fps=Fraction(5),
+                quality=0.5,
+                video=f"{scene}".encode(),
+            )
+        )
+    fixed = {
+        "url": f"http://example.org/{source}",
+        "run_id": "run",
+        "code_version": "0",
+        "decided": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    detail = f"{len(scenes)} of {len(scenes)} clips kept"
+    row = {
+        "source_id": source,
+        "split": split,
+        "decision": Decision.KEPT,
+        "detail": detail,
+        "recipe": recipe,
+        "clips": rows,
+        **fixed,
+    }
+    return DecidedVideo(SourceRow.model_validate(row), tuple(clips))
+
+
+def settle(folder: Path, *waves: list[DecidedVideo], policy: str = "drop") -> list[SourceRow]:
+    """The rows of all waves, each settled and committed; then a snapshot is published."""
+    dataset = Dataset(folder)
+    settler = DuplicateResolver(
+        dataset, {video.row.source_id for wave in waves for video in wave}, policy
+    )
+    rows = []
+    for wave in waves:
+        settled = settler.settle(wave)
+        dataset.commit_chunk(settled)
+        dataset.publish()
+        rows += [video.row for video in settled]
+    return rows
+
+
+def kept(folder: Path) -> dict[str, str]:
+    table = Dataset(folder).snapshot().table
+    return dict(zip(table["clip_id"].to_pylist(), table["split"].to_pylist(), strict=True))
+
+
+@pytest.mark.parametrize("waves", [1, 2])
+def test_of_two_copies_the_earlier_stays_and_the_later_says_which_it_equals(
+    tmp_path: Path, waves: int
+) -> None:
+    first, second = video("url:b", 1, 2), video("url:a", 1, 2)
+    rows = settle(tmp_path, *([[first, second]] if waves == 1 else [[first], [second]]))
+    assert [(row.decision, row.reason) for row in rows] == [
+        (Decision.KEPT, None),
+        (Decision.DROPPED, Reason.DUPLICATE),
+    ]
+    assert (
+        rows[1].detail
+        == "every clip that it could give is there already: url:a@00000-10000 shows what url:b@00000-10000 shows, turned by 0°"
+    )
+    assert [(clip.decision, clip.reason, clip.duplicate_of) for clip in rows[1].clips] == [
+        (Decision.DROPPED, Reason.DUPLICATE, "url:b@00000-10000"),
+        (Decision.DROPPED, Reason.DUPLICATE, "url:b@10000-20000"),
+    ]
+    scores = {
+        score.name: (score.value, score.threshold, score.kept) for score in rows[1].clips[0].scores
+    }
+    assert scores["likeness"] == (pytest.approx(1), 0.85, False)
+    assert scores["change"] == (pytest.approx(1), 0.6, False)
+    assert list(kept(tmp_path)) == ["url:b@00000-10000", "url:b@10000-20000"]
+
+
+def test_a_source_that_is_kept_in_part_takes_the_split_of_the_earlier(tmp_path: Path) -> None:
+    rows = settle(tmp_path, [video("url:a", 1, split=Split.TEST), video("url:b", 3, 1, 2)])
+    assert (rows[1].decision, rows[1].split) == (Decision.KEPT, Split.TEST)
+    assert rows[1].detail.startswith(
+        "3 of 3 clips kept; 1 of these dropped and 0 marked as duplicates: url:b@10000-20000 shows what url:a@00000-"
+    )
+    assert kept(tmp_path) == dict.fromkeys(
+        ["url:a@00000-10000", "url:b@00000-10000", "url:b@20000-30000"], Split.TEST
+    )
+    snapshot = Dataset(tmp_path).snapshot()
+    with ShardReader(tmp_path / snapshot.table["shard"][0].as_py()) as reader:
+        clips = [reader.clip(row) for row in range(len(reader))]
+    assert [(clip.clip_id, clip.split, clip.video) for clip in clips] == [
+        ("url:a@00000-10000", Split.TEST, b"1"),
+        ("url:b@00000-10000", Split.TEST, b"3"),
+        ("url:b@20000-30000", Split.TEST, b"2"),
+    ]
+
+
+def test_a_policy_that_keeps_duplicates_keeps_them_in_one_split(tmp_path: Path) -> None:
+    wave = [
+        video("url:a", 1, split=Split.VAL),
+        video("url:b", 2, split=Split.TEST),
+        video("url:c", 1, 2, 3),
+    ]
+    rows = settle(tmp_path, wave, policy="keep")
+    assert [(clip.decision, clip.duplicate_of) for clip in rows[2].clips] == [
+        (Decision.KEPT, "url:a@00000-10000"),
+        (Decision.DROPPED, "url:b@00000-10000"),  # the same in two splits must not be
+        (Decision.KEPT, None),
+    ]
+    assert kept(tmp_path) == {
+        "url:a@00000-10000": Split.VAL,
+        "url:b@00000-10000": Split.TEST,
+        "url:c@00000-10000": Split.VAL,
+        "url:c@20000-30000": Split.VAL,
+    }
+
+
+def waves() -> list[list[DecidedVideo]]:
+    scenes = [(1, 2), (2, 3), (4,), (4, 1), (3,), (5, 5, 2)]
+    videos = [
+        video(f"url:{9 - number}", *one, split=list(Split)[number % 3])
+        for number, one in enumerate(scenes)
+    ]
+    return [videos[:2], videos[2:4], videos[4:]]
+
+
+@pytest.mark.parametrize("policy", ["drop", "keep"])
+@pytest.mark.parametrize("killed_after", [0, 1, 2])
+def test_a_refresh_that_was_killed_settles_as_one_that_was_not(
+    tmp_path: Path, killed_after: int, policy: str
+) -> None:
+    whole = settle(tmp_path / "whole", *waves(), policy=policy)
+    torn = settle(tmp_path / "torn", *waves()[:killed_after], policy=policy)
+    torn += settle(tmp_path / "torn", *waves()[killed_after:], policy=policy)
+    assert torn == whole
+    assert (
+        Dataset(tmp_path / "torn").snapshot().digest
+        == Dataset(tmp_path / "whole").snapshot().digest
+    )
+    assert {row.decision for row in whole} == (
+        {Decision.KEPT, Decision.DROPPED} if policy == "drop" else {Decision.KEPT}
+    )
+
+
+def test_what_a_pending_source_gave_under_another_recipe_does_not_count(tmp_path: Path) -> None:
+    settle(tmp_path, [video("url:a", 1)])
+    rows = settle(
+        tmp_path, [video("url:b", 1, recipe="1" * 16)], [video("url:a", 1, recipe="1" * 16)]
+    )
+    assert [(row.source_id, row.decision) for row in rows] == [
+        ("url:b", Decision.KEPT),
+        ("url:a", Decision.DROPPED),
+    ]
+    assert list(kept(tmp_path)) == ["url:b@00000-10000"]
+
+
+def test_what_others_commit_meanwhile_counts(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path)
+    settler = DuplicateResolver(dataset, {"url:b", "url:c"}, "drop")
+    dataset.commit_chunk(settler.settle([video("url:b", 2)]))
+    Dataset(tmp_path).commit_chunk([video("url:other", 1)])
+    (settled,) = settler.settle([video("url:c", 1)])
+    assert settled.row.clips[0].duplicate_of == "url:other@00000-10000"
+
+
+def test_a_wave_that_lost_a_race_is_settled_again_as_if_for_the_first_time(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path)
+    wave = [video("url:a", 1), video("url:b", 2), video("url:c", 1, 2, 3)]
+    settler = DuplicateResolver(dataset, {"url:a", "url:b", "url:c"}, "keep")
+    assert [one.row for one in settler.settle(wave)] == [one.row for one in settler.settle(wave)]
+    race = iter([[video("url:other", 2)]])
+
+    def settle_while_another_commits(videos: Sequence[DecidedVideo]) -> Sequence[DecidedVideo]:
+        settled = settler.settle(videos)
+        for other in race:
+            Dataset(tmp_path).commit_chunk(other)
+        return settled
+
+    commit = dataset.commit_chunk(wave, settle_while_another_commits)
+    assert commit is not None
+    marks = {
+        clip.clip_id: clip.duplicate_of
+        for row in commit.rows
+        for clip in row.clips
+        if clip.duplicate_of
+    }
+    assert marks == {
+        "url:b@00000-10000": "url:other@00000-10000",
+        "url:c@00000-10000": "url:a@00000-10000",
+        "url:c@10000-20000": "url:other@00000-10000",
+    }
+
+
+def decided_again(source: str, *scenes: int, shard: str | None = None) -> DecidedVideo:
+    """A kept source whose clips were decided from stored numbers: without bytes, but perhaps with a place."""
+    row = video(source, *scenes, recipe="1" * 16).row
+    place = {"shard": shard, "row": 0, "checksum": "0"} if shard else {}
+    return DecidedVideo(
+        row.model_copy(update={"clips": tuple(clip.model_copy(update=place) for clip in row.clips)})
+    )
+
+
+def test_what_is_kept_again_without_bytes_is_left_out_unless_it_is_a_duplicate(
+    tmp_path: Path,
+) -> None:
+    settle(tmp_path, [video("url:a", 1)])
+    settler = DuplicateResolver(Dataset(tmp_path), {"url:b", "url:c", "url:d"}, "drop")
+    wave = [
+        decided_again("url:b", 1),
+        decided_again("url:c", 2),
+        decided_again("url:d", 3, shard="shards/d.arrow"),
+        video("url:e", 2),
+    ]
+    settled = settler.settle(wave)
+    assert [(one.row.source_id, one.row.reason) for one in settled] == [
+        ("url:b", Reason.DUPLICATE),
+        ("url:d", None),
+        ("url:e", None),
+    ]
+    assert [row.source_id for row in settler.left_out] == ["url:c"]
+    assert settler.settle(wave[:1]) == settled[:1]
+    assert settler.left_out == ()
+
+
+def test_a_duplicate_that_has_a_place_keeps_it(tmp_path: Path) -> None:
+    settle(tmp_path, [video("url:a", 1)])
+    (settled,) = DuplicateResolver(Dataset(tmp_path), {"url:b"}, "drop").settle(
+        [decided_again("url:b", 1, shard="shards/b.arrow")]
+    )
+    assert [(clip.decision, clip.reason, clip.shard) for clip in settled.row.clips] == [
+        (Decision.DROPPED, Reason.DUPLICATE, "shards/b.arrow")
+    ]
+
+
+def test_a_failure_that_may_pass_hides_no_clips(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path)
+    dataset.commit_chunk([video("url:a", 1)])
+    running = DuplicateResolver(dataset, {"url:b"}, "drop")
+    failed = video("url:a", recipe="1" * 16).row.model_copy(
+        update={"decision": Decision.FAILED, "reason": Reason.TIMED_OUT, "retryable": True}
+    )
+    dataset.commit_chunk([DecidedVideo(failed)])
+    for settler in (running, DuplicateResolver(dataset, {"url:b"}, "drop")):
+        (settled,) = settler.settle([video("url:b", 1)])
+        assert settled.row.clips[0].duplicate_of == "url:a@00000-10000"
+
+
+def test_failures_and_drops_pass_as_they_are(tmp_path: Path) -> None:
+    dropped = DecidedVideo(
+        video("url:a").row.model_copy(update={"decision": Decision.DROPPED, "reason": Reason.SEAM})
+    )
+    assert settle(tmp_path, [dropped, video("url:b", 1)])[0] == dropped.row

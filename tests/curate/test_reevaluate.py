@@ -1,0 +1,573 @@
+"""Videos decided again from stored numbers, or measured again by one filter: as a fresh judgement would, and looking only where that is needed."""
+
+import random
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from annotated_types import Le
+
+from argus.curate import (
+    CuratedVideo,
+    Fetched,
+    Recipe,
+    VideoSource,
+    WorkKind,
+    clip_filters,
+    clips,
+    process_video,
+    video_filters,
+)
+from argus.curate import rescore as rescoring
+from argus.curate.clipping import Cutter
+from argus.curate.filters.blur import BlurFilter
+from argus.curate.filters.seam import SeamFilter
+from argus.curate.layout.detect import declared_layout
+from argus.curate.recipe import THRESHOLDS
+from argus.curate.recompute import PriorResult, rescore, rescore_isolated
+from argus.curate.reevaluate import STATING, redecided
+from argus.curate.scorers import scorer_class
+from argus.curate.staging import Provenance, stage_judgement
+from argus.dataset import ScoreRow, SourceRow
+from argus.files import sha256_file
+from argus.media.reader import VideoReader
+from argus.synth import write_video_kind
+from argus.synth.video_kinds import KINDS as KINDS_OF_ALL
+from schemas.config import (
+    ClipSettings,
+    CurateConfig,
+    FilterPolicy,
+    LearnedSettings,
+    LearnedThresholds,
+)
+from schemas.names import Decision, Layout, Reason, Split
+
+KINDS = ("walk", "static", "cuts", "stereo_tb_2to1", "broken_seam", "truncated")
+MORE = (
+    "eac",
+    "dual_fisheye",
+    "mono_erp_anamorphic",
+    "perspective_2to1",
+    "title",
+    "caps",
+    "dark",
+    "too_short",
+    "vr180",
+    "twice_converted",
+    "corrupt",
+)
+CLIPS = ClipSettings(height=64, clip_s=2.0, min_clip_s=0.8)
+STAMPED = {"recipe", "run_id", "code_version", "decided", "scored", "seconds"}
+WHEN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def config(**policy: Any) -> CurateConfig:
+    return CurateConfig(catalogue="none", clip=CLIPS, policy=FilterPolicy(**policy))
+
+
+@dataclass
+class Judged:
+    """A video that was judged, and its row as if its clips were committed."""
+
+    path: Path
+    source: VideoSource
+    folder: Path
+    row: SourceRow
+
+    def fresh(self, config: CurateConfig, folder: Path) -> SourceRow:
+        """What judging anew says."""
+        return staged(
+            self.path,
+            self.source,
+            process_video(self.path, self.source, config, folder),
+            config,
+            folder,
+        )
+
+    def again(
+        self, config: CurateConfig, row: SourceRow | None = None, **more: Any
+    ) -> SourceRow | None:
+        return redecided(
+            row or self.row,
+            self.source,
+            Recipe.of(config),
+            run_id="run",
+            code_version="0",
+            decided=WHEN,
+            **more,
+        )
+
+
+def staged(
+    path: Path, source: VideoSource, video: CuratedVideo, config: CurateConfig, folder: Path
+) -> SourceRow:
+    fetched = Fetched(
+        path, "yt-dlp", "1", "generic", "0", "", path.stat().st_size, sha256_file(path)
+    )
+    return stage_judgement(folder, video, fetched, Provenance(Recipe.of(config).digest, "run", "0"))
+
+
+def placed(row: SourceRow) -> SourceRow:
+    clips = [
+        clip.model_copy(update={"shard": "shards/a.arrow", "row": k, "checksum": "0"})
+        if clip.decision is Decision.KEPT
+        else clip
+        for k, clip in enumerate(row.clips)
+    ]
+    return row.model_copy(update={"clips": tuple(clips)})
+
+
+def judged(folder: Path, kind: str, seed: int) -> Judged:
+    """A video of four seconds, judged under the defaults."""
+    path = folder / "a.mp4"
+    write_video_kind(
+        path,
+        kind,
+        seed=seed,
+        seconds=4,
+        fps=5,
+        height=64,
+        tagged=KINDS_OF_ALL[kind].spherical is not None,
+    )
+    source = VideoSource(f"url:{kind}", f"http://example.org/{kind}", Split.VAL)
+    video = process_video(path, source, config(), folder)
+    return Judged(path, source, folder, placed(staged(path, source, video, config(), folder)))
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Judged]:
+    return {
+        kind: judged(tmp_path_factory.mktemp(kind), kind, seed) for seed, kind in enumerate(KINDS)
+    }
+
+
+def assert_same(again: SourceRow, fresh: SourceRow) -> None:
+    """All that a person or a snapshot is told is the same; a row that was decided again may know more than it needs."""
+    columns = (
+        "source_id",
+        "url",
+        "split",
+        "decision",
+        "reason",
+        "detail",
+        "retryable",
+        "layout_declared",
+        "layout",
+        "recipe",
+        "media",
+        "thumbnail",
+    )
+    for name in columns:
+        assert getattr(again, name) == getattr(fresh, name), name
+    assert [score for score in again.scores if score in fresh.scores] == list(fresh.scores)
+    assert [clip.clip_id for clip in again.kept_clips] == [
+        clip.clip_id for clip in fresh.kept_clips
+    ]
+    for clip, one in zip(
+        again.clips, fresh.clips, strict=False
+    ):  # a dropped video's were not cut anew
+        judgement = (
+            "clip_id",
+            "start_ms",
+            "end_ms",
+            "frames",
+            "decision",
+            "reason",
+            "quality",
+            "high_quality",
+            "scores",
+            "duplicate_of",
+        )
+        assert {name: getattr(clip, name) for name in judgement} == {
+            name: getattr(one, name) for name in judgement
+        }
+        assert one.decision is Decision.DROPPED or clip.signature == one.signature
+    assert len(again.clips) == len(fresh.clips) or not fresh.clips
+
+
+def random_policy(chance: random.Random) -> FilterPolicy:
+    """A few thresholds moved, some of them far."""
+    fields: dict[str, Any] = {}
+    for name in chance.sample(
+        sorted(THRESHOLDS - {"learned", "high_quality"}), k=chance.choice((1, 2, 5))
+    ):
+        match getattr(FilterPolicy(), name):
+            case float(value):
+                fields[name] = min(
+                    chance.choice((0.0, 0.3, 0.8, 1.2, 2.0, 5.0)) * value, _most(name)
+                )
+            case tuple(value):
+                fields[name] = tuple(
+                    layout for layout in (*value, Layout.DUAL_FISHEYE) if chance.random() < 0.6
+                )
+    fields.pop("fisheye_fov_deg", None)
+    if chance.random() < 0.2:
+        fields["fisheye_fov_deg"] = 220.0
+    return FilterPolicy(
+        **{name: value for name, value in fields.items() if name != "seam_ratio" or value > 0}
+    )
+
+
+def _most(name: str) -> float:
+    bounds = [part.le for part in FilterPolicy.model_fields[name].metadata if isinstance(part, Le)]
+    return float(bounds[0]) if bounds else 1e6
+
+
+def compare(video: Judged, seeds: range, folder: Path) -> tuple[int, int]:
+    """How often stored numbers sufficed, and how often a decision changed."""
+    enough = changed = 0
+    for seed in seeds:
+        other = CurateConfig(
+            catalogue="none", clip=CLIPS, policy=random_policy(random.Random(seed))
+        )
+        again = video.again(other)
+        if again is not None:
+            fresh = folder / str(seed)
+            fresh.mkdir()
+            assert_same(again, video.fresh(other, fresh))
+            enough += 1
+            changed += (again.decision, again.reason) != (video.row.decision, video.row.reason)
+    return enough, changed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_stored_numbers_say_is_what_a_fresh_judgement_says(
+    videos: dict[str, Judged], kind: str, tmp_path: Path
+) -> None:
+    assert compare(videos[kind], range(4), tmp_path)[0] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*KINDS, *MORE])
+def test_of_any_kind_under_any_thresholds_stored_numbers_say_what_a_fresh_judgement_says(
+    kind: str, tmp_path: Path
+) -> None:
+    number = [*KINDS, *MORE].index(kind)
+    enough, changed = compare(
+        judged(tmp_path, kind, number), range(100 * number, 100 * number + 15), tmp_path
+    )
+    assert enough >= 3
+    assert changed or kind not in {"walk", "cuts"}
+
+
+def test_thresholds_that_come_back_bring_the_clips_back_without_decoding(
+    videos: dict[str, Judged],
+) -> None:
+    walk = videos["walk"]
+    assert walk.row.decision is Decision.KEPT
+    for strict in (
+        {"seam_ratio": 0.01, "seam_value": 0.0},
+        {"sharpness": 50.0},
+        {"halves_similarity": 0.0},
+        {"convert": (), "layout_evidence": 0.0},
+    ):
+        gone = walk.again(config(**strict))
+        assert gone is not None
+        back = walk.again(config(), gone)
+        assert back is not None
+        assert back.model_dump(exclude=STAMPED) == walk.row.model_dump(exclude=STAMPED)
+    dropped = walk.again(config(seam_ratio=0.01, seam_value=0.0))
+    assert dropped is not None
+    assert (dropped.decision, dropped.reason, dropped.kept_clips) == (
+        Decision.DROPPED,
+        Reason.SEAM,
+        (),
+    )
+    assert [(clip.decision, clip.reason, clip.shard) for clip in dropped.clips] == [
+        (Decision.DROPPED, Reason.SEAM, "shards/a.arrow")
+    ] * 2
+
+
+def test_what_was_never_cut_or_encoded_is_not_kept_by_numbers_alone(
+    videos: dict[str, Judged],
+) -> None:
+    assert videos["broken_seam"].again(config(seam_ratio=1e6)) is None  # never cut
+    assert videos["static"].again(config(static_difference=0.0, moving_share=0.0)) is None
+    assert videos["stereo_tb_2to1"].again(config(convert=())) is not None
+    walk = videos["walk"]
+    bare = walk.row.model_copy(
+        update={"clips": tuple(clip.model_copy(update={"shard": None}) for clip in walk.row.clips)}
+    )
+    assert walk.again(config(variance=400.0), bare) is None  # never written
+    assert walk.again(config(shot_boundary=0.0)) is None  # it would be cut elsewhere
+    cuts = videos["cuts"]
+    assert cuts.again(config(shot_boundary=1.0)) is None  # it would not be cut
+    assert cuts.again(config(shot_boundary=0.18)) is not None
+
+
+def test_a_failure_that_may_pass_is_not_decided_again(videos: dict[str, Judged]) -> None:
+    walk = videos["walk"]
+    failed = walk.row.model_copy(
+        update={"decision": Decision.FAILED, "reason": Reason.TIMED_OUT, "retryable": True}
+    )
+    assert walk.again(config(), failed) is None
+    gone = walk.row.model_copy(
+        update={
+            "decision": Decision.FAILED,
+            "reason": Reason.REMOVED,
+            "media": None,
+            "scores": (),
+            "clips": (),
+        }
+    )
+    again = walk.again(config(variance=400.0), gone)
+    assert again is not None
+    assert (again.decision, again.reason, again.recipe) == (
+        Decision.FAILED,
+        Reason.REMOVED,
+        Recipe.of(config(variance=400.0)).digest,
+    )
+
+
+def test_a_duplicate_is_unmarked_and_may_be_kept_until_it_is_settled_anew(
+    videos: dict[str, Judged],
+) -> None:
+    walk = videos["walk"]
+    mark = ScoreRow(filter="duplicate", name="likeness", value=1.0, threshold=0.85, kept=False)
+    dropped = {
+        "decision": Decision.DROPPED,
+        "reason": Reason.DUPLICATE,
+        "duplicate_of": "url:a@0-2000",
+        "shard": None,
+    }
+    clips = tuple(
+        clip.model_copy(update={**dropped, "scores": (*clip.scores, mark)})
+        for clip in walk.row.clips
+    )
+    copy = walk.row.model_copy(
+        update={
+            "decision": Decision.DROPPED,
+            "reason": Reason.DUPLICATE,
+            "clips": clips,
+            "split": Split.TEST,
+        }
+    )
+    again = walk.again(config(variance=400.0), copy)
+    assert again is not None
+    assert (again.decision, again.split, [clip.duplicate_of for clip in again.clips]) == (
+        Decision.KEPT,
+        Split.VAL,
+        [None, None],
+    )
+    assert not any(score.filter == "duplicate" for clip in again.clips for score in clip.scores)
+
+
+def measured(row: SourceRow, value: float, networks: tuple[str, ...]) -> SourceRow:
+    """As if LPIPS had measured its clips."""
+    score = ScoreRow(filter="lpips", name="between", value=value)
+    clips = tuple(clip.model_copy(update={"scores": (*clip.scores, score)}) for clip in row.clips)
+    return row.model_copy(update={"clips": clips, "networks": networks})
+
+
+def test_a_threshold_for_a_network_decides_by_numbers_of_the_same_network_alone(
+    videos: dict[str, Judged], tmp_path: Path
+) -> None:
+    walk = videos["walk"]
+    for file in scorer_class("lpips").files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    strict = config(learned=LearnedThresholds(lpips_between=0.002)).model_copy(
+        update={"learned": LearnedSettings(weights=str(tmp_path))}
+    )
+    key = Recipe.of(strict).learned["lpips"]
+    assert walk.again(strict) is None, "it was never measured"
+    assert walk.again(strict, measured(walk.row, 0.1, ("lpips:1:other",))) is None
+    kept = walk.again(strict, measured(walk.row, 0.1, (key,)))
+    assert kept is not None
+    assert (kept.decision, kept.clips[0].scores[-1].threshold) == (Decision.KEPT, 0.002)
+    dropped = walk.again(strict, measured(walk.row, 0.001, (key,)))
+    assert dropped is not None
+    assert (dropped.decision, dropped.reason, dropped.detail) == (
+        Decision.DROPPED,
+        Reason.STATIC,
+        "none of its 2 clips is kept",
+    )
+    back = walk.again(config(), dropped)
+    assert back is not None
+    assert [(clip.decision, clip.shard) for clip in back.clips] == [
+        (Decision.KEPT, "shards/a.arrow")
+    ] * 2
+    video = rescore(
+        walk.path,
+        walk.source,
+        PriorResult(measured(walk.row, 0.1, (key,))),
+        strict,
+        tmp_path,
+        tmp_path / "samples",
+    )
+    assert (video.decision, video.networks, (tmp_path / "samples").exists()) == (
+        Decision.KEPT,
+        (key,),
+        False,
+    )
+    video = rescore(
+        walk.path,
+        walk.source,
+        PriorResult(measured(walk.row, 0.1, ("lpips:1:other",))),
+        strict,
+        tmp_path,
+        tmp_path / "samples",
+    )
+    assert (video.decision, video.networks, len(list((tmp_path / "samples").iterdir()))) == (
+        Decision.KEPT,
+        (),
+        2,
+    )
+    assert not any(score.filter == "lpips" for clip in video.clips for score in clip.scores), (
+        "its networks are to measure anew"
+    )
+
+
+def test_a_video_that_is_gone_keeps_the_clips_that_lie_in_shards(videos: dict[str, Judged]) -> None:
+    walk = videos["walk"]
+    first, second = walk.row.clips
+    row = walk.row.model_copy(update={"clips": (first, second.model_copy(update={"shard": None}))})
+    again = walk.again(config(variance=400.0), row, lost=Reason.REMOVED)
+    assert again is not None
+    assert [(clip.decision, clip.reason) for clip in again.clips] == [
+        (Decision.KEPT, None),
+        (Decision.DROPPED, Reason.REMOVED),
+    ]
+    assert again.detail == "1 of 2 clips kept"
+    assert videos["broken_seam"].again(config(seam_ratio=1e6), lost=Reason.REMOVED) is None
+
+
+def test_deciding_again_decodes_nothing_and_takes_a_hundredth_of_a_second(
+    videos: dict[str, Judged], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = videos["walk"]
+    rows = [
+        walk.row.model_copy(update={"source_id": f"url:{k}", "clips": walk.row.clips * 10})
+        for k in range(200)
+    ]  # 4,000 clips
+    monkeypatch.setattr(VideoReader, "frames", refuse)
+    monkeypatch.setattr(rescoring, "open_video", refuse)
+    start = time.process_time()
+    again = [walk.again(config(text_share=0.0), row) for row in rows]
+    assert time.process_time() - start < 2
+    assert all(row is not None and row.scored == () and row.seconds is None for row in again)
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise AssertionError("a video was opened")
+
+
+class Counter:
+    """Counts the calls of functions."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: dict[str, int] = {}
+        self._patch = monkeypatch
+
+    def watch(self, owner: object, name: str, known_as: str) -> None:
+        real = getattr(owner, name)
+
+        def counting(*args: Any, **options: Any) -> Any:
+            self.calls[known_as] = self.calls.get(known_as, 0) + 1
+            return real(*args, **options)
+
+        self._patch.setattr(owner, name, counting)
+
+
+def test_a_changed_filter_measures_again_alone(
+    videos: dict[str, Judged], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk, before = videos["walk"], Recipe.of(config())
+    monkeypatch.setattr(BlurFilter, "version", BlurFilter.version + 1)
+    work = Recipe.of(config()).work(before)
+    assert (work.kind, work.filters) == (WorkKind.SCORE, {"blur"})
+    assert walk.again(config(), stale=work.filters) is None
+    counter = Counter(monkeypatch)
+    for one in (*video_filters(FilterPolicy()), *clip_filters()):
+        if one.name not in counter.calls:
+            counter.calls[one.name] = 0
+            counter.watch(type(one), "score", one.name)
+    for owner, name in (
+        (clips, "detect_shots"),
+        (rescoring, "sample_stored"),
+        (Cutter, "write"),
+        (Cutter, "frames"),
+        (rescoring, "open_video"),
+    ):
+        counter.watch(owner, name, name)
+    video = rescore(walk.path, walk.source, PriorResult(walk.row, work.filters), config(), tmp_path)
+    assert {name: count for name, count in counter.calls.items() if count} == {
+        "blur": 2,
+        "frames": 2,
+        "open_video": 1,
+    }
+    assert video.scored == ("blur",)
+    row = staged(walk.path, walk.source, video, config(), tmp_path)
+    assert row.model_dump(exclude=STAMPED) == walk.row.model_dump(exclude=STAMPED)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_changed_filter_of_whole_videos_and_one_that_drops(
+    videos: dict[str, Judged], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = videos["walk"]
+    monkeypatch.setattr(
+        SeamFilter,
+        "score",
+        lambda *_: {"seam_value": 1.0, "seam_ratio": 9.0, "centre_value": 0.0, "centre_ratio": 0.0},
+    )
+    video = rescore_isolated(
+        walk.path, walk.source, PriorResult(walk.row, frozenset({"seam"})), config(), tmp_path
+    )
+    assert (video.decision, video.scored) == (Decision.KEPT, ("seam",)), (
+        "the child has its own, real filter"
+    )
+    video = rescore(
+        walk.path, walk.source, PriorResult(walk.row, frozenset({"seam"})), config(), tmp_path
+    )
+    assert (video.decision, video.reason, video.scored) == (
+        Decision.DROPPED,
+        Reason.SEAM,
+        ("seam",),
+    )
+    assert {clip.place is not None for clip in video.clips} == {True}
+
+
+def test_only_clips_that_are_newly_kept_are_encoded(
+    videos: dict[str, Judged], tmp_path: Path
+) -> None:
+    walk = videos["walk"]
+    first, second = walk.row.clips
+    lost = first.model_copy(
+        update={
+            "decision": Decision.DROPPED,
+            "reason": Reason.BLURRED,
+            "shard": None,
+            "signature": None,
+        }
+    )
+    row = walk.row.model_copy(update={"clips": (lost, second)})
+    assert walk.again(config(), row) is None
+    video = rescore(walk.path, walk.source, PriorResult(row), config(), tmp_path)
+    assert [(clip.decision, clip.video, clip.place is not None) for clip in video.clips] == [
+        (Decision.KEPT, "clips/0-2000.mp4", False),
+        (Decision.KEPT, None, True),
+    ]
+    assert (tmp_path / "clips/0-2000.mp4").read_bytes() == (
+        walk.folder / "clips/0-2000.mp4"
+    ).read_bytes()
+    assert video.clips[0].signature == first.signature
+    assert video.scored == ()
+
+
+def test_another_file_is_judged_wholly(videos: dict[str, Judged], tmp_path: Path) -> None:
+    walk, cuts = videos["walk"], videos["cuts"]
+    video = rescore(
+        cuts.path, cuts.source, PriorResult(walk.row, frozenset({"blur"})), config(), tmp_path
+    )
+    assert "shots" in video.scored
+    assert video == process_video(cuts.path, cuts.source, config(), tmp_path)
+
+
+def test_metadata_that_states_a_layout_states_it() -> None:
+    assert {layout: declared_layout(metadata) for layout, metadata in STATING.items()} == {
+        layout: layout for layout in STATING
+    }

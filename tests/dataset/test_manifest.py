@@ -1,0 +1,105 @@
+"""Manifests: what is shared, that it is a catalogue, and what a rebuilt dataset has in common with it."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from argus.curate import read_catalogue
+from argus.dataset import (
+    Dataset,
+    compare_manifest,
+    export_manifest,
+    manifest_recipes,
+    read_manifest,
+)
+from argus.errors import InvalidInput
+from schemas.arrow import MANIFEST_SCHEMA
+from schemas.names import Split
+
+RECIPE = "0" * 12
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, make) -> Dataset:
+    dataset = Dataset(tmp_path / "dataset")
+    dataset.commit_chunk([make.kept("url:c", 2), make.dropped("url:d")])
+    dataset.commit_chunk([make.kept("url:a", split=Split.TEST), make.failed("url:e")])
+    dataset.publish()
+    return dataset
+
+
+def test_a_manifest_says_everything_but_the_pixels(dataset: Dataset, tmp_path: Path) -> None:
+    dataset.store.write(f"recipes/{RECIPE}.json", b'{"policy": {}}')
+    assert export_manifest(dataset, tmp_path / "m.parquet") == 2
+    table = read_manifest(tmp_path / "m.parquet")
+    assert table.schema.equals(MANIFEST_SCHEMA)
+    assert table["source_id"].to_pylist() == ["url:c", "url:a"]
+    shared = {clip["clip_id"]: clip for row in table.to_pylist() for clip in row["clips"]}
+    stored = {row["clip_id"]: row for row in dataset.snapshot().table.to_pylist()}
+    assert {name: clip["checksum"] for name, clip in shared.items()} == {
+        name: row["checksum"] for name, row in stored.items()
+    }
+    assert (
+        shared["url:c@10000-20000"]["start_ms"],
+        shared["url:c@10000-20000"]["scores"][0]["value"],
+    ) == (10_000, 0.02)
+    assert not {"shard", "row", "signature", "video"} & set(shared["url:a@0-10000"])
+    assert json.loads(manifest_recipes(tmp_path / "m.parquet")[RECIPE]) == {"policy": {}}
+
+
+def test_a_manifest_is_a_catalogue(dataset: Dataset, tmp_path: Path) -> None:
+    export_manifest(dataset, tmp_path / "m.parquet")
+    sources = read_catalogue(tmp_path / "m.parquet")
+    assert [(source.url, source.split) for source in sources] == [
+        ("http://example.org/url:c", Split.TRAIN),
+        ("http://example.org/url:a", Split.TEST),
+    ]
+
+
+def test_a_rebuilt_dataset_is_set_beside_its_manifest(
+    dataset: Dataset, tmp_path: Path, make
+) -> None:
+    export_manifest(dataset, tmp_path / "m.parquet")
+    assert compare_manifest(dataset, tmp_path / "m.parquet").same == (
+        "url:c@0-10000",
+        "url:c@10000-20000",
+        "url:a@0-10000",
+    )
+    other = make.kept("url:c")
+    clips = [type(clip)(**{**vars(clip), "video": b"another encoder"}) for clip in other.clips]
+    rebuilt = Dataset(tmp_path / "rebuilt")
+    rebuilt.commit_chunk([type(other)(other.row, clips)])
+    report = compare_manifest(rebuilt, tmp_path / "m.parquet")
+    assert (report.same, report.changed) == ((), ("url:c@0-10000",))
+    assert report.missing == {"url:c@10000-20000": "no such span", "url:a@0-10000": "not decided"}
+    rebuilt.commit_chunk([make.failed("url:a")])
+    assert (
+        compare_manifest(rebuilt, tmp_path / "m.parquet").missing["url:a@0-10000"] == "unreachable"
+    )
+
+
+def test_what_is_no_manifest_is_refused(tmp_path: Path, make) -> None:
+    with pytest.raises(InvalidInput, match="no dataset at"):
+        export_manifest(Dataset(tmp_path / "none"), tmp_path / "m.parquet")
+    dataset = Dataset(tmp_path / "dropped")
+    dataset.commit_chunk([make.dropped("url:a")])
+    with pytest.raises(InvalidInput, match="keeps no video, so there is nothing to share"):
+        export_manifest(dataset, tmp_path / "m.parquet")
+    assert not (tmp_path / "m.parquet").exists()
+    (tmp_path / "text.parquet").write_text("text")
+    pq.write_table(pq.read_table(_snapshot(tmp_path, make)), tmp_path / "other.parquet")
+    for name, message in (
+        ("text", "cannot be read as a manifest"),
+        ("other", "is no manifest, which has"),
+        ("none", "cannot be"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            read_manifest(tmp_path / f"{name}.parquet")
+
+
+def _snapshot(folder: Path, make) -> Path:
+    dataset = Dataset(folder / "kept")
+    dataset.commit_chunk([make.kept("url:a")])
+    return folder / "kept" / dataset.publish().name
