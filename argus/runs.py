@@ -89,6 +89,14 @@ class RunFolder:
         )
         write_text(self.path / "progress.json", record.model_dump_json())
 
+    def phase(self, message: str) -> None:
+        """Announce a sub-phase without a step count, such as "starting Ray".
+
+        It is stored as progress 0 of 0 with an empty unit; displays show a spinner, the message
+        and the time since it began.
+        """
+        self.progress(0, 0, "", message)
+
     def read_progress(self) -> Progress | None:
         path = self.path / "progress.json"
         return Progress.model_validate_json(path.read_text()) if path.exists() else None
