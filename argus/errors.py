@@ -1,31 +1,37 @@
-"""The errors that users meet.
+"""The tree of errors that users meet, and the exit status that each stands for.
 
-ArgusError
-├── InvalidInput      what was given can never work (also a ValueError); exit status 10
-│   └── VideoError    a video that cannot be used; has a `reason`
-├── FetchError        a video could not be fetched; has a `reason`, `retryable` and `retry_after_s`
-└── ServiceError      a server is away or answered badly; trying again may work; exit status 30
+ArgusError              any error that this project raises on purpose; exit status 1
+├── InvalidInput        the input can never work as it is (also a ValueError); exit status 10
+│   └── VideoError      a video cannot be read or used; has a `reason`
+├── FetchError          a video could not be fetched; has a `reason`, `retryable`, `retry_after_s`
+└── ServiceError        a server is away or answered badly; a later try may work; exit status 30
 
-Each message says what was got, what is allowed, and what to do.
+Each message says what was got, what is allowed, and what to do. Errors of other libraries are
+mapped to these at the boundary where they enter.
 """
 
 from schemas.names import Outcome, Reason
 
 
 class ArgusError(Exception):
-    """Any error that this project raises on purpose."""
+    """Base class of every error that this project raises on purpose."""
 
     outcome = Outcome.FAILED
 
 
 class InvalidInput(ArgusError, ValueError):
-    """The input can never work as it is."""
+    """Input that can never work as it is."""
 
     outcome = Outcome.INVALID
 
 
 class VideoError(InvalidInput):
-    """A video that cannot be read or used."""
+    """A video that cannot be read or used.
+
+    Attributes:
+        reason: the machine-readable cause.
+        message: the sentence for a person.
+    """
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(reason, message)
@@ -40,9 +46,11 @@ class FetchError(ArgusError):
     """A video that could not be fetched.
 
     Attributes:
-        retryable: whether a later try may have more luck.
-        retry_after_s: seconds that the site, or the gate before it, wants to be left alone; 0 where nothing was said.
-        asked: False where nothing was asked of the site: no try was spent.
+        reason: the machine-readable cause.
+        message: the sentence for a person.
+        retryable: True if a later try may succeed.
+        retry_after_s: seconds to wait before the next request to the site; 0 if unknown.
+        is_attempt: False if no request was sent to the site, so that no attempt was used up.
     """
 
     def __init__(
@@ -52,37 +60,37 @@ class FetchError(ArgusError):
         *,
         retryable: bool,
         retry_after_s: float = 0.0,
-        asked: bool = True,
+        is_attempt: bool = True,
     ) -> None:
         super().__init__(reason, message, retryable)
         self.reason = reason
         self.message = message
         self.retryable = retryable
         self.retry_after_s = retry_after_s
-        self.asked = asked
+        self.is_attempt = is_attempt
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _fetch_error, (
-            self.reason,
-            self.message,
-            self.retryable,
-            self.retry_after_s,
-            self.asked,
-        )
+        # The default passes only the positional arguments to the constructor.
+        values = (self.reason, self.message, self.retryable, self.retry_after_s, self.is_attempt)
+        return _unpickle_fetch_error, values
 
     def __str__(self) -> str:
         return self.message
 
 
-def _fetch_error(
-    reason: Reason, message: str, retryable: bool, retry_after_s: float, asked: bool
+def _unpickle_fetch_error(
+    reason: Reason, message: str, retryable: bool, retry_after_s: float, is_attempt: bool
 ) -> FetchError:
     return FetchError(
-        reason, message, retryable=retryable, retry_after_s=retry_after_s, asked=asked
+        reason,
+        message,
+        retryable=retryable,
+        retry_after_s=retry_after_s,
+        is_attempt=is_attempt,
     )
 
 
 class ServiceError(ArgusError):
-    """A server is away, or answered badly."""
+    """A server that is away or answered badly."""
 
     outcome = Outcome.RETRY

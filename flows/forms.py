@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from argus.config import presets, resolve
+from argus.config import preset_names, resolve_config
 from argus.errors import InvalidInput
 from argus.runs import argus_home
 from schemas.config import CurateConfig, EvaluateConfig, GenerateConfig, PromoteConfig, TrainConfig
@@ -130,7 +130,7 @@ def _resolved(model: type[C], kind: str, form: Form, fields: Mapping[str, Any]) 
         PLACES.get(name, name): _absolute(value) if name in PATHS else value
         for name, value in touched.items()
     }
-    return resolve(
+    return resolve_config(
         model, kind, preset=preset, fields={**fields, **given}, sets=overrides, environ=_environ()
     )
 
@@ -147,7 +147,7 @@ def _absolute(path: str) -> str:
 
 def _preset_of(kind: str, form: PipelineForm) -> Any:
     """A pipeline's preset is the training's, and that of every stage that has one of that name."""
-    return form.preset if form.preset in presets(kind) else None
+    return form.preset if form.preset in preset_names(kind) else None
 
 
 def _overrides(form: PipelineForm, stage: str) -> list[str]:

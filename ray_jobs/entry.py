@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from argus.config import resolve, validated
+from argus.config import resolve_config, validate_config
 from argus.errors import ArgusError, InvalidInput, ServiceError
-from argus.files import is_full
+from argus.files import is_disk_full
 from argus.runs import RunFolder, with_run_id
 from schemas.config import JobConfig
 from schemas.names import EXIT_CODES, JobKind, Outcome
@@ -25,7 +25,7 @@ from schemas.records import JobResult
 
 ConfigT = TypeVar("ConfigT", bound=JobConfig)
 Body = Callable[[ConfigT, RunFolder], JobResult]
-"""A job's body: returns what `RunFolder.finish` returned to it. Looks at `RunFolder.stop_requested` between its steps."""
+"""A job's body: returns what `RunFolder.finish` returned to it. Looks at `RunFolder.is_stop_requested` between its steps."""
 
 _SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets this for the entry points of submitted jobs
 
@@ -60,7 +60,7 @@ def run_body(config: ConfigT, folder: RunFolder, body: Body[ConfigT]) -> JobResu
     """The body's result, or the result that its error means; result.json is written in every case."""
     try:
         folder.write_config(config)
-        if folder.stop_requested:
+        if folder.is_stop_requested:
             return folder.finish(Outcome.CANCELLED, "stopped before it began")
         with _stopped_by_sigterm(folder):
             return body(config, folder)
@@ -70,7 +70,7 @@ def run_body(config: ConfigT, folder: RunFolder, body: Body[ConfigT]) -> JobResu
         _say(f"{error.outcome}: {error}")
         return folder.finish(error.outcome, str(error))
     except Exception as error:  # noqa: BLE001  the boundary of the process: every error becomes a result
-        if is_full(error):
+        if is_disk_full(error):
             return folder.finish(
                 Outcome.RETRY, f"the disk is full ({error}); make room, then run it again"
             )
@@ -124,7 +124,7 @@ def _open_run(kind: JobKind, config_model: type[ConfigT], file: Path) -> tuple[R
 
 def _read_config(kind: JobKind, config_model: type[ConfigT], file: Path) -> ConfigT:
     if file.suffix != ".json" or not file.exists():
-        return resolve(config_model, kind, file=file, environ={})
+        return resolve_config(config_model, kind, file=file, environ={})
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -133,7 +133,7 @@ def _read_config(kind: JobKind, config_model: type[ConfigT], file: Path) -> Conf
         raise InvalidInput(
             f"{file} holds a {type(values).__name__}, but must hold names and values"
         )
-    return validated(config_model, values)
+    return validate_config(config_model, values)
 
 
 @contextlib.contextmanager

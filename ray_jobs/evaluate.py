@@ -15,7 +15,7 @@ from typing import Any
 from argus.dataset import Dataset, Snapshot, SnapshotRow, load_window, usable_rows
 from argus.errors import InvalidInput
 from argus.evaluate import ClipEvaluation, ErrorSums, evaluate_clip
-from argus.files import replacing
+from argus.files import replace_atomically
 from argus.registry import models
 from argus.registry.promotion import UNTRAINED, Measurement
 from argus.registry.tracking import TrackedData, close_run, log_file, open_run
@@ -83,7 +83,7 @@ def run(config: EvaluateConfig, folder: RunFolder) -> JobResult:
         "snapshot": snapshot.version,
         "digest": snapshot.digest,
     }
-    if folder.stop_requested:
+    if folder.is_stop_requested:
         return folder.finish(Outcome.CANCELLED, "stopped; the same run_id begins again", outputs)
     picture = _write_picture(folder.path / "evaluation.png", panels)
     metrics = {
@@ -131,7 +131,7 @@ def evaluations(
     limit = gpus or max(1, int(resources.get("CPU", 1)))
     waiting = list(rows)
     running: list[Any] = []
-    while (waiting or running) and not folder.stop_requested:
+    while (waiting or running) and not folder.is_stop_requested:
         while waiting and len(running) < limit:
             running.append(task.remote(plan, waiting.pop(0)))
         if ray.wait(running[:1], timeout=POLL_S)[0]:
@@ -261,7 +261,7 @@ def _write_picture(path: Path, panels: Sequence[Mapping[str, Any]]) -> Path:
     sheet = contact_sheet(
         [row[name] for row in panels for name in names], names * len(panels), columns=len(names)
     )
-    with replacing(path) as beside:
+    with replace_atomically(path) as beside:
         beside.write_bytes(encode_png(sheet))
     return path
 

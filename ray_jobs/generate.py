@@ -28,7 +28,7 @@ def run(config: GenerateConfig, folder: RunFolder) -> JobResult:
 
     def progress(step: int, total: int, unit: str, message: str) -> None:
         folder.progress(step, total, unit, message)
-        if folder.stop_requested:
+        if folder.is_stop_requested:
             raise _Stopped(f"stopped at {unit} {step} of {total}; nothing was written")
 
     made = generate_video(

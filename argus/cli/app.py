@@ -16,7 +16,7 @@ from argus.cli.errors import console, guarded
 from argus.cli.jobs import ConfigFile, PrivateHosts, RunId, Sets, run_job
 from argus.cli.tables import Folder, absolute
 from argus.cli.versions import dataset_app
-from argus.config import resolve
+from argus.config import resolve_config
 from argus.errors import InvalidInput
 from argus.runs import argus_home
 from schemas.config import (
@@ -211,7 +211,7 @@ def promote(
 ) -> None:
     """Let the gate decide whether a candidate becomes champion. Its evaluation must have been run."""
     fields = {"model_name": model_name, "version": version}
-    settings = resolve(
+    settings = resolve_config(
         PromoteConfig,
         "promote",
         file=config,
@@ -365,7 +365,7 @@ def _resolved(
     fields: Mapping[str, Any],
     preset: str | None = None,
 ) -> C:
-    return resolve(
+    return resolve_config(
         model,
         kind,
         preset=preset,

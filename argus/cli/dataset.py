@@ -125,10 +125,10 @@ def sweep(
         found = swept(videos, ledger.policies(), name, steps=steps, told=told)
     _print_sweep(output(), found)
     if plot:
-        from argus.files import replacing
+        from argus.files import replace_atomically
         from argus.report.dataset_plots import yield_curves
 
-        with replacing(plot) as beside:
+        with replace_atomically(plot) as beside:
             beside.write_bytes(
                 yield_curves(found, file_format="png" if plot.suffix.lower() == ".png" else "svg")
             )

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from argus.cli.errors import console
-from argus.config import resolve
+from argus.config import resolve_config
 from argus.errors import InvalidInput
-from argus.files import replacing, sha256_file
+from argus.files import replace_atomically, sha256_file
 from argus.runs import argus_home
 from schemas.config import CurateConfig
 
@@ -39,7 +39,7 @@ def rebuild_configs(
             catalogue = argus_home() / "rebuild" / f"{sha256_file(manifest)[:16]}-{digest}.parquet"
             names = {"run_id": f"{fields['run_id']}-{digest}"} if fields.get("run_id") else {}
             if write:
-                with replacing(catalogue) as beside:
+                with replace_atomically(catalogue) as beside:
                     pq.write_table(table.filter(pc.equal(table["recipe"], digest)), beside)
         given = {"home": str(argus_home()), **fields, **names, "catalogue": str(catalogue)}
         configs.append(_config(digest, recipes.get(digest), file, sets, given))
@@ -66,7 +66,7 @@ def _config(
         "policy": recipe.policy.model_dump(),
         "learned.scorers": tuple(recipe.learned) or None,
     }
-    config = resolve(CurateConfig, "curate", file=file, sets=sets, fields={**settings, **fields})
+    config = resolve_config(CurateConfig, "curate", file=file, sets=sets, fields={**settings, **fields})
     if (own := Recipe.of(config).digest) != digest:
         console.print(
             f"The manifest's recipe is {digest}, this one is {own}: settings or versions of filters differ, so clips may too."

@@ -13,41 +13,18 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from argus.curate import (
-    CuratedClip,
-    CuratedVideo,
-    Fetched,
-    VideoSource,
-    assign_split,
-    fetch,
-    process_isolated,
-)
+from argus.curate import Fetched, VideoSource, fetch, process_isolated
 from argus.curate.download.fetch import file_name
-from argus.curate.recipe import Recipe
-from argus.curate.recompute import PriorResult, rescore_isolated
-from argus.curate.reevaluate import redecided
-from argus.dataset import (
-    ClipRow,
-    DecidedVideo,
-    FetchRow,
-    MediaRow,
-    ScoreRow,
-    SecondsRow,
-    ShardClip,
-    ShardReader,
-    SourceRow,
-    Store,
-    write_shard,
-)
+from argus.curate.recompute import PriorResult, recompute_isolated
+from argus.curate.results import Provenance, fetch_row, stage_result
+from argus.dataset import DecidedVideo, ShardClip, ShardReader, SourceRow, Store
 from argus.errors import FetchError
-from argus.media import MediaInfo
 from schemas.config import CurateConfig
-from schemas.names import Decision, Reason
+from schemas.names import Reason
 
 if TYPE_CHECKING:
     from ray_jobs.curate.rate_limiter import ClusterRateLimiter
@@ -59,15 +36,6 @@ _MARKER = "row.json"
 
 class StagedGone(FileNotFoundError):
     """A staged result that is not there any more: another refresh has committed it."""
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What all rows of one refresh have in common."""
-
-    recipe: str
-    run_id: str
-    code_version: str
 
 
 @dataclass(frozen=True)
@@ -112,7 +80,7 @@ def fetch_video(
                 return error
     except TimeoutError:
         message = f"{source.source_id}: another refresh has been at it for {config.fetch.timeout_s:g} s (fetch.timeout_s)"
-        return FetchError(Reason.TIMED_OUT, message, retryable=True, asked=False)
+        return FetchError(Reason.TIMED_OUT, message, retryable=True, is_attempt=False)
     return FetchedVideo(file, ray.get_runtime_context().get_node_id(), time.monotonic() - begun)
 
 
@@ -138,10 +106,10 @@ def stage_video(
         folder.mkdir()
         samples = work / "samples" if scoring and scoring.processes else None
         if stored:
-            video = rescore_isolated(fetched.file.path, source, stored, config, folder, samples)
+            video = recompute_isolated(fetched.file.path, source, stored, config, folder, samples)
         else:
             video = process_isolated(fetched.file.path, source, config, folder, samples)
-        judged = stage_judgement(
+        judged = stage_result(
             folder,
             scoring.judge(video, work / "samples") if scoring else video,
             fetched.file,
@@ -234,143 +202,6 @@ def staged_name(source_id: str, recipe: str) -> str:
     return f"staging/{_digits(source_id)}-{recipe}"
 
 
-def failed_row(
-    source: VideoSource, stamp: Provenance, reason: Reason, detail: str, *, retryable: bool
-) -> SourceRow:
-    """The row of a video that could not be judged."""
-    return _row(
-        source, stamp, decision=Decision.FAILED, reason=reason, detail=detail, retryable=retryable
-    )
-
-
-def reevaluate_now(
-    stored: PriorResult,
-    source: VideoSource,
-    recipe: Recipe,
-    stamp: Provenance,
-    lost: Reason | None = None,
-) -> SourceRow | None:
-    """`redecided` in a refresh. `lost` is why the video cannot be had any more."""
-    run_id, code_version, now = stamp.run_id, stamp.code_version, datetime.now(UTC)
-    return redecided(
-        stored.row,
-        source,
-        recipe,
-        run_id=run_id,
-        code_version=code_version,
-        decided=now,
-        stale=stored.stale,
-        lost=lost,
-    )
-
-
-def stage_judgement(
-    folder: Path,
-    video: CuratedVideo,
-    fetched: Fetched,
-    stamp: Provenance,
-    fetch_s: float | None = None,
-) -> SourceRow:
-    """The row of what was judged into a folder that is being staged; the clips that were written there become clips.arrow.
-
-    `fetch_s` are the seconds that fetching took.
-    """
-    thumbnail = f"thumbs/{_digits(video.source.source_id)}.jpg" if video.thumbnail else None
-    row = _row(
-        video.source,
-        stamp,
-        **_judged(video, fetch_s),
-        fetch=_fetch_row(fetched),
-        thumbnail=thumbnail,
-    )
-    if any(clip.shard is None for clip in row.kept_clips):
-        write_shard(folder / "clips.arrow", _shard_clips(folder, video, row))
-    return row
-
-
-def _row(source: VideoSource, stamp: Provenance, **values: Any) -> SourceRow:
-    split = source.split or assign_split(source.source_id)
-    fixed = {
-        "source_id": source.source_id,
-        "url": source.url,
-        "split": split,
-        "decided": datetime.now(UTC),
-    }
-    return SourceRow.model_validate({**fixed, **asdict(stamp), **values})
-
-
-def _judged(video: CuratedVideo, fetch_s: float | None) -> dict[str, Any]:
-    return {
-        "decision": video.decision,
-        "reason": video.reason,
-        "detail": video.detail,
-        "retryable": video.retryable,
-        "layout_declared": video.layout_declared,
-        "layout": video.layout,
-        "conversion": video.conversion,
-        "scores": tuple(ScoreRow(**asdict(score)) for score in video.scores),
-        "clips": tuple(map(_clip_row, video.clips)),
-        "media": _media_row(video.media) if video.media else None,
-        "scored": video.scored,
-        "networks": video.networks,
-        "seconds": SecondsRow(fetch=fetch_s, **(asdict(video.seconds) if video.seconds else {})),
-    }
-
-
-def _clip_row(clip: CuratedClip) -> ClipRow:
-    return ClipRow(
-        clip_id=clip.clip_id,
-        start_ms=clip.start_ms,
-        end_ms=clip.end_ms,
-        frames=clip.frames,
-        decision=clip.decision,
-        reason=clip.reason,
-        quality=clip.quality,
-        high_quality=clip.high_quality,
-        scores=tuple(ScoreRow(**asdict(score)) for score in clip.scores),
-        signature=clip.signature,
-        **(asdict(clip.place) if clip.place else {}),
-    )
-
-
-def _fetch_row(fetched: Fetched) -> FetchRow:
-    return FetchRow.model_validate(
-        {name: value for name, value in asdict(fetched).items() if name != "path"}
-    )
-
-
-def _media_row(media: MediaInfo) -> MediaRow:
-    return MediaRow(
-        width=media.width,
-        height=media.height,
-        fps_num=media.fps.numerator,
-        fps_den=media.fps.denominator,
-        frames=media.frames,
-        codec=media.codec,
-        container=media.container,
-    )
-
-
-def _shard_clips(folder: Path, video: CuratedVideo, row: SourceRow) -> Iterator[ShardClip]:
-    """Those that lie in no shard yet."""
-    for clip in video.clips:
-        if clip.decision is Decision.KEPT and clip.place is None:
-            assert clip.video is not None, "a kept clip has its video"
-            yield ShardClip(
-                clip_id=clip.clip_id,
-                source_id=row.source_id,
-                split=row.split,
-                start_ms=clip.start_ms,
-                end_ms=clip.end_ms,
-                frames=clip.frames,
-                height=clip.height,
-                width=clip.width,
-                fps=clip.fps,
-                quality=clip.quality,
-                video=(folder / clip.video).read_bytes(),
-            )
-
-
 @dataclass(frozen=True)
 class _StagedClips:
     """The clips of a staged result, read one by one, as often as they are asked for."""
@@ -399,7 +230,7 @@ def _keep_file(store: Store, source: VideoSource, fetched: Fetched) -> None:
     """Keeps a fetched file with the dataset: the file first, then how it was fetched, by which it counts."""
     name = f"fetched/{file_name(source.source_id)}"
     store.put(name, fetched.path)
-    store.write(f"{name}.json", _fetch_row(fetched).model_dump_json().encode())
+    store.write(f"{name}.json", fetch_row(fetched).model_dump_json().encode())
 
 
 def _digits(source_id: str) -> str:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from argus.dataset.dataset import Dataset
 from argus.errors import InvalidInput
-from argus.files import replacing
+from argus.files import replace_atomically
 from schemas.arrow import MANIFEST_SCHEMA
 from schemas.names import Decision
 
@@ -51,7 +51,7 @@ def export_manifest(dataset: Dataset, path: Path | str) -> int:
         _RECIPE_KEY + digest.encode(): text for digest, text in _recipes(dataset, rows["recipe"])
     }
     schema = MANIFEST_SCHEMA.with_metadata({**MANIFEST_SCHEMA.metadata, **settings})
-    with replacing(Path(path)) as beside:
+    with replace_atomically(Path(path)) as beside:
         pq.write_table(pa.table(columns).cast(schema), beside, compression="zstd")
     return len(rows)
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from argus.dataset.records import ShardClip
 from argus.dataset.store import Store
 from argus.errors import InvalidInput
-from argus.files import replacing, sha256_file
+from argus.files import replace_atomically, sha256_file
 from schemas.arrow import SHARD_SCHEMA
 from schemas.names import Split
 
@@ -40,7 +40,7 @@ def write_shard(path: Path, clips: Iterable[ShardClip]) -> list[str]:
     checksums: list[str] = []
     options = pa.ipc.IpcWriteOptions(compression=None)
     with (
-        replacing(path) as beside,
+        replace_atomically(path) as beside,
         pa.ipc.new_file(str(beside), SHARD_SCHEMA, options=options) as writer,
     ):
         for clip in clips:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from argus.errors import InvalidInput, ServiceError
-from argus.files import replacing
+from argus.files import replace_atomically
 
 SCHEMES = ("s3", "gs")
 _REGION = "us-east-1"  # where the environment names none
@@ -110,7 +110,7 @@ class Store:
     def writing(self, name: str) -> Iterator[Path]:
         """Gives a local path to write a file to, which becomes `name` on success and is removed on an error."""
         if self.local:
-            with replacing(self.local / _checked(name)) as path:
+            with replace_atomically(self.local / _checked(name)) as path:
                 yield path
         else:
             _checked(name)
@@ -132,7 +132,7 @@ class Store:
     def put(self, name: str, path: Path) -> None:
         """Moves a local file here, in place of what was there."""
         if self.local:
-            with replacing(self.local / _checked(name)) as beside:
+            with replace_atomically(self.local / _checked(name)) as beside:
                 shutil.move(path, beside)
             return
         with pa.memory_map(
@@ -145,7 +145,7 @@ class Store:
         """Moves a local folder here, in place of what was there; its file `marker` comes last, so that where that is, all is."""
         self.delete_folder(name)
         if self.local:
-            with replacing(self.local / _checked(name)) as beside:
+            with replace_atomically(self.local / _checked(name)) as beside:
                 shutil.move(folder, beside)
             return
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]

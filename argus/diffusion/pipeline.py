@@ -24,7 +24,7 @@ from argus.diffusion.placement import place
 from argus.diffusion.settings import PipelineKind, PipelineSettings
 from argus.diffusion.unet import check_unet, tiny_unet
 from argus.errors import InvalidInput
-from argus.files import replacing
+from argus.files import replace_atomically
 from schemas.config import ModelSettings
 
 TINY = "argus-tiny"
@@ -75,7 +75,7 @@ class ArgusPipeline:
     def save_pretrained(self, folder: Path | str) -> Path:
         """Writes the whole folder, or nothing. An existing pipeline folder is replaced. fp32 weights stay fp32."""
         folder = Path(folder)
-        with replacing(folder) as beside:
+        with replace_atomically(folder) as beside:
             beside.mkdir()
             if self.settings.kind == PipelineKind.TINY:
                 assert isinstance(self.tokens, ThumbnailEncoder)

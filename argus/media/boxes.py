@@ -1,4 +1,8 @@
-"""The boxes of an mp4 file (ISO/IEC 14496-12), read with every size checked: a lying size ends the walk, and never allocates or loops."""
+"""Parser and writer for the boxes of an mp4 file (ISO/IEC 14496-12).
+
+Every size is validated: a box with an impossible size ends the iteration, and no size field makes
+the parser allocate memory or loop without bound.
+"""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -6,122 +10,125 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-MOST_BOXES = 100_000  # side by side; an hour of one-second fragments has 7,200
-MOST_BYTES = (
-    256 << 20
-)  # of one box that is read into memory; the moov of ten hours of 60 fps has about 40 MiB
+MAX_BOXES = 100_000  # siblings; an hour of one-second fragments has 7,200
+MAX_PAYLOAD_BYTES = 256 << 20  # read into memory; the moov of ten hours at 60 fps has about 40 MiB
 
 
 @dataclass(frozen=True)
 class Box:
-    """Where a box lies: [start, start + header) is its header, [start + header, end) its payload."""
+    """Byte range of a box: `[start, start + header_size)` is its header, the rest its payload."""
 
-    kind: bytes
+    box_type: bytes
     start: int
-    header: int
+    header_size: int
     end: int
 
     @property
     def size(self) -> int:
+        """Size of the box in bytes, header included."""
         return self.end - self.start
 
 
-def boxes_in(data: bytes | memoryview, start: int = 0) -> Iterator[Box]:
-    """The boxes that lie side by side in `data` from `start` on, up to the first whose size cannot be true."""
+def iter_boxes(data: bytes | memoryview, start: int = 0) -> Iterator[Box]:
+    """Yield the sibling boxes in `data` from offset `start`, up to the first with a bad size."""
 
     def read(position: int, count: int) -> bytes:
         return bytes(data[position : position + count])
 
-    for box in _walk(read, start, len(data)):
+    for box in _iter_headers(read, start, len(data)):
         if box.end > len(data):
             return
         yield box
 
 
-def boxes_of_file(file: BinaryIO) -> Iterator[Box]:
-    """The boxes at a file's top level, reading only their headers. The last one may end past the end of the file."""
+def iter_file_boxes(file: BinaryIO) -> Iterator[Box]:
+    """Yield a file's top-level boxes, reading headers only. The last may end past the file's end."""
 
     def read(position: int, count: int) -> bytes:
         file.seek(position)
         return file.read(count)
 
-    return _walk(read, 0, file.seek(0, 2))
+    return _iter_headers(read, 0, file.seek(0, 2))
 
 
-def payload(data: bytes | memoryview, box: Box) -> bytes:
-    """A box's content."""
-    return bytes(data[box.start + box.header : box.end])
+def get_payload(data: bytes | memoryview, box: Box) -> bytes:
+    """Return the payload of a box in `data`."""
+    return bytes(data[box.start + box.header_size : box.end])
 
 
-def payload_in_file(file: BinaryIO, box: Box) -> bytes | None:
-    """A box's content, None when it is too large to be true or lies past the end of the file."""
-    count = box.size - box.header
-    if count > MOST_BYTES:
+def read_payload(file: BinaryIO, box: Box) -> bytes | None:
+    """Read the payload of a box; None if it exceeds `MAX_PAYLOAD_BYTES` or the end of the file."""
+    count = box.size - box.header_size
+    if count > MAX_PAYLOAD_BYTES:
         return None
-    file.seek(box.start + box.header)
-    content = file.read(count)
-    return content if len(content) == count else None
+    file.seek(box.start + box.header_size)
+    payload = file.read(count)
+    return payload if len(payload) == count else None
 
 
-def find(data: bytes, *path: bytes) -> Iterator[bytes]:
-    """The contents of all boxes that a path of kinds leads to, such as b"mdia", b"hdlr"."""
-    for box in boxes_in(data):
-        if box.kind == path[0]:
-            content = payload(data, box)
+def find_payloads(data: bytes, *path: bytes) -> Iterator[bytes]:
+    """Yield the payloads of all boxes at a path of box types, such as `b"mdia", b"hdlr"`."""
+    for box in iter_boxes(data):
+        if box.box_type == path[0]:
+            payload = get_payload(data, box)
             if len(path) == 1:
-                yield content
+                yield payload
             else:
-                yield from find(content, *path[1:])
+                yield from find_payloads(payload, *path[1:])
 
 
-def pack(kind: bytes, content: bytes) -> bytes:
-    """A box with its header."""
-    return struct.pack(">I4s", 8 + len(content), kind) + content
+def pack_box(box_type: bytes, payload: bytes) -> bytes:
+    """Return a box: its 8-byte header followed by the payload."""
+    return struct.pack(">I4s", 8 + len(payload), box_type) + payload
 
 
-def edited(
-    content: bytes, edit: Callable[[bytes, bytes], bytes | None], start: int = 0, added: bytes = b""
+def rewrite_boxes(
+    data: bytes,
+    rewrite: Callable[[bytes, bytes], bytes | None],
+    start: int = 0,
+    appended: bytes = b"",
 ) -> bytes:
-    """The boxes of `content` with each payload replaced by edit(kind, payload), where None drops the box; then `added`.
+    """Return `data` with the payloads of its boxes rewritten.
 
-    The bytes before `start` are no boxes, and stay.
+    Args:
+        data: sibling boxes, after `start` bytes that are copied unchanged.
+        rewrite: called with (box type, payload); returns the new payload, or None to drop the box.
+        start: offset of the first box.
+        appended: boxes to add after the last one.
     """
-    out = [content[:start]]
+    out = [data[:start]]
     end = start
-    for box in boxes_in(content, start):
-        new = edit(box.kind, payload(content, box))
-        if new is not None:
-            out.append(pack(box.kind, new))
+    for box in iter_boxes(data, start):
+        payload = rewrite(box.box_type, get_payload(data, box))
+        if payload is not None:
+            out.append(pack_box(box.box_type, payload))
         end = box.end
-    out += [
-        added,
-        content[end:],
-    ]  # QuickTime may end with a terminator that is no box: kept, at the end
+    out += [appended, data[end:]]  # QuickTime may end with a terminator that is not a box: keep it
     return b"".join(out)
 
 
-def runs_past_end(path: Path) -> bool:
-    """Whether a file's boxes announce more bytes than it has, or its index is missing: it was cut off."""
+def is_truncated(path: Path) -> bool:
+    """Return whether the boxes extend past the end of the file, or the index (moov) is missing."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        found = list(boxes_of_file(file))
-    return bool(found) and (
-        found[-1].end > size or all(box.kind not in {b"moov", b"moof"} for box in found)
+        boxes = list(iter_file_boxes(file))
+    return bool(boxes) and (
+        boxes[-1].end > size or all(box.box_type not in {b"moov", b"moof"} for box in boxes)
     )
 
 
-def _walk(read: Callable[[int, int], bytes], start: int, end: int) -> Iterator[Box]:
-    for _ in range(MOST_BOXES):
+def _iter_headers(read: Callable[[int, int], bytes], start: int, end: int) -> Iterator[Box]:
+    for _ in range(MAX_BOXES):
         if start + 8 > end:
             return
         head = read(start, 16)
-        size, kind = struct.unpack_from(">I4s", head)
-        header = 8
+        size, box_type = struct.unpack_from(">I4s", head)
+        header_size = 8
         if size == 1 and len(head) == 16:
-            size, header = struct.unpack_from(">Q", head, 8)[0], 16
+            size, header_size = struct.unpack_from(">Q", head, 8)[0], 16
         elif size == 0:
             size = end - start
-        if size < header:
+        if size < header_size:
             return
-        yield Box(kind, start, header, start + size)
+        yield Box(box_type, start, header_size, start + size)
         start += size

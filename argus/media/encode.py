@@ -14,7 +14,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from argus.errors import InvalidInput
-from argus.files import replacing
+from argus.files import replace_atomically
 from argus.media.spherical import SphericalMetadata
 from argus.media.tagging import tag_spherical
 
@@ -57,7 +57,7 @@ def write_video(
         InvalidInput: no frames, an odd or changing size, another type, or a rate that is not a positive rational.
     """
     path = Path(path)
-    with replacing(path) as whole:
+    with replace_atomically(path) as whole:
         if spherical is None:
             _encode(whole, frames, fps, crf=crf, gop=gop, threads=threads)
             return

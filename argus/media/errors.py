@@ -1,4 +1,4 @@
-"""The boundary where errors of decoders and files become `VideoError`; no other module of the project sees theirs."""
+"""Mapping of PyAV and file errors to `VideoError`; no other module handles decoder exceptions."""
 
 import contextlib
 import errno
@@ -8,41 +8,51 @@ from pathlib import Path
 import av
 
 from argus.errors import InvalidInput, VideoError
-from argus.media.boxes import runs_past_end
+from argus.media.boxes import is_truncated
 from schemas.names import Reason
 
-_MATROSKA_MAGIC = b"\x1a\x45\xdf\xa3"
+_EBML_MAGIC = b"\x1a\x45\xdf\xa3"
 
 
 @contextlib.contextmanager
-def opening(name: str, path: Path | None = None) -> Iterator[None]:
-    """Maps what goes wrong while a video is opened and its packets are listed. `path` is None for a video in memory."""
+def map_open_errors(name: str, path: Path | None = None) -> Iterator[None]:
+    """Map errors raised while a video is opened and demuxed.
+
+    Args:
+        name: names the video in messages.
+        path: the file; None for a video in memory.
+
+    Raises:
+        VideoError: UNSUPPORTED_CODEC, TRUNCATED, CORRUPT or NOT_A_VIDEO.
+    """
     try:
         yield
     except av.error.DecoderNotFoundError as exc:
-        raise unsupported_codec(name, "its codec") from exc
-    except av.error.MemoryError:  # says nothing of the file; `isolated` tells of it
+        raise unsupported_codec_error(name, "its codec") from exc
+    except av.error.MemoryError:  # not the file's fault; `run_isolated` reports it
         raise
     except (av.FFmpegError, EOFError) as exc:
-        if path is not None and _begins_like_a_video(path):
-            raise _broken(name, path, exc) from exc
-        message = f"{name}: not a video ({_what(exc)}); give an mp4, mov, webm, mkv or ts file"
-        raise VideoError(Reason.NOT_A_VIDEO, message) from exc
+        if path is not None and _has_video_signature(path):
+            raise _damage_error(name, path, exc) from exc
+        raise VideoError(
+            Reason.NOT_A_VIDEO,
+            f"{name}: not a video ({_describe(exc)}); give an mp4, mov, webm, mkv or ts file",
+        ) from exc
 
 
 @contextlib.contextmanager
-def decoding(name: str) -> Iterator[None]:
-    """Maps what goes wrong while frames are decoded, in any backend."""
+def map_decode_errors(name: str) -> Iterator[None]:
+    """Map errors raised while frames are decoded, in any backend, to `VideoError(CORRUPT)`."""
     try:
         yield
     except av.error.MemoryError:
         raise
     except (av.FFmpegError, EOFError) as exc:
-        raise corrupt(name, _what(exc)) from exc
+        raise corrupt_error(name, _describe(exc)) from exc
 
 
 def require_file(path: Path) -> None:
-    """Raises `InvalidInput` when there is no such file, `VideoError(EMPTY_FILE)` when it has no bytes."""
+    """Raise `InvalidInput` if there is no such file, `VideoError(EMPTY_FILE)` if it is empty."""
     if not path.is_file():
         raise InvalidInput(f"{path}: there is no such file; give the path of a video file")
     if path.stat().st_size == 0:
@@ -51,41 +61,41 @@ def require_file(path: Path) -> None:
         )
 
 
-def corrupt(name: str, what: str) -> VideoError:
-    """The error of a video whose frames cannot be decoded."""
+def corrupt_error(name: str, detail: str) -> VideoError:
+    """Return the error for a video whose frames cannot be decoded."""
     return VideoError(
-        Reason.CORRUPT, f"{name}: the video is damaged ({what}); fetch or export it again"
+        Reason.CORRUPT, f"{name}: the video is damaged ({detail}); fetch or export it again"
     )
 
 
-def truncated(name: str, what: str) -> VideoError:
-    """The error of a video that ends before its own header says it does."""
+def truncated_error(name: str, detail: str) -> VideoError:
+    """Return the error for a video that is shorter than its header declares."""
     return VideoError(
-        Reason.TRUNCATED, f"{name}: the file ends too early ({what}); fetch or copy it again"
+        Reason.TRUNCATED, f"{name}: the file is truncated ({detail}); fetch or copy it again"
     )
 
 
-def unsupported_codec(name: str, codec: str) -> VideoError:
-    """The error of a video for which there is no decoder."""
+def unsupported_codec_error(name: str, codec: str) -> VideoError:
+    """Return the error for a video that has no decoder."""
     return VideoError(
         Reason.UNSUPPORTED_CODEC,
         f"{name}: there is no decoder for {codec}; convert it to H.264, HEVC, VP8, VP9 or AV1",
     )
 
 
-def _begins_like_a_video(path: Path) -> bool:
+def _has_video_signature(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(12)
-    return head[4:8] in {b"ftyp", b"moov", b"mdat"} or head[:4] == _MATROSKA_MAGIC
+    return head[4:8] in {b"ftyp", b"moov", b"mdat"} or head[:4] == _EBML_MAGIC
 
 
-def _broken(name: str, path: Path, exc: Exception) -> VideoError:
-    if runs_past_end(path):
-        return truncated(name, "a part that its header announces is missing")
-    return corrupt(name, _what(exc))
+def _damage_error(name: str, path: Path, exc: Exception) -> VideoError:
+    if is_truncated(path):
+        return truncated_error(name, "data declared by its header is missing")
+    return corrupt_error(name, _describe(exc))
 
 
-def _what(exc: Exception) -> str:
+def _describe(exc: Exception) -> str:
     number = getattr(exc, "errno", None)
     if number == errno.EIO:
         return "the data could not be read"

@@ -1,6 +1,9 @@
-"""Meshes in Matroska and WebM files, which FFmpeg leaves out: YouTube declares equi-angular cubemaps so. Other projections FFmpeg reports.
+"""Reader for mesh projections in Matroska and WebM files, which FFmpeg does not report.
 
-Source: RFC 9559 (Matroska), RFC 8794 (EBML). Every size is checked; a lying one ends the walk.
+YouTube declares equi-angular cubemaps this way; other projections come from FFmpeg. Every size is
+validated: an element with an impossible size ends the iteration.
+
+References: RFC 9559 (Matroska), RFC 8794 (EBML).
 """
 
 import io
@@ -9,94 +12,100 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from argus.media.spherical import SphericalMetadata, StereoMode, metadata_of_meshes
+from argus.media.spherical import SphericalMetadata, StereoMode, build_mesh_metadata
 
 _SEGMENT, _CLUSTER, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE, 0xE0
 _WIDTH, _HEIGHT, _STEREO_MODE, _PROJECTION = 0xB0, 0xBA, 0x53B8, 0x7670
 _TYPE, _PRIVATE, _YAW, _PITCH, _ROLL = range(0x7671, 0x7676)
-_MESH = 3
-_STEREO: dict[int, StereoMode] = {
+_MESH = 3  # ProjectionType
+_STEREO_MODES: dict[int, StereoMode] = {
     1: "left-right",
     2: "top-bottom",
     3: "top-bottom",
     11: "left-right",
 }
-_MOST_ELEMENTS, _MOST_BYTES = 10_000, 16 << 20
+_MAX_ELEMENTS = 10_000  # siblings
+_MAX_TRACKS_BYTES = 16 << 20
 
 
 def read_mesh_projection(path: Path) -> SphericalMetadata | None:
-    """What a Matroska file's first video track with a mesh declares; what is malformed counts as absent."""
+    """Read the metadata of the first video track with a mesh projection; None if absent or bad."""
     with path.open("rb") as file:
-        content = _tracks(file)
-    for track in _all(content, _TRACK):
-        for video in _all(track, _VIDEO):
-            for projection in _all(video, _PROJECTION):
-                if _number(projection, _TYPE) == _MESH:
-                    return _metadata(video, projection)
+        tracks = _read_tracks(file)
+    for track in _find_elements(tracks, _TRACK):
+        for video in _find_elements(track, _VIDEO):
+            for projection in _find_elements(video, _PROJECTION):
+                if _read_uint(projection, _TYPE) == _MESH:
+                    return _build_metadata(video, projection)
     return None
 
 
-def _metadata(video: bytes, projection: bytes) -> SphericalMetadata:
-    return metadata_of_meshes(
-        next(_all(projection, _PRIVATE), b""),
-        (_number(video, _HEIGHT), _number(video, _WIDTH)),
-        _STEREO.get(_number(video, _STEREO_MODE), "mono"),
-        (_real(projection, _YAW), _real(projection, _PITCH), _real(projection, _ROLL)),
-        "stream",
+def _build_metadata(video: bytes, projection: bytes) -> SphericalMetadata:
+    return build_mesh_metadata(
+        next(_find_elements(projection, _PRIVATE), b""),
+        size=(_read_uint(video, _HEIGHT), _read_uint(video, _WIDTH)),
+        stereo_mode=_STEREO_MODES.get(_read_uint(video, _STEREO_MODE), "mono"),
+        pose_deg=(
+            _read_float(projection, _YAW),
+            _read_float(projection, _PITCH),
+            _read_float(projection, _ROLL),
+        ),
+        version="stream",
     )
 
 
-def _tracks(file: BinaryIO) -> bytes:
-    """The content of the first Tracks element; nothing where it is too long, or comes after pictures."""
+def _read_tracks(file: BinaryIO) -> bytes:
+    """Read the first Tracks element; empty if it is too long or stored after the first Cluster."""
     end = file.seek(0, 2)
-    for kind, start, stop in _elements(file, 0, end):
-        if kind != _SEGMENT:
+    for element_id, start, stop in _iter_elements(file, 0, end):
+        if element_id != _SEGMENT:
             continue
-        for inner, first, last in _elements(file, start, stop):
-            if inner == _TRACKS and last - first <= _MOST_BYTES:
-                file.seek(first)
-                return file.read(last - first)
-            if inner in {_TRACKS, _CLUSTER}:
+        for child_id, child_start, child_stop in _iter_elements(file, start, stop):
+            if child_id == _TRACKS and child_stop - child_start <= _MAX_TRACKS_BYTES:
+                file.seek(child_start)
+                return file.read(child_stop - child_start)
+            if child_id in {_TRACKS, _CLUSTER}:
                 return b""
     return b""
 
 
-def _all(content: bytes, wanted: int) -> Iterator[bytes]:
-    for kind, start, stop in _elements(io.BytesIO(content), 0, len(content)):
-        if kind == wanted:
-            yield content[start:stop]
+def _find_elements(data: bytes, wanted_id: int) -> Iterator[bytes]:
+    for element_id, start, stop in _iter_elements(io.BytesIO(data), 0, len(data)):
+        if element_id == wanted_id:
+            yield data[start:stop]
 
 
-def _number(content: bytes, wanted: int) -> int:
-    return int.from_bytes(next(_all(content, wanted), b"")[:8], "big")
+def _read_uint(data: bytes, wanted_id: int) -> int:
+    return int.from_bytes(next(_find_elements(data, wanted_id), b"")[:8], "big")
 
 
-def _real(content: bytes, wanted: int) -> float:
-    value = next(_all(content, wanted), b"")
+def _read_float(data: bytes, wanted_id: int) -> float:
+    value = next(_find_elements(data, wanted_id), b"")
     form = {4: ">f", 8: ">d"}.get(len(value))
     return float(struct.unpack(form, value)[0]) if form else 0.0
 
 
-def _elements(file: BinaryIO, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(id, start, stop) of the contents of elements side by side; one of unknown size reaches to the end."""
-    for _ in range(_MOST_ELEMENTS):
-        file.seek(at)
+def _iter_elements(file: BinaryIO, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield (id, start, stop) of the data of sibling elements; an unknown size extends to `end`."""
+    for _ in range(_MAX_ELEMENTS):
+        file.seek(position)
         head = file.read(12)
-        kind, first = _variable(head, 0)
-        size, second = _variable(head, first)
-        if at >= end or not first or not second:
+        element_id, id_stop = _read_vint(head, 0)
+        size, size_stop = _read_vint(head, id_stop)
+        if position >= end or not id_stop or not size_stop:
             return
-        start, length = at + second, size & ((1 << 7 * (second - first)) - 1)
-        unknown = length == (1 << 7 * (second - first)) - 1
-        at = end if unknown else start + length
-        if at > end:
+        mask = (1 << 7 * (size_stop - id_stop)) - 1
+        start, length = position + size_stop, size & mask
+        is_unknown = length == mask
+        position = end if is_unknown else start + length
+        if position > end:
             return
-        yield kind, start, at
+        yield element_id, start, position
 
 
-def _variable(head: bytes, at: int) -> tuple[int, int]:
-    """(an integer of variable length with its marker, where it ends); where it ends is 0 if there is none."""
-    if at >= len(head) or head[at] == 0:
+def _read_vint(head: bytes, start: int) -> tuple[int, int]:
+    """Return (variable-size integer with its marker bit, its end offset); (0, 0) if invalid."""
+    if start >= len(head) or head[start] == 0:
         return 0, 0
-    stop = at + 9 - head[at].bit_length()
-    return (int.from_bytes(head[at:stop], "big"), stop) if stop <= len(head) else (0, 0)
+    stop = start + 9 - head[start].bit_length()
+    return (int.from_bytes(head[start:stop], "big"), stop) if stop <= len(head) else (0, 0)

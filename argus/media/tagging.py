@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from argus.errors import InvalidInput, VideoError
-from argus.files import replacing
+from argus.files import replace_atomically
 from argus.media import errors
 from argus.media.boxes import Box, boxes_of_file, edited, pack, payload_in_file
 from argus.media.mesh import eac_box
@@ -52,7 +52,7 @@ def tag_spherical(src: Path | str, dst: Path | str, metadata: SphericalMetadata)
             f"projection {metadata.projection!r} cannot be written; give one of {', '.join(_WRITABLE)}"
         )
     errors.require_file(src)
-    with replacing(dst) as whole:
+    with replace_atomically(dst) as whole:
         if _has_index(src):
             _write_tagged(src, whole, metadata, str(src))
             return

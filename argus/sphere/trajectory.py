@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from argus.errors import InvalidInput
-from argus.files import replacing, write_text
+from argus.files import replace_atomically, write_text
 from argus.sphere.arrays import turns_of
 from argus.sphere.camera import Camera
 from argus.sphere.pose_files import (
@@ -65,7 +65,7 @@ class Trajectory:
         }
         match path.suffix:
             case ".npz":
-                with replacing(path) as beside:
+                with replace_atomically(path) as beside:
                     arrays: dict[str, Any] = {
                         name: np.asarray(value) for name, value in fields.items()
                     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from argus.files import replacing
+from argus.files import replace_atomically
 from argus.media import write_video
 from argus.sphere import Camera, erp_to_view
 from argus.synth.catalogue import write_catalogue
@@ -40,7 +40,7 @@ class DemoWorld:
 def write_demo(folder: Path, *, threads: int = 2) -> DemoWorld:
     """Writes the world, or finds it written: the folder appears whole. The same files every time."""
     if not folder.exists():
-        with replacing(folder) as beside, ThreadPoolExecutor(threads) as pool:
+        with replace_atomically(folder) as beside, ThreadPoolExecutor(threads) as pool:
             beside.mkdir()
             good = [pool.submit(_write_good, beside, seed) for seed in range(GOOD)]
             rest = pool.submit(write_negatives, beside, height=HEIGHT, fps=FPS)

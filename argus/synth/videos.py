@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from argus.errors import InvalidInput
-from argus.files import replacing
+from argus.files import replace_atomically
 from argus.media import tag_spherical, write_video
 from argus.synth.clip_spec import ClipSpec
 from argus.synth.part_mesh import tag_part
@@ -70,7 +70,7 @@ def write_video_kind(
     _require(kind, height, codec, tagged)
     path, what = Path(path), KINDS[kind]
     shot = ClipSpec(seed, max(2, round(seconds * fps)), Fraction(fps), height, threads)
-    with replacing(path) as whole:
+    with replace_atomically(path) as whole:
         if what.frames is None:
             _write_audio(whole, seconds)
         else:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from argus.errors import InvalidInput
-from argus.files import replacing, sha256_file
+from argus.files import replace_atomically, sha256_file
 from argus.train.ema import Ema
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def save_checkpoint(
     path = folder / f"step-{state.step:06d}"
     if path.exists():
         shutil.rmtree(path)  # a broken one, or of a run that went back
-    with replacing(path) as beside:
+    with replace_atomically(path) as beside:
         beside.mkdir()
         groups: dict[str, Mapping[str, Tensor]] = {
             "model": dict(module.named_parameters()),

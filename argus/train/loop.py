@@ -159,7 +159,7 @@ class _Run:
         norm = optimise(self.optimizer, self.unet, loss, self.config.optim, step)
         self.ema.update(self.unet, step + 1)
         total, asked = self.world.summed(
-            loss.item(), float(self.world.first and self.folder.stop_requested)
+            loss.item(), float(self.world.first and self.folder.is_stop_requested)
         )
         mean = total / self.world.size
         if mean != mean or mean in (float("inf"), float("-inf")):

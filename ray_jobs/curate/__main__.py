@@ -19,14 +19,13 @@ from argus.curate.download.proxies import read_secrets
 from argus.curate.plan import RefreshPlan, plan_refresh
 from argus.curate.recipe import Recipe, WorkKind, store_recipe
 from argus.curate.recompute import PriorResult
+from argus.curate.results import Provenance, reevaluate_now
 from argus.curate.staging import (
-    Provenance,
     StagedGone,
     clear_staged,
     clear_work,
     discard_staged,
     place_thumbnail,
-    reevaluate_now,
     staged_name,
 )
 from argus.dataset import Commit, Dataset, DecidedVideo, SourceRow
@@ -108,7 +107,7 @@ def run(config: CurateConfig, folder: RunFolder) -> JobResult:
     workers = refresh.run()
     snapshot = refresh.dataset.publish()
     tally, stamp = refresh.tally, refresh.stamp
-    cancelled = folder.stop_requested and bool(refresh.plan.work)
+    cancelled = folder.is_stop_requested and bool(refresh.plan.work)
     outcome = (
         Outcome.CANCELLED if cancelled else Outcome.DONE if refresh.committed else Outcome.NOTHING
     )
@@ -168,7 +167,7 @@ class Refresh:
             self.plan = plan_refresh(
                 self.plan.sources, self.dataset, self.recipe
             )  # what is left needs its video
-        if not self.plan.work or self.folder.stop_requested:
+        if not self.plan.work or self.folder.is_stop_requested:
             return 0
         return self._judge(settler)
 
@@ -196,7 +195,7 @@ class Refresh:
                 self.tally.add(row)
                 self.tally.redecided += 1
             self.folder.progress(self.tally.done, self._pending, "video", str(self.tally))
-            if self.folder.stop_requested:
+            if self.folder.is_stop_requested:
                 return
 
     def _judge(self, settler: DuplicateResolver) -> int:
@@ -209,12 +208,12 @@ class Refresh:
             self.config, self.stamp, ClusterRateLimiter.started(), self._settled, scoring
         )
         for wave in pipeline.decided_waves(
-            self._waves(), self._decided, lambda: self.folder.stop_requested
+            self._waves(), self._decided, lambda: self.folder.is_stop_requested
         ):
             committed = {row.source_id: row for row in self._commit(wave, settler)}
             for video in wave:
                 self.tally.amend(video.row, committed.get(video.row.source_id, video.row))
-        if not self.folder.stop_requested:
+        if not self.folder.is_stop_requested:
             clear_work(self.config, self.plan.work)
         return pipeline.judges
 

@@ -17,20 +17,18 @@ from argus.curate import VideoSource
 from argus.curate.download.fetch import pause_s
 from argus.curate.recipe import Recipe
 from argus.curate.recompute import PriorResult
+from argus.curate.results import Provenance, failed_row, reevaluate_now
 from argus.curate.staging import (
     FetchedVideo,
     FileLost,
-    Provenance,
     StagedGone,
-    failed_row,
     fetch_video,
     read_staged,
-    reevaluate_now,
     stage_video,
 )
 from argus.dataset import DecidedVideo, SourceRow, Store
 from argus.errors import FetchError, ServiceError
-from argus.files import is_full
+from argus.files import is_disk_full
 from schemas.config import CurateConfig
 from schemas.names import Reason
 
@@ -242,7 +240,7 @@ class Pipeline:
             raise ServiceError(
                 f"{error}; make room, then run the same refresh again: it goes on where it was"
             )
-        todo.tries += error.asked
+        todo.tries += error.is_attempt
         pause = pause_s(max(1, todo.tries), self._config.fetch.backoff_s, error.retry_after_s)
         waited = time.monotonic() - todo.since if todo.since else 0.0
         if (
@@ -311,7 +309,7 @@ class Pipeline:
             cause = getattr(error, "cause", None)
             if isinstance(cause, ServiceError):
                 raise cause from error
-            if cause and is_full(cause):
+            if cause and is_disk_full(cause):
                 raise ServiceError(
                     f"the disk is full ({cause}); make room, then run the same refresh again: it goes on where it was"
                 ) from error

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from argus.config import presets, read_preset
+from argus.config import preset_names, read_preset
 from argus.errors import InvalidInput
 from flows.forms import (
     evaluate_config,
@@ -74,7 +74,7 @@ def test_an_unknown_field_is_refused(form: type[Form]) -> None:
     ],
 )
 def test_the_presets_that_a_form_offers_are_those_there_are(kind: str, form: type[Form]) -> None:
-    assert sorted(form.model_json_schema()["properties"]["preset"]["enum"]) == presets(kind)
+    assert sorted(form.model_json_schema()["properties"]["preset"]["enum"]) == preset_names(kind)
 
 
 def test_what_is_left_empty_is_the_presets() -> None:

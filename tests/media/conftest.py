@@ -127,10 +127,10 @@ def write_patches(path: Path, yuv: NDArray[np.integer], pix_fmt: str, matrix: in
 
 
 def rgb_of(
-    yuv: NDArray[np.integer], weights: tuple[float, float], *, is_full: bool
+    yuv: NDArray[np.integer], weights: tuple[float, float], *, is_disk_full: bool
 ) -> NDArray[np.float64]:
     """R'G'B' 0 .. 255, [rows, columns, 3], by the definition of the matrices (Rec. ITU-R BT.709 and BT.601); `weights` are K_R and K_B."""
-    low, high, swing = (0, 255, 255) if is_full else (16, 235, 224)
+    low, high, swing = (0, 255, 255) if is_disk_full else (16, 235, 224)
     y, cb, cr = (yuv[0] - low) / (high - low), (yuv[1] - 128) / swing, (yuv[2] - 128) / swing
     of_red, of_blue = weights
     red, blue = y + 2 * (1 - of_red) * cr, y + 2 * (1 - of_blue) * cb

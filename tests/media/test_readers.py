@@ -126,13 +126,13 @@ def test_a_variable_frame_rate_keeps_its_timestamps_and_gives_the_mean_rate(tmp_
 
 @pytest.mark.parametrize("backend", ["pyav", "decord"])
 @pytest.mark.parametrize(("matrix", "weights"), [(1, (0.2126, 0.0722)), (6, (0.299, 0.114))])
-@pytest.mark.parametrize(("pix_fmt", "is_full"), [("yuv420p", False), ("yuvj420p", True)])
+@pytest.mark.parametrize(("pix_fmt", "is_disk_full"), [("yuv420p", False), ("yuvj420p", True)])
 def test_the_matrix_and_the_range_that_a_file_states_are_used(
-    tmp_path, backend, matrix, weights, pix_fmt, is_full
+    tmp_path, backend, matrix, weights, pix_fmt, is_disk_full
 ):
     yuv = np.random.default_rng(0).integers(70, 180, (3, 6, 10))  # colours, none outside of RGB
     path = write_patches(tmp_path / "patches.mp4", yuv, pix_fmt, matrix)
-    expected = np.clip(rgb_of(yuv, weights, is_full=is_full), 0, 255)
+    expected = np.clip(rgb_of(yuv, weights, is_disk_full=is_disk_full), 0, 255)
     for size in (None, (48, 80)):
         with open_video(path, backend) as video:
             frame = video.frames([0], size)[0]
@@ -147,7 +147,7 @@ def test_a_matrix_that_is_unknown_is_taken_as_bt601(tmp_path, matrix):
     with open_video(write_patches(tmp_path / "patches.mp4", yuv, "yuv420p", matrix)) as video:
         frame = video.frames([0])[0]
     assert (
-        np.abs(frame[8::16, 8::16] - rgb_of(yuv, (0.299, 0.114), is_full=False).clip(0, 255)).max()
+        np.abs(frame[8::16, 8::16] - rgb_of(yuv, (0.299, 0.114), is_disk_full=False).clip(0, 255)).max()
         < 1
     )
 

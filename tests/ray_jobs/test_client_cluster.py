@@ -79,7 +79,7 @@ def test_a_running_job_is_found_again_stopped_and_begun_anew(
     assert client.stop(second).outcome is Outcome.CANCELLED
     third = client.submit_or_attach(JobKind.CURATE, config)
     assert (third.submission_id, third.attached) == ("argus-curate-again-2", False)
-    assert not third.folder.stop_requested
+    assert not third.folder.is_stop_requested
     assert client.stop(third).outcome is Outcome.CANCELLED
 
 

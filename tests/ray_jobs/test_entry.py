@@ -79,7 +79,7 @@ def test_anything_unexpected_is_a_failure_with_a_traceback_in_the_log(job: Job, 
 def test_sigterm_becomes_the_stop_marker_only_while_the_body_runs(job: Job) -> None:
     def body(config: CurateConfig, folder: RunFolder) -> JobResult:
         os.kill(os.getpid(), signal.SIGTERM)
-        return folder.finish(Outcome.CANCELLED if folder.stop_requested else Outcome.DONE)
+        return folder.finish(Outcome.CANCELLED if folder.is_stop_requested else Outcome.DONE)
 
     before = signal.getsignal(signal.SIGTERM)
     assert job(body)[0] == 130

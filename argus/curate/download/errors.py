@@ -15,7 +15,7 @@ from yt_dlp.networking.exceptions import (
 from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, UnsupportedError
 
 from argus.errors import FetchError
-from argus.files import FULL
+from argus.files import DISK_FULL_ERRNOS
 from schemas.names import Reason
 
 
@@ -107,7 +107,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _by_type(link: BaseException) -> Fault | None:
     match link:
-        case OSError(errno=number) if number in FULL:
+        case OSError(errno=number) if number in DISK_FULL_ERRNOS:
             return Fault(Reason.DISK_FULL, True)
         case HTTPError():
             fault = _by_status(link.status)

@@ -24,7 +24,7 @@ from argus.curate.download.rate_limit import (
 )
 from argus.curate.records import Fetched, VideoSource
 from argus.errors import FetchError, VideoError
-from argus.files import FULL
+from argus.files import DISK_FULL_ERRNOS
 from argus.media import isolated
 from schemas.config import FetchSettings
 from schemas.names import Reason
@@ -62,7 +62,7 @@ def fetch(source: VideoSource, folder: Path, settings: FetchSettings, gate: Rate
     by then: such a 403 is meant for us, and the video may be tried again.
 
     Raises:
-        FetchError: with its reason; `asked` is False where the gate would not let it through soon (`PATIENCE_S`).
+        FetchError: with its reason; `is_attempt` is False where the gate would not let it through soon (`PATIENCE_S`).
         InvalidInput: a file of proxies or cookies cannot be used.
     """
     if _scheme(source.url) not in ("http", "https"):
@@ -159,7 +159,7 @@ def _prepare(folder: Path, settings: FetchSettings) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in DISK_FULL_ERRNOS:
             raise FetchError(
                 Reason.DISK_FULL, f"{folder}: {error.strerror}; make room", retryable=True
             ) from error
@@ -184,7 +184,7 @@ def _admitted(
         if time.monotonic() + wait >= soon:
             message = f"{source.source_id}: {site} is to be left alone for {wait:.0f} s more; see fetch.per_hour and fetch.breaker_s"
             raise FetchError(
-                Reason.RATE_LIMITED, message, retryable=True, retry_after_s=wait, asked=False
+                Reason.RATE_LIMITED, message, retryable=True, retry_after_s=wait, is_attempt=False
             )
         time.sleep(wait)
 

@@ -16,7 +16,7 @@ from argus.curate import VideoSource, fetch, process_video
 from argus.curate.download.fetch import file_name, pause_s
 from argus.curate.download.network_guard import is_public
 from argus.curate.download.rate_limit import Key, LocalRateLimiter, RatePolicy, SiteResponse
-from argus.curate.sources import identify
+from argus.dataset import identify
 from argus.errors import FetchError
 from argus.synth import Fault, HostileSite, serve_hostile, write_video_kind
 from schemas.config import CurateConfig, FetchSettings
@@ -35,8 +35,8 @@ OUTCOMES = [
     (Fault.NOT_FOUND, Reason.NOT_FOUND, False, 0),
     (Fault.GONE, Reason.NOT_FOUND, False, 0),
     (Fault.FORBIDDEN, Reason.FORBIDDEN, False, 0),
-    (Fault.TOO_MANY, Reason.RATE_LIMITED, True, 7),
-    (Fault.TOO_MANY_UNTIL, Reason.RATE_LIMITED, True, 7),
+    (Fault.TOO_MANY_REQUESTS, Reason.RATE_LIMITED, True, 7),
+    (Fault.TOO_MANY_REQUESTS_DATE, Reason.RATE_LIMITED, True, 7),
     (Fault.SERVER_ERROR, Reason.SERVER_ERROR, True, 0),
     (Fault.UNAVAILABLE, Reason.SERVER_ERROR, True, 7),
     (Fault.RESET, Reason.UNREACHABLE, True, 0),
@@ -112,7 +112,7 @@ def test_every_answer_has_its_reason(
 ) -> None:
     meets(site, source, fault, lasting=True)
     error = failure(source, tmp_path)
-    assert (error.reason, error.retryable, error.asked) == (reason, retryable, True), error.message
+    assert (error.reason, error.retryable, error.is_attempt) == (reason, retryable, True), error.message
     assert retry_after_s - 1.5 < error.retry_after_s <= retry_after_s
     if not retryable:
         assert left(tmp_path) == set(), "something half-written stays"
@@ -135,7 +135,7 @@ def test_what_is_no_video_has_its_reason(
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault.TOO_MANY, Fault.SERVER_ERROR, Fault.RESET, Fault.CUT, Fault.STALL, Fault.TRUNCATED],
+    [Fault.TOO_MANY_REQUESTS, Fault.SERVER_ERROR, Fault.RESET, Fault.CUT, Fault.STALL, Fault.TRUNCATED],
 )
 def test_what_may_pass_is_fetched_by_the_next_try(
     site: HostileSite, source: VideoSource, tmp_path: Path, fault: Fault
@@ -320,7 +320,7 @@ def test_a_gate_that_stays_closed_for_long_is_not_waited_for(
     with pytest.raises(FetchError) as caught:
         fetch(source, tmp_path, OPEN, Refusing(3600))
     error = caught.value
-    assert (error.reason, error.retryable, error.retry_after_s, error.asked) == (
+    assert (error.reason, error.retryable, error.retry_after_s, error.is_attempt) == (
         Reason.RATE_LIMITED,
         True,
         3600,
@@ -332,14 +332,14 @@ def test_a_gate_that_stays_closed_for_long_is_not_waited_for(
 def test_a_sites_pause_holds_for_all_of_its_videos(
     site: HostileSite, source: VideoSource, tmp_path: Path
 ) -> None:
-    meets(site, source, Fault.TOO_MANY)
+    meets(site, source, Fault.TOO_MANY_REQUESTS)
     other = video(site, "innocent.mp4")
     gate = LocalRateLimiter()
     with pytest.raises(FetchError, match="429"):
         fetch(source, tmp_path, OPEN, gate)
     with pytest.raises(FetchError) as caught:
         fetch(other, tmp_path, OPEN.model_copy(update={"timeout_s": 5.0}), gate)
-    assert (caught.value.asked, caught.value.reason) == (False, Reason.RATE_LIMITED)
+    assert (caught.value.is_attempt, caught.value.reason) == (False, Reason.RATE_LIMITED)
     assert 5 < caught.value.retry_after_s <= 7
     assert site.fetches("innocent.mp4") == []
 
@@ -355,7 +355,7 @@ def test_a_403_is_final_unless_it_is_one_of_a_run(site: HostileSite, tmp_path: P
     assert found == [(Reason.FORBIDDEN, False), (Reason.FORBIDDEN, False), (Reason.FORBIDDEN, True)]
     with pytest.raises(FetchError) as caught:
         fetch(sources[0], tmp_path, OPEN, gate)
-    assert not caught.value.asked
+    assert not caught.value.is_attempt
 
 
 def test_the_rate_at_the_server_never_exceeds_the_limit(site: HostileSite, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from argus.curate import VideoSource, fetch
 from argus.curate.download.network_guard import Guard
 from argus.curate.download.proxies import Route, redacted, routes, secret_text, secrets_of
 from argus.curate.download.rate_limit import LocalRateLimiter
-from argus.curate.sources import identify
+from argus.dataset import identify
 from argus.errors import FetchError, InvalidInput
 from argus.runs import config_digest
 from argus.synth import HostileSite, serve_hostile
@@ -117,7 +117,7 @@ def test_each_proxy_is_an_address_with_a_pace_of_its_own(
     assert len({password for _, password, _ in proxy.asked}) == 2
     with pytest.raises(FetchError, match="left alone") as caught:
         fetch(source_at(site), tmp_path / "out", settings, gate)
-    assert not caught.value.asked
+    assert not caught.value.is_attempt
 
 
 def test_no_error_tells_a_secret(tmp_path: Path) -> None:

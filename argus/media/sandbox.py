@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from argus.errors import ArgusError, ServiceError, VideoError
-from argus.files import is_full
+from argus.files import is_disk_full
 from schemas.names import Reason
 
 T = TypeVar("T")
@@ -346,7 +346,7 @@ def _child(call: socket.socket, order: dict[str, Any]) -> int:
         outcome = _REFUSED, exc
     except Exception as exc:  # noqa: BLE001 (told to the parent, which raises it)
         full = ServiceError(f"the disk is full ({exc}); make room, then run it again")
-        outcome = (_REFUSED, full) if is_full(exc) else (_FAILED, traceback.format_exc())
+        outcome = (_REFUSED, full) if is_disk_full(exc) else (_FAILED, traceback.format_exc())
     with call.makefile("wb") as answer:
         pickle.dump(outcome, answer, protocol=5)
     return 0
