@@ -43,8 +43,7 @@ from argus.dataset import (
     SourceRow,
     write_shard,
 )
-from argus.synth import write_video_kind
-from argus.synth.site import serve_folder
+from argus.synth import serve_folder, write_video_kind
 from schemas.config import CurateConfig, FetchSettings, FilterPolicy
 from schemas.names import Decision, Reason, Split
 
@@ -94,7 +93,7 @@ def bare(
 ) -> None:
     """One bare process: fetch, judge, write, one video after the other."""
     from argus.curate.download.ytdlp import download
-    from argus.curate.sources import identify
+    from argus.dataset import identify
 
     cv2.setNumThreads(1)
     for number, url in enumerate(urls):

@@ -41,16 +41,9 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Their urls are https://videos.example/KIND.mp4; clips last two seconds. Only for looking: it is shared by all tests.
     """
     from argus.curate import Fetched, Recipe, VideoSource, process_video, store_recipe
-    from argus.curate.sources import identify
-    from argus.curate.staging import (
-        Provenance,
-        discard_staged,
-        failed_row,
-        place_thumbnail,
-        read_staged,
-        stage_judgement,
-        staged_name,
-    )
+    from argus.dataset import identify
+    from argus.curate.results import Provenance, failed_row, stage_result
+    from argus.curate.staging import discard_staged, place_thumbnail, read_staged, staged_name
     from argus.dataset import Dataset, DecidedVideo
     from argus.files import sha256_file
     from argus.synth import write_video_kind
@@ -81,7 +74,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fetched = Fetched(
             path, "yt-dlp", "2026.10.26", "generic", "0", "", path.stat().st_size, sha256_file(path)
         )
-        row = stage_judgement(staged, process_video(path, source, config, staged), fetched, stamp)
+        row = stage_result(staged, process_video(path, source, config, staged), fetched, stamp)
         (staged / "row.json").write_text(row.model_dump_json())
         place_thumbnail(dataset.store, name, row)
         wave.append(read_staged(dataset.store, name))

@@ -29,9 +29,8 @@ from argus.curate.records import (
     Seconds,
     Verdict,
     VideoSource,
-    clip_id,
 )
-from argus.curate.sources import assign_split, read_catalogue
+from argus.curate.sources import read_catalogue
 
 __all__ = [
     "RECIPE_VERSION",
@@ -50,9 +49,7 @@ __all__ = [
     "VideoSource",
     "Work",
     "WorkKind",
-    "assign_split",
     "clip_filters",
-    "clip_id",
     "process_isolated",
     "process_video",
     "fetch",

@@ -13,10 +13,11 @@ from argus.curate.filters.base import clip_filters, judge
 from argus.curate.frame_sampling import SIZE, Samples, resized, sample_clip
 from argus.curate.layout.convert import EquirectReader
 from argus.curate.quality import is_high_quality, numbers_of, quality
-from argus.curate.records import CuratedClip, Score, clip_id
+from argus.curate.records import CuratedClip, Score
 from argus.curate.shot_detection import DetectedShot, detect_shots
 from argus.curate.stage_timer import StageTimer
 from argus.curate.thumbnails import CLIP_ROWS, Row, clip_row
+from argus.dataset import format_clip_id
 from argus.media import SphericalMetadata, encode_clip
 from schemas.config import ClipSettings, FilterPolicy
 from schemas.names import Decision
@@ -157,7 +158,7 @@ class Cutter:
         scores = (Score("shots", "worst", shot.worst, self.policy.shot_boundary, True), *scores)
         numbers = numbers_of(scores)
         return CuratedClip(
-            clip_id=clip_id(source_id, part.start_ms, part.end_ms),
+            clip_id=format_clip_id(source_id, part.start_ms, part.end_ms),
             start_ms=part.start_ms,
             end_ms=part.end_ms,
             frames=len(frames),

@@ -50,7 +50,7 @@ class PriorResult:
     stale: frozenset[str] = frozenset()
 
 
-def rescore_isolated(
+def recompute_isolated(
     path: Path,
     source: VideoSource,
     stored: PriorResult,
@@ -58,9 +58,9 @@ def rescore_isolated(
     folder: Path,
     samples_folder: Path | None = None,
 ) -> CuratedVideo:
-    """`rescore` in a process that may crash or be killed, as `process_isolated`."""
+    """`recompute` in a process that may crash or be killed, as `process_isolated`."""
     return judge_isolated(
-        rescore,
+        recompute,
         path,
         source,
         stored,
@@ -71,7 +71,7 @@ def rescore_isolated(
     )
 
 
-def rescore(
+def recompute(
     path: Path,
     source: VideoSource,
     stored: PriorResult,

@@ -119,8 +119,3 @@ class CuratedVideo:
         str, ...
     ] = ()  # the learned scorers that its clips' numbers are of, with version and weights
     seconds: Seconds | None = field(default=None, compare=False)
-
-
-def clip_id(source_id: str, start_ms: int, end_ms: int) -> str:
-    """`source_id@start_ms-end_ms`."""
-    return f"{source_id}@{start_ms}-{end_ms}"

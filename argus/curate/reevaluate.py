@@ -16,8 +16,8 @@ from argus.curate.process import clips_detail, dropped_detail, no_shot_detail, t
 from argus.curate.quality import is_high_quality, quality
 from argus.curate.recipe import Recipe
 from argus.curate.records import Score, VideoSource
-from argus.curate.sources import assign_split
 from argus.dataset import ClipRow, MediaRow, ScoreRow, SourceRow
+from argus.dataset.ids import assign_split
 from argus.media import MediaInfo, SphericalMetadata
 from schemas.config import FilterPolicy
 from schemas.names import Decision, Layout, Reason
@@ -53,7 +53,7 @@ class MissingScores(Exception):
     """A decision needs more than a row holds."""
 
 
-def redecided(
+def reevaluate(
     row: SourceRow,
     source: VideoSource,
     recipe: Recipe,

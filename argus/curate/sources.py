@@ -6,36 +6,20 @@ many lines per video) and an exported manifest (`argus.dataset.manifest`) are ca
 """
 
 import csv
-import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 
 import pyarrow
 import pyarrow.parquet
 
 from argus.curate.records import VideoSource
+from argus.dataset.ids import YOUTUBE_ID, identify
 from argus.errors import InvalidInput
 from schemas.names import Split
 
 COLUMNS = ("url", "id", "video_id")
-YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
-_YOUTUBE_HOSTS = frozenset(
-    {
-        "youtube.com",
-        "www.youtube.com",
-        "m.youtube.com",
-        "music.youtube.com",
-        "www.youtube-nocookie.com",
-        "youtube-nocookie.com",
-    }
-)
-_YOUTUBE_PATHS = frozenset({"embed", "shorts", "live", "v"})
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-
 Entry = tuple[
     int, str, Any, Any
 ]  # number of the line or row, from 1; the column; what it holds; the split as written
@@ -67,60 +51,6 @@ def read_catalogue(path: Path | str) -> list[VideoSource]:
     if not sources:
         raise InvalidInput(f"catalogue {path} is empty; it needs at least one video")
     return list(sources.values())
-
-
-def assign_split(source_id: str) -> Split:
-    """The split of a video whose catalogue sets none: 80% train, 10% val, 10% test, by a hash of its id."""
-    digest = hashlib.blake2b(source_id.encode(), digest_size=8).digest()
-    share = int.from_bytes(digest, "big") / 2**64
-    return Split.TRAIN if share < 0.8 else Split.VAL if share < 0.9 else Split.TEST
-
-
-def identify(text: str) -> tuple[str, str]:
-    """(source_id, url) of a url or a bare YouTube id."""
-    text = text.strip()
-    if youtube := text if YOUTUBE_ID.fullmatch(text) else _youtube_id(_parsed(text)):
-        return f"youtube:{youtube}", f"https://www.youtube.com/watch?v={youtube}"
-    url = normalised(text)
-    return f"url:{hashlib.sha256(url.encode()).hexdigest()[:16]}", url
-
-
-def normalised(url: str) -> str:
-    """The url with scheme and host in lower case, without a default port and without a fragment; text that is no http(s) url as it is."""
-    parts = _parsed(url)
-    if parts is None or parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        return url
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    port = f":{parts.port}" if parts.port not in (None, _DEFAULT_PORTS[parts.scheme]) else ""
-    return urlunsplit((parts.scheme, f"{user}{host}{port}", parts.path or "/", parts.query, ""))
-
-
-def _parsed(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises when it is no number
-    except ValueError:
-        return None
-    return parts
-
-
-def _youtube_id(parts: SplitResult | None) -> str | None:
-    if parts is None or parts.scheme not in _DEFAULT_PORTS:
-        return None
-    names = parts.path.strip("/").split("/")
-    found = ""
-    if parts.hostname == "youtu.be":
-        found = names[0]
-    elif parts.hostname in _YOUTUBE_HOSTS:
-        found = (
-            names[1]
-            if len(names) > 1 and names[0] in _YOUTUBE_PATHS
-            else parse_qs(parts.query).get("v", [""])[0]
-            if names == ["watch"]
-            else ""
-        )
-    return found if YOUTUBE_ID.fullmatch(found) else None
 
 
 class _BadEntry(Exception):

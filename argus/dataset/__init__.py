@@ -2,6 +2,13 @@
 
 from argus.dataset.compaction import CompactReport
 from argus.dataset.dataset import Commit, Dataset, DecidedVideo, Settle
+from argus.dataset.ids import (
+    assign_split,
+    format_clip_id,
+    hash_source_id,
+    identify,
+    normalize_url,
+)
 from argus.dataset.log import LoggedCommit, SnapshotDiff
 from argus.dataset.manifest import (
     ManifestReport,
@@ -50,13 +57,18 @@ __all__ = [
     "StoredFile",
     "UsableRows",
     "Window",
+    "assign_split",
     "compare_manifest",
     "epoch_order",
     "export_manifest",
+    "format_clip_id",
     "global_batch",
+    "hash_source_id",
+    "identify",
     "is_remote",
     "load_window",
     "manifest_recipes",
+    "normalize_url",
     "rank_slice",
     "read_manifest",
     "usable_rows",

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from argus.curate.sources import identify
 from argus.dataset import ClipRow, SourceRow, Store
+from argus.dataset.ids import identify
 from argus.dataset.index import Index
 from argus.dataset.snapshots import flat_clips
 from argus.errors import InvalidInput

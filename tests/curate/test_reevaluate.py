@@ -21,16 +21,16 @@ from argus.curate import (
     process_video,
     video_filters,
 )
-from argus.curate import rescore as rescoring
+from argus.curate import recompute as rescoring
 from argus.curate.clipping import Cutter
 from argus.curate.filters.blur import BlurFilter
 from argus.curate.filters.seam import SeamFilter
 from argus.curate.layout.detect import declared_layout
 from argus.curate.recipe import THRESHOLDS
-from argus.curate.recompute import PriorResult, rescore, rescore_isolated
-from argus.curate.reevaluate import STATING, redecided
+from argus.curate.recompute import PriorResult, recompute, recompute_isolated
+from argus.curate.reevaluate import STATING, reevaluate
 from argus.curate.scorers import scorer_class
-from argus.curate.staging import Provenance, stage_judgement
+from argus.curate.results import Provenance, stage_result
 from argus.dataset import ScoreRow, SourceRow
 from argus.files import sha256_file
 from argus.media.reader import VideoReader
@@ -90,7 +90,7 @@ class Judged:
     def again(
         self, config: CurateConfig, row: SourceRow | None = None, **more: Any
     ) -> SourceRow | None:
-        return redecided(
+        return reevaluate(
             row or self.row,
             self.source,
             Recipe.of(config),
@@ -107,7 +107,7 @@ def staged(
     fetched = Fetched(
         path, "yt-dlp", "1", "generic", "0", "", path.stat().st_size, sha256_file(path)
     )
-    return stage_judgement(folder, video, fetched, Provenance(Recipe.of(config).digest, "run", "0"))
+    return stage_result(folder, video, fetched, Provenance(Recipe.of(config).digest, "run", "0"))
 
 
 def placed(row: SourceRow) -> SourceRow:
@@ -390,7 +390,7 @@ def test_a_threshold_for_a_network_decides_by_numbers_of_the_same_network_alone(
     assert [(clip.decision, clip.shard) for clip in back.clips] == [
         (Decision.KEPT, "shards/a.arrow")
     ] * 2
-    video = rescore(
+    video = recompute(
         walk.path,
         walk.source,
         PriorResult(measured(walk.row, 0.1, (key,))),
@@ -403,7 +403,7 @@ def test_a_threshold_for_a_network_decides_by_numbers_of_the_same_network_alone(
         (key,),
         False,
     )
-    video = rescore(
+    video = recompute(
         walk.path,
         walk.source,
         PriorResult(measured(walk.row, 0.1, ("lpips:1:other",))),
@@ -493,7 +493,7 @@ def test_a_changed_filter_measures_again_alone(
         (rescoring, "open_video"),
     ):
         counter.watch(owner, name, name)
-    video = rescore(walk.path, walk.source, PriorResult(walk.row, work.filters), config(), tmp_path)
+    video = recompute(walk.path, walk.source, PriorResult(walk.row, work.filters), config(), tmp_path)
     assert {name: count for name, count in counter.calls.items() if count} == {
         "blur": 2,
         "frames": 2,
@@ -514,13 +514,13 @@ def test_a_changed_filter_of_whole_videos_and_one_that_drops(
         "score",
         lambda *_: {"seam_value": 1.0, "seam_ratio": 9.0, "centre_value": 0.0, "centre_ratio": 0.0},
     )
-    video = rescore_isolated(
+    video = recompute_isolated(
         walk.path, walk.source, PriorResult(walk.row, frozenset({"seam"})), config(), tmp_path
     )
     assert (video.decision, video.scored) == (Decision.KEPT, ("seam",)), (
         "the child has its own, real filter"
     )
-    video = rescore(
+    video = recompute(
         walk.path, walk.source, PriorResult(walk.row, frozenset({"seam"})), config(), tmp_path
     )
     assert (video.decision, video.reason, video.scored) == (
@@ -546,7 +546,7 @@ def test_only_clips_that_are_newly_kept_are_encoded(
     )
     row = walk.row.model_copy(update={"clips": (lost, second)})
     assert walk.again(config(), row) is None
-    video = rescore(walk.path, walk.source, PriorResult(row), config(), tmp_path)
+    video = recompute(walk.path, walk.source, PriorResult(row), config(), tmp_path)
     assert [(clip.decision, clip.video, clip.place is not None) for clip in video.clips] == [
         (Decision.KEPT, "clips/0-2000.mp4", False),
         (Decision.KEPT, None, True),
@@ -560,7 +560,7 @@ def test_only_clips_that_are_newly_kept_are_encoded(
 
 def test_another_file_is_judged_wholly(videos: dict[str, Judged], tmp_path: Path) -> None:
     walk, cuts = videos["walk"], videos["cuts"]
-    video = rescore(
+    video = recompute(
         cuts.path, cuts.source, PriorResult(walk.row, frozenset({"blur"})), config(), tmp_path
     )
     assert "shots" in video.scored

@@ -7,8 +7,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from argus.curate import VideoSource, assign_split, read_catalogue
-from argus.curate.sources import identify
+from argus.curate import VideoSource, read_catalogue
+from argus.dataset import assign_split, identify
 from argus.errors import InvalidInput
 from schemas.names import Split
 

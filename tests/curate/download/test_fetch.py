@@ -18,9 +18,10 @@ from argus.curate.download.network_guard import is_public
 from argus.curate.download.rate_limit import Key, LocalRateLimiter, RatePolicy, SiteResponse
 from argus.dataset import identify
 from argus.errors import FetchError
-from argus.synth import Fault, HostileSite, serve_hostile, write_video_kind
+from argus.synth import write_video_kind
 from schemas.config import CurateConfig, FetchSettings
 from schemas.names import Decision, Reason
+from tests.support.faulty_server import Fault, FaultyServer, serve_with_faults
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 400
 OPEN = FetchSettings(
@@ -40,37 +41,37 @@ OUTCOMES = [
     (Fault.SERVER_ERROR, Reason.SERVER_ERROR, True, 0),
     (Fault.UNAVAILABLE, Reason.SERVER_ERROR, True, 7),
     (Fault.RESET, Reason.UNREACHABLE, True, 0),
-    (Fault.CUT, Reason.UNREACHABLE, True, 0),
+    (Fault.RESET_IN_BODY, Reason.UNREACHABLE, True, 0),
     (Fault.STALL, Reason.TIMED_OUT, True, 0),
     (Fault.TRUNCATED, Reason.TRUNCATED, True, 0),
     (Fault.OVERSIZED, Reason.TOO_LARGE, False, 0),
     (Fault.ENDLESS, Reason.TOO_LARGE, False, 0),
-    (Fault.LOOP, Reason.FETCH_FAILED, False, 0),
+    (Fault.REDIRECT_LOOP, Reason.FETCH_FAILED, False, 0),
 ]
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileSite]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyServer]:
     folder = tmp_path_factory.mktemp("site")
     (folder / "video.mp4").write_bytes(VIDEO)
-    with serve_hostile(folder) as site:
+    with serve_with_faults(folder) as site:
         site.retry_after_s = 7
         yield site
 
 
 @pytest.fixture
-def source(site: HostileSite, request: pytest.FixtureRequest) -> VideoSource:
+def source(site: FaultyServer, request: pytest.FixtureRequest) -> VideoSource:
     """A video of this test alone."""
     return video(site, f"{hashlib.sha256(request.node.name.encode()).hexdigest()[:12]}.mp4")
 
 
-def video(site: HostileSite, name: str, data: bytes = VIDEO) -> VideoSource:
+def video(site: FaultyServer, name: str, data: bytes = VIDEO) -> VideoSource:
     (site.folder / name).write_bytes(data)
     return VideoSource(*identify(site.url(name)))
 
 
-def meets(site: HostileSite, source: VideoSource, *faults: Fault, lasting: bool = False) -> None:
-    site.url(source.url.rpartition("/")[2], *faults, lasting=lasting)
+def meets(site: FaultyServer, source: VideoSource, *faults: Fault, lasting: bool = False) -> None:
+    site.url(source.url.rpartition("/")[2], *faults, repeat_last=lasting)
 
 
 def failure(source: VideoSource, folder: Path, **settings: object) -> FetchError:
@@ -84,7 +85,7 @@ def left(folder: Path) -> set[str]:
 
 
 def test_a_video_arrives_whole_with_its_provenance_in_one_request(
-    site: HostileSite, source: VideoSource, tmp_path: Path
+    site: FaultyServer, source: VideoSource, tmp_path: Path
 ) -> None:
     fetched = fetch(source, tmp_path, OPEN, LocalRateLimiter())
     assert fetched.path == tmp_path / file_name(source.source_id)
@@ -102,7 +103,7 @@ def test_a_video_arrives_whole_with_its_provenance_in_one_request(
 
 @pytest.mark.parametrize(("fault", "reason", "retryable", "retry_after_s"), OUTCOMES)
 def test_every_answer_has_its_reason(
-    site: HostileSite,
+    site: FaultyServer,
     source: VideoSource,
     tmp_path: Path,
     fault: Fault,
@@ -126,7 +127,7 @@ def test_every_answer_has_its_reason(
     ],
 )
 def test_what_is_no_video_has_its_reason(
-    site: HostileSite, tmp_path: Path, data: bytes, name: str, reason: Reason
+    site: FaultyServer, tmp_path: Path, data: bytes, name: str, reason: Reason
 ) -> None:
     error = failure(video(site, name, data), tmp_path)
     assert (error.reason, error.retryable) == (reason, False)
@@ -135,10 +136,10 @@ def test_what_is_no_video_has_its_reason(
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault.TOO_MANY_REQUESTS, Fault.SERVER_ERROR, Fault.RESET, Fault.CUT, Fault.STALL, Fault.TRUNCATED],
+    [Fault.TOO_MANY_REQUESTS, Fault.SERVER_ERROR, Fault.RESET, Fault.RESET_IN_BODY, Fault.STALL, Fault.TRUNCATED],
 )
 def test_what_may_pass_is_fetched_by_the_next_try(
-    site: HostileSite, source: VideoSource, tmp_path: Path, fault: Fault
+    site: FaultyServer, source: VideoSource, tmp_path: Path, fault: Fault
 ) -> None:
     meets(site, source, fault)
     failure(source, tmp_path)
@@ -146,7 +147,7 @@ def test_what_may_pass_is_fetched_by_the_next_try(
     assert left(tmp_path) == {""}
 
 
-def test_a_late_video_times_out(site: HostileSite, source: VideoSource, tmp_path: Path) -> None:
+def test_a_late_video_times_out(site: FaultyServer, source: VideoSource, tmp_path: Path) -> None:
     meets(site, source, Fault.STALL)
     error = failure(source, tmp_path, timeout_s=1.0, stall_s=30)
     assert (error.reason, error.retryable) == (Reason.TIMED_OUT, True)
@@ -159,21 +160,21 @@ def test_a_body_over_the_limit_is_refused(source: VideoSource, tmp_path: Path) -
 
 
 def test_a_body_of_unknown_length_arrives(
-    site: HostileSite, source: VideoSource, tmp_path: Path
+    site: FaultyServer, source: VideoSource, tmp_path: Path
 ) -> None:
     meets(site, source, Fault.NO_LENGTH)
     assert fetch(source, tmp_path, OPEN, LocalRateLimiter()).path.read_bytes() == VIDEO
 
 
 def test_what_a_server_sends_beyond_its_word_is_not_taken(
-    site: HostileSite, source: VideoSource, tmp_path: Path
+    site: FaultyServer, source: VideoSource, tmp_path: Path
 ) -> None:
     meets(site, source, Fault.SURPLUS)
     assert fetch(source, tmp_path, OPEN, LocalRateLimiter()).path.read_bytes() == VIDEO
 
 
 def test_a_video_is_too_long_when_its_site_says_so(
-    site: HostileSite, source: VideoSource, tmp_path: Path
+    site: FaultyServer, source: VideoSource, tmp_path: Path
 ) -> None:
     told = {
         "@context": "https://schema.org",
@@ -203,7 +204,7 @@ def test_a_long_video_whose_site_does_not_say_is_dropped_before_it_is_looked_at(
     assert judged.scored == ()
 
 
-def test_a_video_in_pieces_begins_anew(site: HostileSite, tmp_path: Path) -> None:
+def test_a_video_in_pieces_begins_anew(site: FaultyServer, tmp_path: Path) -> None:
     """Nobody vouches for what an interrupted one left: the second try takes all of them again."""
     pieces = [bytes([number]) * 50_000 for number in range(3)]
     for number, piece in enumerate(pieces):
@@ -250,7 +251,7 @@ def test_only_http_urls_are_fetched(tmp_path: Path, url: str) -> None:
 
 
 def test_a_full_disk_is_told_before_anything_is_asked(
-    site: HostileSite, source: VideoSource, tmp_path: Path
+    site: FaultyServer, source: VideoSource, tmp_path: Path
 ) -> None:
     free = shutil.disk_usage(tmp_path).free
     error = failure(source, tmp_path, min_free_bytes=2 * free)
@@ -260,7 +261,7 @@ def test_a_full_disk_is_told_before_anything_is_asked(
 
 
 def test_a_file_too_large_for_the_disk_is_not_begun(
-    site: HostileSite, source: VideoSource, tmp_path: Path
+    site: FaultyServer, source: VideoSource, tmp_path: Path
 ) -> None:
     """A terabyte is announced; where that much is free, the test says nothing."""
     if shutil.disk_usage(tmp_path).free > 1 << 40:
@@ -315,7 +316,7 @@ class Refusing:
 
 
 def test_a_gate_that_stays_closed_for_long_is_not_waited_for(
-    site: HostileSite, source: VideoSource, tmp_path: Path
+    site: FaultyServer, source: VideoSource, tmp_path: Path
 ) -> None:
     with pytest.raises(FetchError) as caught:
         fetch(source, tmp_path, OPEN, Refusing(3600))
@@ -330,7 +331,7 @@ def test_a_gate_that_stays_closed_for_long_is_not_waited_for(
 
 
 def test_a_sites_pause_holds_for_all_of_its_videos(
-    site: HostileSite, source: VideoSource, tmp_path: Path
+    site: FaultyServer, source: VideoSource, tmp_path: Path
 ) -> None:
     meets(site, source, Fault.TOO_MANY_REQUESTS)
     other = video(site, "innocent.mp4")
@@ -344,7 +345,7 @@ def test_a_sites_pause_holds_for_all_of_its_videos(
     assert site.fetches("innocent.mp4") == []
 
 
-def test_a_403_is_final_unless_it_is_one_of_a_run(site: HostileSite, tmp_path: Path) -> None:
+def test_a_403_is_final_unless_it_is_one_of_a_run(site: FaultyServer, tmp_path: Path) -> None:
     sources = [video(site, f"forbidden{number}.mp4") for number in range(3)]
     gate, found = LocalRateLimiter(), []
     for source in sources:
@@ -358,7 +359,7 @@ def test_a_403_is_final_unless_it_is_one_of_a_run(site: HostileSite, tmp_path: P
     assert not caught.value.is_attempt
 
 
-def test_the_rate_at_the_server_never_exceeds_the_limit(site: HostileSite, tmp_path: Path) -> None:
+def test_the_rate_at_the_server_never_exceeds_the_limit(site: FaultyServer, tmp_path: Path) -> None:
     """Six fetches by three threads at ten a second: over the whole time, no more than the limit and the first."""
     sources = [video(site, f"paced{number}.mp4") for number in range(6)]
     settings = OPEN.model_copy(update={"per_hour": 36_000})
@@ -374,7 +375,7 @@ def test_the_rate_at_the_server_never_exceeds_the_limit(site: HostileSite, tmp_p
 
 @pytest.mark.parametrize("host", ["localhost", "2130706433", "0.0.0.0"])
 def test_private_hosts_are_refused_before_a_request(
-    site: HostileSite, source: VideoSource, tmp_path: Path, host: str
+    site: FaultyServer, source: VideoSource, tmp_path: Path, host: str
 ) -> None:
     name = source.url.rpartition("/")[2]
     error = failure(
@@ -404,10 +405,10 @@ except FetchError as error:
 
 
 def test_a_redirect_to_a_private_host_is_refused(
-    site: HostileSite, source: VideoSource, tmp_path: Path
+    site: FaultyServer, source: VideoSource, tmp_path: Path
 ) -> None:
     """127.0.0.2 leads to the same machine, so an unguarded redirect would be answered."""
-    meets(site, source, Fault.INWARDS, lasting=True)
+    meets(site, source, Fault.REDIRECT_TO_LOOPBACK, lasting=True)
     result = subprocess.run(
         [sys.executable, "-c", REDIRECTED, source.url, str(tmp_path / "x.video")],
         capture_output=True,
@@ -416,7 +417,7 @@ def test_a_redirect_to_a_private_host_is_refused(
     )
     assert result.stdout.split() == ["forbidden_host", "False"], result.stderr
     assert {request.fault for request in site.log if source.url.endswith(request.name)} == {
-        Fault.INWARDS
+        Fault.REDIRECT_TO_LOOPBACK
     }
 
 

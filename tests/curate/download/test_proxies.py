@@ -16,8 +16,7 @@ from argus.curate.download.rate_limit import LocalRateLimiter
 from argus.dataset import identify
 from argus.errors import FetchError, InvalidInput
 from argus.runs import config_digest
-from argus.synth import HostileSite, serve_hostile
-from argus.synth.site import listening
+from argus.synth import serve_handler
 from schemas.config import CurateConfig, FetchSettings
 from schemas.names import Reason
 
@@ -60,16 +59,16 @@ def proxy() -> Iterator[Proxy]:
             self.wfile.write(answer.read())
             connection.close()
 
-    with listening(Handler) as url:
+    with serve_handler(Handler) as url:
         seen.url = url.replace("http://", "http://ada:l0ve%21ace@")
         yield seen
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[HostileSite]:
+def site(tmp_path: Path) -> Iterator[FaultyServer]:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "a.mp4").write_bytes(VIDEO)
-    with serve_hostile(tmp_path / "site") as site:
+    with serve_with_faults(tmp_path / "site") as site:
         yield site
 
 
@@ -79,12 +78,12 @@ def secret_file(path: Path, text: str) -> str:
     return str(path)
 
 
-def source_at(site: HostileSite) -> VideoSource:
+def source_at(site: FaultyServer) -> VideoSource:
     return VideoSource(*identify(site.url("a.mp4")))
 
 
 def test_a_fetch_goes_through_the_proxy_with_its_password_and_cookies(
-    site: HostileSite, proxy: Proxy, tmp_path: Path
+    site: FaultyServer, proxy: Proxy, tmp_path: Path
 ) -> None:
     settings = OPEN.model_copy(
         update={
@@ -101,7 +100,7 @@ def test_a_fetch_goes_through_the_proxy_with_its_password_and_cookies(
 
 
 def test_each_proxy_is_an_address_with_a_pace_of_its_own(
-    site: HostileSite, proxy: Proxy, tmp_path: Path
+    site: FaultyServer, proxy: Proxy, tmp_path: Path
 ) -> None:
     other = proxy.url.replace("ada", "eve")
     settings = OPEN.model_copy(

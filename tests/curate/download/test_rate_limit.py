@@ -17,7 +17,6 @@ from argus.curate.download.rate_limit import (
     SiteResponse,
     site_of,
 )
-from argus.synth.hostile import most_within
 from schemas.config import FetchSettings
 
 HERE = Key("direct", "videos.example")
@@ -62,7 +61,7 @@ def test_no_hour_has_more_than_its_limit(
     pace = RatePolicy.of("videos.example", FetchSettings(per_hour=per_hour, burst=burst))
     count = min(3 * per_hour, 1000)
     times = admitted(gate, clock, pace, count)
-    assert most_within(times, HOUR_S * (1 - 1e-9)) <= per_hour
+    assert max_count_in_window(times, HOUR_S * (1 - 1e-9)) <= per_hour
     assert times[min(pace.burst, count) - 1] == pytest.approx(times[0]), "the burst comes at once"
     assert times[-1] - times[0] <= HOUR_S / (per_hour - pace.burst + 1) * count, "nothing is wasted"
 
@@ -205,7 +204,7 @@ def test_a_gate_that_forgot_is_never_faster_than_the_one_before(clock: Clock) ->
     after = [first, *admitted(gate, clock, pace, 40)]
     undisturbed = admitted(LocalRateLimiter(clock), clock, pace, 81)
     for window in (1.5, 5, 20, 60):
-        assert most_within([*before, *after], window) <= most_within(undisturbed, window)
+        assert max_count_in_window([*before, *after], window) <= max_count_in_window(undisturbed, window)
 
 
 def test_sites_at_rest_are_forgotten(

@@ -15,9 +15,8 @@ from argus.curate.download.proxies import Route
 from argus.curate.download.rate_limit import LocalRateLimiter
 from argus.curate.download.resume import Part, Version
 from argus.curate.download.ytdlp import BLOCK_BYTES, Client
-from argus.curate.sources import identify
+from argus.dataset import identify
 from argus.errors import FetchError
-from argus.synth import Fault, HostileSite, serve_hostile
 from schemas.config import FetchSettings
 from schemas.names import Reason
 
@@ -29,15 +28,15 @@ OPEN = FetchSettings(
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[HostileSite]:
+def site(tmp_path: Path) -> Iterator[FaultyServer]:
     folder = tmp_path / "site"
     folder.mkdir()
     (folder / "video.mp4").write_bytes(VIDEO)
-    with serve_hostile(folder) as site:
+    with serve_with_faults(folder) as site:
         yield site
 
 
-def tried_twice(site: HostileSite, folder: Path, *faults: Fault) -> bytes:
+def tried_twice(site: FaultyServer, folder: Path, *faults: Fault) -> bytes:
     """The file after a first try that fails."""
     source = VideoSource(*identify(site.url("video.mp4", *faults)))
     with pytest.raises(FetchError) as caught:
@@ -52,30 +51,30 @@ def start(asked: str | None) -> int:
 
 
 @pytest.mark.parametrize("fault", [Fault.TRUNCATED, Fault.STALL])
-def test_only_the_rest_is_fetched_again(site: HostileSite, tmp_path: Path, fault: Fault) -> None:
+def test_only_the_rest_is_fetched_again(site: FaultyServer, tmp_path: Path, fault: Fault) -> None:
     assert tried_twice(site, tmp_path / "out", fault) == VIDEO
     assert HALF - BLOCK_BYTES <= start(site.log[-1].range) <= HALF
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".video"}
 
 
-def test_a_part_is_continued_more_than_once(site: HostileSite, tmp_path: Path) -> None:
+def test_a_part_is_continued_more_than_once(site: FaultyServer, tmp_path: Path) -> None:
     source = VideoSource(*identify(site.url("video.mp4", Fault.TRUNCATED, Fault.TRUNCATED)))
     for _ in range(2):
         with pytest.raises(FetchError):
             fetch(source, tmp_path / "out", OPEN, LocalRateLimiter())
     assert fetch(source, tmp_path / "out", OPEN, LocalRateLimiter()).path.read_bytes() == VIDEO
-    assert [request.begins for request in site.log] == [True, True, False, True, False]
+    assert [request.is_fetch for request in site.log] == [True, True, False, True, False]
     assert 0 < start(site.log[2].range) < start(site.log[4].range)
 
 
-@pytest.mark.parametrize("fault", [Fault.CHANGED, Fault.CHANGED_UNSAID, Fault.NO_RANGES])
-def test_a_file_is_never_a_mixture(site: HostileSite, tmp_path: Path, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", [Fault.CHANGED, Fault.CHANGED_IGNORES_IF_RANGE, Fault.NO_RANGES])
+def test_a_file_is_never_a_mixture(site: FaultyServer, tmp_path: Path, fault: Fault) -> None:
     """Whether the server says that its file changed, sends ranges of the new one all the same, or knows no ranges."""
     assert tried_twice(site, tmp_path / "out", Fault.TRUNCATED, fault) == site.body("video.mp4")
     assert (site.body("video.mp4") == VIDEO) is (fault is Fault.NO_RANGES)
 
 
-def test_a_part_of_nobody_knows_what_is_thrown_away(site: HostileSite, tmp_path: Path) -> None:
+def test_a_part_of_nobody_knows_what_is_thrown_away(site: FaultyServer, tmp_path: Path) -> None:
     source = VideoSource(*identify(site.url("video.mp4")))
     part = tmp_path / "out" / f"{source.source_id.replace(':', '-')}.video.part"
     part.parent.mkdir()
@@ -86,7 +85,7 @@ def test_a_part_of_nobody_knows_what_is_thrown_away(site: HostileSite, tmp_path:
 
 @pytest.mark.parametrize("size", [len(VIDEO), len(VIDEO) + 50])
 def test_a_part_as_long_as_the_file_or_longer_is_no_reason_to_trust_it(
-    site: HostileSite, tmp_path: Path, size: int
+    site: FaultyServer, tmp_path: Path, size: int
 ) -> None:
     source = VideoSource(*identify(site.url("video.mp4", Fault.TRUNCATED)))
     with pytest.raises(FetchError):
@@ -108,7 +107,7 @@ fetch(VideoSource(sys.argv[1], sys.argv[2]), Path(sys.argv[3]), settings, LocalR
 
 
 @pytest.mark.slow
-def test_a_killed_fetch_is_continued(site: HostileSite, tmp_path: Path) -> None:
+def test_a_killed_fetch_is_continued(site: FaultyServer, tmp_path: Path) -> None:
     """kill -9 of the fetching process, once some of the file is there; the process that it downloads in ends with it."""
     source = VideoSource(*identify(site.url("video.mp4", Fault.STALL)))
     command = [sys.executable, "-c", KILLED, source.source_id, source.url, str(tmp_path / "out")]
@@ -136,7 +135,7 @@ def in_chunks(
         return client.fetched(info)
 
 
-def test_chunks_make_the_file_and_are_continued(site: HostileSite, tmp_path: Path) -> None:
+def test_chunks_make_the_file_and_are_continued(site: FaultyServer, tmp_path: Path) -> None:
     source = VideoSource(*identify(site.url("video.mp4")))
 
     def interrupt(size: int) -> None:
@@ -151,7 +150,7 @@ def test_chunks_make_the_file_and_are_continued(site: HostileSite, tmp_path: Pat
 
 
 def test_a_file_that_changes_between_two_chunks_is_no_mixture(
-    site: HostileSite, tmp_path: Path
+    site: FaultyServer, tmp_path: Path
 ) -> None:
     source = VideoSource(*identify(site.url("video.mp4")))
     other = VIDEO[::-1]
