@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from argus.errors import VideoError
 from argus.media import errors
+from argus.media.info import MediaInfo
 from argus.media.matroska import read_mesh_projection
-from argus.media.spherical import SphericalMetadata, read_boxes, read_side_data
+from argus.media.spherical import read_boxes, read_side_data
 from schemas.names import Reason
 
 Source = Path | BinaryIO
@@ -29,23 +30,6 @@ _HEADER_COUNTS = {"mp4"}  # containers whose header says how many packets there 
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art, not a video
 _SAME_RATE = Fraction(1, 100)
 _UNEVEN = 0.5  # of a frame's time
-
-
-@dataclass(frozen=True)
-class MediaInfo:
-    """A video as its reader shows it: width and height are those of the frames after rotation."""
-
-    width: int
-    height: int
-    fps: Fraction  # the exact constant rate; of a variable rate, the mean
-    frames: int
-    duration_s: float
-    codec: str  # FFmpeg's name: h264, hevc, vp8, vp9, av1
-    container: str  # mp4 (and mov), matroska (and webm), mpegts, ...
-    rotation: int = 0  # counter-clockwise degrees that the reader turns the coded frames by
-    pixel_aspect: Fraction = Fraction(1)  # width : height of one pixel, before rotation
-    spherical: SphericalMetadata | None = None
-    is_variable_rate: bool = False  # some frame is shown for less than half, or more than one and a half, of the usual time
 
 
 @dataclass(frozen=True)

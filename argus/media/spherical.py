@@ -9,9 +9,9 @@ AVSphericalMapping and AVStereo3D of libavutil.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 from xml.parsers import expat
 
 from argus.media.boxes import (
@@ -21,21 +21,8 @@ from argus.media.boxes import (
     iter_file_boxes,
     read_payload,
 )
+from argus.media.info import Bounds, Pose, Projection, SphericalMetadata, StereoMode
 from argus.media.mesh import Mesh, parse_meshes
-
-Projection = Literal[
-    "equirectangular",
-    "half_equirectangular",
-    "cubemap",
-    "eac",
-    "mesh",
-    "fisheye",
-    "rectilinear",
-    "unknown",
-]
-StereoMode = Literal["mono", "top-bottom", "left-right"]
-Pose = tuple[float, float, float]  # yaw, pitch, roll in degrees
-Bounds = tuple[float, float, float, float]  # top, bottom, left, right
 
 V1_UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
 V1_NAMESPACE = "http://ns.google.com/videos/1.0/spherical/"
@@ -51,50 +38,6 @@ _AV_PROJECTIONS: tuple[Projection, ...] = (
     "rectilinear",
     "fisheye",
 )
-
-
-@dataclass(frozen=True)
-class SphericalMetadata:
-    """Projection, stereo layout and pose of the frames, as declared by a file.
-
-    Attributes:
-        projection: how the sphere is mapped to the frames.
-        stereo_mode: how the views of two eyes are packed in a frame.
-        bounds: shares of the whole map that are missing at the top, bottom, left and right.
-        yaw_deg: yaw as stored (V2: counter-clockwise seen from above).
-        pitch_deg: pitch as stored.
-        roll_deg: roll as stored.
-        padding: pixels around each face of a cubemap.
-        coverage: share of the sphere that a mesh covers; None if unknown or not a mesh.
-        version: the source: "v1", "v2" or "stream" (FFmpeg's side data); ignored for writing.
-    """
-
-    projection: Projection = "equirectangular"
-    stereo_mode: StereoMode = "mono"
-    bounds: Bounds = (0.0, 0.0, 0.0, 0.0)
-    yaw_deg: float = 0.0
-    pitch_deg: float = 0.0
-    roll_deg: float = 0.0
-    padding: int = 0
-    coverage: float | None = None
-    version: str = "v2"
-
-    @property
-    def is_full_sphere(self) -> bool:
-        """True if the frames are declared to show all directions."""
-        if self.projection == "mesh":
-            return self.coverage is not None and self.coverage > 0.99
-        return self.projection in {"equirectangular", "cubemap", "eac"} and not any(self.bounds)
-
-    @property
-    def is_half_sphere(self) -> bool:
-        """True if the frames are declared to be a map of the front hemisphere (VR180)."""
-        top, bottom, left, right = self.bounds
-        return self.projection == "half_equirectangular" or (
-            self.projection == "equirectangular"
-            and max(top, bottom) < 0.01
-            and max(abs(left - 0.25), abs(right - 0.25)) < 0.01
-        )
 
 
 def read_mp4_metadata(path: Path) -> SphericalMetadata | None:
@@ -123,17 +66,207 @@ def read_side_data(frame: Any) -> SphericalMetadata | None:
     number, yaw, pitch, roll, left, top, right, bottom = struct.unpack_from("=4i4I", sphere)
     is_known = 0 <= number < len(_AV_PROJECTIONS)
     projection: Projection = _AV_PROJECTIONS[number] if is_known else "unknown"
-    has_stereo, has_padding = stereo and len(stereo) >= 4, len(sphere) >= 36
-    is_cubemap = projection == "cubemap"
+    stereo_type = struct.unpack_from("=i", stereo)[0] if stereo and len(stereo) >= 4 else 0
+    has_padding = projection == "cubemap" and len(sphere) >= 36
     return SphericalMetadata(
         projection=projection,
-        stereo_mode=_AV_STEREO.get(struct.unpack_from("=i", stereo)[0], "mono")
-        if has_stereo
-        else "mono",
+        stereo_mode=_AV_STEREO.get(stereo_type, "mono"),
         bounds=(top / 2**32, bottom / 2**32, left / 2**32, right / 2**32),
         yaw_deg=yaw / 65536,
         pitch_deg=pitch / 65536,
         roll_deg=roll / 65536,
-        padding=struct.unpack_from("=I", sphere, 32)[0] if is_cubemap and has_padding else 0,
+        padding=struct.unpack_from("=I", sphere, 32)[0] if has_padding else 0,
         version="stream",
     )
+
+
+def build_mesh_metadata(
+    payload: bytes,
+    *,
+    size: tuple[int, int],
+    stereo_mode: StereoMode,
+    pose_deg: Pose,
+    version: str,
+) -> SphericalMetadata:
+    """Build the metadata of a mesh projection.
+
+    Args:
+        payload: the payload of an `mshp` or `ytmp` box.
+        size: (height, width) of the frames.
+        stereo_mode: as declared next to the mesh; "mono" is refined if each eye has its own mesh.
+        pose_deg: yaw, pitch and roll as declared next to the mesh.
+        version: the source of the metadata, as in `SphericalMetadata`.
+    """
+    meshes = parse_meshes(payload)
+    projection: Projection = "eac" if len(meshes) == 1 and meshes[0].is_eac(size) else "mesh"
+    if len(meshes) == 2 and stereo_mode == "mono":
+        stereo_mode = _infer_stereo_mode(*meshes)
+    return SphericalMetadata(
+        projection=projection,
+        stereo_mode=stereo_mode,
+        yaw_deg=pose_deg[0],
+        pitch_deg=pose_deg[1],
+        roll_deg=pose_deg[2],
+        coverage=meshes[0].coverage if meshes and projection == "mesh" else None,
+        version=version,
+    )
+
+
+def is_video_track(track: bytes) -> bool:
+    """Return whether the payload of a trak box is a video track."""
+    return any(handler[8:12] == b"vide" for handler in find_payloads(track, b"mdia", b"hdlr"))
+
+
+def parse_entry_size(entry: bytes) -> tuple[int, int]:
+    """Return the (height, width) in a VisualSampleEntry's payload; (0, 0) if it is cut off."""
+    if len(entry) < SAMPLE_ENTRY_BYTES:
+        return 0, 0
+    width, height = struct.unpack_from(">HH", entry, 24)
+    return height, width
+
+
+def _infer_stereo_mode(left: Mesh, right: Mesh) -> StereoMode:
+    """Return how the frame is packed, from the regions that the meshes of the two eyes use."""
+    if left.uv[..., 0].max() <= right.uv[..., 0].min():
+        return "left-right"
+    return "top-bottom" if left.uv[..., 1].max() <= right.uv[..., 1].min() else "mono"
+
+
+def _parse_track(track: bytes) -> SphericalMetadata | None:
+    for entry in _iter_sample_entries(track):
+        boxes = {
+            box.box_type: get_payload(entry, box) for box in iter_boxes(entry, SAMPLE_ENTRY_BYTES)
+        }
+        stereo_mode = _V2_STEREO.get(boxes.get(b"st3d", b"").ljust(5, b"\xff")[4])
+        sv3d, size = boxes.get(b"sv3d", b""), parse_entry_size(entry)
+        if metadata := _parse_sv3d(sv3d, size, stereo_mode or "mono"):
+            return metadata
+        for payload in find_payloads(track, b"uuid"):
+            if payload.startswith(V1_UUID) and (metadata := _parse_v1(payload[len(V1_UUID) :])):
+                return replace(metadata, stereo_mode=stereo_mode) if stereo_mode else metadata
+    return None
+
+
+def _iter_sample_entries(track: bytes) -> Iterator[bytes]:
+    for table in find_payloads(track, b"mdia", b"minf", b"stbl", b"stsd"):
+        yield from (get_payload(table, entry) for entry in iter_boxes(table, 8))
+
+
+def _parse_sv3d(
+    payload: bytes, size: tuple[int, int], stereo_mode: StereoMode
+) -> SphericalMetadata | None:
+    for projection in find_payloads(payload, b"proj"):
+        pose = _parse_pose(projection)
+        for box in iter_boxes(projection):
+            shape = get_payload(projection, box)
+            if box.box_type in {b"mshp", b"ytmp"}:
+                return build_mesh_metadata(
+                    shape, size=size, stereo_mode=stereo_mode, pose_deg=pose, version="v2"
+                )
+            if found := _parse_shape(box.box_type, shape):
+                return replace(
+                    found,
+                    stereo_mode=stereo_mode,
+                    yaw_deg=pose[0],
+                    pitch_deg=pose[1],
+                    roll_deg=pose[2],
+                )
+        return SphericalMetadata(
+            projection="unknown",
+            stereo_mode=stereo_mode,
+            yaw_deg=pose[0],
+            pitch_deg=pose[1],
+            roll_deg=pose[2],
+        )
+    return None
+
+
+def _parse_pose(projection: bytes) -> Pose:
+    """Return the yaw, pitch and roll in degrees of a proj box's last prhd box (16.16 fixed point)."""
+    pose = (0.0, 0.0, 0.0)
+    for header in find_payloads(projection, b"prhd"):
+        if len(header) >= 16:
+            yaw, pitch, roll = struct.unpack_from(">3i", header, 4)
+            pose = yaw / 65536, pitch / 65536, roll / 65536
+    return pose
+
+
+def _parse_shape(box_type: bytes, shape: bytes) -> SphericalMetadata | None:
+    """Return the projection of an equi or cbmp box, without stereo mode and pose."""
+    if box_type == b"equi" and len(shape) >= 20:
+        top, bottom, left, right = (value / 2**32 for value in struct.unpack_from(">4I", shape, 4))
+        return SphericalMetadata(bounds=(top, bottom, left, right))
+    is_layout_0 = len(shape) >= 12 and shape[4:8] == bytes(4)  # other layouts are reserved
+    if box_type == b"cbmp" and is_layout_0:
+        padding = struct.unpack_from(">I", shape, 8)[0]
+        return SphericalMetadata(projection="cubemap", padding=padding)
+    return None
+
+
+def _parse_v1(xml: bytes) -> SphericalMetadata | None:
+    fields = _parse_v1_fields(xml)
+    if fields.get("Spherical", "").lower() != "true":
+        return None
+    is_equirectangular = fields.get("ProjectionType", "equirectangular") == "equirectangular"
+    stereo = fields.get("StereoMode", "mono")
+    is_known_stereo = stereo in {"mono", "top-bottom", "left-right"}
+    return SphericalMetadata(
+        projection="equirectangular" if is_equirectangular else "unknown",
+        stereo_mode=cast("StereoMode", stereo) if is_known_stereo else "mono",
+        bounds=_compute_v1_bounds(fields),
+        version="v1",
+    )
+
+
+def _parse_v1_fields(xml: bytes) -> dict[str, str]:
+    """Return the text of every GSpherical element.
+
+    The result is empty if the document is too long or malformed, or declares a document type:
+    entities could expand without bound.
+    """
+    fields: dict[str, str] = {}
+    open_names: list[str] = []
+
+    def start_element(name: str, _: dict[str, str]) -> None:
+        open_names.append(name)
+
+    def add_text(data: str) -> None:
+        namespace, _, name = open_names[-1].rpartition(" ")
+        if namespace == V1_NAMESPACE:
+            fields[name] = fields.get(name, "") + data.strip()
+
+    def reject_doctype(*_: object) -> None:
+        raise ValueError("a document type is not part of Spherical Video")
+
+    if len(xml) > _MAX_XML_BYTES:
+        return {}
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartElementHandler = start_element
+    parser.EndElementHandler = lambda _: open_names.pop()
+    parser.CharacterDataHandler = add_text
+    parser.StartDoctypeDeclHandler = reject_doctype
+    try:
+        parser.Parse(xml.rstrip(b"\0"), True)
+    except (expat.ExpatError, ValueError):
+        return {}
+    return fields
+
+
+def _compute_v1_bounds(fields: dict[str, str]) -> Bounds:
+    """Return the bounds of a cropped panorama; zeros if it is not cropped or malformed."""
+    size_names = (
+        "FullPanoWidthPixels",
+        "FullPanoHeightPixels",
+        "CroppedAreaImageWidthPixels",
+        "CroppedAreaImageHeightPixels",
+    )
+    offset_names = ("CroppedAreaLeftPixels", "CroppedAreaTopPixels")
+    try:
+        full_width, full_height, width, height = (int(fields[name]) for name in size_names)
+        left, top = (int(fields.get(name, "0")) for name in offset_names)
+    except (KeyError, ValueError):
+        return 0.0, 0.0, 0.0, 0.0
+    right, bottom = full_width - width - left, full_height - height - top
+    if min(width, height, left, top, right, bottom) < 0 or full_width <= 0 or full_height <= 0:
+        return 0.0, 0.0, 0.0, 0.0
+    return top / full_height, bottom / full_height, left / full_width, right / full_width
