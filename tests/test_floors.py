@@ -69,7 +69,7 @@ def floor(name: str) -> int | None:
 @pytest.mark.parametrize("module", modules())
 def test_imports_go_downward(module: str) -> None:
     if module == "argus":
-        assert not list(imported(module)), "importing argus must cost nothing"
+        assert set(imported(module)) <= {"importlib.metadata.version", "lazy_loader"}
         return
     own = floor(module)
     assert own is not None, f"{module} is on no floor: give it one in this test"
