@@ -1,9 +1,13 @@
-# make setup | demo | test | test-slow | calibrate | check | format | lock | clean. Everything installs itself into .venv.
+# Everything installs itself into .venv. `make help` lists the targets.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 DEMO ?=
 CALIBRATE ?=
+AREA ?=
+TESTS ?=
+JOBS ?= logical
 export OMP_WAIT_POLICY := passive
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
@@ -11,45 +15,65 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export RAY_USAGE_STATS_ENABLED := 0
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test test-slow calibrate check format lock clean
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow test-faults coverage calibrate check format lock clean
 
-setup: $(VENV)/.installed
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed  ## install Argus and what its tests need into .venv
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Argus needs Python 3.11 or newer; name one with make PYTHON=...")'
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip setuptools
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) pip setuptools
+	$(PIP) -e '.[test]'
 	@touch $@
 
-demo: setup
+$(VENV)/.checkers: $(VENV)/.installed
+	$(PIP) -e '.[check]'
+	@touch $@
+
+demo: setup  ## run the whole factory once, on a synthetic world (DEMO='--steps 50')
 	$(BIN)/argus demo $(DEMO)
 
-test: setup
-	$(BIN)/python -m pytest
+test: setup  ## run the fast tests on all cores (TESTS=tests/sphere for some, JOBS=1 for one process)
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile $(TESTS)
 
-test-slow: setup
-	$(BIN)/python -m pytest -m slow --timeout 1800 -v
+test-slow: setup  ## run the slow tests: servers, kills, long runs (AREA=train for one folder of tests)
+	$(BIN)/python -m pytest -m slow --timeout 1800 -v $(if $(AREA),tests/$(AREA),)
 
-calibrate: setup
+test-faults: setup  ## run the tests that kill processes and fill disks
+	$(BIN)/python -m pytest -m "slow and faults" --timeout 1800 -v $(if $(AREA),tests/$(AREA),)
+
+coverage: $(VENV)/.checkers  ## run the fast tests and print the lines that they do not reach
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(TESTS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+calibrate: setup  ## measure how often curation decides correctly: confusion matrices
 	$(BIN)/python benchmarks/calibrate.py $(CALIBRATE)
 
-check: setup
+check: $(VENV)/.checkers  ## lint, formatting, spelling, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_floors.py tests/test_faces.py
 
-format: setup
+format: $(VENV)/.checkers  ## fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The newest versions that pyproject.toml allows, written down; a CPU build's local version (+cpu) is left out so that any build of it fits.
-lock:
+# The newest versions that pyproject.toml allows. A CPU build's local version (+cpu) is left out,
+# so that any build of it fits.
+lock:  ## renew constraints.txt within the bounds of pyproject.toml
 	$(PYTHON) -m venv --clear .lock-venv
 	.lock-venv/bin/python -m pip install -q --upgrade pip setuptools
 	.lock-venv/bin/python -m pip install -q -e '.[dev]'
 	.lock-venv/bin/python -m pip freeze --all --exclude-editable | sed -E 's/\+cpu$$//' > constraints.txt
 	rm -rf .lock-venv
 
-clean:
-	rm -rf $(VENV) .lock-venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+clean:  ## remove the environment and all caches
+	rm -rf $(VENV) .lock-venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis
