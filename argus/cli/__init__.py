@@ -1,4 +1,4 @@
-"""The command line `argus`."""
+"""The command line `argus`: one module a group of commands."""
 
 from argus.cli.app import app, main
 

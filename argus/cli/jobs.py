@@ -1,125 +1,198 @@
-"""How the command line runs a job: under a progress bar with its rate, the time that is left and what it has met, until its result."""
+"""How a command resolves a job's configuration, runs the job and prints its result."""
 
-import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Literal, TypeVar
 
 import typer
-from rich.console import RenderableType
+from pydantic import BaseModel
+from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
-from argus.cli.errors import console
-from argus.runs import ProgressHook, with_run_id
+from argus.cli.console import (
+    new_table,
+    open_stdout,
+    print_facts,
+    print_next,
+    print_note,
+    stderr,
+)
+from argus.cli.progress import ProgressDisplay
+from argus.config import resolve_config
+from argus.errors import InvalidInput
+from argus.runs import argus_home, with_run_id
 from schemas.config import JobConfig
-from schemas.names import EXIT_CODES, JobKind
+from schemas.names import EXIT_CODES, JobKind, Reason
 from schemas.records import JobResult
 
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="YAML configuration")
-]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="NAME=VALUE", help="One setting, such as clip.height=256; may be repeated"
-    ),
-]
-RunId = Annotated[str | None, typer.Option(help="Name of the run; the same name resumes it")]
-PrivateHosts = Annotated[
-    bool, typer.Option("--allow-private-hosts", help="Allow urls at loopback and private addresses")
-]
+C = TypeVar("C", bound=BaseModel)
 
-RATE_OVER_S = 600.0
-"""The rate is that of the last ten minutes: videos take minutes, and come in waves."""
+_UNITS = {
+    "batch": "clips",
+    "clips": "clips",
+    "frames": "frames",
+    "height": "px",
+    "seconds": "s",
+    "seconds_per_step": "s/step",
+    "steps": "steps",
+    "width": "px",
+    "windows": "windows",
+    "workers": "processes",
+}
+_VIDEO_COUNTS = frozenset(
+    {"considered", "known", "kept", "dropped", "failed", "redecided", "reevaluated"}
+    | {str(reason) for reason in Reason}
+)
 
-_SPANS = ((1, "s"), (60, "min"), (3600, "h"))
 
+def resolve_job_config(
+    model: type[C],
+    kind: str,
+    fields: Mapping[str, Any],
+    *,
+    file: Path | None = None,
+    sets: list[str] | None = None,
+    preset: str | None = None,
+) -> C:
+    """Return the configuration of a command; the home is `ARGUS_HOME` unless a setting says else.
 
-def run_job(kind: JobKind, config: JobConfig, *, figures: bool = True) -> JobResult:
-    """Runs a job on the cluster that ARGUS_RAY_ADDRESS names, or else on this machine, and tells its result.
-
-    Its figures and places go to standard output, or nowhere. Leaves with the exit status of any outcome but done and nothing.
+    Raises:
+        InvalidInput: a setting is unknown or out of range.
     """
-    from ray_jobs.client import JobClient, run_locally
+    home = {"home": str(argus_home())} if "home" in model.model_fields else {}
+    return resolve_config(
+        model, kind, preset=preset, file=file, sets=sets or (), fields={**home, **fields}
+    )
 
+
+def print_dry_run(config: BaseModel, summary: str) -> None:
+    """Print what would happen on standard error, then the configuration as JSON."""
+    print_note(summary)
+    typer.echo(config.model_dump_json(indent=2))
+
+
+def named_cluster(ray_address: str | None, executor: Literal["local", "ray"] | None) -> str | None:
+    """Return the address of the Ray cluster that a refresh is submitted to, or None.
+
+    Raises:
+        InvalidInput: a cluster is named together with the local executor.
+    """
+    if ray_address and executor == "local":
+        raise InvalidInput(
+            "--executor local runs on this machine, but --ray-address names a cluster; "
+            "leave one of them out"
+        )
+    return None if executor == "local" else ray_address or os.environ.get("ARGUS_RAY_ADDRESS")
+
+
+def run_job(
+    kind: JobKind, config: JobConfig, *, ray_address: str | None, as_json: bool = False
+) -> JobResult:
+    """Run a job with a progress display, and print how it ended.
+
+    Args:
+        kind: the kind of job.
+        config: its configuration.
+        ray_address: the dashboard of the Ray cluster that the job is submitted to; None runs it
+            on this machine.
+        as_json: print the result as JSON on standard output later; here only how it ended.
+
+    Raises:
+        typer.Exit: the outcome is neither `done` nor `nothing`; with its exit status.
+    """
     config = with_run_id(config)
-    with job_bar(f"{kind} {config.run_id}") as told:
-        if os.environ.get("ARGUS_RAY_ADDRESS"):
-            client = JobClient()
-            result = client.follow(client.submit_or_attach(kind, config), on_progress=told)
+    with ProgressDisplay(f"{kind} {config.run_id}") as display:
+        if ray_address:
+            from ray_jobs.client import JobClient
+
+            client = JobClient(ray_address)
+            job = client.submit_or_attach(kind, config)
+            result = client.follow(job, on_progress=display.update)
         else:
-            result = run_locally(kind, config, on_progress=told)
-    _report(result, figures=figures)
+            from ray_jobs.local import run_locally
+
+            result = run_locally(kind, config, on_progress=display.update)
+    _print_outcome(result)
     if EXIT_CODES[result.outcome]:
+        if as_json:
+            print_result(result, as_json=True)
         raise typer.Exit(EXIT_CODES[result.outcome])
     return result
 
 
-@contextlib.contextmanager
-def job_bar(title: str) -> Iterator[ProgressHook]:
-    """Two lines on standard error: bar, rate, time passed and left; and below it the job's own words."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with _TwoLines(*columns, console=console, speed_estimate_period=RATE_OVER_S) as progress:
-        task = progress.add_task(title, total=None, unit="", message="starting")
+def print_result(result: JobResult, *commands: str, as_json: bool = False) -> None:
+    """Print the figures and outputs of a job, and the commands that come next.
 
-        def told(step: int, total: int, unit: str, message: str) -> None:
-            progress.update(task, completed=step, total=total or None, unit=unit, message=message)
-
-        yield told
-
-
-def rate_text(per_second: float, unit: str) -> str:
-    """A rate in the unit of time that gives at least one, such as "2.5 videos/min"."""
-    seconds, name = next((span for span in _SPANS if per_second * span[0] >= 1), _SPANS[-1])
-    return f"{per_second * seconds:.3g} {unit}s/{name}"
+    The keys of the JSON are those of `schemas.records.JobResult`.
+    """
+    if as_json:
+        typer.echo(result.model_dump_json(indent=2, by_alias=True))
+        return
+    out = open_stdout()
+    if result.metrics:
+        if result.kind is JobKind.EVALUATE:
+            _print_methods(out, result.metrics)
+        else:
+            _print_metrics(out, result.metrics)
+    print_facts(out, "", dict(_list_outputs(result.outputs)))
+    if commands:
+        print_next(*commands)
 
 
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(
-            rate_text(speed, task.fields["unit"]) if speed else "", style="progress.data.speed"
-        )
+def use_local_registry() -> None:
+    """Keep runs and models in the database below ARGUS_HOME unless a tracking server is named.
+
+    It is the database that the MLflow server of `argus up` serves.
+    """
+    from flows.local import mlflow_database
+
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        os.environ["MLFLOW_TRACKING_URI"] = mlflow_database(argus_home())
 
 
-class _TwoLines(Progress):
-    def get_renderables(self) -> Iterable[RenderableType]:
-        for task in self.tasks:
-            yield self.make_tasks_table([task])
-            yield Text(
-                f"  {task.fields['message']}", style="dim", no_wrap=True, overflow="ellipsis"
-            )
+def metric_unit(name: str) -> str:
+    """Return the unit of a job's figure, or an empty text for a ratio or a loss."""
+    leaf = name.rpartition(".")[2]
+    if name.startswith("scored.") or leaf in _VIDEO_COUNTS:
+        return "clips" if name.startswith("clips.") else "videos"
+    if "psnr" in leaf:
+        return "dB"
+    return _UNITS.get(leaf, "")
 
 
-def _report(result: JobResult, *, figures: bool) -> None:
-    """What came of a job: figures and places on standard output, anything else on standard error."""
-    colour = "green" if EXIT_CODES[result.outcome] == 0 else "red"
+def _print_outcome(result: JobResult) -> None:
+    color = "green" if EXIT_CODES[result.outcome] == 0 else "red"
     reason = f": {escape(result.reason)}" if result.reason else ""
-    console.print(
-        f"[{colour}]{result.kind} {result.run_id}: {result.outcome}[/{colour}]{reason}",
+    stderr.print(
+        f"[{color}]{result.kind} {result.run_id}: {result.outcome}[/{color}]{reason}",
         soft_wrap=True,
         highlight=False,
     )
-    values: dict[str, Any] = {**result.metrics, **result.outputs} if figures else {}
-    for name, value in values.items():
-        for part in value if isinstance(value, list) else [value]:
-            typer.echo(f"{name}: {part:.6g}" if isinstance(part, float) else f"{name}: {part}")
+
+
+def _print_metrics(out: Console, metrics: Mapping[str, float]) -> None:
+    table = new_table(out, "result", "value", "unit", left=["unit"])
+    for name, value in metrics.items():
+        table.add_row(name, f"{value:.6g}", metric_unit(name))
+    out.print(table)
+
+
+def _print_methods(out: Console, metrics: Mapping[str, float]) -> None:
+    """Print metrics that are named METHOD.METRIC with one column a method."""
+    methods = list(dict.fromkeys(name.partition(".")[0] for name in metrics if "." in name))
+    names = dict.fromkeys(name.partition(".")[2] for name in metrics if "." in name)
+    table = new_table(out, "metric", *methods, "unit", left=["unit"])
+    for name in names:
+        values = (metrics.get(f"{method}.{name}") for method in methods)
+        cells = ("" if value is None else f"{value:.4f}" for value in values)
+        table.add_row(name, *cells, metric_unit(name))
+    for name, value in metrics.items():
+        if "." not in name:
+            table.add_row(name, f"{value:.6g}", *[""] * (len(methods) - 1), metric_unit(name))
+    out.print(table)
+
+
+def _list_outputs(outputs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in outputs.items():
+        yield name, "; ".join(map(str, value)) if isinstance(value, list) else value

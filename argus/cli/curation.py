@@ -1,0 +1,77 @@
+"""The command `refresh`: from a catalogue of videos to clips of a new snapshot."""
+
+from typing import Annotated
+
+import typer
+
+from argus.cli.console import handle_errors
+from argus.cli.jobs import (
+    named_cluster,
+    print_dry_run,
+    print_result,
+    resolve_job_config,
+    run_job,
+)
+from argus.cli.options import (
+    ConfigOption,
+    DatasetOption,
+    DryRunOption,
+    ExecutorOption,
+    JsonOption,
+    PrivateHostsOption,
+    RayAddressOption,
+    RunIdOption,
+    SetOption,
+    locate_dataset,
+    require_local_file,
+)
+from schemas.config import CurateConfig
+from schemas.names import JobKind
+
+
+@handle_errors
+def refresh(
+    catalogue: Annotated[
+        str,
+        typer.Argument(
+            help="Parquet, CSV, TSV or JSONL with a column `url` or `id`, or one URL a line"
+        ),
+    ],
+    *,
+    dataset: DatasetOption = None,
+    allow_private_hosts: PrivateHostsOption = False,
+    executor: ExecutorOption = None,
+    ray_address: RayAddressOption = None,
+    config: ConfigOption = None,
+    sets: SetOption = None,
+    run_id: RunIdOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Download and filter the new videos of a catalogue, and commit their clips as a snapshot.
+
+    Videos that are decided already cost nothing. It may be stopped at any moment: the same
+    command continues.
+
+    Example: `argus refresh videos.csv --set clip.height=512`
+    """
+    cluster = named_cluster(ray_address, executor)
+    fields = {
+        "catalogue": require_local_file(catalogue, "catalogue"),
+        "dataset": locate_dataset(dataset),
+        "run_id": run_id,
+        "fetch.allow_private_hosts": allow_private_hosts or None,
+        "executor": executor or ("ray" if cluster else None),
+    }
+    settings = resolve_job_config(CurateConfig, JobKind.CURATE, fields, file=config, sets=sets)
+    if dry_run:
+        from argus.curate import plan_refresh
+
+        print_dry_run(settings, f"would process {plan_refresh(settings)}")
+        return
+    address = cluster if settings.executor == "ray" else None
+    result = run_job(JobKind.CURATE, settings, ray_address=address, as_json=as_json)
+    at = f" --dataset {dataset}" if dataset else ""
+    print_result(
+        result, f"argus dataset gallery look.html{at}", f"argus train{at}", as_json=as_json
+    )

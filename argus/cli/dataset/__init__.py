@@ -1,0 +1,24 @@
+"""The command group `argus dataset`.
+
+`why`, `show`, `gallery`, `stats`, `sweep`, `log` and `diff` only read what refreshes have stored,
+and decode nothing.
+"""
+
+import typer
+
+from argus.cli.dataset.history import compact, diff, log
+from argus.cli.dataset.inspect import gallery, show, why
+from argus.cli.dataset.sharing import export_manifest, rebuild, rebuild_configs
+from argus.cli.dataset.statistics import stats, sweep
+
+__all__ = ["dataset_app", "rebuild_configs"]
+
+dataset_app = typer.Typer(
+    help="Inspect, compare, share, rebuild and compact a dataset.",
+    epilog="All but `rebuild` and `compact` only read; only `rebuild` downloads and decodes.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+for _command in (why, show, gallery, stats, sweep, log, diff, export_manifest, rebuild, compact):
+    dataset_app.command()(_command)

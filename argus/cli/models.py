@@ -1,0 +1,190 @@
+"""The commands `train`, `evaluate` and `promote`."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from argus.cli.console import handle_errors, open_stdout, print_facts, print_json, print_next
+from argus.cli.jobs import (
+    print_dry_run,
+    print_result,
+    resolve_job_config,
+    run_job,
+    use_local_registry,
+)
+from argus.cli.options import (
+    ConfigOption,
+    DatasetOption,
+    DryRunOption,
+    JsonOption,
+    RunIdOption,
+    SetOption,
+    SnapshotOption,
+    locate_dataset,
+    require_model,
+)
+from argus.errors import ArgusError, InvalidInput
+from argus.runs import argus_home
+from schemas.config import EvaluateConfig, PromoteConfig, TrainConfig
+from schemas.names import JobKind
+
+
+@handle_errors
+def train(
+    *,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="tiny (a laptop), demo, stage1 or stage2 (the full-size model)"),
+    ] = "tiny",
+    dataset: DatasetOption = None,
+    snapshot: SnapshotOption = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Optimizer steps [default: the preset's]")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Training processes; they share the global batch [default: 2]"),
+    ] = None,
+    config: ConfigOption = None,
+    sets: SetOption = None,
+    run_id: RunIdOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model on a snapshot and register it as the candidate.
+
+    The same --run-id resumes from the newest checkpoint.
+
+    Example: `argus train --preset stage1 --steps 20000 --set optim.lr=1e-4`
+    """
+    fields = {
+        "dataset": locate_dataset(dataset),
+        "snapshot": snapshot,
+        "steps": steps,
+        "workers": workers,
+        "run_id": run_id,
+    }
+    settings = resolve_job_config(
+        TrainConfig, JobKind.TRAIN, fields, file=config, sets=sets, preset=preset
+    )
+    if dry_run:
+        print_dry_run(
+            settings,
+            f"would train {settings.model.name} for {settings.steps} steps of {settings.batch} "
+            f"clips in {settings.workers} processes on "
+            f"{_describe_snapshot(settings.dataset, settings.snapshot)}",
+        )
+        return
+    use_local_registry()
+    result = run_job(JobKind.TRAIN, settings, ray_address=_ray_address(), as_json=as_json)
+    at = f" --dataset {dataset}" if dataset else ""
+    print_result(result, f"argus evaluate{at}", as_json=as_json)
+
+
+@handle_errors
+def evaluate(
+    *,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A registry URI or a pipeline folder [default: models:/argus@candidate]"),
+    ] = None,
+    dataset: DatasetOption = None,
+    snapshot: SnapshotOption = None,
+    config: ConfigOption = None,
+    sets: SetOption = None,
+    run_id: RunIdOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a model on held-out videos, beside the untrained model and the best simple fill.
+
+    Example: `argus evaluate --model models:/argus@champion --set max_clips=16`
+    """
+    fields = {
+        "model": require_model(model),
+        "dataset": locate_dataset(dataset),
+        "snapshot": snapshot,
+        "run_id": run_id,
+    }
+    settings = resolve_job_config(EvaluateConfig, JobKind.EVALUATE, fields, file=config, sets=sets)
+    if dry_run:
+        print_dry_run(
+            settings,
+            f"would measure {settings.model} on at most {settings.max_clips} {settings.split} "
+            f"clips of {_describe_snapshot(settings.dataset, settings.snapshot)}",
+        )
+        return
+    use_local_registry()
+    result = run_job(JobKind.EVALUATE, settings, ray_address=_ray_address(), as_json=as_json)
+    print_result(result, "argus promote", as_json=as_json)
+
+
+@handle_errors
+def promote(
+    *,
+    model_name: Annotated[
+        str | None, typer.Option(help="Registered model [default: argus]")
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Version to compare [default: the candidate]")
+    ] = None,
+    config: ConfigOption = None,
+    sets: SetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a candidate the champion if it measured better. Run `argus evaluate` before.
+
+    JSON keys: model_name, decision, reasons.
+
+    Example: `argus promote --version 3 --dry-run`
+    """
+    fields = {"model_name": model_name, "version": version}
+    settings = resolve_job_config(PromoteConfig, "promote", fields, file=config, sets=sets)
+    if dry_run:
+        print_dry_run(settings, _describe_promotion(settings))
+        return
+    from argus.registry import promote_if_better
+
+    use_local_registry()
+    verdict = promote_if_better(settings)
+    if as_json:
+        reasons = list(verdict.reasons)
+        print_json(
+            {"model_name": settings.model_name, "decision": verdict.decision, "reasons": reasons}
+        )
+        return
+    facts = {"decision": verdict.decision, "reasons": "; ".join(verdict.reasons)}
+    print_facts(open_stdout(), f"Model {settings.model_name}", facts)
+    print_next("argus generate VIDEO.mp4 -o OUT.mp4")
+
+
+def _ray_address() -> str | None:
+    return os.environ.get("ARGUS_RAY_ADDRESS")
+
+
+def _describe_snapshot(dataset: str, version: int | None) -> str:
+    """Return what a job would read; a missing snapshot is no error before the job runs."""
+    from argus.dataset import Dataset
+
+    try:
+        snapshot = Dataset(dataset).snapshot(version)
+    except InvalidInput as error:
+        return f"{dataset}, which is not ready: {error}"
+    return f"snapshot {snapshot.version} of {dataset} ({len(snapshot.table)} clips)"
+
+
+def _describe_promotion(settings: PromoteConfig) -> str:
+    """Return the decision that would be made; nothing is changed."""
+    if not (settings.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")):
+        if not (argus_home() / "mlflow" / "mlflow.db").exists():
+            return f"would fail: no model is registered below {argus_home()}; run `argus train`"
+        use_local_registry()
+    from argus.registry import promote_if_better
+
+    try:
+        verdict = promote_if_better(settings, dry_run=True)
+    except ArgusError as error:
+        return f"would fail: {error}"
+    return f"would {verdict.decision} {settings.model_name}: {'; '.join(verdict.reasons)}"
