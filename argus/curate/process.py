@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from argus.curate.clipping import Cutter, spans, stride
-from argus.curate.filters.base import ScorerFailed, clip_filters, judge, video_filters
-from argus.curate.frame_sampling import SIZE, Samples, StoredSamples, sample_stored
-from argus.curate.layout.convert import EquirectReader, samples_of
+from argus.curate.clipping import ClipCutter, clip_spans
+from argus.curate.filters import ScorerFailed, apply_filters, clip_filters, video_filters
+from argus.curate.frame_sampling import ERP_SIZE, SampledFrames, NativeFrames, sample_native_frames
+from argus.curate.layout.convert import EquirectReader, convert_native_frames
 from argus.curate.layout.detect import detect_layout
 from argus.curate.records import CuratedClip, CuratedVideo, Score, Verdict, VideoSource
 from argus.curate.stage_timer import StageTimer
-from argus.curate.thumbnails import Row, encode_sheet, video_row
+from argus.curate.thumbnails import SheetRow, encode_contact_sheet, render_video_row
 from argus.errors import VideoError
-from argus.media import MediaInfo, VideoReader, isolated, open_video
+from argus.media import MediaInfo, VideoReader, frame_stride, open_video, run_sandboxed
 from schemas.config import ClipSettings, CurateConfig
 from schemas.names import Decision, Layout, Reason
 
@@ -27,6 +27,7 @@ _OURS = {
     Reason.DECODER_CRASHED,
     Reason.TIMED_OUT,
     Reason.SCORER_FAILED,
+    Reason.WORKER_DIED,
 }  # not judged: never a judgement on the video
 _MAY_PASS = _OURS - {Reason.DECODER_CRASHED}  # the same bytes would crash it again
 
@@ -62,14 +63,14 @@ def judge_isolated(
 ) -> CuratedVideo:
     """`judge(path, source, *args)` in a child process; its faults are decisions."""
     try:
-        return isolated(
+        return run_sandboxed(
             judge,
             path,
             source,
             *args,
             timeout_s=timeout_s,
             memory_bytes=MEMORY_BYTES,
-            warm="argus.curate.preload",
+            preload="argus.curate.preload",
         )
     except VideoError as error:
         return failed_video(
@@ -97,7 +98,7 @@ def process_video(
     """
     sheet = _Sheet(source, folder)
     try:
-        with sheet.clock.of("decode"):
+        with sheet.timer.measure("decode"):
             reader = open_video(path)
         with reader:
             return _judge(reader, sheet, config, samples_folder)
@@ -149,12 +150,12 @@ class _Sheet:
     declared: Layout | None = None
     layout: Layout = Layout.UNKNOWN
     conversion: str | None = None
-    stored: StoredSamples | None = None
-    samples: Samples | None = None
-    pictures: list[Row] = field(default_factory=list)
+    stored: NativeFrames | None = None
+    samples: SampledFrames | None = None
+    thumbnail_rows: list[SheetRow] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     scored: list[str] = field(default_factory=list)
-    clock: StageTimer = field(default_factory=StageTimer)
+    timer: StageTimer = field(default_factory=StageTimer)
 
     def ends(
         self, reason: Reason | None, detail: str, clips: tuple[CuratedClip, ...] = ()
@@ -181,15 +182,15 @@ class _Sheet:
             retryable=reason in _MAY_PASS,
             conversion=self.conversion,
             scored=tuple(dict.fromkeys(self.scored)),
-            seconds=self.clock.seconds,
+            seconds=self.timer.seconds,
         )
 
     def _thumbnail(self, clips: tuple[CuratedClip, ...]) -> str | None:
         if self.stored is None or self.folder is None:
             return None
-        with self.clock.of("encode"):
-            rows = [video_row(self.stored, self.samples), *(self.pictures if clips else ())]
-            (self.folder / THUMBNAIL).write_bytes(encode_sheet(rows))
+        with self.timer.measure("encode"):
+            rows = [render_video_row(self.stored, self.samples), *(self.thumbnail_rows if clips else ())]
+            (self.folder / THUMBNAIL).write_bytes(encode_contact_sheet(rows))
         return THUMBNAIL
 
 
@@ -202,47 +203,47 @@ def _judge(
         return sheet.ends(
             Reason.TOO_LONG, too_long_detail(info.duration_s, config.fetch.max_duration_s)
         )
-    with sheet.clock.of("decode"):
-        stored = sheet.stored = sample_stored(reader, stride(reader.fps, config.clip.fps))
-    with sheet.clock.of("filters"):
-        verdict = detect_layout(info, stored, config.policy)
+    with sheet.timer.measure("decode"):
+        stored = sheet.stored = sample_native_frames(reader, frame_stride(reader.fps, config.clip.fps))
+    with sheet.timer.measure("filters"):
+        verdict = detect_layout(info, stored, config.filters)
     sheet.declared, sheet.layout = verdict.declared, verdict.layout
     aspect = info.pixel_aspect if info.rotation % 180 == 0 else 1 / info.pixel_aspect
     sheet.scores += (*verdict.scores, Score("layout", "pixel_aspect", float(aspect), None, True))
     sheet.scored.append("layout")
     if verdict.reason:
         return sheet.ends(verdict.reason, verdict.detail)
-    enough = bool(spans(reader.timestamps, reader.fps, config.clip))
+    enough = bool(clip_spans(reader.timestamps, reader.fps, config.clip))
     sheet.scores.append(Score("length", "seconds", info.duration_s, config.clip.min_clip_s, enough))
     if not enough:
         return sheet.ends(Reason.TOO_SHORT, too_short_detail(info.duration_s, config.clip))
     sheet.conversion = str(verdict.conversion)
-    with sheet.clock.of("filters"):
-        filters = video_filters(config.policy)
-        samples = sheet.samples = samples_of(stored, verdict.conversion, SIZE)
-        scores, dropped = judge(samples, filters, config.policy)
+    with sheet.timer.measure("filters"):
+        filters = video_filters(config.filters)
+        samples = sheet.samples = convert_native_frames(stored, verdict.conversion, ERP_SIZE)
+        scores, dropped = apply_filters(samples, filters, config.filters)
     sheet.scores += scores
     sheet.scored += [one.name for one in filters]
     if dropped:
         return sheet.ends(dropped.reason, dropped_detail(dropped))
     return _cut(
-        Cutter(
+        ClipCutter(
             EquirectReader(reader, verdict.conversion),
             config.clip,
-            config.policy,
+            config.filters,
             sheet.folder,
             samples_folder,
-            sheet.clock,
+            sheet.timer,
         ),
         sheet,
     )
 
 
-def _cut(cutter: Cutter, sheet: _Sheet) -> CuratedVideo:
-    sheet.pictures = cutter.pictures
+def _cut(cutter: ClipCutter, sheet: _Sheet) -> CuratedVideo:
+    sheet.thumbnail_rows = cutter.thumbnail_rows
     clips = tuple(cutter.clips(sheet.source.source_id))
     sheet.scores.append(
-        Score("shots", "weakest", cutter.weakest, cutter.policy.shot_boundary, True)
+        Score("shots", "min_cut_score", cutter.min_cut_score, cutter.filters.shot_boundary, True)
     )
     sheet.scored += ["shots", *(one.name for one in clip_filters())]
     if not clips:

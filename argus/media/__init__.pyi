@@ -1,25 +1,32 @@
 """The public names of the package; `lazy_loader` reads this file at run time."""
 
-from .backends import open_video
+from .backends import decode_clip, open_video
+from .boxes import pack_box
 from .encode import encode_clip, write_video
-from .info import MediaInfo, SphericalMetadata
-from .probing import probe
-from .pyav_reader import decode_clip
-from .reader import VideoReader
-from .sandbox import isolated
-from .spherical import read_spherical
+from .info import MediaInfo, Projection, SphericalMetadata, StereoMode, frame_stride
+from .probing import probe, read_spherical
+from .reader import VideoReader, resize_frame
+from .sandbox import CallCancelled, cancel_calls, run_sandboxed, start_server
 from .tagging import tag_spherical
 
 __all__ = [
+    "CallCancelled",
     "MediaInfo",
+    "Projection",
     "SphericalMetadata",
+    "StereoMode",
     "VideoReader",
+    "cancel_calls",
     "decode_clip",
     "encode_clip",
-    "isolated",
+    "frame_stride",
     "open_video",
+    "pack_box",
     "probe",
     "read_spherical",
+    "resize_frame",
+    "run_sandboxed",
+    "start_server",
     "tag_spherical",
     "write_video",
 ]

@@ -42,7 +42,7 @@ def iter_boxes(data: bytes | memoryview, start: int = 0) -> Iterator[Box]:
 
 
 def iter_file_boxes(file: BinaryIO) -> Iterator[Box]:
-    """Yield a file's top-level boxes, reading headers only. The last may end past the file's end."""
+    """Yield a file's top-level boxes, headers only; the last may end past the file's end."""
 
     def read(position: int, count: int) -> bytes:
         file.seek(position)

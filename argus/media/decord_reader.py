@@ -1,4 +1,7 @@
-"""Reading through decord, which is exact only for what is let through here. PyAV reads the rest, and all of it faster: benchmarks/decode.py."""
+"""Decord backend, limited to the videos that decord reads exactly.
+
+PyAV reads all of them faster (see benchmarks/decode.py), and every other video.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,68 +10,76 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.media.probing import index_file
+from argus.media.probing import VideoIndex, index_file
 from argus.media.pyav_reader import PyAVReader
-from argus.media.reader import BackendUnsuitable, VideoReader, resize
+from argus.media.reader import BackendUnsuitable, VideoReader, resize_frame
 
 _CODECS = {"h264", "hevc", "vp8", "vp9", "mpeg4"}  # its FFmpeg is too old for AV1
 _CONTAINERS = {"mp4", "matroska"}  # it fails at the end of MPEG-TS files
-_CHUNK_BYTES = 64 << 20  # decoded frames held at once
+_CHUNK_BYTES = 64 << 20  # limit on the decoded frames in memory
 
 
 class DecordReader(VideoReader):
-    """A file read by decord: its colours are up to 3 levels off on flat patches, and whole frames are converted before they are resized."""
+    """A file read by decord.
+
+    Colors differ by up to 3 levels on flat patches, and frames are converted at full size before
+    they are resized.
+    """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         index = index_file(path)
         super().__init__(str(path), index)
-        if index.info.codec not in _CODECS or index.info.container not in _CONTAINERS:
-            raise BackendUnsuitable(f"{index.info.codec} in {index.info.container}")
-        if index.is_open:
-            raise BackendUnsuitable(
-                "open groups of pictures: after a seek it gives other frames than those asked for"
-            )
+        _check_suitable(index)
         self._path, self._threads = path, threads
-        self._instead: PyAVReader | None = None
+        self._fallback: PyAVReader | None = None
         self._video: Any = _open(path, threads)
         if len(self._video) != len(index.pts):
-            # An edit list that hides frames, or hidden VP8 frames: its frame numbers would not be ours.
+            # An edit list or VP8 hides frames, so decord's frame numbers are not those of `index`.
             raise BackendUnsuitable(f"it counts {len(self._video)} frames, not {len(index.pts)}")
 
-    def _decode(self, numbers: NDArray[np.int64], pictures: Sequence[NDArray[np.uint8]]) -> None:
-        from decord import DECORDError
-
+    def _decode(self, numbers: NDArray[np.int64], outputs: Sequence[NDArray[np.uint8]]) -> None:
         height, width = self.size
         step = max(1, _CHUNK_BYTES // (height * width * 3))
         for start in range(0, numbers.size, step):
             chunk = slice(start, start + step)
-            if self._instead is None:
-                try:
-                    decoded = self._video.get_batch(numbers[chunk].tolist()).asnumpy()
-                except (
-                    DECORDError
-                ):  # damage, or a limit of decord's own: PyAV decides, from here on
-                    self._instead = PyAVReader(self._path, self._threads)
-                else:
-                    for frame, picture in zip(decoded, pictures[chunk], strict=True):
-                        picture[...] = resize(frame, picture.shape[:2])
-                    continue
-            for number, picture in zip(numbers[chunk].tolist(), pictures[chunk], strict=True):
-                picture[...] = self._instead.frames([number], picture.shape[:2])[0]
+            self._decode_chunk(numbers[chunk].tolist(), outputs[chunk])
+
+    def _decode_chunk(self, numbers: list[int], outputs: Sequence[NDArray[np.uint8]]) -> None:
+        from decord import DECORDError
+
+        if self._fallback is None:
+            try:
+                frames = self._video.get_batch(numbers).asnumpy()
+            except DECORDError:  # damage, or a limit of decord's own: PyAV decides from here on
+                self._fallback = PyAVReader(self._path, self._threads)
+            else:
+                for frame, output in zip(frames, outputs, strict=True):
+                    output[...] = resize_frame(frame, output.shape[:2])
+                return
+        for number, output in zip(numbers, outputs, strict=True):
+            output[...] = self._fallback.frames([number], output.shape[:2])[0]
 
     def close(self) -> None:
+        """Free the decoder. May be called more than once."""
         self._video = None
-        if self._instead is not None:
-            self._instead.close()
+        if self._fallback is not None:
+            self._fallback.close()
+
+
+def _check_suitable(index: VideoIndex) -> None:
+    if index.info.codec not in _CODECS or index.info.container not in _CONTAINERS:
+        raise BackendUnsuitable(f"{index.info.codec} in {index.info.container}")
+    if index.has_open_gops:
+        raise BackendUnsuitable("open groups of pictures: after a seek it returns other frames")
 
 
 def _open(path: Path, threads: int) -> Any:
     try:
         import decord
-    except ImportError as exc:  # no wheel for this machine
+    except ImportError as exc:  # there is no wheel for every platform
         raise BackendUnsuitable("decord is not installed") from exc
     decord.logging.set_level(decord.logging.QUIET)
     try:
         return decord.VideoReader(str(path.absolute()), ctx=decord.cpu(0), num_threads=threads)
     except (decord.DECORDError, RuntimeError) as exc:
-        raise BackendUnsuitable("it does not open it") from exc
+        raise BackendUnsuitable("decord cannot open it") from exc

@@ -29,7 +29,7 @@ def map_open_errors(name: str, path: Path | None = None) -> Iterator[None]:
         yield
     except av.error.DecoderNotFoundError as exc:
         raise unsupported_codec_error(name, "its codec") from exc
-    except av.error.MemoryError:  # not the file's fault; `run_isolated` reports it
+    except av.error.MemoryError:  # not the file's fault; `run_sandboxed` reports it
         raise
     except (av.FFmpegError, EOFError) as exc:
         if path is not None and _has_video_signature(path):
@@ -51,7 +51,7 @@ def map_decode_errors(name: str) -> Iterator[None]:
         raise corrupt_error(name, _describe(exc)) from exc
 
 
-def require_file(path: Path) -> None:
+def require_video_file(path: Path) -> None:
     """Raise `InvalidInput` if there is no such file, `VideoError(EMPTY_FILE)` if it is empty."""
     if not path.is_file():
         raise InvalidInput(f"{path}: there is no such file; give the path of a video file")

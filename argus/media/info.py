@@ -1,4 +1,4 @@
-"""Records of what a video file is and declares. Light: imports no video library."""
+"""Records of a video file's properties and metadata; this module imports no video library."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -65,16 +65,40 @@ class SphericalMetadata:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """A video as its reader shows it: width and height are those of the frames after rotation."""
+    """Properties of a video; width and height are those of the frames after rotation.
+
+    Attributes:
+        width: pixels.
+        height: pixels.
+        fps: the exact constant rate; the mean of a variable rate.
+        frames: number of frames.
+        duration_s: seconds from the first frame to the end of the last.
+        codec: FFmpeg's name: h264, hevc, vp8, vp9, av1.
+        container: mp4 (and mov), matroska (and webm), mpegts, ...
+        rotation: counter-clockwise degrees by which the reader rotates the coded frames.
+        pixel_aspect: width : height of one pixel, before rotation.
+        spherical: declared spherical metadata; None for an ordinary video.
+        is_variable_rate: True if some frame is shown for less than 0.5 or more than 1.5 times the
+            usual duration.
+    """
 
     width: int
     height: int
-    fps: Fraction  # the exact constant rate; of a variable rate, the mean
+    fps: Fraction
     frames: int
     duration_s: float
-    codec: str  # FFmpeg's name: h264, hevc, vp8, vp9, av1
-    container: str  # mp4 (and mov), matroska (and webm), mpegts, ...
-    rotation: int = 0  # counter-clockwise degrees that the reader turns the coded frames by
-    pixel_aspect: Fraction = Fraction(1)  # width : height of one pixel, before rotation
+    codec: str
+    container: str
+    rotation: int = 0
+    pixel_aspect: Fraction = Fraction(1)
     spherical: SphericalMetadata | None = None
-    is_variable_rate: bool = False  # some frame is shown for less than half, or more than one and a half, of the usual time
+    is_variable_rate: bool = False
+
+
+def frame_stride(fps: Fraction, target_fps: float) -> int:
+    """Return n, where taking every n-th frame of a video comes close to a lower frame rate.
+
+    n = max(1, round(fps / target_fps)). Clips are stored, and ordinary videos generated from, at
+    this stride.
+    """
+    return max(1, round(float(fps) / target_fps))

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from argus.media.spherical import SphericalMetadata, StereoMode, build_mesh_metadata
+from argus.media.info import SphericalMetadata, StereoMode
+from argus.media.spherical import build_mesh_metadata
 
 _SEGMENT, _CLUSTER, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE, 0xE0
 _WIDTH, _HEIGHT, _STEREO_MODE, _PROJECTION = 0xB0, 0xBA, 0x53B8, 0x7670

@@ -51,11 +51,11 @@ class Mesh:
         Args:
             size: (height, width) of the frame.
         """
-        from argus.sphere.cube import CubeLayout, cube_places
+        from argus.sphere import CubeLayout, cube_coordinates
 
         if self.coverage < 0.99 or size[0] % 2 or min(size) < 16:
             return False
-        expected = cube_places(self.directions.mean(1), size, CubeLayout.EAC)
+        expected = cube_coordinates(self.directions.mean(1), size, CubeLayout.EAC)
         return bool(np.abs(expected - self.uv.mean(1)).max() < _UV_TOLERANCE)
 
 
@@ -80,7 +80,7 @@ def pack_eac_mesh(size: tuple[int, int]) -> bytes:
     Args:
         size: (height, width) of the frame.
     """
-    from argus.sphere.cube import CubeLayout, cube_grid
+    from argus.sphere import CubeLayout, cube_grid
 
     directions, uv = cube_grid(size, CubeLayout.EAC, _CELLS_PER_FACE)  # [6, n, n, 3], [6, n, n, 2]
     vertices = np.concatenate([directions * _RFC_TO_OPENCV, uv * (1, -1) + (0, 1)], -1)
@@ -111,7 +111,7 @@ def _pack_u32(value: int) -> bytes:
 
 
 def _index_bits(count: int) -> int:
-    """Return the bits of a zigzag-coded difference of indices below `count`: ceil(log2(2 count))."""
+    """Return the bits of a zigzag-coded difference of indices: ceil(log2(2 count))."""
     return (2 * count - 1).bit_length()
 
 

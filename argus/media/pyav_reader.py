@@ -1,6 +1,5 @@
-"""Reading through PyAV: files and bytes in memory, every codec that its FFmpeg has."""
+"""PyAV backend: reads files and in-memory videos of every codec that its FFmpeg supports."""
 
-import io
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,91 +9,73 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.media import errors
-from argus.media.probing import Source, index_container, open_container
-from argus.media.pyav_decoder import Decoder
-from argus.media.reader import Indices, VideoReader
+from argus.media.probing import FileOrBuffer, index_container, open_container
+from argus.media.pyav_decoder import PyAVDecoder
+from argus.media.reader import VideoReader
 
 
 class PyAVReader(VideoReader):
-    """A file, or bytes in memory, read by PyAV. Frames of a file that lie far apart are decoded by as many decoders as there are threads."""
+    """A file or in-memory video read by PyAV.
 
-    def __init__(self, source: Source, threads: int = 1) -> None:
+    Frames of a file that lie in several groups of pictures are decoded in parallel, by one decoder
+    per thread.
+    """
+
+    def __init__(self, source: FileOrBuffer, threads: int = 1) -> None:
         path = source if isinstance(source, Path) else None
         name = str(source) if path else "the clip in memory"
-        with errors.opening(name, path):
+        with errors.map_open_errors(name, path):
             container = open_container(source)
             super().__init__(name, index_container(container, name, path, threads))
         self._path, self._threads = path, threads
-        self._decoder = Decoder(source, name, self._index, threads=threads, container=container)
-        self._others: dict[int, Decoder] = {}  # of one thread each
+        self._decoder = PyAVDecoder(source, name, self._index, threads=threads, container=container)
+        self._extra_decoders: dict[int, PyAVDecoder] = {}  # by thread, of one thread each
 
-    def _decode(self, numbers: NDArray[np.int64], pictures: Sequence[NDArray[np.uint8]]) -> None:
-        cuts = [
-            place
-            for place in range(1, numbers.size)
-            if not self._index.lies_ahead(int(numbers[place - 1]) + 1, int(numbers[place]))
-        ]
-        runs = deque(
-            slice(start, stop)
-            for start, stop in zip([0, *cuts], [*cuts, numbers.size], strict=True)
-            if start < stop
-        )
-        is_shared = self._path is not None and min(self._threads, len(runs)) > 1
+    def _decode(self, numbers: NDArray[np.int64], outputs: Sequence[NDArray[np.uint8]]) -> None:
+        groups = deque(self._split_at_seeks(numbers))
+        is_parallel = self._path is not None and min(self._threads, len(groups)) > 1
 
-        def decode(decoder: Decoder) -> None:
-            while runs:
+        def decode_groups(decoder: PyAVDecoder) -> None:
+            while groups:
                 try:
-                    run = runs.popleft()
-                except IndexError:  # another took the last one
+                    group = groups.popleft()
+                except IndexError:  # another thread took the last one
                     return
-                decoder.decode(
-                    numbers[run].tolist(), pictures[run], is_last=not (is_shared or runs)
-                )
+                is_last = not (is_parallel or groups)
+                decoder.decode(numbers[group].tolist(), outputs[group], is_last=is_last)
 
-        with errors.decoding(self._name):
-            if is_shared:
-                self._decode_apart(decode)
+        with errors.map_decode_errors(self._name):
+            if is_parallel:
+                self._run_in_parallel(decode_groups)
             else:
-                decode(self._decoder)
+                decode_groups(self._decoder)
 
-    def _decode_apart(self, decode: Callable[[Decoder], None]) -> None:
-        """Calls it with one decoder for each thread, all at once."""
+    def _split_at_seeks(self, numbers: NDArray[np.int64]) -> list[slice]:
+        """Split increasing frame numbers where a seek is faster than decoding on."""
+        cuts = [
+            row
+            for row in range(1, numbers.size)
+            if not self._index.is_next_in_gop(int(numbers[row - 1]) + 1, int(numbers[row]))
+        ]
+        ranges = zip([0, *cuts], [*cuts, numbers.size], strict=True)
+        return [slice(start, stop) for start, stop in ranges if start < stop]
+
+    def _run_in_parallel(self, decode_groups: Callable[[PyAVDecoder], None]) -> None:
         with ThreadPoolExecutor(self._threads) as pool:
-            list(pool.map(lambda place: decode(self._other(place)), range(self._threads)))
+            list(
+                pool.map(
+                    lambda thread: decode_groups(self._get_extra_decoder(thread)),
+                    range(self._threads),
+                )
+            )
 
-    def _other(self, place: int) -> Decoder:
+    def _get_extra_decoder(self, thread: int) -> PyAVDecoder:
         assert self._path is not None, "only a file can be opened again"
-        if place not in self._others:
-            self._others[place] = Decoder(self._path, self._name, self._index)
-        return self._others[place]
+        if thread not in self._extra_decoders:
+            self._extra_decoders[thread] = PyAVDecoder(self._path, self._name, self._index)
+        return self._extra_decoders[thread]
 
     def close(self) -> None:
-        for decoder in (self._decoder, *self._others.values()):
+        """Close all decoders. May be called more than once."""
+        for decoder in (self._decoder, *self._extra_decoders.values()):
             decoder.close()
-
-
-def decode_clip(
-    data: bytes | memoryview,
-    indices: Indices | None = None,
-    size: tuple[int, int] | None = None,
-    *,
-    threads: int = 1,
-) -> NDArray[np.uint8]:
-    """Decodes frames of a whole video file held in memory, as `VideoReader.frames` does.
-
-    With short groups of pictures (`encode_clip`) any range costs little more than its own frames.
-
-    Args:
-        data: the bytes of the file.
-        indices: frame numbers; None is all of them.
-        size: (height, width) to resize to.
-        threads: decoder threads.
-
-    Returns:
-        uint8 [n, height, width, 3] RGB.
-
-    Raises:
-        VideoError: as `open_video`.
-    """
-    with PyAVReader(io.BytesIO(data), threads) as reader:
-        return reader.frames(range(len(reader)) if indices is None else indices, size)

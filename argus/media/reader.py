@@ -1,4 +1,4 @@
-"""The one interface through which frames are read, whatever decodes them."""
+"""The interface through which frames are read, independent of the decoding library."""
 
 import abc
 from collections.abc import Sequence
@@ -9,15 +9,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.media.probing import MediaInfo, VideoIndex
+from argus.media.info import MediaInfo
+from argus.media.probing import VideoIndex
 
-Indices = Sequence[int] | NDArray[np.integer]
+FrameIndices = Sequence[int] | NDArray[np.integer]
 
 
 class VideoReader(abc.ABC):
-    """A video as a sequence of frames, uint8 RGB, turned upright; a context manager. Not for use by two threads at once.
+    """A video as a sequence of upright RGB frames; a context manager, not thread-safe.
 
-    Implementations decode only what the frames asked for depend on. They raise `VideoError` with a reason, and nothing of their decoder's.
+    Implementations decode only what the requested frames depend on, and raise `VideoError` with a
+    reason instead of the errors of their decoder.
     """
 
     def __init__(self, name: str, index: VideoIndex) -> None:
@@ -26,12 +28,12 @@ class VideoReader(abc.ABC):
 
     @property
     def info(self) -> MediaInfo:
-        """What `probe` says of the file."""
+        """Properties of the video, equal to those that `probe` returns."""
         return self._index.info
 
     @property
     def fps(self) -> Fraction:
-        """Frames per second, exact; of a variable rate, the mean."""
+        """Exact frames per second; the mean of a variable rate."""
         return self.info.fps
 
     @property
@@ -41,52 +43,58 @@ class VideoReader(abc.ABC):
 
     @property
     def timestamps(self) -> NDArray[np.float64]:
-        """Seconds from the first frame, [len(self)]."""
+        """`[len(self)]` seconds since the first frame."""
         return self._index.timestamps
 
     @property
     def keyframes(self) -> NDArray[np.int64]:
-        """Frame numbers where decoding can start, rising: the cheapest frames to read."""
+        """Increasing numbers of the frames at which decoding can start, the cheapest to read."""
         return self._index.keyframes
 
     def __len__(self) -> int:
         return self.info.frames
 
-    def frames(self, indices: Indices, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Decodes the frames of the given numbers, in the order given; repeats are allowed.
+    def frames(
+        self, indices: FrameIndices, size: tuple[int, int] | None = None
+    ) -> NDArray[np.uint8]:
+        """Decode frames, in the order given.
 
-        Colours follow the matrix and range that the file states, as FFmpeg does; where it states none, BT.601 and limited range.
+        Colors follow the matrix and range that the file declares, as in FFmpeg; the default is
+        BT.601 with limited range. Apart from the result, memory holds only the few frames that the
+        decoder needs, whatever the length of the video.
 
         Args:
-            indices: frame numbers in 0 .. len - 1.
-            size: (height, width) to resize to: averaged over area where smaller, linearly where larger. None keeps the video's.
+            indices: frame numbers in 0 .. len - 1; repeats are allowed.
+            size: (height, width) to resize to, by area averaging if smaller and linear
+                interpolation if larger; None keeps the video's size.
 
         Returns:
-            uint8 [n, height, width, 3] RGB. Besides it, memory holds the few frames that the decoder needs, whatever the video's length.
+            uint8 [n, height, width, 3] RGB.
 
         Raises:
-            VideoError: CORRUPT when a frame cannot be decoded.
+            VideoError: CORRUPT if a frame cannot be decoded.
             ValueError: an index is out of range.
         """
         numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
         if numbers.size and (numbers.min() < 0 or numbers.max() >= len(self)):
             raise ValueError(
-                f"{self._name}: frames {numbers.min()} .. {numbers.max()} were asked for, but it has frames 0 .. {len(self) - 1}"
+                f"{self._name}: indices are in {numbers.min()} .. {numbers.max()}, "
+                f"but must be in 0 .. {len(self) - 1}"
             )
         out = np.empty((numbers.size, *(size or self.size), 3), np.uint8)
-        distinct, first, which = np.unique(numbers, return_index=True, return_inverse=True)
-        self._decode(distinct, [out[place] for place in first])
-        for place in np.flatnonzero(first[which] != np.arange(numbers.size)):
-            out[place] = out[first[which[place]]]
+        unique, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+        self._decode(unique, [out[row] for row in first])
+        for row in np.flatnonzero(first[inverse] != np.arange(numbers.size)):
+            out[row] = out[first[inverse[row]]]
         return out
 
     @abc.abstractmethod
-    def _decode(self, numbers: NDArray[np.int64], pictures: Sequence[NDArray[np.uint8]]) -> None:
-        """Fills each picture, uint8 [height, width, 3], with the frame of its number, resized to it. The numbers rise."""
+    def _decode(self, numbers: NDArray[np.int64], outputs: Sequence[NDArray[np.uint8]]) -> None:
+        """Decode frames into outputs, uint8 [height, width, 3], resizing to each; numbers rise."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Frees the decoder; may be called twice."""
+        """Free the decoder. May be called more than once."""
 
     def __enter__(self) -> Self:
         return self
@@ -95,19 +103,23 @@ class VideoReader(abc.ABC):
         self.close()
 
 
-def resize(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """uint8 [H, W, 3] resized to (height, width): averaged over area where smaller, linearly where larger."""
+def resize_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize a frame by area averaging if smaller, by linear interpolation if larger.
+
+    Args:
+        frame: uint8 [H, W, 3].
+        size: (height, width) of the result.
+
+    Returns:
+        uint8 [height, width, 3]; `frame` itself if it has that size.
+    """
     height, width = size
-    if picture.shape[:2] == (height, width):
-        return picture
-    grows = height >= picture.shape[0] and width >= picture.shape[1]
-    return np.asarray(
-        cv2.resize(
-            picture, (width, height), interpolation=cv2.INTER_LINEAR if grows else cv2.INTER_AREA
-        ),
-        np.uint8,
-    )
+    if frame.shape[:2] == (height, width):
+        return frame
+    is_larger = height >= frame.shape[0] and width >= frame.shape[1]
+    interpolation = cv2.INTER_LINEAR if is_larger else cv2.INTER_AREA
+    return np.asarray(cv2.resize(frame, (width, height), interpolation=interpolation), np.uint8)
 
 
 class BackendUnsuitable(Exception):
-    """This backend cannot read this video exactly."""
+    """Raised by a backend that cannot read a video exactly."""

@@ -182,7 +182,7 @@ def _parse_sv3d(
 
 
 def _parse_pose(projection: bytes) -> Pose:
-    """Return the yaw, pitch and roll in degrees of a proj box's last prhd box (16.16 fixed point)."""
+    """Return the yaw, pitch and roll in degrees of a proj box's last prhd box (16.16 fixed)."""
     pose = (0.0, 0.0, 0.0)
     for header in find_payloads(projection, b"prhd"):
         if len(header) >= 16:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from argus.media import SphericalMetadata, tag_spherical
-from argus.media.boxes import pack
+from argus.media import SphericalMetadata, pack_box, tag_spherical
 
 _STEPS = 8  # triangles along each side, two to a step
 _BEFORE = 12  # bytes of a box that come before its coded mesh: version, checksum, encoding
@@ -23,10 +22,10 @@ def tag_part(path: Path, bounds: tuple[float, float, float, float]) -> None:
     at = data.index(b"mshp") - 4
     length = struct.unpack_from(">I", data, at)[0]
     mesh = _mesh(bounds)
-    coded = b"raw " + pack(b"mesh", mesh + bytes(length - 8 - _BEFORE - 8 - len(mesh)))
+    coded = b"raw " + pack_box(b"mesh", mesh + bytes(length - 8 - _BEFORE - 8 - len(mesh)))
     path.write_bytes(
         data[:at]
-        + pack(b"mshp", bytes(4) + struct.pack(">I", zlib.crc32(coded)) + coded)
+        + pack_box(b"mshp", bytes(4) + struct.pack(">I", zlib.crc32(coded)) + coded)
         + data[at + length :]
     )
 

@@ -12,7 +12,7 @@ from annotated_types import Le
 
 from argus.curate import (
     CuratedVideo,
-    Fetched,
+    FetchedFile,
     Recipe,
     VideoSource,
     WorkKind,
@@ -22,24 +22,23 @@ from argus.curate import (
     video_filters,
 )
 from argus.curate import recompute as rescoring
-from argus.curate.clipping import Cutter
+from argus.curate.clipping import ClipCutter
 from argus.curate.filters.blur import BlurFilter
 from argus.curate.filters.seam import SeamFilter
 from argus.curate.layout.detect import declared_layout
-from argus.curate.recipe import THRESHOLDS
+from argus.curate.thresholds import DECISION_SETTINGS
 from argus.curate.recompute import PriorResult, recompute, recompute_isolated
 from argus.curate.reevaluate import STATING, reevaluate
 from argus.curate.scorers import scorer_class
 from argus.curate.results import Provenance, stage_result
-from argus.dataset import ScoreRow, SourceRow
+from argus.dataset import Score, SourceRow
 from argus.files import sha256_file
-from argus.media.reader import VideoReader
-from argus.synth import write_video_kind
-from argus.synth.video_kinds import KINDS as KINDS_OF_ALL
+from argus.media import VideoReader
+from argus.synth import VIDEO_KINDS, write_video_kind
 from schemas.config import (
     ClipSettings,
     CurateConfig,
-    FilterPolicy,
+    FilterSettings,
     LearnedSettings,
     LearnedThresholds,
 )
@@ -65,7 +64,7 @@ WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def config(**policy: Any) -> CurateConfig:
-    return CurateConfig(catalogue="none", clip=CLIPS, policy=FilterPolicy(**policy))
+    return CurateConfig(catalogue="none", clip=CLIPS, filters=FilterSettings(**policy))
 
 
 @dataclass
@@ -104,7 +103,7 @@ class Judged:
 def staged(
     path: Path, source: VideoSource, video: CuratedVideo, config: CurateConfig, folder: Path
 ) -> SourceRow:
-    fetched = Fetched(
+    fetched = FetchedFile(
         path, "yt-dlp", "1", "generic", "0", "", path.stat().st_size, sha256_file(path)
     )
     return stage_result(folder, video, fetched, Provenance(Recipe.of(config).digest, "run", "0"))
@@ -130,7 +129,7 @@ def judged(folder: Path, kind: str, seed: int) -> Judged:
         seconds=4,
         fps=5,
         height=64,
-        tagged=KINDS_OF_ALL[kind].spherical is not None,
+        tagged=VIDEO_KINDS[kind].spherical is not None,
     )
     source = VideoSource(f"url:{kind}", f"http://example.org/{kind}", Split.VAL)
     video = process_video(path, source, config(), folder)
@@ -188,13 +187,13 @@ def assert_same(again: SourceRow, fresh: SourceRow) -> None:
     assert len(again.clips) == len(fresh.clips) or not fresh.clips
 
 
-def random_policy(chance: random.Random) -> FilterPolicy:
+def random_policy(chance: random.Random) -> FilterSettings:
     """A few thresholds moved, some of them far."""
     fields: dict[str, Any] = {}
     for name in chance.sample(
-        sorted(THRESHOLDS - {"learned", "high_quality"}), k=chance.choice((1, 2, 5))
+        sorted(DECISION_SETTINGS - {"learned", "high_quality"}), k=chance.choice((1, 2, 5))
     ):
-        match getattr(FilterPolicy(), name):
+        match getattr(FilterSettings(), name):
             case float(value):
                 fields[name] = min(
                     chance.choice((0.0, 0.3, 0.8, 1.2, 2.0, 5.0)) * value, _most(name)
@@ -206,13 +205,13 @@ def random_policy(chance: random.Random) -> FilterPolicy:
     fields.pop("fisheye_fov_deg", None)
     if chance.random() < 0.2:
         fields["fisheye_fov_deg"] = 220.0
-    return FilterPolicy(
+    return FilterSettings(
         **{name: value for name, value in fields.items() if name != "seam_ratio" or value > 0}
     )
 
 
 def _most(name: str) -> float:
-    bounds = [part.le for part in FilterPolicy.model_fields[name].metadata if isinstance(part, Le)]
+    bounds = [part.le for part in FilterSettings.model_fields[name].metadata if isinstance(part, Le)]
     return float(bounds[0]) if bounds else 1e6
 
 
@@ -221,7 +220,7 @@ def compare(video: Judged, seeds: range, folder: Path) -> tuple[int, int]:
     enough = changed = 0
     for seed in seeds:
         other = CurateConfig(
-            catalogue="none", clip=CLIPS, policy=random_policy(random.Random(seed))
+            catalogue="none", clip=CLIPS, filters=random_policy(random.Random(seed))
         )
         again = video.again(other)
         if again is not None:
@@ -326,7 +325,7 @@ def test_a_duplicate_is_unmarked_and_may_be_kept_until_it_is_settled_anew(
     videos: dict[str, Judged],
 ) -> None:
     walk = videos["walk"]
-    mark = ScoreRow(filter="duplicate", name="likeness", value=1.0, threshold=0.85, kept=False)
+    mark = Score(filter="duplicate", name="likeness", value=1.0, threshold=0.85, kept=False)
     dropped = {
         "decision": Decision.DROPPED,
         "reason": Reason.DUPLICATE,
@@ -357,7 +356,7 @@ def test_a_duplicate_is_unmarked_and_may_be_kept_until_it_is_settled_anew(
 
 def measured(row: SourceRow, value: float, networks: tuple[str, ...]) -> SourceRow:
     """As if LPIPS had measured its clips."""
-    score = ScoreRow(filter="lpips", name="between", value=value)
+    score = Score(filter="lpips", name="between", value=value)
     clips = tuple(clip.model_copy(update={"scores": (*clip.scores, score)}) for clip in row.clips)
     return row.model_copy(update={"clips": clips, "networks": networks})
 
@@ -481,15 +480,15 @@ def test_a_changed_filter_measures_again_alone(
     assert (work.kind, work.filters) == (WorkKind.SCORE, {"blur"})
     assert walk.again(config(), stale=work.filters) is None
     counter = Counter(monkeypatch)
-    for one in (*video_filters(FilterPolicy()), *clip_filters()):
+    for one in (*video_filters(FilterSettings()), *clip_filters()):
         if one.name not in counter.calls:
             counter.calls[one.name] = 0
             counter.watch(type(one), "score", one.name)
     for owner, name in (
         (clips, "detect_shots"),
-        (rescoring, "sample_stored"),
-        (Cutter, "write"),
-        (Cutter, "frames"),
+        (rescoring, "sample_native_frames"),
+        (ClipCutter, "write"),
+        (ClipCutter, "frames"),
         (rescoring, "open_video"),
     ):
         counter.watch(owner, name, name)

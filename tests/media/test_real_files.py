@@ -1,4 +1,7 @@
-"""Every file of the real media, through both backends. The frame counts were taken by decoding each file whole with ffmpeg."""
+"""Every file of the real media, with both backends.
+
+The frame counts were taken by decoding each complete file with ffmpeg.
+"""
 
 import subprocess
 
@@ -12,7 +15,7 @@ from schemas.names import Reason
 
 pytestmark = pytest.mark.media
 
-FACTS = {
+PROPERTIES = {
     "360/overpass.mp4": (2048, 1024, "30000/1001", 120),
     "360/prison_handheld.mp4": (640, 322, "30", 1202),
     "360/tunnel_16x9.webm": (1920, 1080, "25", 189),
@@ -34,13 +37,13 @@ FACTS = {
     "perspective/datajuicer_video10_1fps.mp4": (1008, 756, "1", 20),
     "perspective/video2dataset_slides_screencast.mp4": (1920, 1080, "30", 3678),
 }
-DISORDERLY = "perspective/mapillary_sample-5s_h265_vertical.mp4"
-_CAREFUL = "area+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
+REORDERED = "perspective/mapillary_sample-5s_h265_vertical.mp4"
+EXACT_SCALING = "area+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
 
 
-@pytest.mark.parametrize("name", FACTS)
-def test_the_first_the_last_and_a_frame_between_are_read(media, name):
-    width, height, fps, frames = FACTS[name]
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_first_last_and_middle_frames_are_read(media, name):
+    width, height, fps, frames = PROPERTIES[name]
     with open_video(media / name) as video:
         assert (video.size, str(video.fps), len(video)) == ((height, width), fps, frames)
         assert (np.diff(video.timestamps) > 0).all()
@@ -54,24 +57,24 @@ def test_the_first_the_last_and_a_frame_between_are_read(media, name):
 )
 @pytest.mark.parametrize("size", [None, (90, 160)])
 def test_both_backends_agree(media, name, size):
-    """The frames are the same; the colours differ by decord's rounding, most at the edges of saturated colours."""
+    """The frames are the same; colors differ by decord's rounding, most at saturated edges."""
     indices = [20, 3, 21]
-    with open_video(media / name, "decord") as one, open_video(media / name, "pyav") as other:
-        difference = np.abs(one.frames(indices, size).astype(int) - other.frames(indices, size))
+    with open_video(media / name, "decord") as decord, open_video(media / name, "pyav") as pyav:
+        difference = np.abs(decord.frames(indices, size).astype(int) - pyav.frames(indices, size))
     assert difference.mean() < 2.5
     assert np.quantile(difference, 0.99) <= 5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [name for name in FACTS if "slides" not in name and "mshp" not in name]
-)  # too long; ffmpeg's filters refuse it
-def test_the_frames_are_those_that_ffmpeg_shows(media, name):
+    "name", [name for name in PROPERTIES if "slides" not in name and "mshp" not in name]
+)  # too long; rejected by ffmpeg's filters
+def test_frames_equal_those_of_ffmpeg(media, name):
     with open_video(media / name) as video:
-        whole = video.frames(range(len(video)), size=(45, 80))
+        complete = video.frames(range(len(video)), size=(45, 80))
         few = np.random.default_rng(0).choice(len(video), 12)
-        np.testing.assert_array_equal(video.frames(few, size=(45, 80)), whole[few])
-    ours = whole.astype(int).mean((1, 2))
+        np.testing.assert_array_equal(video.frames(few, size=(45, 80)), complete[few])
+    ours = complete.astype(int).mean((1, 2))
     command = [
         imageio_ffmpeg.get_ffmpeg_exe(),
         "-v",
@@ -86,7 +89,7 @@ def test_the_frames_are_those_that_ffmpeg_shows(media, name):
         [
             *command,
             "-vf",
-            f"scale=80:45:flags={_CAREFUL}",
+            f"scale=80:45:flags={EXACT_SCALING}",
             "-f",
             "rawvideo",
             "-pix_fmt",
@@ -98,24 +101,24 @@ def test_the_frames_are_those_that_ffmpeg_shows(media, name):
     ).stdout
     theirs = np.frombuffer(data, np.uint8).reshape(-1, 45, 80, 3).astype(int).mean((1, 2))
     assert len(ours) == len(theirs)
-    if name == DISORDERLY:  # ffmpeg gives some frames after others that are shown later
+    if name == REORDERED:  # ffmpeg returns some frames after others that are shown later
         ours, theirs = np.sort(ours, axis=0), np.sort(theirs, axis=0)
     assert np.abs(ours - theirs).max() < 0.5
 
 
-def test_frames_that_the_decoder_gives_late_are_found(media):
-    with open_video(media / DISORDERLY) as video:
+def test_reordered_frames_are_found(media):
+    with open_video(media / REORDERED) as video:
         first = video.frames(range(8), size=(60, 45))
         np.testing.assert_array_equal(video.frames([7, 3, 4], size=(60, 45)), first[[7, 3, 4]])
 
 
-def test_sound_alone(media):
+def test_audio_without_video(media):
     with pytest.raises(VideoError) as caught:
         probe(media / "360/audio_only.mp4")
     assert caught.value.reason is Reason.NO_VIDEO_STREAM
 
 
-def test_declared_spheres(media):
+def test_declared_spherical_metadata(media):
     assert read_spherical(media / "360/jungle_stereo_tb_v1meta.mp4") == SphericalMetadata(
         stereo_mode="top-bottom", version="v1"
     )
@@ -134,10 +137,10 @@ def test_declared_spheres(media):
 @pytest.mark.parametrize(
     "name", ["360/overpass.mp4", "360/partial_stereo_tb_mshp.mp4", "360/prison_handheld.mp4"]
 )
-def test_tagging_real_files(media, tmp_path, ffmpeg_says, name):
+def test_tagging_leaves_the_frames_unchanged(media, tmp_path, describe_with_ffmpeg, name):
     tag_spherical(media / name, tmp_path / "tagged.mp4", SphericalMetadata())
     assert read_spherical(tmp_path / "tagged.mp4") == SphericalMetadata()
-    assert "equirectangular" in ffmpeg_says(tmp_path / "tagged.mp4")
+    assert "equirectangular" in describe_with_ffmpeg(tmp_path / "tagged.mp4")
     with open_video(media / name) as before, open_video(tmp_path / "tagged.mp4") as after:
         last = len(before) - 1
         np.testing.assert_array_equal(
