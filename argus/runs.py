@@ -6,7 +6,7 @@ It is `$ARGUS_HOME/runs/{kind}/{run_id}/`. A job that is started again with the 
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ C = TypeVar("C", bound=JobConfig)
 ProgressHook = Callable[[int, int, str, str], None]
 """A callback (step, total, unit, message); a phase without a step count is (0, 0, "", message)."""
 
-ConfigMigration = Callable[[dict[str, Any]], dict[str, Any]]
+ConfigMigration = Callable[[JobKind, Mapping[str, Any]], dict[str, Any]]
 """A function that renames the settings of a stored configuration to the present names."""
 
 
@@ -39,7 +39,7 @@ def config_digest(config: BaseModel) -> str:
 
     They are the beginning of the SHA-256 of its JSON.
     """
-    text = config.model_dump_json(exclude={"run_id", "home"})
+    text = config.model_dump_json(exclude={"run_id", "home", "executor"})
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -116,7 +116,7 @@ class RunFolder:
     def _read_config(self, model: type[C], migrate: ConfigMigration | None) -> C:
         values = json.loads(self.config_path.read_text(encoding="utf-8"))
         try:
-            return validate_config(model, migrate(values) if migrate else values)
+            return validate_config(model, migrate(self.kind, values) if migrate else values)
         except InvalidInput as error:
             raise InvalidInput(
                 f"the configuration of run {self.run_id} ({self.config_path}) cannot be read: "

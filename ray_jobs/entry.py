@@ -1,6 +1,6 @@
-"""What every `python -m ray_jobs.X --config FILE` does around its body: configuration, run folder, stop, result, exit status.
+"""Entry point of a Ray job: configuration, run folder, stop request, result and exit status.
 
-Nothing heavy is imported here until `start_ray` is called.
+Ray is imported only by `start_ray`.
 """
 
 import argparse
@@ -16,30 +16,36 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from argus.config import resolve_config, validate_config
+from argus.dataset import migrate_config
 from argus.errors import ArgusError, InvalidInput, ServiceError
-from argus.files import is_disk_full
+from argus.files import is_full
 from argus.runs import RunFolder, with_run_id
 from schemas.config import JobConfig
-from schemas.names import EXIT_CODES, JobKind, Outcome
+from schemas.names import EXIT_CODES, TELEMETRY_OFF, JobKind, Outcome
 from schemas.records import JobResult
 
 ConfigT = TypeVar("ConfigT", bound=JobConfig)
 Body = Callable[[ConfigT, RunFolder], JobResult]
-"""A job's body: returns what `RunFolder.finish` returned to it. Looks at `RunFolder.is_stop_requested` between its steps."""
+"""The work of a job: checks `is_stop_requested` between steps, returns `folder.finish(…)`."""
 
-_SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets this for the entry points of submitted jobs
+_SUBMITTED_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray for entry points of submitted jobs
 
 
-def run_job(
+def run_entry_point(
     kind: JobKind,
     config_model: type[ConfigT],
     body: Body[ConfigT],
     argv: Sequence[str] | None = None,
 ) -> NoReturn:
-    """Runs a job's body and leaves with the exit status of its outcome (`schemas.names.EXIT_CODES`).
+    """Run a job and exit with the status of its outcome (`schemas.names.EXIT_CODES`).
 
-    SIGTERM becomes the run's stop marker, so that the body leaves at its next step. An ArgusError becomes a result with
-    its outcome and message; anything unexpected becomes `failed`, with the traceback on standard error.
+    SIGTERM writes the run's stop marker, so that the body ends at its next step.
+
+    Args:
+        kind: The kind of the job.
+        config_model: The class of its configuration.
+        body: Its work.
+        argv: Command-line arguments (default: those of the process).
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m ray_jobs.{kind}", description=config_model.__doc__
@@ -51,50 +57,56 @@ def run_job(
     try:
         folder, config = _open_run(kind, config_model, file)
     except ArgusError as error:
-        _say(f"{error.outcome}: {error}")  # no run folder is known yet
+        _print_error(f"{error.outcome}: {error}")  # there is no run folder for a result
         sys.exit(EXIT_CODES[error.outcome])
     sys.exit(EXIT_CODES[run_body(config, folder, body).outcome])
 
 
 def run_body(config: ConfigT, folder: RunFolder, body: Body[ConfigT]) -> JobResult:
-    """The body's result, or the result that its error means; result.json is written in every case."""
+    """Run the body and return its result; map exceptions to results.
+
+    An ArgusError gives its own outcome, a full disk `retry`, and any other exception `failed`, with
+    the traceback on standard error. result.json is written in every case.
+    """
     try:
-        folder.write_config(config)
+        folder.write_config(config, migrate=migrate_config)
         if folder.is_stop_requested:
-            return folder.finish(Outcome.CANCELLED, "stopped before it began")
-        with _stopped_by_sigterm(folder):
+            return folder.finish(Outcome.CANCELLED, "stopped before the job started")
+        with _stop_on_sigterm(folder):
             return body(config, folder)
     except KeyboardInterrupt:
         return folder.finish(Outcome.CANCELLED, "interrupted")
     except ArgusError as error:
-        _say(f"{error.outcome}: {error}")
+        _print_error(f"{error.outcome}: {error}")
         return folder.finish(error.outcome, str(error))
-    except Exception as error:  # noqa: BLE001  the boundary of the process: every error becomes a result
-        if is_disk_full(error):
+    except Exception as error:  # noqa: BLE001  process boundary: every error becomes a result
+        if is_full(error):
             return folder.finish(
-                Outcome.RETRY, f"the disk is full ({error}); make room, then run it again"
+                Outcome.RETRY, f"the disk is full ({error}); free space, then run the job again"
             )
         traceback.print_exc()
         return folder.finish(
-            Outcome.FAILED, f"{type(error).__name__}: {error}; the traceback is in the job's log"
+            Outcome.FAILED, f"{type(error).__name__}: {error}; the job's log has the traceback"
         )
 
 
 def start_ray() -> None:
-    """Joins the cluster of the submitted job or of RAY_ADDRESS; else starts a local Ray on loopback.
+    """Connect to the cluster of the submitted job or of RAY_ADDRESS, or start Ray on loopback.
 
-    Raises ServiceError where Ray does not start or the cluster does not answer: a busy machine may have more luck later.
+    Raises:
+        ServiceError: Ray does not start, or the cluster does not answer.
     """
-    os.environ.setdefault(
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0"
-    )  # otherwise Ray replaces a loopback address by the machine's own, and binds that
+    # Otherwise Ray replaces a loopback address with the machine's address, and binds to that.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    for name, value in TELEMETRY_OFF.items():
+        os.environ.setdefault(name, value)
     import ray
 
     handler = signal.getsignal(signal.SIGTERM)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    is_submitted = bool(os.environ.get(_SUBMITTED_JOB))
     try:
-        if os.environ.get(_SUBMITTED) or os.environ.get("RAY_ADDRESS"):
-            ray.init(address="auto" if os.environ.get(_SUBMITTED) else None, log_to_driver=False)
+        if is_submitted or os.environ.get("RAY_ADDRESS"):
+            ray.init(address="auto" if is_submitted else None, log_to_driver=False)
         else:
             ray.init(
                 address="local",
@@ -104,21 +116,28 @@ def start_ray() -> None:
             )
     except Exception as error:
         raise ServiceError(
-            f"Ray did not start: {error}; try again when the machine is less busy, or check RAY_ADDRESS"
+            f"Ray did not start: {error}; "
+            "try again when the machine is less busy, or check RAY_ADDRESS"
         ) from error
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)  # ray.init() puts its own in place
+        signal.signal(signal.SIGTERM, handler)  # ray.init() replaces the handler
+
+
+def submission_tags() -> dict[str, str]:
+    """Return the tag `job_id` with the submission id; empty if this is no submitted job."""
+    submitted = json.loads(os.environ.get(_SUBMITTED_JOB, "{}"))
+    job_id = submitted.get("metadata", {}).get("job_submission_id")
+    return {"job_id": job_id} if job_id else {}
 
 
 def _open_run(kind: JobKind, config_model: type[ConfigT], file: Path) -> tuple[RunFolder, ConfigT]:
     config = with_run_id(_read_config(kind, config_model, file))
     folder = RunFolder.of(config, kind)
-    if os.environ.get(_SUBMITTED):
-        (folder.path / "result.json").unlink(
-            missing_ok=True
-        )  # the submitter prepared; a stop marker is meant for us
+    if os.environ.get(_SUBMITTED_JOB):
+        # The submitter has prepared the folder; a stop marker there is meant for this attempt.
+        (folder.path / "result.json").unlink(missing_ok=True)
     else:
-        folder.prepare()  # run by hand: nobody else prepares
+        folder.prepare()
     return folder, config
 
 
@@ -131,14 +150,14 @@ def _read_config(kind: JobKind, config_model: type[ConfigT], file: Path) -> Conf
         raise InvalidInput(f"{file} is not valid JSON: {error}") from error
     if not isinstance(values, dict):
         raise InvalidInput(
-            f"{file} holds a {type(values).__name__}, but must hold names and values"
+            f"{file} contains a {type(values).__name__}; it must contain an object of settings"
         )
     return validate_config(config_model, values)
 
 
 @contextlib.contextmanager
-def _stopped_by_sigterm(folder: RunFolder) -> Iterator[None]:
-    """Within it SIGTERM writes the stop marker; in another thread than the main one, nothing."""
+def _stop_on_sigterm(folder: RunFolder) -> Iterator[None]:
+    """Write the stop marker on SIGTERM within this context, if this is the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -149,5 +168,5 @@ def _stopped_by_sigterm(folder: RunFolder) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201  the log of a Ray job is its standard error
+def _print_error(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201  a job's log is its standard error

@@ -1,21 +1,37 @@
-"""A 360° video of an ordinary one: `python -m ray_jobs.generate --config FILE`."""
+"""Generate a 360° video from an ordinary one: `python -m ray_jobs.generate --config FILE`.
+
+The job runs in this process and does not start Ray.
+"""
 
 from argus.errors import ArgusError
-from argus.registry.models import locate
+from argus.registry import locate_model
 from argus.runs import RunFolder
-from ray_jobs.entry import run_job
+from ray_jobs.entry import run_entry_point
 from schemas.config import GenerateConfig
 from schemas.names import JobKind, Outcome
 from schemas.records import JobResult
 
 
 class _Stopped(ArgusError):
+    """A stop was requested."""
+
     outcome = Outcome.CANCELLED
 
 
 def run(config: GenerateConfig, folder: RunFolder) -> JobResult:
-    """Generates on the accelerator that the job sees, else on the CPU. Raises what `locate` and `generate_video` raise."""
-    located = locate(config.model, config.tracking.uri)
+    """Generate on the GPU that the job sees, or else on the CPU.
+
+    Args:
+        config: Input, output, model and sampling settings.
+        folder: The run folder.
+
+    Raises:
+        InvalidInput: The model or the video cannot be used.
+        ServiceError: MLflow does not answer.
+    """
+    folder.phase("locating the model")
+    located = locate_model(config.model, config.tracking.uri)
+    folder.phase("loading the model")
 
     import torch
 
@@ -26,12 +42,12 @@ def run(config: GenerateConfig, folder: RunFolder) -> JobResult:
         located.pipeline, device="cuda" if torch.cuda.is_available() else "cpu"
     )
 
-    def progress(step: int, total: int, unit: str, message: str) -> None:
+    def on_progress(step: int, total: int, unit: str, message: str) -> None:
         folder.progress(step, total, unit, message)
         if folder.is_stop_requested:
             raise _Stopped(f"stopped at {unit} {step} of {total}; nothing was written")
 
-    made = generate_video(
+    video = generate_video(
         pipeline,
         config.input,
         config.output,
@@ -40,23 +56,22 @@ def run(config: GenerateConfig, folder: RunFolder) -> JobResult:
         max_seconds=config.max_seconds,
         settings=config.sample.over(pipeline.settings.sample),
         seed=config.seed,
-        progress=progress,
+        progress=on_progress,
     )
-    model = located.version.uri if located.version else str(located.pipeline)
-    outputs = {"output": str(made.path.absolute()), "model_uri": model, "notes": list(made.notes)}
-    metrics = {
-        "frames": made.frames,
-        "height": made.height,
-        "width": made.width,
-        "seconds": made.seconds,
-        "windows": made.windows,
+    outputs = {
+        "output": str(video.path.absolute()),
+        "model_uri": located.version.uri if located.version else str(located.pipeline),
+        "notes": list(video.notes),
     }
-    return folder.finish(
-        Outcome.DONE,
-        outputs=outputs,
-        metrics={name: float(value) for name, value in metrics.items()},
-    )
+    metrics = {
+        "frames": float(video.frames),
+        "height": float(video.height),
+        "width": float(video.width),
+        "seconds": float(video.seconds),
+        "windows": float(video.windows),
+    }
+    return folder.finish(Outcome.DONE, outputs=outputs, metrics=metrics)
 
 
 if __name__ == "__main__":
-    run_job(JobKind.GENERATE, GenerateConfig, run)
+    run_entry_point(JobKind.GENERATE, GenerateConfig, run)

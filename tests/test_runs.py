@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,8 @@ def test_a_stored_configuration_is_migrated_and_unknown_settings_are_refused(
     text = config.model_dump_json()
     write_text(folder.config_path, text.replace('"steps":7', '"iterations":7'))
 
-    def rename(values: dict[str, Any]) -> dict[str, Any]:
+    def rename(kind: JobKind, values: Mapping[str, Any]) -> dict[str, Any]:
+        assert kind is JobKind.TRAIN
         return {"steps" if name == "iterations" else name: values[name] for name in values}
 
     with pytest.raises(InvalidInput) as caught:

@@ -34,7 +34,8 @@ def refresh(
     catalogue: Annotated[
         str,
         typer.Argument(
-            help="Parquet, CSV, TSV or JSONL with a column `url` or `id`, or one URL a line"
+            metavar="CATALOGUE",
+            help="Parquet, CSV, TSV or JSONL with a column `url` or `id`, or one URL a line",
         ),
     ],
     *,

@@ -145,10 +145,10 @@ def use_local_registry() -> None:
 
     It is the database that the MLflow server of `argus up` serves.
     """
-    from flows.local import mlflow_database
+    from flows.local import mlflow_database_uri
 
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        os.environ["MLFLOW_TRACKING_URI"] = mlflow_database(argus_home())
+        os.environ["MLFLOW_TRACKING_URI"] = mlflow_database_uri(argus_home())
 
 
 def metric_unit(name: str) -> str:

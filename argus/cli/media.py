@@ -37,7 +37,7 @@ StereoMode = Literal["mono", "top-bottom", "left-right"]
 
 @handle_errors
 def generate(
-    video: Annotated[str, typer.Argument(help="The ordinary video")],
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="The ordinary video")],
     *,
     output: Annotated[str, typer.Option("--output", "-o", help="The 360° video to write, .mp4")],
     model: Annotated[

@@ -134,7 +134,9 @@ def promote(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a candidate the champion if it measured better. Run `argus evaluate` before.
+    """Make a candidate the champion if it measured better than the present one.
+
+    It must have been measured with `argus evaluate`.
 
     JSON keys: model_name, decision, reasons.
 
@@ -169,7 +171,7 @@ def _describe_snapshot(dataset: str, version: int | None) -> str:
     from argus.dataset import Dataset
 
     try:
-        snapshot = Dataset(dataset).snapshot(version)
+        snapshot = Dataset(dataset).get_snapshot(version)
     except InvalidInput as error:
         return f"{dataset}, which is not ready: {error}"
     return f"snapshot {snapshot.version} of {dataset} ({len(snapshot.table)} clips)"

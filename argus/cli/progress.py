@@ -162,6 +162,11 @@ class _JobLines(Progress):
     _spinner: Spinner | None = None
     _phase_began = 0.0
 
+    def start(self) -> None:
+        """Start the display with the phase that the task was added with."""
+        self._phase_began = self.get_time()
+        super().start()
+
     def begin_phase(self, task: TaskID, phase: str) -> None:
         """Replace the bar by a spinner until the next progress."""
         self._phase_began = self.get_time()

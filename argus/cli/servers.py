@@ -68,7 +68,7 @@ def up(
     Example: `argus up --mlflow-port 5000`
     """
     from flows.local import LocalStack
-    from flows.serve import up as serve
+    from flows.serve import serve_flows as serve
 
     serve(
         typer.echo,

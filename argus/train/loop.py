@@ -1,7 +1,10 @@
-"""The training loop: plumbing between data, step, average, checkpoints and observer. Runs alone or as one of several workers."""
+"""Training loop: connects data, optimizer step, EMA, checkpoints and observer."""
 
+import math
 import os
+import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,38 +12,42 @@ import torch
 from torch import nn
 
 from argus.dataset import Dataset
-from argus.diffusion.conditioning import Example, make_batch
-from argus.diffusion.loss import height_weight
+from argus.diffusion import Example, height_weight, make_batch
 from argus.errors import ArgusError
 from argus.runs import RunFolder
-from argus.train import history
 from argus.train.checkpoint import LossPoint, load_checkpoint, save_checkpoint
 from argus.train.data import TrainingData, validation_examples
 from argus.train.distributed import DistributedContext
 from argus.train.ema import Ema
-from argus.train.observer import NullObserver, Observer
-from argus.train.setup import PIPELINE, UNTRAINED, TrainSetup, begin, provenance
-from argus.train.step import batch_loss, learning_rate, make_optimizer, optimise
-from argus.train.validation import sample_picture, validation_loss
+from argus.train.observer import LossLog, NullObserver, Observer
+from argus.train.setup import (
+    PIPELINE_FOLDER,
+    UNTRAINED_FOLDER,
+    TrainSetup,
+    prepare_training,
+    provenance,
+)
+from argus.train.step import batch_loss, learning_rate, make_optimizer, optimizer_step
+from argus.train.validation import sample_image, validation_loss
 from schemas.config import TrainConfig
 
 REPORT_EVERY = 10
-PICTURE_ROWS = 3
+IMAGE_ROWS = 3
 
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """How a run ended. `pipeline` is None when it was stopped before its last step."""
+    """Outcome of a run, stored as JSON."""
 
     step: int
     stopped: bool
     first_validation_loss: float
     last_validation_loss: float
     untrained: Path
-    pipeline: Path | None
+    pipeline: Path | None  # None if the run was stopped before its last step
     snapshot: int
     snapshot_digest: str
-    seconds_per_step: float | None  # None when no step was left to do
+    seconds_per_step: float | None  # median; None if no step was left to do
 
 
 def train(
@@ -48,171 +55,189 @@ def train(
     folder: RunFolder,
     dataset: Dataset,
     *,
-    world: DistributedContext | None = None,
+    distributed: DistributedContext | None = None,
     observer: Observer | None = None,
 ) -> TrainSummary:
-    """Trains to `config.steps`, from the newest whole checkpoint of the run folder where there is one.
+    """Train to `config.steps`, resuming from the newest valid checkpoint of the run folder.
 
-    Every worker calls it; rank 0 writes and observes. A stop request makes all leave after a checkpoint.
-    Raises InvalidInput for data or models that cannot be used, ArgusError when the loss is no longer finite.
+    Every worker calls this function. Rank 0 writes files and calls the observer. After a stop
+    request all workers leave with a checkpoint.
+
+    Args:
+        config: configuration of the run.
+        folder: run folder, on storage that all workers share.
+        dataset: dataset of the run.
+        distributed: position of this worker; by default the only one, on the CPU.
+        observer: receiver of metrics and images.
+
+    Raises:
+        InvalidInput: data or model cannot be used.
+        ArgusError: the loss is not finite.
     """
-    world = world or DistributedContext()
-    if world.device.type == "cpu" and world.size > 1:
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // world.size))
-    run = _Run(config, folder, dataset, world, observer or NullObserver())
-    stopped = run.steps()
+    distributed = distributed or DistributedContext()
+    if distributed.device.type == "cpu" and distributed.size > 1:
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // distributed.size))
+    run = _TrainingRun(config, folder, dataset, distributed, observer or NullObserver())
+    stopped = run.run_steps()
     return run.finish(stopped)
 
 
-class _Run:
-    """One worker's part of a run."""
+class _TrainingRun:
+    """State of one worker of a run."""
 
     def __init__(
         self,
         config: TrainConfig,
         folder: RunFolder,
         dataset: Dataset,
-        world: DistributedContext,
+        distributed: DistributedContext,
         observer: Observer,
     ) -> None:
-        self.config, self.folder, self.world, self.observer = config, folder, world, observer
+        self.config, self.folder, self.observer = config, folder, observer
+        self.distributed = distributed
         folder.path.mkdir(parents=True, exist_ok=True)
-        start = begin(config, folder, dataset, world)
-        self.pipeline, self.state = start.pipeline, start.state
-        self.data = TrainingData.of(config, dataset, start.snapshot)
-        self.held_out: list[Example] = validation_examples(config, dataset, start.snapshot)
+        self.loss_log = LossLog(folder.path)
+        self._announce("loading the model")
+        setup = prepare_training(config, folder, dataset, distributed)
+        self.pipeline, self.state = setup.pipeline, setup.state
+        self.data = TrainingData.of(config, dataset, setup.snapshot)
+        self._announce("loading validation clips")
+        self.validation: list[Example] = validation_examples(config, dataset, setup.snapshot)
         self.unet: nn.Module = self.pipeline.unet
         self.unet.train()
-        self.optimizer = make_optimizer(self.unet, config.optim, world.device)
+        self.optimizer = make_optimizer(self.unet, config.optim, distributed.device)
         self.ema = Ema(self.unet, config.optim.ema)
-        self.rows = height_weight(
-            config.height_weight, config.model.height // self.pipeline.latents.factor
-        ).to(world.device)
-        self._resume(start)
-        self.denoiser = self._distributed(self.pipeline.denoiser)
-        self.pace: list[float] = []
-        self.recent: list[float] = []
+        latent_height = config.model.height // self.pipeline.latents.factor
+        self.row_weight = height_weight(config.height_weight, latent_height).to(distributed.device)
+        self._resume(setup)
+        self.denoiser = self._wrap_distributed(self.pipeline.denoiser)
+        self.step_times: list[float] = []
+        self.recent_losses: list[float] = []
 
-    def steps(self) -> bool:
-        """All remaining steps; True when stopped before the last."""
+    def run_steps(self) -> bool:
+        """Run the remaining steps; return True if a stop request ended the run early."""
         if not self.state.validation:
+            self._announce("computing the first validation loss")
             self._validate()
-        done, total = self.state.step, self.config.steps
-        self._tell("training")
-        for examples in self.data.ahead(range(done, total), self.world.rank, self.world.size):
-            stop = self._step(examples)
+        first, total = self.state.step, self.config.steps
+        self._report_progress("training")
+        steps = self.data.iterate(range(first, total), self.distributed.rank, self.distributed.size)
+        for examples in steps:
+            is_stopping = self._train_step(examples)
             step = self.state.step
-            last = step == total
-            if last or step % self.config.validate_every == 0:
+            is_last = step == total
+            if is_last or step % self.config.validate_every == 0:
                 self._validate()
-            if last or step % self.config.sample_every == 0:
-                self._picture()
-            if last or stop or step % self.config.checkpoint_every == 0:
+            if is_last or step % self.config.sample_every == 0:
+                self._log_image()
+            if is_last or is_stopping or step % self.config.checkpoint_every == 0:
                 self._save()
-            if stop and not last:
-                self._tell("stopped")
+            if is_stopping and not is_last:
+                self._report_progress("stopped")
                 return True
         return False
 
     def finish(self, stopped: bool) -> TrainSummary:
-        """Exports the averaged model, unless stopped, and sums up."""
-        pipeline = None if stopped else self.folder.path / PIPELINE
-        if pipeline and self.world.first:
+        """Save the averaged model, unless the run was stopped, and return the summary."""
+        pipeline = None if stopped else self.folder.path / PIPELINE_FOLDER
+        if pipeline and self.distributed.is_main:
+            facts = provenance(self.config, self.state)
             with self.ema.applied(self.unet):
-                self.pipeline.with_provenance(
-                    **provenance(self.config, self.state)
-                ).save_pretrained(pipeline)
-            self._tell("done")
-        self.world.barrier()
+                self.pipeline.with_provenance(**facts).save_pretrained(pipeline)
+            self._report_progress("done")
+        self.distributed.barrier()
         losses = self.state.validation
         return TrainSummary(
             step=self.state.step,
             stopped=stopped,
             first_validation_loss=losses[0].loss,
             last_validation_loss=losses[-1].loss,
-            untrained=self.folder.path / UNTRAINED,
+            untrained=self.folder.path / UNTRAINED_FOLDER,
             pipeline=pipeline,
             snapshot=self.state.snapshot,
             snapshot_digest=self.state.snapshot_digest,
-            seconds_per_step=sorted(self.pace)[len(self.pace) // 2] if self.pace else None,
+            seconds_per_step=(statistics.median_high(self.step_times) if self.step_times else None),
         )
 
-    def _resume(self, start: TrainSetup) -> None:
-        if start.checkpoint:
-            load_checkpoint(start.checkpoint, self.unet, self.ema, self.optimizer)
-        if self.world.first:
-            history.truncate(self.folder.path, self.state.step)
+    def _resume(self, setup: TrainSetup) -> None:
+        if setup.checkpoint:
+            load_checkpoint(setup.checkpoint, self.unet, self.ema, self.optimizer)
+        if self.distributed.is_main:
+            self.loss_log.truncate(self.state.step)
 
-    def _distributed(self, module: nn.Module) -> nn.Module:
-        if self.world.size == 1:
+    def _wrap_distributed(self, module: nn.Module) -> nn.Module:
+        if self.distributed.size == 1:
             return module
-        devices = [self.world.device.index or 0] if self.world.device.type == "cuda" else None
+        device = self.distributed.device
         return nn.parallel.DistributedDataParallel(
-            module, device_ids=devices, gradient_as_bucket_view=True
+            module,
+            device_ids=[device.index or 0] if device.type == "cuda" else None,
+            gradient_as_bucket_view=True,
         )
 
-    def _step(self, examples: list[Example]) -> bool:
-        """One step; True when rank 0 was asked to stop."""
-        began, step = time.perf_counter(), self.state.step
+    def _train_step(self, examples: list[Example]) -> bool:
+        """Run one step; return True if the run is asked to stop."""
+        started, step = time.perf_counter(), self.state.step
         batch = make_batch(self.pipeline, examples, self.config.noise, step)
-        loss = batch_loss(self.denoiser, batch, self.rows)
-        norm = optimise(self.optimizer, self.unet, loss, self.config.optim, step)
+        loss = batch_loss(self.denoiser, batch, self.row_weight)
+        norm = optimizer_step(self.optimizer, self.unet, loss, self.config.optim, step)
         self.ema.update(self.unet, step + 1)
-        total, asked = self.world.summed(
-            loss.item(), float(self.world.first and self.folder.is_stop_requested)
-        )
-        mean = total / self.world.size
-        if mean != mean or mean in (float("inf"), float("-inf")):
+        is_stop_requested = self.distributed.is_main and self.folder.is_stop_requested
+        total, stop = self.distributed.all_reduce_sum(loss.item(), float(is_stop_requested))
+        mean = total / self.distributed.size
+        if not math.isfinite(mean):
             raise ArgusError(
-                f"the loss is {mean} at step {step + 1}; the last checkpoint is sound: use a lower learning rate or a narrower sigma"
+                f"the loss is {mean} at step {step + 1}; the last checkpoint is valid: "
+                "use a lower learning rate or a narrower distribution of sigma"
             )
         self.state = self.state.model_copy(update={"step": step + 1})
-        self.pace.append(time.perf_counter() - began)
+        self.step_times.append(time.perf_counter() - started)
         self._record(step, mean, norm)
-        return asked > 0
+        return stop > 0
 
-    def _record(self, step: int, loss: float, norm: float) -> None:
-        if not self.world.first:
+    def _record(self, step: int, loss: float, gradient_norm: float) -> None:
+        if not self.distributed.is_main:
             return
-        history.append(self.folder.path, step + 1, loss, self.data.names(step))
-        self.recent.append(loss)
-        if (step + 1) % REPORT_EVERY == 0 or step + 1 == self.config.steps:
-            values = {
-                "loss": sum(self.recent) / len(self.recent),
-                "learning_rate": learning_rate(self.config.optim, step),
-                "gradient_norm": norm,
-            }
-            self.observer.metrics(step + 1, {**values, "seconds_per_step": self.pace[-1]})
-            self._tell(
-                f"loss {values['loss']:.3f}, validation {self.state.validation[-1].loss:.3f}"
-            )
-            self.recent = []
+        self.loss_log.append(step + 1, loss, self.data.sample_names(step))
+        self.recent_losses.append(loss)
+        if (step + 1) % REPORT_EVERY and step + 1 != self.config.steps:
+            return
+        mean = sum(self.recent_losses) / len(self.recent_losses)
+        self.recent_losses = []
+        values: Mapping[str, float] = {
+            "loss": mean,
+            "learning_rate": learning_rate(self.config.optim, step),
+            "gradient_norm": gradient_norm,
+            "seconds_per_step": self.step_times[-1],
+        }
+        self.observer.log_metrics(step + 1, values)
+        self._report_progress(f"loss {mean:.3f}, validation {self.state.validation[-1].loss:.3f}")
 
     def _validate(self) -> None:
         with self.ema.applied(self.unet):
-            loss = validation_loss(self.pipeline, self.held_out, self.world)
+            loss = validation_loss(self.pipeline, self.validation, self.distributed)
         point = LossPoint(step=self.state.step, loss=loss)
         self.state = self.state.model_copy(update={"validation": (*self.state.validation, point)})
-        if self.world.first:
-            self.observer.metrics(self.state.step, {"validation_loss": loss})
+        if self.distributed.is_main:
+            self.observer.log_metrics(self.state.step, {"validation_loss": loss})
 
-    def _picture(self) -> None:
-        if self.world.first:
+    def _log_image(self) -> None:
+        if self.distributed.is_main:
+            examples = self.validation[:IMAGE_ROWS]
             with self.ema.applied(self.unet):
-                image = sample_picture(
-                    self.pipeline,
-                    self.held_out[:PICTURE_ROWS],
-                    self.config.sample,
-                    self.config.seed,
-                )
-            self.observer.picture(self.state.step, "input_generated_truth", image)
+                image = sample_image(self.pipeline, examples, self.config.sample, self.config.seed)
+            self.observer.log_image(self.state.step, "input_generated_truth", image)
 
     def _save(self) -> None:
-        if self.world.first:
+        if self.distributed.is_main:
             save_checkpoint(
                 self.folder.checkpoints, self.state, self.unet, self.ema, self.optimizer
             )
 
-    def _tell(self, message: str) -> None:
-        if self.world.first:
+    def _report_progress(self, message: str) -> None:
+        if self.distributed.is_main:
             self.folder.progress(self.state.step, self.config.steps, "step", message)
+
+    def _announce(self, phase: str) -> None:
+        if self.distributed.is_main:
+            self.folder.phase(phase)

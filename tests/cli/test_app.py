@@ -1,220 +1,236 @@
-"""The command line: what it resolves, what it says of bad input, and its exit status."""
+"""The command line as a whole: help, version, dry runs, and one clear line for bad input."""
 
-import json
+import os
 import socket
 import subprocess
+import sys
+import time
+from importlib.metadata import version
 from pathlib import Path
 
-import imageio_ffmpeg
-import numpy as np
+import click
 import pytest
-from typer.testing import CliRunner, Result
+import typer
 
 from argus.cli import app
-from argus.media import SphericalMetadata, read_spherical, write_video
-from schemas.config import CurateConfig, GenerateConfig, TrainConfig
+from schemas.config import CurateConfig, EvaluateConfig, GenerateConfig, PromoteConfig, TrainConfig
+from tests.support.cli import assert_invalid, run_argus, run_argus_json
 
 pytestmark = pytest.mark.usefixtures("home")
-COMMANDS = ["demo", "up", "refresh", "train", "evaluate", "promote", "generate", "tag"]
+
+TABLE_COMMANDS = {
+    "dataset compact",
+    "dataset diff",
+    "dataset log",
+    "dataset rebuild",
+    "dataset show",
+    "dataset stats",
+    "dataset sweep",
+    "dataset why",
+    "evaluate",
+    "generate",
+    "promote",
+    "refresh",
+    "tag",
+    "train",
+}
+CHANGING_COMMANDS = {
+    "dataset compact",
+    "dataset export-manifest",
+    "dataset rebuild",
+    "evaluate",
+    "generate",
+    "promote",
+    "refresh",
+    "tag",
+    "train",
+}
 
 
-def argus(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(
-        app, [str(argument) for argument in arguments], env={"COLUMNS": "200"}
-    )
+def list_commands(group: click.Command, prefix: str = "") -> dict[str, click.Command]:
+    """Return the commands of a group and of its sub-groups by name."""
+    found: dict[str, click.Command] = {}
+    for name, command in getattr(group, "commands", {}).items():
+        if hasattr(command, "commands"):
+            found |= list_commands(command, f"{prefix}{name} ")
+        else:
+            found[f"{prefix}{name}"] = command
+    return found
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str) -> None:
-    result = argus(command, "--help")
-    assert result.exit_code == 0
-    assert len(result.output.splitlines()) > 5
+COMMANDS = list_commands(typer.main.get_command(app))
 
 
-def test_help_shows_the_defaults() -> None:
-    assert "[default: 75]" in argus("generate", "--help").output
-    assert "else equirectangular]" in argus("tag", "--help").output
-
-
-def test_dry_run_prints_the_resolved_configuration_and_writes_nothing(
-    home: Path, tmp_path: Path
-) -> None:
-    result = argus(
-        "refresh",
-        "list.csv",
-        "--dataset",
-        tmp_path / "data",
-        "--allow-private-hosts",
-        "--set",
-        "clip.height=256",
-        "--dry-run",
-    )
-    config = CurateConfig.model_validate(json.loads(result.stdout))
-    assert config.dataset == str(tmp_path / "data")
-    assert config.catalogue == str(Path("list.csv").absolute())
-    assert config.fetch.allow_private_hosts
-    assert config.clip.height == 256
-    assert not home.exists()
-
-
-def test_defaults_come_from_the_home_the_preset_and_the_options(home: Path) -> None:
-    config = TrainConfig.model_validate(
-        json.loads(argus("train", "--preset", "demo", "--steps", "7", "--dry-run").stdout)
-    )
-    assert config.dataset == str(home / "dataset")
-    assert config.steps == 7
-    assert config.workers == 2
-
-
-def test_generate_resolves_its_files(home: Path) -> None:
-    config = GenerateConfig.model_validate(
-        json.loads(argus("generate", "in.mp4", "-o", "out.mp4", "--fov", "90", "--dry-run").stdout)
-    )
-    assert (config.input, config.output) == (
-        str(Path("in.mp4").absolute()),
-        str(Path("out.mp4").absolute()),
-    )
-    assert config.fov_deg == 90
-    assert config.model == "models:/argus@champion"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["train", "--set", "batch=3"], "multiple of workers"),
-        (["train", "--preset", "huge"], "there is no preset 'huge'"),
-        (["train", "--config", "absent.yaml"], "absent.yaml does not exist"),
-        (["refresh", "a.csv", "--set", "clip.hieght=256"], "clip.hieght"),
-        (["generate", "in.mp4", "-o", "out.mp4", "--fov", "200"], "fov_deg"),
-    ],
-)
-def test_bad_settings_are_one_line_and_status_10(arguments: list[str], words: str) -> None:
-    result = argus(*arguments)
-    assert result.exit_code == 10
-    assert words in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-
-
-def test_a_port_in_use_is_said_before_anything_starts(home: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        result = argus("up", "--mlflow-port", str(taken.getsockname()[1]))
-    assert result.exit_code == 10
-    assert "for mlflow is in use" in result.stderr
-    assert not home.exists()
+def options_of(command: click.Command) -> set[str]:
+    return {option for parameter in command.params for option in parameter.opts}
 
 
 @pytest.fixture
-def plain(tmp_path: Path) -> Path:
-    """A video without metadata."""
-    path = tmp_path / "plain.mp4"
-    write_video(path, np.zeros((3, 32, 64, 3), np.uint8), 30)
+def video(tmp_path: Path) -> Path:
+    """A file that exists; nothing reads it."""
+    path = tmp_path / "in.mp4"
+    path.write_bytes(b"not read")
     return path
 
 
+def test_every_command_has_help_with_an_example() -> None:
+    for name in COMMANDS:
+        result = run_argus(*name.split(), "--help")
+        assert result.exit_code == 0, name
+        assert f"argus {name}" in result.output.partition("Example: ")[2], name
+
+
+def test_every_command_that_prints_a_table_prints_json_too() -> None:
+    assert {name for name in COMMANDS if "--json" in options_of(COMMANDS[name])} == TABLE_COMMANDS
+
+
+def test_every_command_that_changes_something_has_a_dry_run() -> None:
+    dry = {name for name in COMMANDS if "--dry-run" in options_of(COMMANDS[name])}
+    assert dry == CHANGING_COMMANDS
+
+
+def test_help_shows_defaults_and_units() -> None:
+    output = run_argus("generate", "--help").output
+    assert "[default: 75]" in output
+    assert "degrees" in output
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    result = run_argus("--version")
+    assert result.exit_code == 0
+    assert result.stdout.split() == ["argus", version("argus-360")]
+
+
+def test_a_dry_refresh_prints_the_configuration_and_writes_nothing(
+    home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "list.csv").write_text("url\nhttps://videos.example/a\n")
+    data = tmp_path / "data"
+    options = ["--allow-private-hosts", "--set", "clip.height=256", "--dry-run"]
+    printed = run_argus_json("refresh", tmp_path / "list.csv", "--dataset", data, *options)
+    config = CurateConfig.model_validate(printed)
+    assert (config.dataset, config.catalogue) == (str(data), str(tmp_path / "list.csv"))
+    assert config.fetch.allow_private_hosts
+    assert config.clip.height == 256
+    assert not home.exists()
+    assert not data.exists()
+
+
+def test_defaults_come_from_the_home_the_preset_and_the_options(home: Path) -> None:
+    printed = run_argus_json("train", "--preset", "demo", "--steps", "7", "--dry-run")
+    config = TrainConfig.model_validate(printed)
+    assert config.dataset == str(home / "dataset")
+    assert (config.steps, config.workers) == (7, 2)
+
+
+def test_dry_runs_without_a_dataset_or_a_model_write_nothing(home: Path) -> None:
+    evaluation = EvaluateConfig.model_validate(run_argus_json("evaluate", "--dry-run"))
+    assert evaluation.model == "models:/argus@candidate"
+    promotion = run_argus_json("promote", "--version", "3", "--dry-run")
+    assert PromoteConfig.model_validate(promotion).version == 3
+    assert not home.exists()
+
+
+def test_environment_and_options_override_in_this_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARGUS_TRAIN__STEPS", "11")
+    monkeypatch.setenv("ARGUS_TRAIN__SEED", "5")
+    config = TrainConfig.model_validate(run_argus_json("train", "--steps", "7", "--dry-run"))
+    assert (config.steps, config.seed) == (7, 5)
+
+
+def test_a_cluster_that_is_named_means_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "list.csv").write_text("url\nhttps://videos.example/a\n")
+
+    def executor_of(*options: str) -> str:
+        return str(
+            run_argus_json("refresh", tmp_path / "list.csv", "--dry-run", *options)["executor"]
+        )
+
+    assert executor_of() == "local"
+    assert executor_of("--executor", "ray") == "ray"
+    assert executor_of("--ray-address", "http://head:8265") == "ray"
+    monkeypatch.setenv("ARGUS_RAY_ADDRESS", "http://head:8265")
+    assert executor_of() == "ray"
+    assert executor_of("--executor", "local") == "local"
+    both = ["--executor", "local", "--ray-address", "http://head:8265"]
+    refused = run_argus("refresh", tmp_path / "list.csv", *both)
+    assert_invalid(refused, "--executor", "--ray-address")
+
+
 @pytest.mark.parametrize(
-    ("options", "projection", "stereo", "ffmpeg"),
+    ("arguments", "names"),
     [
-        ([], "equirectangular", "mono", "mapping: equirectangular"),
-        (["--stereo", "top-bottom"], "equirectangular", "top-bottom", "top and bottom"),
-        (
-            ["--projection", "cubemap", "--stereo", "left-right"],
-            "cubemap",
-            "left-right",
-            "mapping: cubemap",
-        ),
+        (["train", "--set", "batch=3"], ["batch", "workers"]),
+        (["train", "--preset", "huge"], ["huge", "stage1"]),
+        (["train", "--config", "absent.yaml"], ["absent.yaml"]),
+        (["train", "--set", "optim.lrr=1"], ["--set optim.lrr=1", "optim.lr?"]),
+        (["evaluate", "--model", "absent/model"], ["absent/model", "models:/"]),
+        (["promote", "--set", "policy.min_gian=1"], ["policy.min_gain?"]),
+        (["refresh", "absent.csv"], ["absent.csv"]),
+        (["refresh", "."], ["folder"]),
+        (["generate", "absent.mp4", "-o", "out.mp4"], ["absent.mp4"]),
+        (["generate", ".", "-o", "out.mp4"], ["folder"]),
+        (["demo", "--media", "absent"], ["absent"]),
+        (["dataset", "export-manifest", "out.csv"], ["out.csv", ".parquet"]),
+        (["dataset", "rebuild", "absent.parquet"], ["absent.parquet"]),
     ],
 )
-def test_tag_writes_and_says_what_a_player_will_read(
-    options: list[str], projection: str, stereo: str, ffmpeg: str, plain: Path, tmp_path: Path
+def test_bad_input_is_one_line_that_names_it(
+    arguments: list[str], names: list[str], home: Path
 ) -> None:
-    tagged = tmp_path / "tagged.mp4"
-    result = argus("tag", plain, tagged, *options)
-    assert result.exit_code == 0, result.output
-    declared = ["spherical: v2", f"projection: {projection}", f"stereo: {stereo}"]
-    assert result.stdout.splitlines() == [f"output: {tagged}", *declared]
-    assert argus("tag", tagged).stdout.splitlines() == declared
-    said = subprocess.run(
-        [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", tagged],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    assert_invalid(run_argus(*arguments), *names)
+    assert not home.exists()
+
+
+def test_generate_checks_its_files(video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    for options, names in (
+        (["-o", tmp_path / "out.webm"], ["out.webm", ".mp4"]),
+        (["-o", tmp_path / "absent" / "out.mp4"], ["absent"]),
+        (["-o", video], ["in.mp4"]),
+        (["-o", tmp_path], [str(tmp_path)]),
+        (["-o", out, "--poses", "absent.npz"], ["absent.npz"]),
+        (["-o", out, "--fov", "200"], ["fov_deg"]),
+        (["-o", out, "--model", "absent"], ["absent"]),
+        (["-o", out, "--dry-run"], ["in.mp4"]),  # it is no video
+    ):
+        assert_invalid(run_argus("generate", video, *options), *names)
+
+
+def test_generate_resolves_its_files(synthetic_video: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    printed = run_argus_json("generate", synthetic_video, "-o", output, "--fov", "90", "--dry-run")
+    config = GenerateConfig.model_validate(printed)
+    assert (config.input, config.output) == (str(synthetic_video), str(output))
+    assert (config.fov_deg, config.model) == (90, "models:/argus@champion")
+    assert not output.exists()
+
+
+def test_a_missing_file_is_reported_before_heavy_imports(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom argus.cli import app\n"
+        "status = 0\n"
+        "try:\n app(sys.argv[1:])\nexcept SystemExit as end:\n status = end.code\n"
+        "assert not {'torch', 'ray', 'mlflow', 'cv2'} & set(sys.modules)\nsys.exit(status)"
     )
-    assert ffmpeg in said.stderr.lower()
-    assert read_spherical(plain) is None
+    name = os.fsdecode(b"\xff.mp4")  # not UTF-8
+    for path in (tmp_path / "absent.mp4", tmp_path / name):
+        start = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", code, "generate", path, "-o", "out.mp4"],
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 10, done.stderr
+        assert b"mp4" in done.stderr
+        assert time.monotonic() - start < 5
 
 
-def test_tag_changes_in_place_what_is_asked_for(plain: Path) -> None:
-    for options, declared in [
-        (["--stereo", "left-right"], SphericalMetadata(stereo_mode="left-right")),
-        (
-            ["--projection", "cubemap"],
-            SphericalMetadata(projection="cubemap", stereo_mode="left-right"),
-        ),
-        ([], SphericalMetadata(projection="cubemap", stereo_mode="left-right")),
-        (["--projection", "equirectangular", "--stereo", "mono"], SphericalMetadata()),
-    ]:
-        assert argus("tag", plain, plain, *options).exit_code == 0
-        assert read_spherical(plain) == declared
-
-
-def test_tag_makes_an_mp4_of_a_matroska_file(plain: Path, tmp_path: Path) -> None:
-    subprocess.run(
-        [
-            imageio_ffmpeg.get_ffmpeg_exe(),
-            "-v",
-            "error",
-            "-i",
-            plain,
-            "-c",
-            "copy",
-            tmp_path / "plain.mkv",
-        ],
-        check=True,
-    )
-    assert argus("tag", tmp_path / "plain.mkv", tmp_path / "tagged.mp4").exit_code == 0
-    assert read_spherical(tmp_path / "tagged.mp4") == SphericalMetadata()
-
-
-def test_tag_shows_a_plain_video_and_a_turned_part_of_a_sphere(plain: Path, tmp_path: Path) -> None:
-    assert argus("tag", plain).stdout.splitlines() == ["spherical: no"]
-    part = SphericalMetadata(bounds=(0, 0, 0.25, 0.25), yaw_deg=90, roll_deg=-12.5)
-    write_video(tmp_path / "part.mp4", np.zeros((3, 32, 64, 3), np.uint8), 30, spherical=part)
-    assert argus("tag", tmp_path / "part.mp4").stdout.splitlines()[3:] == [
-        "missing at top, bottom, left, right: 0, 0, 0.25, 0.25",
-        "yaw, pitch, roll: 90, 0, -12.5",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["absent.mp4"], "there is no such file"),
-        (["absent.mp4", "out.mp4"], "there is no such file"),
-        (["plain.mp4", "out.webm"], "must end in .mp4"),
-        (["plain.mp4", "folder.mp4"], "Is a directory; choose another place"),
-        (["plain.mp4", "--stereo", "mono"], "no file to write was given"),
-        (["text.mp4", "out.mp4"], "text.mp4"),
-        (["text.mp4"], "text.mp4"),
-    ],
-)
-def test_what_cannot_be_tagged_is_one_line_and_status_10(
-    arguments: list[str], words: str, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.mp4").write_text("no video\n" * 99)
-    (tmp_path / "folder.mp4").mkdir()
-    before = sorted(path.name for path in tmp_path.iterdir())
-    result = argus("tag", *arguments)
-    assert result.exit_code == 10, result.output
-    assert words in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == before
-
-
-def test_tag_names_the_choices(plain: Path) -> None:
-    result = argus("tag", plain, "out.mp4", "--stereo", "over-under")
-    assert result.exit_code == 2
-    assert all(choice in result.stderr for choice in ("mono", "top-bottom", "left-right"))
+def test_a_port_in_use_is_reported_before_anything_starts(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert_invalid(run_argus("up", "--mlflow-port", port), port, "mlflow")
+    assert not home.exists()

@@ -43,7 +43,7 @@ def log(
     """
     from argus.dataset import Dataset
 
-    commits = Dataset(locate_dataset(dataset)).log()[::-1]
+    commits = Dataset(locate_dataset(dataset)).list_commits()[::-1]
     shown = commits[: limit or None]
     if as_json:
         print_json([{**asdict(commit), "time": commit.time.isoformat()} for commit in shown])
@@ -76,7 +76,7 @@ def diff(
     from argus.report import clip_hours, removal_reasons
 
     opened = Dataset(locate_dataset(dataset))
-    found = opened.diff(before, after)
+    found = opened.diff_snapshots(before, after)
     reasons = removal_reasons(opened, found.removed)
     if as_json:
         print_json({**asdict(found), "removed": reasons})

@@ -27,7 +27,7 @@ from argus.cli.progress import ProgressDisplay
 from argus.files import require_writable
 
 if TYPE_CHECKING:
-    from argus.dataset import ClipRow, SourceRow
+    from argus.dataset import CuratedClip, SourceRow
     from argus.dataset.view import DatasetView, Found
     from argus.report.lineage import ScoreLine, Stage
 
@@ -150,7 +150,7 @@ def read_videos(view: "DatasetView") -> "list[SourceRow]":
         typer.Exit: nothing is decided yet; with status 0.
     """
     with stderr.status("reading the index"):
-        videos = view.videos()
+        videos = view.list_videos()
     if not videos:
         print_note(f"The dataset at {view.store.uri} is empty: no video is decided yet.")
         print_next(f"argus refresh CATALOGUE --dataset {view.store.uri}")
@@ -191,7 +191,7 @@ def _show_snapshot(dataset: str, version: int | None, *, as_json: bool) -> None:
     from argus.dataset import Dataset
     from argus.report import snapshot_facts
 
-    snapshot = Dataset(dataset).snapshot(version)
+    snapshot = Dataset(dataset).get_snapshot(version)
     facts = {**snapshot_facts(snapshot), "path": snapshot.uri}
     if as_json:
         print_json(facts)
@@ -228,7 +228,7 @@ def _show_video(out: Console, found: "Found") -> None:
         out.print(_clip_table(out, clips))
 
 
-def _clip_table(out: Console, clips: "tuple[ClipRow, ...]") -> Table:
+def _clip_table(out: Console, clips: "tuple[CuratedClip, ...]") -> Table:
     table = new_table(
         out, "clip", "seconds", "quality", "decision", "location", left=["decision", "location"]
     )

@@ -62,7 +62,7 @@ def export_manifest(
     require_writable(manifest, "manifest", (".parquet",))
     opened = Dataset(locate_dataset(dataset))
     if dry_run:
-        snapshot = opened.snapshot()
+        snapshot = opened.get_snapshot()
         videos = len(snapshot.table["source_id"].unique())
         print_note(
             f"would write {manifest.absolute()} with {videos} videos and "
@@ -153,9 +153,9 @@ def rebuild_configs(
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    from argus.dataset import manifest_recipes, read_manifest
+    from argus.dataset import read_manifest_recipes, read_manifest
 
-    table, recipes = read_manifest(manifest), manifest_recipes(manifest)
+    table, recipes = read_manifest(manifest), read_manifest_recipes(manifest)
     digests = table["recipe"].unique().to_pylist()
     configs = []
     for digest in digests:

@@ -13,7 +13,7 @@ from argus.cli import app
 from argus.dataset import Dataset, SourceRow
 from argus.dataset.view import DatasetView
 from argus.files import sha256_file
-from schemas.config import FilterPolicy
+from schemas.config import FilterSettings
 
 
 def argus(*arguments: str | Path) -> Result:
@@ -24,7 +24,7 @@ def argus(*arguments: str | Path) -> Result:
 def rows(decided: Path) -> dict[str, SourceRow]:
     return {
         row.url.rsplit("/", 1)[-1].removesuffix(".mp4"): row
-        for row in DatasetView(decided).videos()
+        for row in DatasetView(decided).list_videos()
     }
 
 
@@ -45,8 +45,8 @@ def test_why_tells_the_whole_way_of_a_dropped_video(
     )
     assert score.value is not None
     line = next(line for line in output.splitlines() if "static.difference" in line)
-    assert line.split()[1:3] == [f"{score.value:.4g}", f"{FilterPolicy().static_difference:g}"]
-    assert f"{FilterPolicy().static_difference - score.value:.4g} below" in line
+    assert line.split()[1:3] == [f"{score.value:.4g}", f"{FilterSettings().static_difference:g}"]
+    assert f"{FilterSettings().static_difference - score.value:.4g} below" in line
     assert line.split()[-1] == "drop"
     assert "Decision: dropped (static)" in output
     for fact in (
@@ -215,4 +215,4 @@ def test_looking_changes_nothing(decided: Path, tmp_path: Path) -> None:
     assert not list((decided / "snapshots").iterdir())
     (tmp_path / "snapshot").rename(decided / "snapshots" / "000001.parquet")
     assert state() == before
-    assert Dataset(decided).snapshot().version == 1
+    assert Dataset(decided).get_snapshot().version == 1

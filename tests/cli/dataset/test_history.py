@@ -14,12 +14,12 @@ from typer.testing import CliRunner, Result
 from argus.cli import app
 from argus.curate import Recipe
 from argus.dataset import (
-    ClipRow,
+    CuratedClip,
     Dataset,
     DecidedVideo,
     ShardClip,
     SourceRow,
-    manifest_recipes,
+    read_manifest_recipes,
     read_manifest,
 )
 from argus.dataset.view import DatasetView
@@ -38,7 +38,7 @@ def argus(*arguments: str | Path) -> Result:
 
 @pytest.fixture
 def walk(decided: Path) -> SourceRow:
-    return next(row for row in DatasetView(decided).videos() if row.url.endswith("walk.mp4"))
+    return next(row for row in DatasetView(decided).list_videos() if row.url.endswith("walk.mp4"))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 def test_show_tells_of_the_newest_snapshot(decided: Path) -> None:
-    snapshot = Dataset(decided).snapshot()
+    snapshot = Dataset(decided).get_snapshot()
     facts = json.loads(argus("dataset", "show", "--json", "--dataset", decided).stdout)
     assert facts["digest"] == snapshot.digest
     assert (
@@ -82,7 +82,7 @@ def test_show_tells_where_a_videos_clips_lie(decided: Path, walk: SourceRow) -> 
             str(clip.row),
         ]
     assert (
-        SourceRow.model_validate_json(
+        row_from_json(
             argus("dataset", "show", walk.source_id, "--json", "--dataset", decided).stdout
         )
         == walk
@@ -134,7 +134,7 @@ def test_a_rebuild_takes_clips_and_thresholds_from_the_manifest(
         str(tmp_path / "again"),
         7,
     )
-    (digest,) = manifest_recipes(manifest)
+    (digest,) = read_manifest_recipes(manifest)
     assert Recipe.of(config).digest == digest
     assert config.clip.clip_s == 2.0
     assert "2 videos, 4 clips, 1 recipe" in result.stderr
@@ -149,7 +149,7 @@ def test_a_manifest_of_two_recipes_is_rebuilt_by_two_refreshes(
     manifest = tmp_path / "m.parquet"
     argus("dataset", "export-manifest", manifest, "--dataset", decided)
     rows = read_manifest(manifest).to_pylist()
-    (digest, text), *_ = manifest_recipes(manifest).items()
+    (digest, text), *_ = read_manifest_recipes(manifest).items()
     rows[1]["recipe"] = "other"
     metadata = {
         **MANIFEST_SCHEMA.metadata,
@@ -181,7 +181,7 @@ def decide(
     spans = [(f"{source}@{start}-{start + 9000}", start) for start in (0, 9000, 18000)]
     kept: dict[str, object] = {"decision": Decision.KEPT, "quality": 0.5}
     cut = [
-        ClipRow.model_validate(
+        CuratedClip.model_validate(
             {"clip_id": name, "start_ms": start, "end_ms": start + 9000, "frames": 45}
             | (kept if number < clips else {"decision": Decision.DROPPED, "reason": Reason.TEXT})
         )
@@ -200,7 +200,7 @@ def decide(
         if clips
         else {"decision": Decision.DROPPED, "reason": Reason.STATIC}
     )
-    row = SourceRow.model_validate({**fixed, **time, **decision, "clips": cut, **values})
+    row = row_from_values({**fixed, **time, **decision, "clips": cut, **values})
     size = {
         "source_id": source,
         "split": Split.TRAIN,
@@ -261,7 +261,7 @@ def test_the_log_tells_each_commit_newest_first(history: Path) -> None:
 
 
 def test_a_difference_tells_what_came_what_went_and_why(history: Path) -> None:
-    before, after = (snapshot.version for snapshot in Dataset(history).snapshots())
+    before, after = (snapshot.version for snapshot in Dataset(history).list_snapshots())
     assert json.loads(
         argus("dataset", "diff", before, after, "--json", "--dataset", history).stdout
     ) == {
@@ -296,8 +296,8 @@ def test_compaction_says_what_goes_and_then_does_it(history: Path) -> None:
     dataset = Dataset(history)
     shards = {path.name for path in (history / "shards").iterdir()}
     versions, newest = (
-        [snapshot.version for snapshot in dataset.snapshots()],
-        dataset.snapshot().digest,
+        [snapshot.version for snapshot in dataset.list_snapshots()],
+        dataset.get_snapshot().digest,
     )
 
     def told(*more: str) -> dict[str, str]:
@@ -307,13 +307,13 @@ def test_compaction_says_what_goes_and_then_does_it(history: Path) -> None:
 
     said = told("--dry-run")
     assert (said["snapshots"], int(said["shards"])) == ("1", 1)
-    assert [snapshot.version for snapshot in dataset.snapshots()] == versions
+    assert [snapshot.version for snapshot in dataset.list_snapshots()] == versions
     assert {path.name for path in (history / "shards").iterdir()} == shards
     done = told()
     assert (done["snapshots"], done["shards"]) == ("1", "1")
-    assert [snapshot.version for snapshot in dataset.snapshots()] == versions[1:]
+    assert [snapshot.version for snapshot in dataset.list_snapshots()] == versions[1:]
     assert len(list((history / "shards").iterdir())) == len(shards) - 1
-    assert Dataset(history).snapshot().digest == newest
+    assert Dataset(history).get_snapshot().digest == newest
 
 
 def test_a_dry_refresh_tells_what_there_is_to_do(history: Path, home: Path, tmp_path: Path) -> None:
@@ -395,7 +395,7 @@ def test_a_dataset_is_rebuilt_from_its_manifest(tmp_path: Path) -> None:
             line.split() for line in again.splitlines()
         ]
         first, second = (
-            Dataset(tmp_path / name).snapshot().table.drop_columns(["shard", "row"])
+            Dataset(tmp_path / name).get_snapshot().table.drop_columns(["shard", "row"])
             for name in ("first", "second")
         )
         assert second.equals(first)
