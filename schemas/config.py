@@ -204,7 +204,7 @@ class HighQuality(Settings):
     shot_boundary: Fraction01 = Field(0.13, description="Largest boundary score within the clip")
 
 
-class FilterPolicy(Settings):
+class FilterSettings(Settings):
     """Thresholds of the weight-free filters; scores are stored, so that these may change without decoding again."""
 
     seam_ratio: float = Field(
@@ -319,13 +319,18 @@ class CurateConfig(DatasetConfig):
     )
     fetch: FetchSettings = FetchSettings()
     clip: ClipSettings = ClipSettings()
-    policy: FilterPolicy = FilterPolicy()
+    filters: FilterSettings = FilterSettings()
     learned: LearnedSettings = LearnedSettings()
     chunk_size: int = Field(
         32, ge=1, le=4096, description="Sources per commit: fixed slices of the catalogue"
     )
+    executor: Literal["local", "ray"] = Field(
+        "local",
+        description="Where videos are fetched and processed: this machine, or a Ray cluster. "
+        "The dataset does not depend on it",
+    )
     max_concurrent_videos: int = Field(
-        0, ge=0, description="Videos judged at once; 0 means as many as the cluster has CPUs for"
+        0, ge=0, description="Videos processed at once; 0 means as many as there are CPUs for"
     )
     cpus_per_video: float = Field(
         1.0,
@@ -344,49 +349,59 @@ class CurateConfig(DatasetConfig):
 
 
 class ModelSettings(Settings):
-    """The model and its sizes."""
+    """Model and sizes of a training run."""
 
     name: str = Field(
         "argus-tiny",
-        description="argus-tiny, a folder, or a hub id of Stable Video Diffusion's format",
+        description="argus-tiny, or a folder or hub id in the format of Stable Video Diffusion",
     )
     height: int = Field(
-        64, ge=32, le=1024, multiple_of=16, description="ERP height; the width is twice that"
+        64,
+        ge=32,
+        le=1024,
+        multiple_of=16,
+        description="Panorama height in pixels; the width is twice that",
     )
     frames: int = Field(5, ge=2, le=100, description="T, frames of a window")
     context_frames: int = Field(
         1,
         ge=0,
-        description="S, frames that a window of a long video takes over from the one before",
+        description="S, frames of the previous window that a window of a long video repeats",
     )
-    view_height: int = Field(64, ge=16, le=1024, description="Height of the training views")
-    circular: bool = Field(True, description="Wrap convolutions along longitude")
+    view_height: int = Field(
+        64, ge=16, le=1024, description="Height of the perspective training views in pixels"
+    )
+    circular: bool = Field(True, description="Pad convolutions circularly along longitude")
 
     @model_validator(mode="after")
-    def _context_fits(self) -> Self:
+    def _check_context(self) -> Self:
         if self.context_frames >= self.frames:
             raise ValueError(
-                f"context_frames is {self.context_frames}, but must be less than frames ({self.frames})"
+                f"context_frames is {self.context_frames}, "
+                f"but must be less than frames ({self.frames})"
             )
         return self
 
 
 class NoisePhase(Settings):
-    """From `step` on, the log-normal mean of sigma is `p_mean`."""
+    """Mean of ln(sigma) from a training step on."""
 
-    step: int = Field(ge=0)
-    p_mean: float
+    step: int = Field(ge=0, description="First training step of the phase")
+    p_mean: float = Field(description="Mean of ln(sigma)")
 
 
 class NoiseSettings(Settings):
-    """Sigma in training, EDM's log-normal."""
+    """Log-normal distribution of the noise level sigma in training (EDM)."""
 
-    p_mean: tuple[NoisePhase, ...] = (NoisePhase(step=0, p_mean=0.8),)
-    p_std: float = Field(1.2, gt=0)
-    sigma_min: float = Field(1e-5, gt=0)
+    p_mean: tuple[NoisePhase, ...] = Field(
+        (NoisePhase(step=0, p_mean=0.8),),
+        description="Phases of the mean of ln(sigma), in ascending order from step 0",
+    )
+    p_std: float = Field(1.2, gt=0, description="Standard deviation of ln(sigma)")
+    sigma_min: float = Field(1e-5, gt=0, description="Smallest sigma")
 
     @model_validator(mode="after")
-    def _phases_ascend(self) -> Self:
+    def _check_phases(self) -> Self:
         steps = [phase.step for phase in self.p_mean]
         if not steps or steps[0] != 0 or steps != sorted(set(steps)):
             raise ValueError(
@@ -396,50 +411,62 @@ class NoiseSettings(Settings):
 
 
 class ConditionSettings(Settings):
-    """How a training view is cut from the panorama."""
+    """Distribution of the training conditions that are cut from a panorama."""
 
-    dropout: Fraction01 = Field(0.2, description="Share of samples without condition, for guidance")
+    dropout: Fraction01 = Field(
+        0.2, description="Share of unconditional samples, for classifier-free guidance"
+    )
     context: Fraction01 = Field(
         0.0, description="Share of samples whose first context_frames are fully visible"
     )
     unseen: Fraction01 = Field(0.0, description="Share of samples whose input is fully masked")
-    noise_mean: float = Field(-3.0, description="Mean of ln(sigma_c), noise on the visible pixels")
-    noise_std: float = Field(0.5, ge=0)
-    fov_min_deg: float = Field(30.0, ge=5, lt=179)
-    fov_max_deg: float = Field(120.0, gt=5, lt=179)
-    roll: bool = Field(True, description="Random circular shift of the panorama")
-    motion: bool = Field(True, description="Simulated camera motion")
+    noise_mean: float = Field(
+        -3.0, description="Mean of ln(sigma_c), the noise on the visible pixels"
+    )
+    noise_std: float = Field(0.5, ge=0, description="Standard deviation of ln(sigma_c)")
+    fov_min_deg: float = Field(
+        30.0, ge=5, lt=179, description="Smallest horizontal and vertical field of view"
+    )
+    fov_max_deg: float = Field(
+        120.0, gt=5, lt=179, description="Largest horizontal and vertical field of view"
+    )
+    roll: bool = Field(True, description="Roll the panorama by a random angle of longitude")
+    motion: bool = Field(True, description="Simulate camera motion")
 
 
 class OptimSettings(Settings):
-    """AdamW and the average of the weights."""
+    """AdamW and the exponential moving average (EMA) of the weights."""
 
-    lr: float = Field(5e-4, gt=0)
-    warmup: int = Field(50, ge=0)
+    lr: float = Field(5e-4, gt=0, description="Learning rate after the warm-up")
+    warmup: int = Field(50, ge=0, description="Steps of linear warm-up")
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
     weight_decay: float = Field(1e-2, ge=0)
-    clip_norm: float = Field(1.0, gt=0)
-    ema: float = Field(
-        0.995, ge=0, lt=1, description="Decay of the exponential average; 0 keeps none"
-    )
+    clip_norm: float = Field(1.0, gt=0, description="Maximum norm of the gradient")
+    ema: float = Field(0.995, ge=0, lt=1, description="EMA decay; 0 disables EMA")
 
 
 class SampleSettings(Settings):
-    """The sampler."""
+    """Settings of the sampler."""
 
-    steps: int = Field(25, ge=1, le=1000)
+    steps: int = Field(25, ge=1, le=1000, description="Sampling steps")
     guidance_start: float = Field(
-        3.0, ge=0, description="Guidance of the first frame; ramps to `guidance` over the frames"
+        3.0,
+        ge=0,
+        description="Guidance scale of the first frame; linear to `guidance` at the last frame",
     )
-    guidance: float = Field(3.0, ge=0)
-    rotate: bool = Field(True, description="Roll a quarter turn after each step but the last")
-    blend: bool = Field(True, description="Blended decoding (Eq. 4-5)")
-    noise_aug: float = Field(0.02, ge=0, description="sigma_c at inference")
+    guidance: float = Field(3.0, ge=0, description="Guidance scale of the last frame")
+    rotate: bool = Field(
+        True, description="Rotate the panorama by a quarter turn after each step but the last"
+    )
+    blend: bool = Field(True, description="Blended decoding (Argus, Eq. 4-5)")
+    noise_aug: float = Field(
+        0.02, ge=0, description="sigma_c, the noise on the visible pixels at inference"
+    )
 
 
 class SampleOverrides(Settings):
-    """Changes to the sampler's settings that a model was stored with."""
+    """Changes to the sampler settings that are stored with a model."""
 
     steps: int | None = Field(None, ge=1, le=1000)
     guidance_start: float | None = Field(None, ge=0)
@@ -449,25 +476,29 @@ class SampleOverrides(Settings):
     noise_aug: float | None = Field(None, ge=0)
 
     def over(self, own: SampleSettings) -> SampleSettings:
-        """The model's own settings with these changes."""
+        """Return the model's own settings with these changes."""
         return own.model_copy(update=self.model_dump(exclude_none=True))
 
 
 class TrackingSettings(Settings):
-    """Where runs and models are recorded."""
+    """MLflow server, experiment and registered model."""
 
-    uri: str | None = Field(None, description="MLflow tracking uri; default: MLFLOW_TRACKING_URI")
+    uri: str | None = Field(
+        None, description="MLflow tracking URI; default: the variable MLFLOW_TRACKING_URI"
+    )
     experiment: str = "argus"
     model_name: str = Field(
-        "argus", pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]*$", description="Registered model"
+        "argus",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]*$",
+        description="Name of the registered model",
     )
 
 
 class TrainConfig(DatasetConfig):
-    """A training run."""
+    """Configuration of a training run."""
 
     snapshot: int | None = Field(
-        None, ge=1, description="Version of the dataset; default: the latest"
+        None, ge=1, description="Snapshot version of the dataset; default: the latest"
     )
     model: ModelSettings = ModelSettings()
     noise: NoiseSettings = NoiseSettings()
@@ -475,30 +506,32 @@ class TrainConfig(DatasetConfig):
     optim: OptimSettings = OptimSettings()
     sample: SampleSettings = Field(
         SampleSettings(steps=12),
-        description="Stored with the model: evaluation and generation use it",
+        description="Stored with the model; used by evaluation and generation",
     )
     tracking: TrackingSettings = TrackingSettings()
-    height_weight: HeightWeight = HeightWeight.PAPER
+    height_weight: HeightWeight = Field(
+        HeightWeight.PAPER, description="Weight of the loss by latitude"
+    )
     min_quality: float | None = Field(
         None, description="Train only on clips of at least this quality"
     )
     high_quality: bool = Field(
-        False, description="Train only on clips that the curation's policy calls high quality"
+        False, description="Train only on clips that curation marked as high quality"
     )
-    steps: int = Field(1000, ge=1)
-    batch: int = Field(4, ge=1, description="Global batch, whatever the number of workers")
-    workers: int = Field(2, ge=1)
-    gpus_per_worker: int = Field(0, ge=0, le=1)
+    steps: int = Field(1000, ge=1, description="Optimizer steps in all")
+    batch: int = Field(4, ge=1, description="Global batch size, whatever the number of workers")
+    workers: int = Field(2, ge=1, description="Training processes")
+    gpus_per_worker: int = Field(0, ge=0, le=1, description="0 trains on the CPU")
     max_failures: int = Field(2, ge=0, description="Restarts after a lost worker")
-    seed: int = Field(0, ge=0)
-    validate_every: int = Field(100, ge=1)
-    validation_clips: int = Field(8, ge=1)
-    checkpoint_every: int = Field(100, ge=1)
-    sample_every: int = Field(500, ge=1)
+    seed: int = Field(0, ge=0, description="Seed of weights, sample order, cameras and noise")
+    validate_every: int = Field(100, ge=1, description="Steps between validations")
+    validation_clips: int = Field(8, ge=1, description="Clips of the validation loss")
+    checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints")
+    sample_every: int = Field(500, ge=1, description="Steps between sampled images")
     register_model: bool = Field(True, description="Register the trained model as a candidate")
 
     @model_validator(mode="after")
-    def _batch_splits(self) -> Self:
+    def _check_batch(self) -> Self:
         if self.batch % self.workers:
             raise ValueError(
                 f"batch is {self.batch}, but must be a multiple of workers ({self.workers})"
@@ -507,37 +540,47 @@ class TrainConfig(DatasetConfig):
 
 
 class EvaluateConfig(DatasetConfig):
-    """Metrics of a model on held-out clips, beside the untrained model and the strongest fill."""
+    """Configuration of an evaluation on held-out clips.
 
-    snapshot: int | None = Field(None, ge=1)
-    model: str = Field("models:/argus@candidate", description="A registry uri or a pipeline folder")
-    split: Split = Split.TEST
-    max_clips: int = Field(64, ge=1)
-    untrained: bool = Field(True, description="Measure the untrained model too")
+    The model is compared with the untrained model and the strongest baseline without weights.
+    """
+
+    snapshot: int | None = Field(
+        None, ge=1, description="Snapshot version of the dataset; default: the latest"
+    )
+    model: str = Field("models:/argus@candidate", description="A registry URI or a pipeline folder")
+    split: Split = Field(Split.TEST, description="Split whose clips are used")
+    max_clips: int = Field(64, ge=1, description="Maximum number of clips, evenly spaced")
+    untrained: bool = Field(True, description="Evaluate the untrained model too")
     sample: SampleOverrides = SampleOverrides()
     tracking: TrackingSettings = TrackingSettings()
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="Seed of camera paths and sampler")
 
 
 class GenerateConfig(JobConfig):
-    """An ordinary video in, a 360° video out."""
+    """Configuration of the conversion of an ordinary video to a 360° video."""
 
-    input: str
-    output: str
-    model: str = Field("models:/argus@champion", description="A registry uri or a pipeline folder")
+    input: str = Field(description="Video file to read")
+    output: str = Field(description="mp4 file to write")
+    model: str = Field("models:/argus@champion", description="A registry URI or a pipeline folder")
     fov_deg: float = Field(
-        75.0, gt=5, lt=179, description="Horizontal field of view, where no poses are given"
+        75.0,
+        gt=5,
+        lt=179,
+        description="Horizontal field of view in degrees, if no poses are given",
     )
     poses: str | None = Field(
-        None, description="Trajectory file: npz, json, COLMAP's folder, or motion/NAME.txt"
+        None, description="Trajectory: npz, json, a COLMAP folder, or motion/NAME.txt"
     )
-    max_seconds: float | None = Field(None, gt=0, description="Generate only the beginning")
-    seed: int = Field(0, ge=0)
+    max_seconds: float | None = Field(
+        None, gt=0, description="Use only the beginning of the video, in seconds"
+    )
+    seed: int = Field(0, ge=0, description="Seed of the sampler")
     sample: SampleOverrides = SampleOverrides()
     tracking: TrackingSettings = TrackingSettings()
 
 
-class GatePolicy(Settings):
+class PromotionPolicy(Settings):
     """When a candidate becomes champion."""
 
     metric: str = Field("ws_psnr_all", description="Higher is better")
@@ -554,5 +597,5 @@ class PromoteConfig(Settings):
     version: int | None = Field(
         None, ge=1, description="Default: the version with the alias candidate"
     )
-    policy: GatePolicy = GatePolicy()
+    policy: PromotionPolicy = PromotionPolicy()
     tracking_uri: str | None = None

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"schemas"},
-    {"argus.errors", "argus.files", "argus.runs", "argus.config", "argus.environment"},
+    {"argus.errors", "argus.files", "argus.runs", "argus.config", "argus.environment", "argus.pixels"},
     {"argus.sphere", "argus.media"},
     {"argus.synth", "argus.dataset", "argus.poses", "argus.networks"},
     {"argus.curate", "argus.diffusion"},

@@ -1,4 +1,4 @@
-"""Cuts a video into clips: which frames, and what each clip becomes. Holds the frames of one clip at a time."""
+"""Cutting a video into clips. Frames of one clip at a time are in memory."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,167 +9,232 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.curate.dedup.fingerprint import clip_signature
-from argus.curate.filters.base import clip_filters, judge
-from argus.curate.frame_sampling import SIZE, Samples, resized, sample_clip
+from argus.curate.filters import apply_filters, clip_filters
+from argus.curate.frame_sampling import (
+    ERP_SIZE,
+    SampledFrames,
+    resize_frames,
+    sample_clip_frames,
+)
 from argus.curate.layout.convert import EquirectReader
-from argus.curate.quality import is_high_quality, numbers_of, quality
-from argus.curate.records import CuratedClip, Score
-from argus.curate.shot_detection import DetectedShot, detect_shots
+from argus.curate.quality import compute_quality, is_high_quality, score_values
+from argus.curate.shot_detection import NO_BOUNDARY, DetectedShot, detect_shots
 from argus.curate.stage_timer import StageTimer
-from argus.curate.thumbnails import CLIP_ROWS, Row, clip_row
-from argus.dataset import format_clip_id
-from argus.media import SphericalMetadata, encode_clip
-from schemas.config import ClipSettings, FilterPolicy
+from argus.curate.thumbnails import MAX_CLIP_ROWS, SheetRow, render_clip_row
+from argus.dataset import ClipFile, CuratedClip, Score, format_clip_id
+from argus.media import SphericalMetadata, encode_clip, frame_stride
+from schemas.config import ClipSettings, FilterSettings
 from schemas.names import Decision
 
 
 @dataclass(frozen=True)
-class Span:
-    """The source frames of one clip, in order, and its times in milliseconds from the video's first frame."""
+class ClipSpan:
+    """Source frames of one clip.
+
+    Attributes:
+        indices: source frames in order.
+        start_ms: start, in milliseconds from the first frame of the video.
+        end_ms: end, in milliseconds from the first frame of the video.
+    """
 
     indices: NDArray[np.int64]
     start_ms: int
     end_ms: int
 
 
-def stride(fps: Fraction, target: float) -> int:
-    """n, where every n-th frame is kept: max(1, round(fps / target))."""
-    return max(1, round(float(fps) / target))
+def clip_spans(
+    timestamps: NDArray[np.float64], fps: Fraction, settings: ClipSettings
+) -> list[ClipSpan]:
+    """Divide a video into spans of at most `clip_s` of every n-th frame.
 
+    A span lasts until the next kept frame would come, or until the video ends. The last one is
+    left out if it is shorter than `min_clip_s`.
 
-def spans(timestamps: NDArray[np.float64], fps: Fraction, settings: ClipSettings) -> list[Span]:
-    """Spans of at most `clip_s` of every n-th frame; the tail only when it is at least `min_clip_s` long.
-
-    `timestamps` are seconds, one per source frame, at `fps`. A clip lasts until the next kept frame would come, or until the video ends.
+    Args:
+        timestamps: seconds per source frame.
+        fps: frame rate of the source.
+        settings: target rate and lengths of clips.
     """
-    step = stride(fps, settings.fps)
-    kept = np.arange(0, len(timestamps), step)
-    most = max(1, int(settings.clip_s * fps / step))
+    stride = frame_stride(fps, settings.fps)
+    kept = np.arange(0, len(timestamps), stride)
+    max_frames = max(1, int(settings.clip_s * fps / stride))
     times = timestamps - timestamps[0]
     video_end = times[-1] + float(1 / fps)
-    found = []
-    for first in range(0, len(kept), most):
-        indices = kept[first : first + most]
+    spans = []
+    for first in range(0, len(kept), max_frames):
+        indices = kept[first : first + max_frames]
         start_ms = round(times[indices[0]] * 1000)
-        end_ms = round(min(times[indices[-1]] + float(step / fps), video_end) * 1000)
+        end_ms = round(min(times[indices[-1]] + float(stride / fps), video_end) * 1000)
         if end_ms - start_ms >= settings.min_clip_s * 1000:
-            found.append(Span(indices, start_ms, end_ms))
-    return found
+            spans.append(ClipSpan(indices, start_ms, end_ms))
+    return spans
 
 
-def parts(
-    span: Span, shots: Sequence[DetectedShot], timestamps: NDArray[np.float64], min_clip_s: float
-) -> list[tuple[Span, DetectedShot]]:
-    """A span at the boundaries of its shots, each with its part of it, where that is at least `min_clip_s` long.
+def split_at_shots(
+    span: ClipSpan,
+    shots: Sequence[DetectedShot],
+    timestamps: NDArray[np.float64],
+    min_clip_s: float,
+) -> list[tuple[ClipSpan, DetectedShot]]:
+    """Split a span at the boundaries of its shots.
 
-    `timestamps` as for `spans`. A part lasts until the frame after its last one would come.
+    Args:
+        span: the span in which the shots were detected.
+        shots: shots with frame numbers within the span.
+        timestamps: seconds per source frame.
+        min_clip_s: shorter parts are left out.
+
+    Returns:
+        Parts with their shots. A part lasts until the frame after its last one would come.
     """
     starts = [round((timestamps[index] - timestamps[0]) * 1000) for index in span.indices]
     ends = [*starts[1:], span.end_ms]
-    found = [
-        (Span(span.indices[shot.start : shot.stop], starts[shot.start], ends[shot.stop - 1]), shot)
+    parts = [
+        (
+            ClipSpan(span.indices[shot.start : shot.stop], starts[shot.start], ends[shot.stop - 1]),
+            shot,
+        )
         for shot in shots
     ]
     return [
-        (part, shot) for part, shot in found if part.end_ms - part.start_ms >= min_clip_s * 1000
+        (part, shot) for part, shot in parts if part.end_ms - part.start_ms >= min_clip_s * 1000
     ]
 
 
 @dataclass
-class Cutter:
-    """Cuts one video. Of it all one clip is in memory at a time: the mp4 of a kept one is written to the `folder` as soon as it is judged.
+class ClipCutter:
+    """Cutter of one video into clips, each of one shot.
 
-    Without a `folder` clips are judged only. What learned scorers see of the kept ones goes to the `samples_folder`, where there is one.
+    The mp4 of a kept clip is written as soon as it is decided, so that memory does not grow with
+    the video.
+
+    Attributes:
+        equirect: reader of mono ERP frames.
+        settings: how clips are cut and stored.
+        filters: thresholds of filters and shots.
+        folder: destination of clips; without one no clip is written.
+        samples_folder: destination of the samples for learned scorers; without one none are
+            written.
+        timer: seconds per stage.
+        thumbnail_rows: rows of the contact sheet, one per clip so far.
+        min_cut_score: least score of a boundary at which the video was cut so far;
+            `NO_BOUNDARY` if there was none.
     """
 
     equirect: EquirectReader
     settings: ClipSettings
-    policy: FilterPolicy
+    filters: FilterSettings
     folder: Path | None = None
     samples_folder: Path | None = None
-    clock: StageTimer = field(default_factory=StageTimer)
-    pictures: list[Row] = field(default_factory=list)  # of the contact sheet, grows with each clip
-    weakest: float = 2.0  # the least score of a boundary at which the video was cut so far; 2, above all scores, where there was none
+    timer: StageTimer = field(default_factory=StageTimer)
+    thumbnail_rows: list[SheetRow] = field(default_factory=list)
+    min_cut_score: float = NO_BOUNDARY
 
     @property
-    def rate(self) -> Fraction:
-        """Frames per second of the clips."""
+    def clip_fps(self) -> Fraction:
+        """Frame rate of the clips."""
         fps = self.equirect.reader.fps
-        return fps / stride(fps, self.settings.fps)
+        return fps / frame_stride(fps, self.settings.fps)
 
     def clips(self, source_id: str) -> Iterator[CuratedClip]:
-        """One after the other, each of one shot. Raises VideoError when frames cannot be decoded, ScorerFailed when a clip cannot be judged."""
+        """Yield the clips of the video in order.
+
+        Raises:
+            VideoError: frames cannot be decoded.
+            ScorerFailed: a filter failed.
+        """
         reader = self.equirect.reader
-        for span in spans(reader.timestamps, reader.fps, self.settings):
-            whole = self.frames(span.indices)
-            with self.clock.of("filters"):
-                shots = detect_shots(whole, self.policy.shot_boundary)
-            self.weakest = min(self.weakest, *(shot.began for shot in shots))
-            for part, shot in parts(span, shots, reader.timestamps, self.settings.min_clip_s):
-                yield self._clip(source_id, part, shot, whole[shot.start : shot.stop])
+        for span in clip_spans(reader.timestamps, reader.fps, self.settings):
+            frames = self.read_frames(span.indices)
+            with self.timer.measure("filters"):
+                shots = detect_shots(frames, self.filters.shot_boundary)
+            self.min_cut_score = min(self.min_cut_score, *(shot.start_score for shot in shots))
+            parts = split_at_shots(span, shots, reader.timestamps, self.settings.min_clip_s)
+            for part, shot in parts:
+                yield self._make_clip(source_id, part, shot, frames[shot.start : shot.stop])
 
-    def frames(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Mono ERP frames [T, H, W, 3], at least as large as filters and the stored clip need them. Raises VideoError."""
-        with self.clock.of("decode"):
-            return self.equirect.frames(
-                indices, max(SIZE, (self.settings.height, 2 * self.settings.height))
-            )
+    def read_frames(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Read mono ERP frames, large enough for filters and for the stored clip.
 
-    def write(self, frames: NDArray[np.uint8], start_ms: int, end_ms: int) -> str | None:
-        """Encodes a clip's frames [T, H, W, 3]; the name of the file, None where there is no folder for it."""
+        Returns:
+            uint8 [T, H, W, 3].
+
+        Raises:
+            VideoError: a frame cannot be decoded.
+        """
+        with self.timer.measure("decode"):
+            return self.equirect.frames(indices, max(ERP_SIZE, self._stored_size))
+
+    def write_clip(
+        self, frames: NDArray[np.uint8], start_ms: int, end_ms: int
+    ) -> ClipFile | None:
+        """Encode frames [T, H, W, 3] into the folder.
+
+        Returns:
+            The written file, or None without a folder.
+        """
         if self.folder is None:
             return None
         name = f"clips/{start_ms}-{end_ms}.mp4"
-        with self.clock.of("encode"):
+        with self.timer.measure("encode"):
             (self.folder / "clips").mkdir(exist_ok=True)
-            stored = resized(frames, (self.settings.height, 2 * self.settings.height))
-            settings = {"crf": self.settings.crf, "gop": self.settings.gop}
             (self.folder / name).write_bytes(
-                encode_clip(stored, self.rate, spherical=SphericalMetadata(), **settings)
+                encode_clip(
+                    resize_frames(frames, self._stored_size),
+                    self.clip_fps,
+                    spherical=SphericalMetadata(),
+                    crf=self.settings.crf,
+                    gop=self.settings.gop,
+                )
             )
-        return name
+        return ClipFile(name, *self._stored_size, self.clip_fps)
 
-    def sign(self, frames: NDArray[np.uint8]) -> bytes:
-        """By which duplicates of these frames [T, H, W, 3] are found."""
-        with self.clock.of("filters"):
-            return clip_signature(frames, float(self.rate), self.settings.clip_s).to_bytes()
+    def compute_signature(self, frames: NDArray[np.uint8]) -> bytes:
+        """Compute the signature by which duplicates of frames [T, H, W, 3] are found."""
+        with self.timer.measure("filters"):
+            signature = clip_signature(frames, float(self.clip_fps), self.settings.clip_s)
+            return signature.to_bytes()
 
     def save_samples(
-        self, samples: Samples, frames: NDArray[np.uint8], start_ms: int, end_ms: int
+        self, sampled: SampledFrames, frames: NDArray[np.uint8], start_ms: int, end_ms: int
     ) -> None:
-        """For learned scorers, where there is a folder for it."""
+        """Write the samples of a clip for learned scorers, if there is a folder for them."""
         if self.samples_folder:
-            from argus.curate.scorers import ClipSamples, samples_name
+            from argus.curate.scorers import ClipSamples, clip_samples_filename
 
-            ClipSamples.of(samples, frames, float(self.rate)).save(
-                self.samples_folder / samples_name(start_ms, end_ms)
+            ClipSamples.from_frames(sampled, frames, float(self.clip_fps)).save(
+                self.samples_folder / clip_samples_filename(start_ms, end_ms)
             )
 
-    def _clip(
-        self, source_id: str, part: Span, shot: DetectedShot, frames: NDArray[np.uint8]
+    @property
+    def _stored_size(self) -> tuple[int, int]:
+        """Size (H, W) of stored clips."""
+        return self.settings.height, 2 * self.settings.height
+
+    def _make_clip(
+        self, source_id: str, span: ClipSpan, shot: DetectedShot, frames: NDArray[np.uint8]
     ) -> CuratedClip:
-        with self.clock.of("filters"):
-            samples = sample_clip(frames, float(self.rate))
-            scores, dropped = judge(samples, clip_filters(), self.policy)
-            if len(self.pictures) < CLIP_ROWS:
-                self.pictures.append(clip_row(samples))
-        if not dropped:
-            self.save_samples(samples, frames, part.start_ms, part.end_ms)
-        scores = (Score("shots", "worst", shot.worst, self.policy.shot_boundary, True), *scores)
-        numbers = numbers_of(scores)
+        with self.timer.measure("filters"):
+            sampled = sample_clip_frames(frames, float(self.clip_fps))
+            scores, verdict = apply_filters(sampled, clip_filters(), self.filters)
+            if len(self.thumbnail_rows) < MAX_CLIP_ROWS:
+                self.thumbnail_rows.append(render_clip_row(sampled))
+        kept = verdict is None
+        if kept:
+            self.save_samples(sampled, frames, span.start_ms, span.end_ms)
+        boundary = Score("shots", "max_score", shot.max_score, self.filters.shot_boundary, True)
+        scores = (boundary, *scores)
+        values = score_values(scores)
         return CuratedClip(
-            clip_id=format_clip_id(source_id, part.start_ms, part.end_ms),
-            start_ms=part.start_ms,
-            end_ms=part.end_ms,
+            clip_id=format_clip_id(source_id, span.start_ms, span.end_ms),
+            start_ms=span.start_ms,
+            end_ms=span.end_ms,
             frames=len(frames),
-            height=self.settings.height,
-            width=2 * self.settings.height,
-            fps=self.rate,
-            decision=Decision.DROPPED if dropped else Decision.KEPT,
-            reason=dropped.reason if dropped else None,
-            quality=quality(numbers),
-            high_quality=dropped is None and is_high_quality(numbers, self.policy.high_quality),
+            decision=Decision.KEPT if kept else Decision.DROPPED,
+            reason=verdict.reason if verdict else None,
+            quality=compute_quality(values),
+            high_quality=kept and is_high_quality(values, self.filters),
             scores=scores,
-            signature=None if dropped else self.sign(frames),
-            video=None if dropped else self.write(frames, part.start_ms, part.end_ms),
+            signature=self.compute_signature(frames) if kept else None,
+            file=self.write_clip(frames, span.start_ms, span.end_ms) if kept else None,
         )

@@ -1,4 +1,4 @@
-"""Windows: T consecutive frames of a clip, chosen purely by a key and decoded at the size that is needed."""
+"""Windows: T consecutive frames of a clip, chosen by a key and decoded at the requested size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from schemas.names import Split
 
 @dataclass(frozen=True)
 class Window:
-    """T consecutive frames of a clip."""
+    """Consecutive frames of a clip."""
 
     clip_id: str
     erp: NDArray[np.uint8]  # [T, H, W, 3] RGB, W = 2H
@@ -26,13 +26,13 @@ class Window:
 
 @dataclass(frozen=True)
 class UsableRows:
-    """The clips of a split that a run can use, in the snapshot's order, and how many it must skip."""
+    """The clips of a split that a run can use, in the snapshot's order."""
 
     rows: tuple[SnapshotRow, ...]
-    skipped: int  # shorter than the window, or not of the quality asked for
+    skipped: int  # shorter than the window, or below the requested quality
 
 
-def usable_rows(
+def select_usable_rows(
     snapshot: Snapshot,
     split: Split,
     *,
@@ -40,9 +40,17 @@ def usable_rows(
     min_quality: float | None = None,
     high_quality: bool = False,
 ) -> UsableRows:
-    """Clips of `split` with at least `frames` frames and, if given, `min_quality`; of high quality only, where that is asked for."""
+    """Select the clips of a split that are long enough and good enough.
+
+    Args:
+        snapshot: the version of the dataset.
+        split: the split.
+        frames: least number of frames, the length of a window.
+        min_quality: least quality in [0, 1]; None accepts all.
+        high_quality: accept only clips that curation marked as high quality.
+    """
     rows = [
-        SnapshotRow.of(values) for values in snapshot.table.to_pylist() if values["split"] == split
+        SnapshotRow.from_values(values) for values in snapshot.table.to_pylist() if values["split"] == split
     ]
     good = tuple(
         row
@@ -54,8 +62,29 @@ def usable_rows(
     return UsableRows(good, len(rows) - len(good))
 
 
-def window_start(clip_frames: int, frames: int, key: Sequence[int]) -> int:
-    """Where a window of `frames` begins in a clip of `clip_frames`: a pure function of the key, such as (seed, epoch, position)."""
+def require_rows(usable: UsableRows, snapshot: Snapshot, split: Split) -> tuple[SnapshotRow, ...]:
+    """Return the usable clips of a split.
+
+    Raises:
+        InvalidInput: there are none.
+    """
+    if not usable.rows:
+        raise InvalidInput(
+            f"snapshot {snapshot.version} has no usable clip in split '{split}' "
+            f"({usable.skipped} skipped for length or quality); add videos, "
+            "or assign splits in the catalog's split column"
+        )
+    return usable.rows
+
+
+def choose_window_start(clip_frames: int, frames: int, key: Sequence[int]) -> int:
+    """Return the first frame of a window in a clip: a pure function of the key.
+
+    Args:
+        clip_frames: frames of the clip.
+        frames: frames of the window, from 1 to `clip_frames`.
+        key: non-negative integers, such as (seed, epoch, position).
+    """
     if frames < 1 or clip_frames < frames:
         raise InvalidInput(f"a window of {frames} frames does not fit into a clip of {clip_frames}")
     word = int(np.random.SeedSequence(list(key)).generate_state(1, np.uint64)[0])
@@ -65,15 +94,24 @@ def window_start(clip_frames: int, frames: int, key: Sequence[int]) -> int:
 def load_window(
     dataset: Dataset, row: SnapshotRow, *, frames: int, height: int, key: Sequence[int]
 ) -> Window:
-    """Decodes `frames` consecutive frames of the clip at (height, 2·height). The key's numbers must not be negative."""
+    """Decode a window of a clip.
+
+    Args:
+        dataset: the dataset of the snapshot.
+        row: the clip.
+        frames: frames of the window.
+        height: height of the decoded frames; the width is twice that.
+        key: see `choose_window_start`.
+    """
     from argus.media import decode_clip  # flows read datasets without video libraries
 
-    start = window_start(row.frames, frames, key)
-    with dataset.shard(row.shard) as reader:
+    start = choose_window_start(row.frames, frames, key)
+    with dataset.open_shard(row.shard) as reader:
         clip = reader.clip(row.row)
     if clip.clip_id != row.clip_id:
         raise InvalidInput(
-            f"row {row.row} of {row.shard} holds {clip.clip_id}, but the snapshot says {row.clip_id}"
+            f"row {row.row} of {row.shard} is {clip.clip_id}, but the snapshot expects {row.clip_id}; "
+            "restore the shard"
         )
     erp = decode_clip(clip.video, indices=range(start, start + frames), size=(height, 2 * height))
     return Window(row.clip_id, erp, clip.fps, start)

@@ -1,31 +1,35 @@
-"""What the denoiser is told: the visible part of the panorama, the frames' features, the rates. Made alike in training and at inference."""
+"""Condition of the denoiser: visible panorama, features of the views and micro-conditioning.
+
+Training and inference build it with the same function, `make_condition`.
+"""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from argus.diffusion.fill import fill_unseen
+from argus.diffusion.image_encoder import ImageEncoder
 from argus.diffusion.latents import Latents, TinyLatents
-
-if TYPE_CHECKING:
-    from argus.diffusion.pipeline import ArgusPipeline
+from argus.diffusion.settings import PipelineSettings
 
 UNSEEN = -1.0
-"""Value of the pixels that no camera sees, in [-1, 1]: black."""
+"""Value of pixels that no camera sees, in [-1, 1]: black."""
 
 MOTION_BUCKET = 127.0
+"""Micro-condition of Stable Video Diffusion for the amount of motion: always its default."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A batch of conditions.
+    """Batch of conditions.
 
-    latents  [B, T, C, h, w]  encoded visible panorama, not scaled; zeros where dropped
-    tokens   [B, T, D]        features of the perspective frames; zeros where dropped
-    time_ids [B, 3]           fps − 1, motion bucket, σ_c
-    fill     [B, T, C, h, w]  scaled latents of the filled panorama, for models that predict the difference to it; zeros where dropped
+    Attributes:
+        latents: [B, T, C, h, w], encoded visible panorama, not scaled; zero if unconditional.
+        tokens: [B, T, D], features of the perspective frames; zero if unconditional.
+        time_ids: [B, 3], fps - 1, motion bucket and sigma_c.
+        fill: [B, T, C, h, w], scaled latents of the filled panorama, for models that predict the
+            residual to it; zero if unconditional.
     """
 
     latents: Tensor
@@ -33,24 +37,23 @@ class Condition:
     time_ids: Tensor
     fill: Tensor | None = None
 
-    def dropped(self) -> "Condition":
-        """Without condition, for guidance: tokens and latents are zero together."""
-        fill = None if self.fill is None else torch.zeros_like(self.fill)
+    def unconditional(self) -> "Condition":
+        """Return the unconditional branch of guidance: zero latents, tokens and fill."""
         return replace(
             self,
             latents=torch.zeros_like(self.latents),
             tokens=torch.zeros_like(self.tokens),
-            fill=fill,
+            fill=None if self.fill is None else torch.zeros_like(self.fill),
         )
 
-    def rolled(self, columns: int) -> "Condition":
-        """Everything that lies on the sphere, rolled along longitude by latent columns."""
+    def roll_longitude(self, columns: int) -> "Condition":
+        """Return the condition with its maps rolled along longitude by latent columns."""
         fill = None if self.fill is None else self.fill.roll(columns, dims=-1)
         return replace(self, latents=self.latents.roll(columns, dims=-1), fill=fill)
 
     @staticmethod
-    def concatenated(conditions: "list[Condition]") -> "Condition":
-        """One batch of several."""
+    def concatenate(conditions: "list[Condition]") -> "Condition":
+        """Join conditions into one batch."""
         fills = [condition.fill for condition in conditions if condition.fill is not None]
         return Condition(
             latents=torch.cat([condition.latents for condition in conditions]),
@@ -60,8 +63,17 @@ class Condition:
         )
 
 
-def with_context(erp: Tensor, mask: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-    """Makes the first S frames fully visible: context [B, S, 3, H, W] replaces those of erp [B, T, 3, H, W]; mask is bool [B, T, H, W]."""
+def insert_context(erp: Tensor, mask: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+    """Replace the first S frames by fully visible context frames (long videos, Argus).
+
+    Args:
+        erp: [B, T, 3, H, W].
+        mask: bool [B, T, H, W], True where seen.
+        context: [B, S, 3, H, W], S at most T.
+
+    Returns:
+        The new `erp` and `mask`.
+    """
     count = context.shape[1]
     return torch.cat([context, erp[:, count:]], dim=1), torch.cat(
         [torch.ones_like(mask[:, :count]), mask[:, count:]], dim=1
@@ -69,47 +81,61 @@ def with_context(erp: Tensor, mask: Tensor, context: Tensor) -> tuple[Tensor, Te
 
 
 def make_condition(
-    pipeline: "ArgusPipeline",
+    latents: Latents,
+    image_encoder: ImageEncoder,
+    settings: PipelineSettings,
+    *,
     erp: Tensor,
     mask: Tensor,
     views: Tensor,
-    *,
     fps: float,
     sigma_c: float,
     generator: torch.Generator | None = None,
-    draw: bool = False,
+    sample_posterior: bool = False,
 ) -> Condition:
-    """The condition of a batch that shares a frame rate.
+    """Encode visible panoramas and perspective frames that share a frame rate.
 
-    erp [B, T, 3, H, W] in [-1, 1], aligned in the shared map; mask bool [B, T, H, W], True where seen; views [B, T, 3, h, w] in [-1, 1].
-    sigma_c is the deviation of the noise put on visible pixels, from `generator` (CPU).
-    `draw` encodes with a draw from the posterior (training) instead of its mode.
+    Args:
+        latents: encoder of the panorama; its device is the device of the condition.
+        image_encoder: encoder of the perspective frames.
+        settings: of the pipeline; `residual` decides whether a fill is encoded.
+        erp: [B, T, 3, H, W] in [-1, 1], views projected into the shared map.
+        mask: bool [B, T, H, W], True where seen.
+        views: [B, T, 3, h, w] in [-1, 1].
+        fps: frame rate of the clip.
+        sigma_c: standard deviation of the noise that is added to the visible pixels.
+        generator: CPU generator of that noise, and then of the posterior sample.
+        sample_posterior: encode a sample of the posterior (training) instead of its mode.
+
+    Raises:
+        ValueError: erp, mask and views differ in batch or frames.
     """
     if erp.shape[1] != views.shape[1] or erp.shape[:2] != mask.shape[:2]:
         raise ValueError(
-            f"erp {tuple(erp.shape)}, mask {tuple(mask.shape)} and views {tuple(views.shape)} must agree in batch and frames"
+            f"erp {tuple(erp.shape)}, mask {tuple(mask.shape)} and views {tuple(views.shape)} "
+            "must agree in batch and frames"
         )
-    device, dtype = pipeline.device, torch.float32
-    noise = torch.randn(erp.shape, generator=generator, dtype=dtype)
+    device = latents.device
     seen = mask[:, :, None].to(device)
-    noised = torch.where(
-        seen,
-        erp.to(device, dtype) + sigma_c * noise.to(device),
-        torch.full((), UNSEEN, device=device),
-    )
+    noised = _add_pixel_noise(erp.to(device, torch.float32), seen, sigma_c, generator)
     with torch.no_grad():
-        latents = pipeline.latents.encode(noised, generator if draw else None)
-        tokens = pipeline.tokens.encode(views.to(device, dtype))
-        fill = (
-            _fill(pipeline.latents, noised, seen, sigma_c) if pipeline.settings.residual else None
-        )
-    time_ids = torch.tensor([[fps - 1, MOTION_BUCKET, sigma_c]], device=device, dtype=dtype).repeat(
-        erp.shape[0], 1
-    )
-    return Condition(latents=latents, tokens=tokens, time_ids=time_ids, fill=fill)
+        encoded = latents.encode(noised, generator if sample_posterior else None)
+        tokens = image_encoder.encode(views.to(device, torch.float32))
+        fill = _encode_fill(latents, noised, seen, sigma_c) if settings.residual else None
+    time_ids = torch.tensor([[fps - 1, MOTION_BUCKET, sigma_c]], device=device)
+    return Condition(encoded, tokens, time_ids.repeat(erp.shape[0], 1), fill)
 
 
-def _fill(latents: Latents, noised: Tensor, seen: Tensor, sigma_c: float) -> Tensor:
-    """Latents of the smoothly filled panorama, freed of the noise that was put on it."""
+def _add_pixel_noise(
+    erp: Tensor, seen: Tensor, sigma_c: float, generator: torch.Generator | None
+) -> Tensor:
+    """Add noise to the visible pixels and set the others to UNSEEN."""
+    noise = torch.randn(erp.shape, generator=generator, dtype=torch.float32)
+    unseen = torch.full((), UNSEEN, device=erp.device)
+    return torch.where(seen, erp + sigma_c * noise.to(erp.device), unseen)
+
+
+def _encode_fill(latents: Latents, noised: Tensor, seen: Tensor, sigma_c: float) -> Tensor:
+    """Encode the filled panorama and remove the expected share of the pixel noise."""
     assert isinstance(latents, TinyLatents)
-    return latents.shrunk(latents.encode(fill_unseen(noised, seen)), sigma_c)
+    return latents.wiener_shrink(latents.encode(fill_unseen(noised, seen)), sigma_c)

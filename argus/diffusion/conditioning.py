@@ -1,6 +1,8 @@
-"""Training examples: a window of a panorama becomes target, visible part and perspective frames, as a pure function of a key.
+"""Training examples and batches.
 
-The visible part goes ERP → perspective → ERP, as at inference. Each example has its own camera, motion, circular shift and noise.
+A window of a panorama becomes target, visible panorama and perspective frames, as a function of a
+key. The visible panorama is resampled ERP → perspective → ERP, as at inference. Each example has
+its own camera, motion, circular shift and noise.
 """
 
 import math
@@ -13,52 +15,62 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from argus.diffusion.condition import UNSEEN, Condition, make_condition, with_context
-from argus.diffusion.noise import draw_sigma
+from argus.diffusion.condition import UNSEEN, Condition, insert_context, make_condition
+from argus.diffusion.loss import sample_sigma
 from argus.diffusion.pipeline import ArgusPipeline
-from argus.diffusion.seeds import generator_of
+from argus.diffusion.seeds import MOTION_STREAM, TRAINING_STREAM, make_generator
+from argus.pixels import frames_to_tensor, scale_levels
 from argus.sphere import Camera, erp_to_view, simulate_motion, view_to_erp
 from schemas.config import ConditionSettings, NoiseSettings
 
-ASPECTS = (0.5, 2.0)
-"""Least and greatest tan(fov_x/2)/tan(fov_y/2)."""
+TANGENT_ASPECT = (0.5, 2.0)
+"""Smallest and largest tan(fov_x/2)/tan(fov_y/2)."""
+
+MIN_VIEW_WIDTH = 8
 
 
 @dataclass(frozen=True)
 class Example:
-    """One training or validation example; T frames in [-1, 1]."""
+    """One training or validation example of T frames, in [-1, 1]."""
 
     target: Tensor  # [T, 3, H, W]
-    erp: Tensor  # [T, 3, H, W], unseen pixels are -1
+    erp: Tensor  # [T, 3, H, W], visible panorama, -1 where unseen
     mask: Tensor  # bool [T, H, W], True where seen
     views: Tensor  # [T, 3, h, w]
     fps: float
     sigma_c: float
-    dropped: bool
-    key: tuple[int, ...]  # what all its randomness is drawn from
+    is_unconditional: bool  # condition dropout, for guidance
+    key: tuple[int, ...]  # key of its random streams
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step needs, on the pipeline's device, fp32."""
+    """Input of one training step, fp32, on the device of the pipeline."""
 
-    target: Tensor  # [B, T, C, h, w], scaled
-    noise: Tensor  # [B, T, C, h, w], unit
+    target: Tensor  # [B, T, C, h, w], scaled latents
+    noise: Tensor  # [B, T, C, h, w], of unit variance
     sigma: Tensor  # [B]
     condition: Condition
 
 
-def draw_camera(
+def sample_camera(
     random: np.random.Generator, settings: ConditionSettings, view_height: int
 ) -> Camera:
-    """fov_x uniform; fov_y uniform where both the range and the aspect of tangents in [½, 2] allow it. Square pixels, nearly."""
+    """Sample a field of view.
+
+    fov_x is uniform in the configured range; fov_y is uniform where both the range and
+    TANGENT_ASPECT allow it. Pixels are square up to rounding of the width.
+    """
     low, high = settings.fov_min_deg, settings.fov_max_deg
     fov_x = random.uniform(low, high)
     tangent = math.tan(math.radians(fov_x) / 2)
-    least, most = (math.degrees(2 * math.atan(tangent / aspect)) for aspect in reversed(ASPECTS))
-    fov_y = random.uniform(max(low, least), min(high, most))
+    smallest, largest = (
+        math.degrees(2 * math.atan(tangent / aspect)) for aspect in reversed(TANGENT_ASPECT)
+    )
+    fov_y = random.uniform(max(low, smallest), min(high, largest))
     aspect = tangent / math.tan(math.radians(fov_y) / 2)
-    return Camera(fov_x, max(8, round(view_height * aspect)), view_height, fov_y)
+    width = max(MIN_VIEW_WIDTH, round(view_height * aspect))
+    return Camera(fov_x, width, view_height, fov_y)
 
 
 def make_example(
@@ -70,91 +82,128 @@ def make_example(
     view_height: int,
     context_frames: int,
 ) -> Example:
-    """Window uint8 [T, H, W, 3] → an example. Every draw happens whatever the settings, so that one setting does not move another's randomness."""
+    """Make an example of a window of a panorama.
+
+    All random numbers are drawn whatever the settings, so that one setting does not change the
+    random numbers of another.
+
+    Args:
+        window: uint8 [T, H, W, 3].
+        fps: frame rate of the window.
+        settings: distribution of cameras, shifts, noise and dropout.
+        key: key of all random streams of the example.
+        view_height: height of the perspective frames.
+        context_frames: S, frames that become fully visible in a context example.
+    """
     random = np.random.default_rng(np.random.SeedSequence(list(key)))
-    camera = draw_camera(random, settings, view_height)
-    shift, log_sigma_c = (
-        int(random.integers(window.shape[2])),
-        random.normal(settings.noise_mean, settings.noise_std),
-    )
-    dropped, unseen, context = random.random(3) < (
+    camera = sample_camera(random, settings, view_height)
+    shift = int(random.integers(window.shape[2]))
+    log_sigma_c = random.normal(settings.noise_mean, settings.noise_std)
+    is_unconditional, is_unseen, has_context = random.random(3) < (
         settings.dropout,
         settings.unseen,
         settings.context,
     )
     frames = np.roll(window, shift, axis=2) if settings.roll else window
-    rotations = (
-        simulate_motion([*key, 1], len(frames), fps, camera).rotations
-        if settings.motion
-        else np.eye(3)[None].repeat(len(frames), 0)
-    )
-    views = erp_to_view(frames.astype(np.float32) / 127.5 - 1, rotations, camera)
-    erp, mask = view_to_erp(views, rotations, camera, frames.shape[1:3], fill=UNSEEN)
-    target, visible, seen = (
-        _tensor(frames.astype(np.float32) / 127.5 - 1),
-        _tensor(erp),
-        torch.from_numpy(mask),
-    )
-    if unseen:
-        visible, seen = torch.full_like(visible, UNSEEN), torch.zeros_like(seen)
-    if context and context_frames:
-        visible, seen = (
-            part[0]
-            for part in with_context(visible[None], seen[None], target[None, :context_frames])
-        )
+    erp, mask, views = _project(frames, fps, camera, key, has_motion=settings.motion)
+    target = frames_to_tensor(frames).contiguous()
+    if is_unseen:
+        erp, mask = torch.full_like(erp, UNSEEN), torch.zeros_like(mask)
+    if has_context and context_frames:
+        context = target[None, :context_frames]
+        erp, mask = (part[0] for part in insert_context(erp[None], mask[None], context))
     return Example(
-        target,
-        visible,
-        seen,
-        _tensor(views),
-        float(fps),
-        math.exp(log_sigma_c),
-        bool(dropped),
-        tuple(key),
+        target=target,
+        erp=erp,
+        mask=mask,
+        views=views,
+        fps=float(fps),
+        sigma_c=math.exp(log_sigma_c),
+        is_unconditional=bool(is_unconditional),
+        key=tuple(key),
     )
+
+
+def _project(
+    frames: NDArray[np.uint8],
+    fps: Fraction,
+    camera: Camera,
+    key: Sequence[int],
+    *,
+    has_motion: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut views along a camera path and project them back: visible panorama, mask and views."""
+    if has_motion:
+        rotations = simulate_motion([*key, MOTION_STREAM], len(frames), fps, camera).rotations
+    else:
+        rotations = np.eye(3)[None].repeat(len(frames), 0)
+    views = erp_to_view(scale_levels(frames), rotations, camera)
+    erp, mask = view_to_erp(views, rotations, camera, frames.shape[1:3], fill=UNSEEN)
+    return _channels_first(erp), torch.from_numpy(mask), _channels_first(views)
 
 
 def make_batch(
     pipeline: ArgusPipeline, examples: Sequence[Example], noise: NoiseSettings, step: int
 ) -> Batch:
-    """Encodes examples; every draw comes from the example's own key, on the CPU, so that no worker, rank or device matters."""
+    """Encode examples for a training step.
+
+    All random numbers are drawn on the CPU from the key of each example, so they do not depend on
+    worker, rank or device.
+
+    Args:
+        pipeline: model.
+        examples: share of the global batch of this worker.
+        noise: distribution of the noise level.
+        step: training step, from 0.
+    """
     targets, noises, sigmas, conditions = [], [], [], []
     for example in examples:
-        generator = generator_of(*example.key, 2)
-        sigmas.append(draw_sigma(noise, step, generator))
-        conditions.append(condition_of(pipeline, example, generator, draw=True))
+        generator = make_generator(*example.key, TRAINING_STREAM)
+        sigmas.append(sample_sigma(noise, step, generator))
+        conditions.append(encode_condition(pipeline, example, generator, sample_posterior=True))
         with torch.no_grad():
-            targets.append(
-                pipeline.latents.encode(example.target[None].to(pipeline.device), generator)
-                * pipeline.latents.scale
-            )
-        noises.append(torch.randn(targets[-1].shape, generator=generator))
+            target = pipeline.latents.encode(example.target[None].to(pipeline.device), generator)
+            targets.append(target * pipeline.latents.scale)
+        noises.append(torch.randn(target.shape, generator=generator))
     device = pipeline.device
     return Batch(
         torch.cat(targets),
         torch.cat(noises).to(device),
         torch.stack(sigmas).to(device),
-        Condition.concatenated(conditions),
+        Condition.concatenate(conditions),
     )
 
 
-def condition_of(
-    pipeline: ArgusPipeline, example: Example, generator: torch.Generator, *, draw: bool = False
+def encode_condition(
+    pipeline: ArgusPipeline,
+    example: Example,
+    generator: torch.Generator,
+    *,
+    sample_posterior: bool = False,
 ) -> Condition:
-    """The condition of one example, [1, …]."""
+    """Encode the condition of one example, as a batch of 1.
+
+    Args:
+        pipeline: model.
+        example: example.
+        generator: CPU generator of the pixel noise, and then of the posterior sample.
+        sample_posterior: encode a sample of the posterior instead of its mode.
+    """
     condition = make_condition(
-        pipeline,
-        example.erp[None],
-        example.mask[None],
-        example.views[None],
+        pipeline.latents,
+        pipeline.image_encoder,
+        pipeline.settings,
+        erp=example.erp[None],
+        mask=example.mask[None],
+        views=example.views[None],
         fps=example.fps,
         sigma_c=example.sigma_c,
         generator=generator,
-        draw=draw,
+        sample_posterior=sample_posterior,
     )
-    return condition.dropped() if example.dropped else condition
+    return condition.unconditional() if example.is_unconditional else condition
 
 
-def _tensor(frames: NDArray[np.float32]) -> Tensor:
-    """[T, H, W, 3] → [T, 3, H, W]."""
+def _channels_first(frames: NDArray[np.float32]) -> Tensor:
+    """Convert [T, H, W, 3] to [T, 3, H, W]."""
     return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))

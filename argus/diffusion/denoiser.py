@@ -1,7 +1,7 @@
-"""EDM preconditioning with v-prediction and sigma_data 1, and the denoiser that wraps the network.
+"""EDM preconditioning with v-prediction and sigma_data 1, and the denoiser around the network.
 
-Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models", Table 1 and Eq. 7-8.
-All of it in fp32, whatever the network runs in.
+Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models" (EDM),
+Table 1 and Eq. 7-8. All of it is computed in fp32, whatever precision the network runs in.
 """
 
 import torch
@@ -11,39 +11,40 @@ from argus.diffusion.condition import Condition
 
 
 def c_in(sigma: Tensor) -> Tensor:
-    """1/√(σ²+1): scales the noisy latents to unit variance."""
+    """Compute 1/√(σ²+1), which scales the noisy latents to unit variance."""
     return (sigma.square() + 1).rsqrt()
 
 
 def c_skip(sigma: Tensor) -> Tensor:
-    """1/(σ²+1)."""
+    """Compute 1/(σ²+1)."""
     return 1 / (sigma.square() + 1)
 
 
 def c_out(sigma: Tensor) -> Tensor:
-    """−σ/√(σ²+1)."""
+    """Compute −σ/√(σ²+1)."""
     return -sigma * (sigma.square() + 1).rsqrt()
 
 
 def c_noise(sigma: Tensor) -> Tensor:
-    """¼·ln σ: what the network is told of the noise level."""
+    """Compute ¼·ln σ, the noise level as the network reads it."""
     return sigma.log() / 4
 
 
 def loss_weight(sigma: Tensor) -> Tensor:
-    """(1+σ²)/σ² = 1/c_out²: every noise level counts the same in v-space."""
+    """Compute λ(σ) = (1+σ²)/σ² = 1/c_out², which is uniform in v-space."""
     return (1 + sigma.square()) / sigma.square()
 
 
-def per_sample(values: Tensor, like: Tensor) -> Tensor:
-    """[B] → [B, 1, …] with the rank of `like`, fp32."""
+def append_dims(values: Tensor, like: Tensor) -> Tensor:
+    """Reshape [B] to [B, 1, ...] with the rank of `like`, in fp32."""
     return values.float().reshape(-1, *[1] * (like.ndim - 1))
 
 
 class Denoiser(nn.Module):
-    """D(x; σ) = f + c_skip·(x − f) + c_out·F(c_in·(x − f), condition, c_noise).
+    """Denoiser D(x; σ) = f + c_skip·(x − f) + c_out·F(c_in·(x − f), condition, c_noise).
 
-    f is the condition's fill, where the model has one (it then predicts the difference to the fill, which is EDM on a shifted variable), else 0.
+    EDM, Eq. 7. F is the network. f is the fill of the condition for models that predict the
+    residual to it, which is EDM on a shifted variable; else f is 0.
     """
 
     def __init__(self, unet: nn.Module) -> None:
@@ -51,14 +52,22 @@ class Denoiser(nn.Module):
         self.unet = unet
 
     def forward(self, noisy: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
-        """noisy [B, T, C, h, w] fp32 and sigma [B] → denoised latents, fp32."""
-        s = per_sample(sigma, noisy)
+        """Denoise latents.
+
+        Args:
+            noisy: [B, T, C, h, w], scaled latents plus noise.
+            sigma: [B], standard deviation of the noise.
+            condition: batch of B conditions.
+
+        Returns:
+            fp32 [B, T, C, h, w], estimate of the clean scaled latents.
+        """
+        s = append_dims(sigma, noisy)
         offset = 0.0 if condition.fill is None else condition.fill
         x = noisy.float() - offset
         dtype = next(self.unet.parameters()).dtype
-        inputs = torch.cat([c_in(s) * x, condition.latents], dim=2).to(dtype)
         output = self.unet(
-            inputs,
+            torch.cat([c_in(s) * x, condition.latents], dim=2).to(dtype),
             c_noise(sigma.float()),
             condition.tokens.to(dtype),
             condition.time_ids,

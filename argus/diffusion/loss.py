@@ -1,14 +1,45 @@
-"""The training loss: squared error of the denoised latents, uniform in v-space over noise levels, weighted by latitude."""
+"""Training loss and distribution of the noise level."""
 
 import torch
 from torch import Tensor
 
-from argus.diffusion.denoiser import loss_weight, per_sample
+from argus.diffusion.denoiser import append_dims, loss_weight
+from schemas.config import NoiseSettings
 from schemas.names import HeightWeight
 
 
+def mean_log_sigma(settings: NoiseSettings, step: int) -> float:
+    """Return P_mean at a training step: that of the last phase that has begun."""
+    return [phase.p_mean for phase in settings.p_mean if phase.step <= step][-1]
+
+
+def sample_sigma(settings: NoiseSettings, step: int, generator: torch.Generator) -> Tensor:
+    """Sample one noise level, ln σ ~ N(P_mean, P_std²) with σ ≥ sigma_min (EDM, Table 1).
+
+    Args:
+        settings: of the distribution and its schedule.
+        step: training step, from 0.
+        generator: CPU generator.
+
+    Returns:
+        fp32 scalar.
+    """
+    noise = torch.randn((), generator=generator, dtype=torch.float32)
+    log_sigma = mean_log_sigma(settings, step) + settings.p_std * noise
+    return log_sigma.exp().clamp(min=settings.sigma_min)
+
+
 def height_weight(kind: HeightWeight, rows: int) -> Tensor:
-    """Weight of each latent row, float32 [rows] of mean 1 (ARGUS method, section 2). Row centres are at (row+½)/rows."""
+    """Compute the loss weight of each latent row, with h = (row+½)/rows.
+
+    Args:
+        kind: `paper`, λ(h) = (½−|½−h|)² + ¼ (Argus); `sqrt`, √(1−(2h−1)²) + ¼ (the authors'
+            code); `cos`, the solid angle; or `none`.
+        rows: latent height.
+
+    Returns:
+        fp32 [rows] of mean 1.
+    """
     h = (torch.arange(rows, dtype=torch.float64) + 0.5) / rows
     match kind:
         case HeightWeight.PAPER:
@@ -22,9 +53,18 @@ def height_weight(kind: HeightWeight, rows: int) -> Tensor:
     return (weight / weight.mean()).float()
 
 
-def diffusion_loss(denoised: Tensor, target: Tensor, sigma: Tensor, rows: Tensor) -> Tensor:
-    """Mean over everything of λ(σ)·w(row)·(D − y)², fp32 scalar. denoised, target [B, T, C, h, w]; sigma [B]; rows [h]."""
+def diffusion_loss(denoised: Tensor, target: Tensor, sigma: Tensor, row_weight: Tensor) -> Tensor:
+    """Compute the mean of λ(σ)·w(row)·(D − y)² (EDM, Eq. 8, with the height weight of Argus).
+
+    Args:
+        denoised: [B, T, C, h, w], output D of the denoiser.
+        target: [B, T, C, h, w], clean scaled latents y.
+        sigma: [B].
+        row_weight: [h], from `height_weight`.
+
+    Returns:
+        fp32 scalar.
+    """
     error = (denoised.float() - target.float()).square()
-    return (
-        per_sample(loss_weight(sigma.float()), error) * rows.to(error.device)[:, None] * error
-    ).mean()
+    level_weight = append_dims(loss_weight(sigma.float()), error)
+    return (level_weight * row_weight.to(error.device)[:, None] * error).mean()

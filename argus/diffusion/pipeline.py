@@ -1,8 +1,4 @@
-"""A whole model: denoising network, latents, tokens and settings; made, saved and loaded. Weights are safetensors only.
-
-A full-size folder names StableVideoDiffusionPipeline in its model_index.json, so plain diffusers opens it; Argus's settings lie in argus.json
-beside it.
-"""
+"""Pipeline: a denoising network with its latents, image encoder and settings."""
 
 import shutil
 from pathlib import Path
@@ -19,73 +15,103 @@ from argus.diffusion.image_encoder import (
     orthonormal_projection,
 )
 from argus.diffusion.latents import BandStatistics, Latents, TinyLatents, VaeLatents
-from argus.diffusion.longitude import unwrap_longitude, wrap_longitude
-from argus.diffusion.placement import place
 from argus.diffusion.settings import PipelineKind, PipelineSettings
-from argus.diffusion.unet import check_unet, tiny_unet
+from argus.diffusion.unet import (
+    check_unet,
+    disable_circular_padding,
+    enable_circular_padding,
+    make_tiny_unet,
+    move_to,
+)
 from argus.errors import InvalidInput
 from argus.files import replace_atomically
 from schemas.config import ModelSettings
 
-TINY = "argus-tiny"
+TINY_NAME = "argus-tiny"
 TINY_TOKEN_WIDTH = 64
 
 
 class ArgusPipeline:
-    """What generates: `unet`, `latents`, `tokens`, `settings`."""
+    """Complete model that generates panoramas.
+
+    Attributes:
+        unet: denoising network, UNetSpatioTemporalConditionModel of diffusers.
+        latents: codec of the panorama.
+        image_encoder: encoder of the perspective frames.
+        settings: settings that are stored with the model.
+        denoiser: preconditioned network.
+    """
 
     def __init__(
         self,
         unet: Any,
         latents: Latents,
-        tokens: ImageEncoder,
+        image_encoder: ImageEncoder,
         settings: PipelineSettings,
         *,
         base: Any = None,
     ) -> None:
-        check_unet(unet, latents.channels, tokens.width)
+        check_unet(unet, latents.channels, image_encoder.width)
         self.unet = unet
         self.latents = latents
-        self.tokens = tokens
+        self.image_encoder = image_encoder
         self.settings = settings
-        self._base = base  # diffusers' pipeline of the full-size kind: scheduler and feature extractor are saved with it
-        (wrap_longitude if settings.circular else unwrap_longitude)(unet)
+        # The StableVideoDiffusionPipeline of kind SVD: scheduler and feature extractor are saved.
+        self._base = base
+        (enable_circular_padding if settings.circular else disable_circular_padding)(unet)
         self.denoiser = Denoiser(unet)
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         return next(self.unet.parameters()).device
 
     def to(self, device: str | torch.device, dtype: torch.dtype = torch.float32) -> Self:
-        """Moves everything. Noise levels and the tiny model's latents stay fp32 whatever the dtype."""
+        """Move all parts and return the pipeline.
+
+        Noise levels, the latents of argus-tiny and its image encoder stay fp32.
+        """
         device = torch.device(device)
-        place(self.unet, device, dtype)
+        move_to(self.unet, device, dtype)
         self.latents = self.latents.to(device, dtype)
-        self.tokens = self.tokens.to(device, dtype)
+        self.image_encoder = self.image_encoder.to(device, dtype)
         return self
 
+    def with_settings(self, settings: PipelineSettings) -> Self:
+        """Return a pipeline of the same parts with other settings."""
+        return type(self)(self.unet, self.latents, self.image_encoder, settings, base=self._base)
+
+    def with_unet(self, unet: Any) -> Self:
+        """Return a pipeline of the same parts with another network."""
+        return type(self)(unet, self.latents, self.image_encoder, self.settings, base=self._base)
+
     def with_provenance(self, **facts: str | float | bool | None) -> Self:
-        """Notes where the weights come from (snapshot, digest, step, …); saved in argus.json."""
+        """Add facts on the origin of the weights (snapshot, step, …), and return the pipeline."""
         self.settings = self.settings.model_copy(
             update={"provenance": {**self.settings.provenance, **facts}}
         )
         return self
 
     def save_pretrained(self, folder: Path | str) -> Path:
-        """Writes the whole folder, or nothing. An existing pipeline folder is replaced. fp32 weights stay fp32."""
+        """Write the whole folder, or nothing, and return it. fp32 weights stay fp32.
+
+        An existing pipeline folder is replaced.
+
+        Raises:
+            OSError: the folder exists and is not a pipeline, or cannot be written.
+        """
         folder = Path(folder)
-        with replace_atomically(folder) as beside:
-            beside.mkdir()
+        with replace_atomically(folder) as partial:
+            partial.mkdir()
             if self.settings.kind == PipelineKind.TINY:
-                assert isinstance(self.tokens, ThumbnailEncoder)
-                serialization.write_tiny(beside, self.unet, self.tokens.projection)
+                assert isinstance(self.image_encoder, ThumbnailEncoder)
+                serialization.write_tiny(partial, self.unet, self.image_encoder.projection)
             else:
-                serialization.write_full(beside, self._base, self.unet)
-            (beside / serialization.SETTINGS).write_text(
+                serialization.write_svd(partial, self._base, self.unet)
+            (partial / serialization.SETTINGS_FILE).write_text(
                 self.settings.model_dump_json(indent=2), encoding="utf-8"
             )
-            if (folder / serialization.SETTINGS).exists():
+            if (folder / serialization.SETTINGS_FILE).exists():
                 shutil.rmtree(folder)
         return folder
 
@@ -98,26 +124,33 @@ class ArgusPipeline:
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> Self:
-        """Opens an Argus folder, a Stable Video Diffusion folder, a released UNet folder (with `base` for the rest), or a hub id of one of them.
+        """Open a stored model.
 
-        Raises InvalidInput where the folder is not such a thing, ServiceError where the hub cannot be reached.
+        Args:
+            name: folder or hub id of an Argus pipeline, a Stable Video Diffusion pipeline, or a
+                UNet alone (as released by the authors).
+            base: folder or hub id of Stable Video Diffusion, for VAE and image encoder of a UNet
+                alone.
+            device: device of all parts.
+            dtype: of the networks.
+
+        Raises:
+            InvalidInput: the folder cannot be opened as one of these.
+            ServiceError: the hub could not be reached.
         """
-        folder = serialization.local(name)
-        kind = serialization.kind_of(folder)
+        folder = serialization.resolve_folder(name)
+        kind = serialization.detect_kind(folder)
         if kind == PipelineKind.TINY:
             return cls._open_tiny(folder).to(device, dtype)
         if kind == PipelineKind.SVD:
-            return cls._open_full(folder).to(device, dtype)
+            return cls._open_svd(folder).to(device, dtype)
         if base is None:
             raise InvalidInput(
-                f"{folder} holds a UNet alone; give base= a folder or hub id of Stable Video Diffusion for VAE and image encoder"
+                f"{folder} holds a UNet only; give base=, a folder or hub id of "
+                "Stable Video Diffusion, for the VAE and the image encoder"
             )
-        whole = cls._open_full(serialization.local(base))
-        unet = serialization.read_unet(folder)
-        whole._base.unet = unet
-        return cls(unet, whole.latents, whole.tokens, whole.settings, base=whole._base).to(
-            device, dtype
-        )
+        pipeline = cls._open_svd(serialization.resolve_folder(base))
+        return pipeline.with_unet(serialization.read_unet(folder)).to(device, dtype)
 
     @classmethod
     def _open_tiny(cls, folder: Path) -> Self:
@@ -132,24 +165,31 @@ class ArgusPipeline:
         )
 
     @classmethod
-    def _open_full(cls, folder: Path) -> Self:
-        base = serialization.read_full(folder)
+    def _open_svd(cls, folder: Path) -> Self:
+        base = serialization.read_svd(folder)
+        frames = base.unet.config.num_frames
         settings = serialization.read_settings(folder) or PipelineSettings(
             kind=PipelineKind.SVD,
             height=512,
-            frames=base.unet.config.num_frames,
-            context_frames=min(5, base.unet.config.num_frames - 1),
+            frames=frames,
+            context_frames=min(5, frames - 1),
             view_height=512,
         )
-        return cls(
-            base.unet, VaeLatents(base.vae), ClipEncoder(base.image_encoder), settings, base=base
-        )
+        latents, image_encoder = VaeLatents(base.vae), ClipEncoder(base.image_encoder)
+        return cls(base.unet, latents, image_encoder, settings, base=base)
 
 
 def build_tiny(
     settings: ModelSettings, statistics: BandStatistics, seed: int = 0, *, residual: bool = True
 ) -> ArgusPipeline:
-    """argus-tiny from scratch: 3.1 M parameters, nothing to download."""
+    """Build argus-tiny with untrained weights: 3.1 M parameters, nothing to download.
+
+    Args:
+        settings: sizes.
+        statistics: normalization of its latents.
+        seed: of the weights.
+        residual: predict the residual to a fill of the condition.
+    """
     own = PipelineSettings(
         kind=PipelineKind.TINY,
         height=settings.height,
@@ -161,22 +201,28 @@ def build_tiny(
         sigma_max=80.0,
         bands=statistics,
     )
-    unet = tiny_unet(TinyLatents.channels, TINY_TOKEN_WIDTH, settings.frames, seed)
-    return ArgusPipeline(
-        unet,
-        TinyLatents(statistics),
-        ThumbnailEncoder(orthonormal_projection(TINY_TOKEN_WIDTH, seed=0)),
-        own,
-    )
+    unet = make_tiny_unet(TinyLatents.channels, TINY_TOKEN_WIDTH, settings.frames, seed)
+    image_encoder = ThumbnailEncoder(orthonormal_projection(TINY_TOKEN_WIDTH, seed=0))
+    return ArgusPipeline(unet, TinyLatents(statistics), image_encoder, own)
 
 
 def build_pipeline(
     settings: ModelSettings, *, statistics: BandStatistics | None = None, seed: int = 0
 ) -> ArgusPipeline:
-    """The model that a training run starts from: argus-tiny from scratch (needs the band statistics), or the weights that `settings.name` names."""
-    if settings.name == TINY:
+    """Build the model that a training run starts from.
+
+    Args:
+        settings: name and sizes. The name is argus-tiny, a folder, or a hub id.
+        statistics: normalization of the latents, for argus-tiny.
+        seed: of the weights of argus-tiny.
+
+    Raises:
+        InvalidInput: the named model cannot be opened with these sizes.
+        ValueError: argus-tiny without statistics, or sizes out of range.
+    """
+    if settings.name == TINY_NAME:
         if statistics is None:
-            raise ValueError(f"{TINY} from scratch needs band statistics of the data")
+            raise ValueError(f"{TINY_NAME} needs the band statistics of the training data")
         return build_tiny(settings, statistics, seed)
     pipeline = ArgusPipeline.from_pretrained(settings.name)
     sizes = settings.model_dump(
@@ -185,4 +231,4 @@ def build_pipeline(
     own = PipelineSettings.model_validate(
         {**pipeline.settings.model_dump(), **sizes, "provenance": {"parent": settings.name}}
     )
-    return ArgusPipeline(pipeline.unet, pipeline.latents, pipeline.tokens, own, base=pipeline._base)
+    return pipeline.with_settings(own)

@@ -1,4 +1,4 @@
-"""Euler sampling of EDM's probability flow with guidance, rotation during sampling and blended decoding (Argus, section 3 of the method)."""
+"""Euler sampler of EDM with guidance, rotation during sampling and blended decoding (Argus)."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,15 @@ from argus.diffusion.condition import Condition
 from argus.diffusion.denoiser import Denoiser
 from argus.diffusion.latents import Latents
 from argus.diffusion.pipeline import ArgusPipeline
-from argus.diffusion.seeds import generator_of
+from argus.diffusion.seeds import make_generator
 from schemas.config import SampleSettings
 
 StepHook = Callable[[int, int], None]
-"""Called as (step done, steps in all)."""
+"""Progress callback, called as (steps done, steps in all)."""
 
 
 def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float) -> Tensor:
-    """Falling σ_0 … σ_{n−1}, then 0; float32 [steps + 1] (Karras et al. 2022, Eq. 5)."""
+    """Compute the noise levels σ_0 > … > σ_{n−1}, then 0, as fp32 [steps + 1] (EDM, Eq. 5)."""
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     sigmas = (
         sigma_max ** (1 / rho) + ramp * (sigma_min ** (1 / rho) - sigma_max ** (1 / rho))
@@ -26,43 +26,52 @@ def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float) ->
 
 
 def frame_guidance(start: float, end: float, frames: int) -> Tensor:
-    """Guidance of each frame, from `start` to `end`, [1, T, 1, 1, 1]."""
+    """Compute the guidance of each frame, linear from `start` to `end`, as [1, T, 1, 1, 1]."""
     return torch.linspace(start, end, frames).reshape(1, -1, 1, 1, 1)
 
 
-def guided(
+def denoise_guided(
     denoiser: Denoiser, x: Tensor, sigma: Tensor, condition: Condition, guidance: Tensor
 ) -> Tensor:
-    """Classifier-free guidance: D_u + g·(D_c − D_u). One pass where g is 1 throughout."""
-    told = denoiser(x, sigma, condition)
+    """Apply classifier-free guidance, D_u + g·(D_c − D_u); one pass if g is 1 throughout."""
+    cond = denoiser(x, sigma, condition)
     if bool((guidance == 1).all()):
-        return told
-    untold = denoiser(x, sigma, condition.dropped())
-    return untold + guidance * (told - untold)
+        return cond
+    uncond = denoiser(x, sigma, condition.unconditional())
+    return uncond + guidance * (cond - uncond)
 
 
 def blend_weight(width: int, ratio: float = 2.0) -> Tensor:
-    """h_W(x) = 1 − 2|x/W − ½| at pixel centres, float32 [width] (Argus, Eq. 5). A larger ratio narrows the ramp to W/ratio pixels."""
+    """Compute h_W(x) = 1 − 2|x/W − ½| at pixel centers, fp32 [width] (Argus, Eq. 5).
+
+    A ratio above 2 narrows the ramp to W/ratio pixels, as in the authors' code.
+    """
     x = (torch.arange(width, dtype=torch.float32) + 0.5) / width
     return ((0.5 - (x - 0.5).abs()) * ratio).clamp(0, 1)
 
 
 def decode_blended(latents: Latents, z: Tensor, ratio: float = 2.0) -> Tensor:
-    """Decodes z and z turned by half a turn, and mixes them so that each decode's seam has no weight (Argus, Eq. 4).
+    """Decode z and z rolled by half a turn, and mix both so that no seam shows (Argus, Eq. 4).
 
-    z is unscaled [B, T, C, h, w].
+    Args:
+        latents: decoder.
+        z: unscaled latents [B, T, C, h, w].
+        ratio: see `blend_weight`.
+
+    Returns:
+        fp32 [B, T, 3, H, W], not clamped.
     """
     half = z.shape[-1] // 2
     plain = latents.decode(z)
-    turned = latents.decode(z.roll(half, dims=-1)).roll(-half * latents.factor, dims=-1)
+    rolled = latents.decode(z.roll(half, dims=-1)).roll(-half * latents.factor, dims=-1)
     weight = blend_weight(plain.shape[-1], ratio).to(plain)
-    return weight * plain + (1 - weight) * turned
+    return weight * plain + (1 - weight) * rolled
 
 
 def initial_noise(shape: torch.Size, seed: int) -> Tensor:
-    """Unit noise [B, T, C, h, w]; that of sample b depends on (seed, b) alone."""
+    """Sample unit noise [B, T, C, h, w]; that of sample b is a function of (seed, b)."""
     return torch.stack(
-        [torch.randn(shape[1:], generator=generator_of(seed, index)) for index in range(shape[0])]
+        [torch.randn(shape[1:], generator=make_generator(seed, index)) for index in range(shape[0])]
     )
 
 
@@ -73,44 +82,64 @@ def sample_latents(
     settings: SampleSettings,
     *,
     seed: int,
-    progress: StepHook | None = None,
+    on_step: StepHook | None = None,
 ) -> Tensor:
-    """Scaled latents [B, T, C, h, w], fp32."""
-    denoiser, own = pipeline.denoiser, pipeline.settings
-    sigmas = karras_sigmas(settings.steps, own.sigma_min, own.sigma_max, own.rho).to(
-        pipeline.device
-    )
+    """Sample latents by Euler steps of the probability flow ODE (EDM, Algorithm 1, first order).
+
+    With `settings.rotate`, latents and condition are rolled by a quarter turn after each step but
+    the last, and rolled back at the end (Argus).
+
+    Args:
+        pipeline: model.
+        condition: batch of B conditions, on the device of the pipeline.
+        settings: of the sampler.
+        seed: of the initial noise.
+        on_step: progress callback.
+
+    Returns:
+        Scaled latents, fp32 [B, T, C, h, w].
+    """
+    own = pipeline.settings
+    sigmas = karras_sigmas(settings.steps, own.sigma_min, own.sigma_max, own.rho)
+    sigmas = sigmas.to(pipeline.device)
     x = initial_noise(condition.latents.shape, seed).to(pipeline.device) * sigmas[0]
     guidance = frame_guidance(settings.guidance_start, settings.guidance, x.shape[1]).to(x)
-    quarter, turned = (x.shape[-1] // 4 if settings.rotate else 0), 0
+    quarter, rolled = (x.shape[-1] // 4 if settings.rotate else 0), 0
     for step in range(settings.steps):
-        sigma, following = sigmas[step], sigmas[step + 1]
-        denoised = guided(denoiser, x, sigma.expand(x.shape[0]), condition, guidance)
-        x = x + (following - sigma) * (x - denoised) / sigma
+        sigma, next_sigma = sigmas[step], sigmas[step + 1]
+        levels = sigma.expand(x.shape[0])
+        denoised = denoise_guided(pipeline.denoiser, x, levels, condition, guidance)
+        x = x + (next_sigma - sigma) * (x - denoised) / sigma
         if quarter and step < settings.steps - 1:
-            x, condition, turned = (
-                x.roll(quarter, dims=-1),
-                condition.rolled(quarter),
-                turned + quarter,
-            )
-        if progress:
-            progress(step + 1, settings.steps)
-    return x.roll(-turned, dims=-1)
+            x, condition = x.roll(quarter, dims=-1), condition.roll_longitude(quarter)
+            rolled += quarter
+        if on_step:
+            on_step(step + 1, settings.steps)
+    return x.roll(-rolled, dims=-1)
 
 
 @torch.no_grad()
-def sample(
+def sample_video(
     pipeline: ArgusPipeline,
     condition: Condition,
     settings: SampleSettings,
     *,
     seed: int,
-    progress: StepHook | None = None,
+    on_step: StepHook | None = None,
 ) -> Tensor:
-    """A panorama video [B, T, 3, H, W] in [-1, 1], fp32, on the pipeline's device. The same seed gives the same video."""
-    z = (
-        sample_latents(pipeline, condition, settings, seed=seed, progress=progress)
-        / pipeline.latents.scale
-    )
+    """Sample latents and decode them to a panorama video, a function of the seed.
+
+    Args:
+        pipeline: model.
+        condition: batch of B conditions, on the device of the pipeline.
+        settings: of the sampler; `blend` selects blended decoding.
+        seed: of the initial noise.
+        on_step: progress callback.
+
+    Returns:
+        fp32 [B, T, 3, H, W] in [-1, 1], on the device of the pipeline.
+    """
+    scaled = sample_latents(pipeline, condition, settings, seed=seed, on_step=on_step)
+    z = scaled / pipeline.latents.scale
     video = decode_blended(pipeline.latents, z) if settings.blend else pipeline.latents.decode(z)
     return video.clamp(-1, 1)

@@ -1,4 +1,9 @@
-"""Pipelines on disk: which files there are, and reading and writing each. Safetensors and JSON only."""
+"""Reading and writing of pipelines on disk: safetensors and JSON only.
+
+A folder of the full-size model is in the format of StableVideoDiffusionPipeline, so plain
+diffusers opens it; Argus adds argus.json. A folder of argus-tiny holds argus.json, unet/ and
+tokens.safetensors.
+"""
 
 import json
 from pathlib import Path
@@ -12,15 +17,15 @@ from torch import Tensor
 from argus.diffusion.settings import PipelineKind, PipelineSettings
 from argus.errors import InvalidInput, ServiceError
 
-SETTINGS = "argus.json"
-INDEX = "model_index.json"
-TOKENS = "tokens.safetensors"
-FULL_CLASS = "StableVideoDiffusionPipeline"
+SETTINGS_FILE = "argus.json"
+INDEX_FILE = "model_index.json"
+PROJECTION_FILE = "tokens.safetensors"
+SVD_CLASS = "StableVideoDiffusionPipeline"
 UNET_CLASS = "UNetSpatioTemporalConditionModel"
-FETCHED = [
-    SETTINGS,
-    INDEX,
-    TOKENS,
+HUB_PATTERNS = [
+    SETTINGS_FILE,
+    INDEX_FILE,
+    PROJECTION_FILE,
     "config.json",
     "*.safetensors.index.json",
     "diffusion_pytorch_model*.safetensors",
@@ -29,16 +34,30 @@ FETCHED = [
 ]
 
 
-def local(name: Path | str) -> Path:
-    """The folder itself, or that of a hub id after its download."""
+def resolve_folder(name: Path | str) -> Path:
+    """Return a model folder, downloading it if the name is a hub id.
+
+    Args:
+        name: an existing folder, or a hub id such as
+            `stabilityai/stable-video-diffusion-img2vid`.
+
+    Raises:
+        InvalidInput: there is no such folder or repository.
+        ServiceError: the hub could not be reached.
+    """
     folder = Path(name)
     if folder.is_dir():
         return folder
     text = str(name)
     if text.count("/") != 1 or text.startswith(("/", ".", "~")):
         raise InvalidInput(
-            f"there is no model folder {text}; give a folder, or a hub id such as stabilityai/stable-video-diffusion-img2vid"
+            f"model folder {text} does not exist; give a folder, or a hub id "
+            "such as stabilityai/stable-video-diffusion-img2vid"
         )
+    return _download(text)
+
+
+def _download(hub_id: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -48,37 +67,49 @@ def local(name: Path | str) -> Path:
     )
 
     try:
-        return Path(snapshot_download(text, allow_patterns=FETCHED, ignore_patterns=["*.fp16.*"]))
+        folder = snapshot_download(
+            hub_id, allow_patterns=HUB_PATTERNS, ignore_patterns=["*.fp16.*"]
+        )
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise InvalidInput(
-            f"there is no model folder {text}, and no hub repository of that name that you may read"
+            f"{hub_id} is neither a model folder nor a readable repository of the Hugging Face hub"
         ) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ServiceError(
-            f"{text} is no folder, and the hub could not be reached: {error}"
+            f"{hub_id} is not a folder, and the Hugging Face hub could not be reached: {error}"
         ) from error
+    return Path(folder)
 
 
-def kind_of(folder: Path) -> PipelineKind | None:
-    """What a folder holds; None for a UNet alone. Raises InvalidInput for anything else."""
+def detect_kind(folder: Path) -> PipelineKind | None:
+    """Return the kind of a pipeline folder, or None if it holds a UNet only.
+
+    Raises:
+        InvalidInput: the folder holds neither.
+    """
     settings = read_settings(folder)
     if settings and settings.kind == PipelineKind.TINY:
         return PipelineKind.TINY
-    if (folder / INDEX).is_file():
-        name = _read_json(folder / INDEX).get("_class_name")
-        if name == FULL_CLASS:
+    if (folder / INDEX_FILE).is_file():
+        name = _read_json(folder / INDEX_FILE).get("_class_name")
+        if name == SVD_CLASS:
             return PipelineKind.SVD
-        raise InvalidInput(f"{folder / INDEX} names {name}, but must name {FULL_CLASS}")
-    if _unet_folder(folder) is not None:
+        raise InvalidInput(f"{folder / INDEX_FILE} names {name}, but must name {SVD_CLASS}")
+    if _find_unet(folder) is not None:
         return None
     raise InvalidInput(
-        f"{folder} is no pipeline: it has neither {SETTINGS} nor {INDEX} nor a UNet's config.json"
+        f"{folder} is not a pipeline: it has neither {SETTINGS_FILE} nor {INDEX_FILE} "
+        "nor the config.json of a UNet"
     )
 
 
 def read_settings(folder: Path) -> PipelineSettings | None:
-    """argus.json, where there is one."""
-    path = folder / SETTINGS
+    """Read argus.json; None if the folder has none.
+
+    Raises:
+        InvalidInput: the file is not valid.
+    """
+    path = folder / SETTINGS_FILE
     if not path.is_file():
         return None
     try:
@@ -88,73 +119,81 @@ def read_settings(folder: Path) -> PipelineSettings | None:
 
 
 def read_unet(folder: Path) -> Any:
-    """The UNet of a folder, below `unet` or in the folder itself."""
+    """Read the UNet in a folder or in its subfolder `unet`.
+
+    Raises:
+        InvalidInput: there is none, or it cannot be read.
+    """
     from diffusers import UNetSpatioTemporalConditionModel
 
-    place = _unet_folder(folder)
-    if place is None:
+    unet_folder = _find_unet(folder)
+    if unet_folder is None:
         raise InvalidInput(
             f"{folder} has no UNet: neither unet/config.json nor config.json names {UNET_CLASS}"
         )
     try:
         unet = UNetSpatioTemporalConditionModel.from_pretrained(
-            place, use_safetensors=True, low_cpu_mem_usage=False, local_files_only=True
+            unet_folder, use_safetensors=True, low_cpu_mem_usage=False, local_files_only=True
         )
     except (OSError, RuntimeError, SafetensorError) as error:
-        raise InvalidInput(f"the UNet in {place} cannot be read: {error}") from error
+        raise InvalidInput(f"the UNet in {unet_folder} cannot be read: {error}") from error
     for weight in unet.parameters():
-        weight.data = (
-            weight.data.clone()
-        )  # off the mapped file, where it lies unaligned: sums would differ in their last digit
+        # The memory-mapped file is unaligned, which changes the last digit of sums.
+        weight.data = weight.data.clone()
     return unet
 
 
 def read_projection(folder: Path) -> Tensor:
-    """The tiny model's token projection [width, 192]."""
+    """Read the projection of the thumbnail encoder, [width, 192].
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
     try:
-        return load_file(folder / TOKENS)["projection"]
+        return load_file(folder / PROJECTION_FILE)["projection"]
     except (OSError, KeyError, SafetensorError) as error:
-        raise InvalidInput(f"{folder / TOKENS} cannot be read: {error!r}") from error
+        raise InvalidInput(f"{folder / PROJECTION_FILE} cannot be read: {error!r}") from error
 
 
-def read_full(folder: Path) -> Any:
-    """diffusers' StableVideoDiffusionPipeline of a folder."""
+def read_svd(folder: Path) -> Any:
+    """Read a folder as StableVideoDiffusionPipeline of diffusers.
+
+    Raises:
+        InvalidInput: the folder is not one, or cannot be read.
+    """
     from diffusers import StableVideoDiffusionPipeline
 
-    if kind_of(folder) != PipelineKind.SVD:
-        raise InvalidInput(f"{folder} is no {FULL_CLASS}")
+    if detect_kind(folder) != PipelineKind.SVD:
+        raise InvalidInput(f"{folder} is not a {SVD_CLASS}")
     try:
         return StableVideoDiffusionPipeline.from_pretrained(
             folder, use_safetensors=True, low_cpu_mem_usage=False, local_files_only=True
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InvalidInput(f"{folder} cannot be read as {FULL_CLASS}: {error}") from error
+        raise InvalidInput(f"{folder} cannot be read as {SVD_CLASS}: {error}") from error
 
 
 def write_tiny(folder: Path, unet: Any, projection: Tensor) -> None:
-    """The tiny model's weights."""
+    """Write the weights of argus-tiny."""
     unet.save_pretrained(folder / "unet", safe_serialization=True)
-    save_file({"projection": projection.cpu().contiguous()}, folder / TOKENS)
+    save_file({"projection": projection.cpu().contiguous()}, folder / PROJECTION_FILE)
 
 
-def write_full(folder: Path, base: Any, unet: Any) -> None:
-    """A folder that plain diffusers opens."""
+def write_svd(folder: Path, base: Any, unet: Any) -> None:
+    """Write a StableVideoDiffusionPipeline folder: `base` with another UNet."""
     base.unet = unet
     base.save_pretrained(folder, safe_serialization=True)
-    index = _read_json(folder / INDEX)
-    index["feature_extractor"] = [
-        "transformers",
-        "CLIPImageProcessor",
-    ]  # without torchvision transformers names a stand-in that older ones lack
-    (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    index = _read_json(folder / INDEX_FILE)
+    # Without torchvision, transformers writes a placeholder class that older versions lack.
+    index["feature_extractor"] = ["transformers", "CLIPImageProcessor"]
+    (folder / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
-def _unet_folder(folder: Path) -> Path | None:
-    for place in (folder / "unet", folder):
-        if (place / "config.json").is_file() and _read_json(place / "config.json").get(
-            "_class_name"
-        ) == UNET_CLASS:
-            return place
+def _find_unet(folder: Path) -> Path | None:
+    for candidate in (folder / "unet", folder):
+        path = candidate / "config.json"
+        if path.is_file() and _read_json(path).get("_class_name") == UNET_CLASS:
+            return candidate
     return None
 
 
@@ -162,4 +201,4 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path} is no JSON: {error}") from error
+        raise InvalidInput(f"{path} is not valid JSON: {error}") from error

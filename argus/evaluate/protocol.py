@@ -1,7 +1,9 @@
-"""The evaluation of one held-out clip: an input view is cut from the panorama along a simulated camera path, and each method completes it again.
+"""Evaluation of one held-out clip.
 
-The path depends on (seed, clip_id) alone, so every model of every run sees the same inputs. The camera is fixed: 90° wide, 4:3.
-All methods get the true orientations, as in the paper.
+A perspective input is cut from the panorama along a simulated camera path, and each method
+completes it again. The path is a function of (seed, clip id), so all models of all runs get the
+same inputs. The camera is fixed: 90° wide, 4:3. As in the paper, all methods get the true
+orientations.
 """
 
 from collections.abc import Mapping
@@ -11,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.dataset import Window
-from argus.diffusion import ArgusPipeline
-from argus.diffusion.seeds import key_of
+from argus.diffusion import EVALUATION_STREAM, ArgusPipeline, derive_seed, hash_text
 from argus.errors import InvalidInput
-from argus.evaluate.baselines import strongest
+from argus.evaluate.baselines import fill_combined
 from argus.evaluate.error_sums import ErrorSums
 from argus.infer import generate_clip
 from argus.sphere import Camera, Trajectory, erp_to_view, simulate_motion, view_to_erp
@@ -23,79 +24,97 @@ from schemas.config import SampleOverrides
 Frames = NDArray[np.uint8]
 
 FILL = "fill"
-"""Name of the strongest fill among the methods."""
+"""Name of the strongest baseline among the methods."""
 
-FOV_DEG = 90.0
+FOV_X_DEG = 90.0
 ASPECT = 4 / 3
 
 
 @dataclass(frozen=True)
-class Task:
-    """What every method is given, and what it is measured by."""
+class EvaluationTask:
+    """Input of every method, and the truth that its output is compared with."""
 
-    views: Frames  # uint8 [T, h, w, 3], the input
+    views: Frames  # uint8 [T, h, w, 3]
     trajectory: Trajectory
-    visible: Frames  # uint8 [T, H, W, 3], the input in the map; 0 where unseen
-    mask: NDArray[np.bool_]  # [T, H, W]
+    visible: Frames  # uint8 [T, H, W, 3], views projected into the map; 0 where unseen
+    mask: NDArray[np.bool_]  # [T, H, W], True where seen
     truth: Frames  # uint8 [T, H, W, 3]
 
 
 @dataclass(frozen=True)
 class ClipEvaluation:
-    """The sums of every method on one clip, and the middle frame of each: uint8 [H,W,3] by the names input, the methods', truth."""
+    """Results on one clip.
+
+    Attributes:
+        clip_id: clip that was evaluated.
+        sums: error sums by method.
+        panels: middle frame, uint8 [H, W, 3], of `input`, each method, and `truth`.
+    """
 
     clip_id: str
     sums: Mapping[str, ErrorSums]
     panels: Mapping[str, Frames]
 
 
-def make_task(window: Window, view_height: int, seed: int) -> Task:
-    """The input of a clip, a function of (clip, view height, seed)."""
+def make_task(window: Window, view_height: int, seed: int) -> EvaluationTask:
+    """Cut the input of a clip from its panorama.
+
+    Args:
+        window: frames of the panorama.
+        view_height: height of the perspective frames.
+        seed: of the camera path, together with the clip id.
+    """
     size = (window.erp.shape[1], window.erp.shape[2])
-    camera = Camera(FOV_DEG, round(view_height * ASPECT), view_height)
-    trajectory = simulate_motion(
-        (seed, key_of(window.clip_id)), len(window.erp), window.fps, camera
-    )
+    camera = Camera(FOV_X_DEG, round(view_height * ASPECT), view_height)
+    key = (seed, hash_text(window.clip_id))
+    trajectory = simulate_motion(key, len(window.erp), window.fps, camera)
     views = erp_to_view(window.erp, trajectory.rotations, camera)
     visible, mask = view_to_erp(views, trajectory.rotations, camera, size)
-    return Task(views, trajectory, visible, mask.astype(np.bool_), window.erp)
+    return EvaluationTask(views, trajectory, visible, mask.astype(np.bool_), window.erp)
 
 
 def evaluate_clip(
     window: Window, pipelines: Mapping[str, ArgusPipeline], changes: SampleOverrides, seed: int
 ) -> ClipEvaluation:
-    """Measures each pipeline (such as model and untrained, by name) and the strongest fill on one window.
+    """Evaluate pipelines and the strongest baseline on one clip.
 
-    All pipelines must have one size. Raises InvalidInput when they differ, or when the window has another size.
+    Args:
+        window: frames of the panorama, of the size of the pipelines.
+        pipelines: by method name, such as `model` and `untrained`; all of one size.
+        changes: to the sampler settings of each pipeline.
+        seed: of the camera path and of the sampler, together with the clip id.
+
+    Raises:
+        InvalidInput: there is no pipeline, or the sizes of pipelines and window differ.
     """
-    frames, height, view_height = _one_size(pipelines)
+    frames, height, view_height = _common_size(pipelines)
     if window.erp.shape != (frames, height, 2 * height, 3):
         raise InvalidInput(
-            f"window of {window.clip_id} is {window.erp.shape}, but the model's is ({frames}, {height}, {2 * height}, 3)"
+            f"the window of {window.clip_id} is {window.erp.shape}, "
+            f"but the model needs ({frames}, {height}, {2 * height}, 3)"
         )
     task = make_task(window, view_height, seed)
-    drawn = int(
-        np.random.SeedSequence((seed, key_of(window.clip_id), 1)).generate_state(1, np.uint32)[0]
-    )
-    made = {
+    key = (seed, hash_text(window.clip_id), EVALUATION_STREAM)
+    sampler_seed = derive_seed(*key, dtype=np.uint32)
+    videos = {
         name: generate_clip(
             pipeline,
             task.views,
             task.trajectory,
             changes.over(pipeline.settings.sample),
-            seed=drawn,
+            seed=sampler_seed,
         )
         for name, pipeline in pipelines.items()
     }
-    made[FILL] = strongest(task.visible, task.mask)
-    sums = {name: ErrorSums.of(video, task.truth, task.mask) for name, video in made.items()}
-    shown = {"input": task.visible, **made, "truth": task.truth}
-    return ClipEvaluation(
-        window.clip_id, sums, {name: video[frames // 2] for name, video in shown.items()}
-    )
+    videos[FILL] = fill_combined(task.visible, task.mask)
+    sums = {name: ErrorSums.of(video, task.truth, task.mask) for name, video in videos.items()}
+    shown = {"input": task.visible, **videos, "truth": task.truth}
+    panels = {name: video[frames // 2] for name, video in shown.items()}
+    return ClipEvaluation(window.clip_id, sums, panels)
 
 
-def _one_size(pipelines: Mapping[str, ArgusPipeline]) -> tuple[int, int, int]:
+def _common_size(pipelines: Mapping[str, ArgusPipeline]) -> tuple[int, int, int]:
+    """Return (frames, height, view height) of the pipelines."""
     if FILL in pipelines or not pipelines:
         raise InvalidInput(
             f"got pipelines named {sorted(pipelines)}; give at least one, and none named '{FILL}'"
@@ -106,6 +125,7 @@ def _one_size(pipelines: Mapping[str, ArgusPipeline]) -> tuple[int, int, int]:
     }
     if len(set(sizes.values())) > 1:
         raise InvalidInput(
-            f"the pipelines differ in (frames, height, view height): {sizes}; evaluate them apart"
+            f"the pipelines differ in (frames, height, view height): {sizes}; "
+            "evaluate them separately"
         )
     return next(iter(sizes.values()))

@@ -1,26 +1,8 @@
-"""Inference: placing an ordinary video's frames in the shared map, and generating panoramas of any length. Estimating poses comes later."""
+"""Inference: alignment of views, and generation of panoramas of any length.
 
-from argus.infer.alignment import Aligned, align, place, to_frames, to_model
-from argus.infer.generate import (
-    cross_faded,
-    generate_clip,
-    generate_frames,
-    window_seed,
-    window_starts,
-)
-from argus.infer.video import GeneratedVideo, generate_video
+The names are loaded on first use, so importing this package does not load torch.
+"""
 
-__all__ = [
-    "Aligned",
-    "GeneratedVideo",
-    "align",
-    "cross_faded",
-    "generate_clip",
-    "generate_frames",
-    "generate_video",
-    "place",
-    "to_frames",
-    "to_model",
-    "window_seed",
-    "window_starts",
-]
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,4 +1,8 @@
-"""View-based frame alignment: every frame of an ordinary video is placed in one shared ERP map, at its camera's orientation (Argus, section 3.3)."""
+"""View-based frame alignment (Argus, section 3.3).
+
+Every frame of an ordinary video is projected into one shared ERP map, at the orientation of its
+camera.
+"""
 
 from dataclasses import dataclass
 
@@ -7,47 +11,49 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from argus.diffusion.condition import UNSEEN
+from argus.diffusion import UNSEEN
 from argus.errors import InvalidInput
+from argus.pixels import frames_to_tensor
 from argus.sphere import Trajectory, view_to_erp
 
 
 @dataclass(frozen=True)
-class Aligned:
-    """What is known of the panorama."""
+class ProjectedViews:
+    """Visible part of a panorama."""
 
     erp: Tensor  # float32 [T, 3, H, W] in [-1, 1], -1 where unseen
     mask: Tensor  # bool [T, H, W], True where seen
 
 
-def place(views: NDArray[np.uint8], trajectory: Trajectory, erp_size: tuple[int, int]) -> Aligned:
-    """Places view frames uint8 [T,h,w,3] in the map (H, W) at the trajectory's orientations, as they are.
+def project_views(
+    views: NDArray[np.uint8], trajectory: Trajectory, erp_size: tuple[int, int]
+) -> ProjectedViews:
+    """Project frames into the map at the orientations of a trajectory.
 
-    The camera's field of view counts, not its size in pixels. Raises InvalidInput when frames and rotations are not equally many.
+    Args:
+        views: uint8 [T, h, w, 3]. The field of view of the trajectory's camera counts, not its
+            size in pixels.
+        trajectory: one rotation per frame.
+        erp_size: (H, W) of the map.
+
+    Raises:
+        InvalidInput: the numbers of frames and rotations differ.
     """
     if len(views) != len(trajectory):
         raise InvalidInput(
             f"got {len(views)} frames and {len(trajectory)} rotations; give one rotation per frame"
         )
     camera = trajectory.camera.resized(views.shape[2], views.shape[1])
-    erp, mask = view_to_erp(
-        to_model(views), torch.from_numpy(trajectory.rotations), camera, erp_size, fill=UNSEEN
-    )
-    return Aligned(erp, mask)
+    rotations = torch.from_numpy(trajectory.rotations)
+    erp, mask = view_to_erp(frames_to_tensor(views), rotations, camera, erp_size, fill=UNSEEN)
+    return ProjectedViews(erp, mask)
 
 
-def align(views: NDArray[np.uint8], trajectory: Trajectory, erp_size: tuple[int, int]) -> Aligned:
-    """As `place`, but orientations are relative to the first frame, which lies in the middle of the map."""
-    return place(views, trajectory.relative(), erp_size)
+def align_views(
+    views: NDArray[np.uint8], trajectory: Trajectory, erp_size: tuple[int, int]
+) -> ProjectedViews:
+    """Project frames with orientations relative to the first, which is centered in the map.
 
-
-def to_model(frames: NDArray[np.uint8]) -> Tensor:
-    """uint8 [T,H,W,3] → float32 [T,3,H,W] in [-1,1]."""
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def to_frames(video: Tensor) -> NDArray[np.uint8]:
-    """float [T,3,H,W] in [-1,1] → uint8 [T,H,W,3], rounded and clamped."""
-    levels = ((video.detach().float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    frames: NDArray[np.uint8] = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return frames
+    Args and errors are those of `project_views`.
+    """
+    return project_views(views, trajectory.relative(), erp_size)

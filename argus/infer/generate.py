@@ -1,40 +1,40 @@
-"""Generation: one window of T frames, and long videos window after window.
+"""Generation of one window of T frames, and of long videos window by window.
 
-A long video is covered by windows of T frames that start T−S apart, so T + (T−S)·k frames come out even; for any other length the last
-window is moved back to end with the video and overlaps the one before by more than S. A window takes its first S frames over from the one
-before as fully visible context, and the whole overlap is cross-faded. Only one window is in memory at a time.
+Windows of a long video start T−S frames apart, so T + (T−S)·k frames are covered exactly. For any
+other length the last window is moved back to end with the video, and overlaps more. The first S
+frames of a window repeat frames of the previous one as fully visible context, and the whole
+overlap is cross-faded. Only one window is in memory at a time.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.diffusion import ArgusPipeline, make_condition, sample, with_context
-from argus.diffusion.sampler import StepHook
-from argus.diffusion.seeds import generator_of, key_of
+from argus.diffusion import (
+    ArgusPipeline,
+    StepHook,
+    derive_seed,
+    hash_text,
+    insert_context,
+    make_condition,
+    make_generator,
+    sample_video,
+)
 from argus.errors import InvalidInput
-from argus.infer.alignment import Aligned, place, to_frames, to_model
+from argus.infer.alignment import project_views
+from argus.pixels import frames_to_tensor, tensor_to_frames
 from argus.sphere import Trajectory
 from schemas.config import SampleSettings
 
 Frames = NDArray[np.uint8]
-ReadViews = Callable[[range], Frames]
-"""Gives the view frames of these numbers, uint8 [n,h,w,3]."""
+
+ViewReader = Callable[[range], Frames]
+"""Callback that returns the view frames of a range of frame numbers, uint8 [n, h, w, 3]."""
 
 WindowHook = Callable[[int, int, int, int], None]
-"""Called as (sampling step done, steps in all, window, windows); steps are counted over all windows."""
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One window: what it shows, and the frames that it takes over."""
-
-    views: Frames  # uint8 [T, h, w, 3]
-    aligned: Aligned
-    fps: float
-    context: Frames | None  # uint8 [S, H, W, 3]
+"""Progress callback, called as (sampling steps done, steps in all windows, window, windows)."""
 
 
 def generate_clip(
@@ -45,25 +45,24 @@ def generate_clip(
     *,
     seed: int,
     context: Frames | None = None,
-    progress: StepHook | None = None,
+    on_step: StepHook | None = None,
 ) -> Frames:
-    """One window of panorama, uint8 [T,H,W,3], of view frames uint8 [T,h,w,3].
+    """Generate one window whose first frame is centered in the map.
 
-    Orientations are taken relative to the first frame. `context` uint8 [S,H,W,3] are panorama frames that are known already and replace the
-    beginning of the condition. `progress` is called as (step done, steps). Raises InvalidInput when the number of frames is not the model's.
+    Args and errors are those of `generate_window`; orientations are taken relative to the first.
     """
-    return generate_aligned(
+    return generate_window(
         pipeline,
         views,
         trajectory.relative(),
         settings,
         seed=seed,
         context=context,
-        progress=progress,
+        on_step=on_step,
     )
 
 
-def generate_aligned(
+def generate_window(
     pipeline: ArgusPipeline,
     views: Frames,
     trajectory: Trajectory,
@@ -71,51 +70,60 @@ def generate_aligned(
     *,
     seed: int,
     context: Frames | None = None,
-    progress: StepHook | None = None,
+    on_step: StepHook | None = None,
 ) -> Frames:
-    """As `generate_clip`, but the orientations are taken as they are: in a map that other windows share."""
+    """Generate one window in a map that other windows share.
+
+    Args:
+        pipeline: model.
+        views: uint8 [T, h, w, 3], T as the model requires.
+        trajectory: one rotation per frame.
+        settings: of the sampler.
+        seed: of all noise.
+        context: uint8 [S, H, W, 3], known panorama frames that replace the first S frames of the
+            condition.
+        on_step: progress callback.
+
+    Returns:
+        uint8 [T, H, W, 3].
+
+    Raises:
+        InvalidInput: the number of frames differs from T, or from the number of rotations.
+    """
     own = pipeline.settings
     if len(views) != own.frames:
         raise InvalidInput(
             f"got {len(views)} frames, but this model generates {own.frames} at a time"
         )
-    aligned = place(views, trajectory, own.erp_size)
-    task = _Task(
-        views,
-        aligned,
-        float(trajectory.fps),
-        context if context is not None and len(context) else None,
-    )
-    return _generate(pipeline, task, settings, seed, progress)
-
-
-def _generate(
-    pipeline: ArgusPipeline,
-    task: _Task,
-    settings: SampleSettings,
-    seed: int,
-    progress: StepHook | None,
-) -> Frames:
-    erp, mask = task.aligned.erp[None], task.aligned.mask[None]
-    if task.context is not None:
-        erp, mask = with_context(erp, mask, to_model(task.context)[None])
-    noise = generator_of(seed, key_of("condition"))
+    projected = project_views(views, trajectory, own.erp_size)
+    erp, mask = projected.erp[None], projected.mask[None]
+    if context is not None and len(context):
+        erp, mask = insert_context(erp, mask, frames_to_tensor(context)[None])
     condition = make_condition(
-        pipeline,
-        erp,
-        mask,
-        to_model(task.views)[None],
-        fps=task.fps,
+        pipeline.latents,
+        pipeline.image_encoder,
+        own,
+        erp=erp,
+        mask=mask,
+        views=frames_to_tensor(views)[None],
+        fps=float(trajectory.fps),
         sigma_c=settings.noise_aug,
-        generator=noise,
+        generator=make_generator(seed, hash_text("condition")),
     )
-    return to_frames(sample(pipeline, condition, settings, seed=seed, progress=progress)[0])
+    video = sample_video(pipeline, condition, settings, seed=seed, on_step=on_step)
+    return tensor_to_frames(video[0])
 
 
 def window_starts(count: int, frames: int, context: int) -> tuple[int, ...]:
-    """First frames of the windows that cover `count` frames, with `frames` each and an overlap of at least `context`.
+    """Return the first frame of each window of a long video.
 
-    Raises InvalidInput when there are fewer frames than one window needs.
+    Args:
+        count: frames of the video.
+        frames: T, frames of a window.
+        context: S, smallest overlap of consecutive windows.
+
+    Raises:
+        InvalidInput: the video is shorter than a window.
     """
     if count < frames:
         raise InvalidInput(
@@ -128,59 +136,66 @@ def window_starts(count: int, frames: int, context: int) -> tuple[int, ...]:
 
 def generate_frames(
     pipeline: ArgusPipeline,
-    read: ReadViews,
+    read_views: ViewReader,
     trajectory: Trajectory,
     settings: SampleSettings,
     *,
     seed: int,
-    progress: WindowHook | None = None,
+    on_step: WindowHook | None = None,
 ) -> Iterator[Frames]:
-    """The panorama of a video of any length, in blocks uint8 [n,H,W,3] that follow one another; `trajectory` has a rotation for each frame.
+    """Generate the panorama of a video of any length, window by window.
 
-    The first window equals `generate_clip` with the same seed. Raises InvalidInput when there are fewer frames than one window needs.
+    The first window equals that of `generate_clip` with the same seed.
+
+    Args:
+        pipeline: model.
+        read_views: callback that returns frames of the video.
+        trajectory: one rotation per frame of the video.
+        settings: of the sampler.
+        seed: of all noise.
+        on_step: progress callback.
+
+    Yields:
+        Consecutive blocks uint8 [n, H, W, 3], n at most T.
+
+    Raises:
+        InvalidInput: the video is shorter than a window.
     """
     own, shared = pipeline.settings, trajectory.relative()
     starts = window_starts(len(shared), own.frames, own.context_frames)
-    tail: Frames | None = None
+    overlap: Frames | None = None
     for window, start in enumerate(starts):
         span = range(start, start + own.frames)
-        part = replace(shared, rotations=shared.rotations[span.start : span.stop])
-        context = None if tail is None else tail[: own.context_frames]
-        hook = _step_hook(progress, window, len(starts))
-        block = generate_aligned(
+        block = generate_window(
             pipeline,
-            read(span),
-            part,
+            read_views(span),
+            replace(shared, rotations=shared.rotations[span.start : span.stop]),
             settings,
             seed=window_seed(seed, window),
-            context=context,
-            progress=hook,
+            context=None if overlap is None else overlap[: own.context_frames],
+            on_step=_window_step_hook(on_step, window, len(starts)),
         )
-        if tail is not None:
-            block[: len(tail)] = cross_faded(tail, block[: len(tail)])
-        settled = (starts[window + 1] if window + 1 < len(starts) else span.stop) - start
-        yield block[:settled]
-        tail = block[settled:]
+        if overlap is not None:
+            block[: len(overlap)] = cross_fade(overlap, block[: len(overlap)])
+        finished = (starts[window + 1] if window + 1 < len(starts) else span.stop) - start
+        yield block[:finished]
+        overlap = block[finished:]
 
 
-def cross_faded(before: Frames, after: Frames) -> Frames:
-    """From `before` to `after`, both uint8 [n,H,W,3]: frame i has (i+1)/(n+1) of `after`."""
-    weight = (np.arange(1, len(before) + 1, dtype=np.float32) / (len(before) + 1))[
-        :, None, None, None
-    ]
-    return np.rint(before * (1 - weight) + after * weight).astype(np.uint8)
+def cross_fade(before: Frames, after: Frames) -> Frames:
+    """Fade between two blocks uint8 [n, H, W, 3]; frame i has a share (i+1)/(n+1) of `after`."""
+    count = len(before)
+    share = (np.arange(1, count + 1, dtype=np.float32) / (count + 1))[:, None, None, None]
+    return np.rint(before * (1 - share) + after * share).astype(np.uint8)
 
 
 def window_seed(seed: int, window: int) -> int:
-    """The seed of a window of a long video: a function of both; the first window's is the video's."""
-    return (
-        seed
-        if window == 0
-        else int(np.random.SeedSequence([seed, window]).generate_state(1, np.uint64)[0])
-    )
+    """Return the seed of a window of a long video; the first window has the video's."""
+    return seed if window == 0 else derive_seed(seed, window, dtype=np.uint64)
 
 
-def _step_hook(progress: WindowHook | None, window: int, windows: int) -> StepHook | None:
-    if progress is None:
+def _window_step_hook(on_step: WindowHook | None, window: int, windows: int) -> StepHook | None:
+    """Return a callback for one window that counts the steps of all windows."""
+    if on_step is None:
         return None
-    return lambda step, steps: progress(window * steps + step, windows * steps, window, windows)
+    return lambda step, steps: on_step(window * steps + step, windows * steps, window, windows)

@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -29,8 +26,3 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     except RuntimeError as error:
         raise InvalidInput(f"{path} does not fit {type(module).__name__}: {error}") from error
     module.eval().requires_grad_(requires_grad=False)
-
-
-def as_pictures(frames: NDArray[np.uint8], device: str) -> Tensor:
-    """Float [n, 3, H, W] in [-1,1] of uint8 [n, H, W, 3]."""
-    return torch.tensor(frames, device=device).permute(0, 3, 1, 2).float() / 127.5 - 1

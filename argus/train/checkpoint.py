@@ -1,6 +1,7 @@
-"""Checkpoints: safetensors tensors, state.json, and a SHA-256 manifest written last. Nothing that is loaded can execute code.
+"""Checkpoints: safetensors, state.json, and a SHA-256 manifest that is written last.
 
-`checkpoints/step-NNNNNN/` holds model, average and optimiser; the newest whole one is where a run goes on.
+A folder `checkpoints/step-NNNNNN` holds network, averaged weights and optimizer. A run resumes
+from the newest valid one. Nothing that is loaded can execute code.
 """
 
 import json
@@ -21,13 +22,13 @@ from argus.train.ema import Ema
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
-STATE = "state.json"
-KEPT = 2
+MANIFEST_FILE = "manifest.json"
+STATE_FILE = "state.json"
+MAX_CHECKPOINTS = 2
 
 
 class LossPoint(BaseModel):
-    """A validation loss."""
+    """Validation loss after a step."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +37,7 @@ class LossPoint(BaseModel):
 
 
 class TrainState(BaseModel):
-    """Where a run stands; with the tensors beside it, all that continuing needs."""
+    """Progress and identity of a run, stored as state.json. Unknown fields are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,7 +51,7 @@ class TrainState(BaseModel):
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
-    """AdamW's moments and counts as `{weight}/{moment}`."""
+    """Return the moments and step counts of AdamW by name, `{weight}/{moment}`."""
     moments: dict[Any, dict[str, Tensor]] = dict(optimizer.state)
     return {
         f"{name}/{key}": value
@@ -63,74 +64,82 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> di
 def load_optimizer(
     optimizer: torch.optim.Optimizer, module: nn.Module, tensors: Mapping[str, Tensor]
 ) -> None:
-    """Puts back what `optimizer_tensors` gave."""
+    """Load the tensors of `optimizer_tensors` into an optimizer."""
     weights = dict(module.named_parameters())
-    for place, value in tensors.items():
-        name, _, key = place.rpartition("/")
+    is_fused = bool(optimizer.param_groups[0].get("fused"))
+    for path, value in tensors.items():
+        name, _, key = path.rpartition("/")
         weight = weights[name]
-        place_of = torch.device("cpu") if key == "step" and not _fused(optimizer) else weight.device
-        optimizer.state[weight][key] = value.to(
-            place_of, copy=True
-        )  # off the mapped file: unaligned memory rounds otherwise
-
-
-def _fused(optimizer: torch.optim.Optimizer) -> bool:
-    return bool(optimizer.param_groups[0].get("fused"))
+        device = torch.device("cpu") if key == "step" and not is_fused else weight.device
+        # Copy: the memory-mapped file is unaligned, which changes the rounding of sums.
+        optimizer.state[weight][key] = value.to(device, copy=True)
 
 
 def save_checkpoint(
     folder: Path, state: TrainState, module: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer
 ) -> Path:
-    """Writes `folder/step-NNNNNN`, whole or not at all, and removes all but the last two."""
+    """Write a checkpoint, or nothing, and remove all but the newest two.
+
+    Args:
+        folder: folder of the run's checkpoints.
+        state: progress of the run.
+        module: network.
+        ema: averaged weights.
+        optimizer: AdamW.
+
+    Returns:
+        `folder/step-NNNNNN`.
+    """
     path = folder / f"step-{state.step:06d}"
     if path.exists():
-        shutil.rmtree(path)  # a broken one, or of a run that went back
-    with replace_atomically(path) as beside:
-        beside.mkdir()
-        groups: dict[str, Mapping[str, Tensor]] = {
-            "model": dict(module.named_parameters()),
-            "ema": ema.weights,
-        }
-        groups["optimizer"] = optimizer_tensors(optimizer, module)
+        shutil.rmtree(path)  # a damaged one, or one of a run that went back
+    groups: dict[str, Mapping[str, Tensor]] = {
+        "model": dict(module.named_parameters()),
+        "ema": ema.weights,
+        "optimizer": optimizer_tensors(optimizer, module),
+    }
+    with replace_atomically(path) as partial:
+        partial.mkdir()
         for name, group in groups.items():
-            save_file(
-                {key: value.detach().contiguous().cpu() for key, value in group.items()},
-                beside / f"{name}.safetensors",
-            )
-        (beside / STATE).write_text(state.model_dump_json(indent=2), encoding="utf-8")
-        sums = {file.name: sha256_file(file) for file in sorted(beside.iterdir())}
-        (beside / MANIFEST).write_text(json.dumps(sums, indent=2), encoding="utf-8")
-    for old in sorted(folder.glob("step-*"))[:-KEPT]:
+            tensors = {key: value.detach().contiguous().cpu() for key, value in group.items()}
+            save_file(tensors, partial / f"{name}.safetensors")
+        (partial / STATE_FILE).write_text(state.model_dump_json(indent=2), encoding="utf-8")
+        digests = {file.name: sha256_file(file) for file in sorted(partial.iterdir())}
+        (partial / MANIFEST_FILE).write_text(json.dumps(digests, indent=2), encoding="utf-8")
+    for old in sorted(folder.glob("step-*"))[:-MAX_CHECKPOINTS]:
         shutil.rmtree(old)
     return path
 
 
 def read_checkpoint(path: Path) -> TrainState:
-    """The state of a checkpoint whose every file is as its manifest says. Raises InvalidInput, naming the fault."""
+    """Read the state of a checkpoint after checking every file against the manifest.
+
+    Raises:
+        InvalidInput: naming the file that is missing or damaged.
+    """
     try:
-        sums = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        wrong = [
+        digests = json.loads((path / MANIFEST_FILE).read_text(encoding="utf-8"))
+        damaged = [
             name
-            for name, digest in sums.items()
+            for name, digest in digests.items()
             if not (path / name).is_file() or sha256_file(path / name) != digest
         ]
-        state = TrainState.model_validate_json((path / STATE).read_text(encoding="utf-8"))
+        state = TrainState.model_validate_json((path / STATE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, ValidationError, AttributeError) as error:
         raise InvalidInput(f"checkpoint {path} cannot be read: {error}") from error
-    if wrong or STATE not in sums:
-        raise InvalidInput(
-            f"checkpoint {path} is broken: {', '.join(wrong) or STATE} is not what the manifest says"
-        )
+    if damaged or STATE_FILE not in digests:
+        names = ", ".join(damaged) or STATE_FILE
+        raise InvalidInput(f"checkpoint {path} is damaged: {names} does not match the manifest")
     return state
 
 
 def newest_checkpoint(folder: Path) -> tuple[Path, TrainState] | None:
-    """The newest whole checkpoint; broken ones are skipped, aloud."""
+    """Return the newest valid checkpoint and its state; log a warning for each damaged one."""
     for path in sorted(folder.glob("step-*"), reverse=True):
         try:
             return path, read_checkpoint(path)
         except InvalidInput as error:
-            logger.warning("%s; an older one is used, if there is one", error)
+            logger.warning("%s; falling back to an older checkpoint", error)
     return None
 
 
@@ -138,7 +147,7 @@ def newest_checkpoint(folder: Path) -> tuple[Path, TrainState] | None:
 def load_checkpoint(
     path: Path, module: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Fills network, average and optimiser."""
+    """Load network, averaged weights and optimizer from a checkpoint."""
     saved = load_file(path / "model.safetensors")
     for name, weight in module.named_parameters():
         weight.copy_(saved[name])

@@ -1,5 +1,6 @@
-"""Where a worker stands among the workers of a run, and what they agree on. Alone, everything is the identity."""
+"""Rank of a worker and collective operations. With one worker all of them are the identity."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -9,7 +10,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """Rank, number of workers, device. More than one worker needs an initialised torch.distributed group."""
+    """Position of a worker among the workers of a run.
+
+    Several workers need an initialized torch.distributed group of that size.
+
+    Attributes:
+        rank: from 0.
+        size: number of workers.
+        device: device that this worker computes on.
+
+    Raises:
+        ValueError: rank and size do not fit each other or the group.
+    """
 
     rank: int = 0
     size: int = 1
@@ -17,32 +29,32 @@ class DistributedContext:
 
     def __post_init__(self) -> None:
         if not 0 <= self.rank < self.size:
-            raise ValueError(f"rank {self.rank} is not one of {self.size} workers")
+            raise ValueError(f"rank is {self.rank}, but must be in [0, {self.size})")
         if self.size > 1 and not (dist.is_initialized() and dist.get_world_size() == self.size):
             raise ValueError(
-                f"{self.size} workers need an initialised torch.distributed group of that size"
+                f"{self.size} workers need an initialized torch.distributed group of that size"
             )
 
     @property
-    def first(self) -> bool:
-        """Whether this worker writes."""
+    def is_main(self) -> bool:
+        """True on rank 0, the only worker that writes files."""
         return self.rank == 0
 
-    def summed(self, *values: float) -> list[float]:
-        """ErrorSums of numbers over all workers, in float64."""
-        return self._reduced(values).tolist()
+    def all_reduce_sum(self, *values: float) -> list[float]:
+        """Sum numbers over all workers, in fp64 (fp32 on MPS)."""
+        return self._all_reduce(values).tolist()
 
-    def told(self, value: int) -> int:
-        """What rank 0 says, to all."""
-        return int(self._reduced([value if self.first else 0])[0])
+    def broadcast(self, value: int) -> int:
+        """Broadcast a value from rank 0."""
+        return int(self._all_reduce([value if self.is_main else 0])[0])
 
     def barrier(self) -> None:
-        """Waits for all."""
-        self._reduced([0])
+        """Wait until all workers have come here."""
+        self._all_reduce([0])
 
-    def _reduced(self, values: "list[float] | tuple[float, ...] | list[int]") -> Tensor:
-        exact = torch.float64 if self.device.type != "mps" else torch.float32
-        numbers = torch.tensor(values, dtype=exact, device=self.device)
+    def _all_reduce(self, values: Sequence[float]) -> Tensor:
+        dtype = torch.float64 if self.device.type != "mps" else torch.float32
+        numbers = torch.tensor(values, dtype=dtype, device=self.device)
         if self.size > 1:
             dist.all_reduce(numbers)
         return numbers

@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights."""
+"""Exponential moving average (EMA) of the weights."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -8,12 +8,20 @@ from torch import Tensor, nn
 
 
 def ema_decay(decay: float, step: int) -> float:
-    """The decay at a step (from 1): shorter memory at first, min(decay, (1 + step)/(10 + step))."""
+    """Compute the decay after a step (from 1): min(decay, (1 + step)/(10 + step)).
+
+    The average therefore forgets the initial weights quickly.
+    """
     return min(decay, (1 + step) / (10 + step))
 
 
 class Ema:
-    """The averaged weights of a network, fp32, on its device. A decay of 0 makes it follow the weights."""
+    """Averaged weights of a network, fp32, on its device.
+
+    Args:
+        module: network whose parameters are averaged.
+        decay: in [0, 1); with 0 the average equals the weights.
+    """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -23,7 +31,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """w̄ ← decay·w̄ + (1 − decay)·w after optimiser step `step` (from 1)."""
+        """Compute w̄ ← decay·w̄ + (1 − decay)·w after optimizer step `step` (from 1)."""
         weights = dict(module.named_parameters())
         torch._foreach_lerp_(
             list(self.weights.values()),
@@ -33,13 +41,13 @@ class Ema:
 
     @torch.no_grad()
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Takes saved averages."""
+        """Copy saved averages."""
         for name, average in self.weights.items():
             average.copy_(weights[name])
 
     @contextlib.contextmanager
     def applied(self, module: nn.Module) -> Iterator[None]:
-        """The network holds the averages inside, its own weights again afterwards."""
+        """Exchange the weights of the network for their averages inside the context."""
         parameters = dict(module.named_parameters())
         own = {name: parameter.data for name, parameter in parameters.items()}
         for name, average in self.weights.items():

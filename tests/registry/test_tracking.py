@@ -55,10 +55,10 @@ def test_run_holds_configuration_data_and_code(tmp_path: Path, mlflow_server) ->
 
 def test_resumed_job_continues_its_run(tmp_path: Path, mlflow_server) -> None:
     first = begin(tmp_path, mlflow_server.uri)
-    RunLogger(first).metrics(1, {"loss": 3.0})
+    RunLogger(first).log_metrics(1, {"loss": 3.0})
     close_run(first, status="KILLED")
     second = begin(tmp_path, mlflow_server.uri)
-    RunLogger(second).metrics(2, {"loss": 2.0})
+    RunLogger(second).log_metrics(2, {"loss": 2.0})
     assert second == first
     client = connect(mlflow_server.uri)
     assert [
@@ -77,7 +77,7 @@ def test_run_that_its_server_forgot_is_begun_anew(tmp_path: Path, mlflow_server)
 
 def test_pictures_are_kept_by_name_and_step(tmp_path: Path, mlflow_server) -> None:
     run = begin(tmp_path, mlflow_server.uri)
-    RunLogger(run).picture(7, "sample", np.full((8, 16, 3), 200, np.uint8))
+    RunLogger(run).log_image(7, "sample", np.full((8, 16, 3), 200, np.uint8))
     files = [file.path for file in connect(mlflow_server.uri).list_artifacts(run.run_id, "images")]
     assert any("sample" in file and "step" in file and file.endswith(".png") for file in files)
 
@@ -90,8 +90,8 @@ def test_entries_wait_while_the_server_is_away(
     here, logger._client = logger._client, connect("http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with caplog.at_level(logging.WARNING):
-        logger.metrics(1, {"loss": 3.0})
-        logger.metrics(2, {"loss": 2.0})  # not tried again so soon
+        logger.log_metrics(1, {"loss": 3.0})
+        logger.log_metrics(2, {"loss": 2.0})  # not tried again so soon
     assert sum("entries wait" in record.message for record in caplog.records) == 1
     with pytest.raises(ServiceError, match="does not answer"):
         logger.flush()

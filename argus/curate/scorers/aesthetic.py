@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from argus.curate.scorers.clip_samples import ClipSamples
 from argus.errors import InvalidInput
-from argus.networks.weights import as_pictures, fill, read_tensors
+from argus.networks.weights import fill, read_tensors
+from argus.pixels import frames_to_tensor
 
 _CLIP, _HEAD = "aesthetic/clip", "aesthetic/head.safetensors"
 _MEAN, _STD = (
@@ -67,7 +68,7 @@ class AestheticScorer:
     def score(self, clip: ClipSamples) -> dict[str, float]:
         values = torch.cat(
             [
-                self.head(self._embed(as_pictures(views, self.device)))
+                self.head(self._embed(frames_to_tensor(views, self.device)))
                 for views in clip.moments.views
             ]
         )

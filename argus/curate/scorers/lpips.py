@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from argus.curate.frame_sampling import Samples, resized
+from argus.curate.frame_sampling import SampledFrames, resize_frames
 from argus.curate.scorers.clip_samples import ClipSamples
 from argus.curate.views import six_views, view_weights
 from argus.networks.lpips import HEADS_FILE, VGG_FILE, LpipsVgg
-from argus.networks.weights import as_pictures
+from argus.pixels import frames_to_tensor
 
 _FOLDER = "lpips"
 _SIDE = 128  # pixels of a view; the map is 128×256. LPIPS was trained on 64, and VGG costs 10 GFLOP at 128
@@ -41,7 +41,7 @@ class LpipsScorer:
     @torch.inference_mode()
     def score(self, clip: ClipSamples) -> dict[str, float]:
         """Each the mean over the moments; `between` is 0 for a single moment, which does not move."""
-        maps = resized(clip.moments.small, (_SIDE, 2 * _SIDE))
+        maps = resize_frames(clip.moments.small, (_SIDE, 2 * _SIDE))
         left_right = self._distance(maps[:, :, :_SIDE], maps[:, :, _SIDE:])
         top_bottom = self._distance(maps[:, : _SIDE // 2], maps[:, _SIDE // 2 :])
         return {
@@ -53,13 +53,15 @@ class LpipsScorer:
     def _distance(self, ones: NDArray[np.uint8], others: NDArray[np.uint8]) -> float:
         """The mean over pairs of pictures [n, h, w, 3]; all of them are one batch."""
         return float(
-            self.network(as_pictures(ones, self.device), as_pictures(others, self.device)).mean()
+            self.network(
+                frames_to_tensor(ones, self.device), frames_to_tensor(others, self.device)
+            ).mean()
         )
 
-    def _between(self, moments: Samples) -> float:
+    def _between(self, moments: SampledFrames) -> float:
         """Each moment is described once: its six views are one batch."""
         described = (
-            self.network.describe(as_pictures(views, self.device))
+            self.network.describe(frames_to_tensor(views, self.device))
             for views in six_views(moments.small, _SIDE)
         )
         before = next(described)

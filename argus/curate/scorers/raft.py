@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from argus.curate.frame_sampling import VIEW_SIDE
 from argus.curate.scorers.clip_samples import ClipSamples
 from argus.curate.views import six_views, view_weights
-from argus.networks.weights import as_pictures, fill, read_tensors
+from argus.networks.weights import fill, read_tensors
+from argus.pixels import frames_to_tensor
 
 _FILE = "raft/raft_large.safetensors"
 
@@ -47,13 +48,13 @@ class RaftScorer:
         """By solid angle over the sphere; 0 where no moment has a successor. The six views of a moment are one batch."""
         moments = clip.moments
         speeds = []
-        for frame, following, gap in zip(
-            moments.frames, moments.following, moments.gaps_s, strict=True
+        for frame, next_frames, gap in zip(
+            moments.frames, moments.next_frames, moments.intervals_s, strict=True
         ):
             if gap > 0:
                 one, other = (
-                    as_pictures(views, self.device)
-                    for views in six_views(np.stack([frame, following]), VIEW_SIDE)
+                    frames_to_tensor(views, self.device)
+                    for views in six_views(np.stack([frame, next_frames]), VIEW_SIDE)
                 )
                 flow = self.network(one, other)[-1].permute(0, 2, 3, 1).cpu().numpy()
                 speeds.append(float((angles_deg(flow) * view_weights(VIEW_SIDE)).sum() / gap))
