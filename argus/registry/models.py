@@ -207,11 +207,12 @@ def promote_version(version: ModelVersion) -> None:
     set_alias(version, CHAMPION)
 
 
-def promote_if_better(config: PromoteConfig) -> PromotionVerdict:
+def promote_if_better(config: PromoteConfig, *, dry_run: bool = False) -> PromotionVerdict:
     """Decide about a version by its recorded metrics, and promote it if the decision is PROMOTE.
 
     Args:
         config: The model's name, the version (default: the candidate) and the policy.
+        dry_run: Only decide.
 
     Raises:
         InvalidInput: The version does not exist.
@@ -226,7 +227,7 @@ def promote_if_better(config: PromoteConfig) -> PromotionVerdict:
         return PromotionVerdict(PromotionDecision.HOLD, (reason,))
     incumbent = read_measurement(champion) if champion else None
     verdict = decide_promotion(read_measurement(candidate), incumbent, config.policy)
-    if verdict.decision is PromotionDecision.PROMOTE:
+    if verdict.decision is PromotionDecision.PROMOTE and not dry_run:
         promote_version(candidate)
     return verdict
 

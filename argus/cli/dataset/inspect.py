@@ -1,5 +1,6 @@
 """The commands `why`, `show` and `gallery`: one video, one clip, one snapshot, or all pictures."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,8 +29,8 @@ from argus.files import require_writable
 
 if TYPE_CHECKING:
     from argus.dataset import CuratedClip, SourceRow
-    from argus.dataset.view import DatasetView, Found
-    from argus.report.lineage import ScoreLine, Stage
+    from argus.dataset.view import DatasetView
+    from argus.report import ScoreLine, Stage
 
 _YOUTUBE_ID_LENGTH = 11  # a number of so many digits is a video, not a snapshot
 
@@ -94,7 +95,7 @@ def show(
         return
     found = open_view(dataset).find(name)
     if as_json:
-        typer.echo((found.clip or found.video).model_dump_json(indent=2))
+        _print_row(found)
         return
     _show_video(open_stdout(), found)
     print_next(f"argus dataset why {found.clip.clip_id if found.clip else found.video.source_id}")
@@ -208,7 +209,17 @@ def _show_snapshot(dataset: str, version: int | None, *, as_json: bool) -> None:
     out.print(table)
 
 
-def _show_video(out: Console, found: "Found") -> None:
+def _print_row(found: "FoundItem") -> None:
+    """Print the row of a video, or of its clip, as JSON."""
+    from argus.dataset import row_to_json
+
+    values = json.loads(row_to_json(found.video))
+    if found.clip:
+        values = next(clip for clip in values["clips"] if clip["clip_id"] == found.clip.clip_id)
+    print_json(values)
+
+
+def _show_video(out: Console, found: "FoundItem") -> None:
     video = found.video
     media = video.media
     stages = (f"{name} {seconds:.1f} s" for name, seconds in video.seconds or () if seconds)
@@ -220,7 +231,7 @@ def _show_video(out: Console, found: "Found") -> None:
         "file": media and f"{media.width}×{media.height} {media.codec}, {media.frames} frames",
         "split": video.split,
         "time spent": ", ".join(stages),
-        "decided": f"{video.decided:%Y-%m-%d %H:%M:%S} UTC by run {video.run_id} "
+        "decided": f"{video.decided_at:%Y-%m-%d %H:%M:%S} UTC by run {video.run_id} "
         f"under recipe {video.recipe}",
     }
     print_facts(out, video.source_id, facts)

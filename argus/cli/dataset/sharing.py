@@ -153,7 +153,7 @@ def rebuild_configs(
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    from argus.dataset import read_manifest_recipes, read_manifest
+    from argus.dataset import read_manifest, read_manifest_recipes
 
     table, recipes = read_manifest(manifest), read_manifest_recipes(manifest)
     digests = table["recipe"].unique().to_pylist()
@@ -183,7 +183,7 @@ def _recipe_config(
             "it; ask for a new export"
         )
     try:
-        recipe = Recipe.parse(text)
+        recipe = Recipe.from_json(text)
     except ValueError as error:
         raise InvalidInput(
             f"this version cannot use recipe {digest} of the manifest: {error}"
@@ -196,7 +196,7 @@ def _recipe_config(
     config = resolve_config(
         CurateConfig, "curate", file=file, sets=sets, fields={**settings, **fields}
     )
-    if (own := Recipe.of(config).digest) != digest:
+    if (own := Recipe.from_config(config).digest) != digest:
         print_note(
             f"The manifest's recipe is {digest}, this one is {own}: settings or versions of "
             "filters differ, so clips may differ too."

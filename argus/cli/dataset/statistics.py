@@ -23,8 +23,7 @@ from argus.cli.progress import ProgressDisplay
 from argus.files import replace_atomically, require_writable, write_text
 
 if TYPE_CHECKING:
-    from argus.report.sweep import Sweep
-    from argus.report.tallies import FilterTally, Tallies
+    from argus.report import FilterTally, Sweep, Tallies
 
 _MAX_BINS = 10
 
@@ -105,7 +104,9 @@ def sweep(
     view = open_view(dataset)
     videos = read_videos(view)
     with ProgressDisplay("sweep", transient=True) as display:
-        found = compute_sweep(videos, view.filters(), name, steps=steps, on_progress=display.update)
+        found = compute_sweep(
+            videos, view.read_filter_settings(), name, steps=steps, on_progress=display.update
+        )
     if as_json:
         print_json(asdict(found))
     else:
