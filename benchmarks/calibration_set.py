@@ -18,9 +18,8 @@ from argus.curate import CuratedVideo, Score, VideoSource, process_isolated, pro
 from argus.curate.dedup.fingerprint import Signature
 from argus.curate.dedup.index import DuplicateIndex, SignedClip
 from argus.media import write_video
-from argus.synth import KINDS, SynthVideo, write_video_kind
-from argus.synth.videos import Codec
-from schemas.config import ClipSettings, CurateConfig, FilterPolicy
+from argus.synth import VIDEO_KINDS, Codec, SynthVideo, write_video_kind
+from schemas.config import ClipSettings, CurateConfig, FilterSettings
 from schemas.names import Decision, Layout, Reason
 
 SOURCE = VideoSource("url:0123456789abcdef", "https://example.com/a.mp4")
@@ -87,7 +86,7 @@ class Case:
 
     def write(self, folder: Path) -> SynthVideo:
         """The file and its truth."""
-        shots = KINDS[self.kind].shots
+        shots = VIDEO_KINDS[self.kind].shots
         seconds = _LONG_S if shots == 1 else shots * _SHOT_S
         return write_video_kind(
             folder / "video.mp4",
@@ -139,7 +138,7 @@ def cases(half: Half, count: int) -> list[Case]:
             int(chance.choice(values))
             for values in (heights, half.codecs[codec], half.gops, half.rates)
         )
-        may_tag = KINDS[kind].spherical is not None
+        may_tag = VIDEO_KINDS[kind].spherical is not None
         tagged = bool(chance.integers(2)) and may_tag if tagged is None else tagged
         chosen.append(
             Case(half.name, kind, tagged, half.seed + 10 * number, height, codec, crf, gop, fps)
@@ -150,7 +149,7 @@ def cases(half: Half, count: int) -> list[Case]:
 def _entries() -> list[tuple[str, bool | None]]:
     """Kinds, tagged or not; None where that is left to chance, as it tells nothing."""
     found: list[tuple[str, bool | None]] = []
-    for name, kind in KINDS.items():
+    for name, kind in VIDEO_KINDS.items():
         if kind.spherical is None or kind.layout is Layout.NONE:
             found.append((name, False))
         elif (
@@ -165,9 +164,9 @@ def _entries() -> list[tuple[str, bool | None]]:
     return [found[k] for k in order]
 
 
-def settings(policy: FilterPolicy) -> CurateConfig:
+def settings(policy: FilterSettings) -> CurateConfig:
     """As a refresh judges, but with small clips."""
-    return CurateConfig(catalogue="none", clip=ClipSettings(height=64), policy=policy)
+    return CurateConfig(catalogue="none", clip=ClipSettings(height=64), filters=policy)
 
 
 def prepare() -> None:
@@ -176,12 +175,12 @@ def prepare() -> None:
     os.environ.setdefault("SVT_LOG", "1")
 
 
-def judge_case(case: Case, policy: FilterPolicy) -> Outcome:
+def judge_case(case: Case, policy: FilterSettings) -> Outcome:
     """Writes one video, judges it and deletes it."""
     with tempfile.TemporaryDirectory() as folder:
         truth = case.write(Path(folder))
         judge = (
-            process_isolated if KINDS[case.kind].damage else process_video
+            process_isolated if VIDEO_KINDS[case.kind].damage else process_video
         )  # damaged files may crash a decoder
         start = time.process_time()
         video = judge(truth.path, SOURCE, settings(policy))
@@ -283,7 +282,7 @@ def labels(media: Path) -> list[Label]:
         ]
 
 
-def judge_label(label: Label, policy: FilterPolicy) -> Outcome:
+def judge_label(label: Label, policy: FilterSettings) -> Outcome:
     """Judges a real file; a still is shown for three seconds. Whether it is a duplicate is not known yet."""
     with tempfile.TemporaryDirectory() as folder:
         path = label.path

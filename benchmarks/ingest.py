@@ -35,16 +35,16 @@ from argus.curate import VideoSource, process_video, read_catalogue
 from argus.curate.download.proxies import routes
 from argus.curate.plan import plan
 from argus.dataset import (
-    ClipRow,
+    CuratedClip,
     Dataset,
     DecidedVideo,
-    ScoreRow,
+    Score,
     ShardClip,
     SourceRow,
     write_shard,
 )
 from argus.synth import serve_folder, write_video_kind
-from schemas.config import CurateConfig, FetchSettings, FilterPolicy
+from schemas.config import CurateConfig, FetchSettings, FilterSettings
 from schemas.names import Decision, Reason, Split
 
 PROCESSES = 2
@@ -83,7 +83,7 @@ def config_of(folder: Path, catalogue: Path, **policy: object) -> CurateConfig:
         home=str(folder / "home"),
         run_id=f"bench-{time.time_ns()}",
         fetch=FETCH,
-        policy=FilterPolicy(duplicates="keep", **policy),
+        filters=FilterSettings(duplicates="keep", **policy),
         max_concurrent_videos=PROCESSES,
     )
 
@@ -154,7 +154,7 @@ def run_refresh(
     with watched(process.pid) if watch else nullcontext([0.0]) as peak:
         assert process.wait() == 0
     wall = time.time() - start
-    rows = Dataset(config.dataset).latest_rows(["decided", "run_id"]).to_pylist()
+    rows = Dataset(config.dataset).read_latest(["decided", "run_id"]).to_pylist()
     times = sorted(
         row["decided"].timestamp() for row in rows if row["decided"].timestamp() >= start
     )
@@ -282,13 +282,13 @@ def synthetic_row(number: int, recipe: str) -> SourceRow:
     """A source with two clips that are dropped, of realistic size."""
     source_id = f"url:{number:016x}"
     scores = tuple(
-        ScoreRow(filter="static", name=f"number{place}", value=place / 7, threshold=0.5)
+        Score(filter="static", name=f"number{place}", value=place / 7, threshold=0.5)
         for place in range(20)
     )
     decision = {"decision": Decision.DROPPED, "reason": Reason.TEXT}
     spans = ((start, start + 1) for start in range(2))
     clips = tuple(
-        ClipRow(
+        CuratedClip(
             clip_id=f"{source_id}@{a}-{b}",
             start_ms=a,
             end_ms=b,
@@ -341,7 +341,7 @@ def measure_known(folder: Path, known: int, new: int) -> None:
     urls = [f"https://videos.example/{number}.mp4" for number in range(known + new)]
     (place / "catalogue.txt").write_text("\n".join(urls))
     config = config_of(place, place / "catalogue.txt")
-    recipe = Recipe.of(config)
+    recipe = Recipe.from_config(config)
     dataset = Dataset(config.dataset)
     sources = read_catalogue(Path(config.catalogue))
     for start in range(0, known, 5_000):

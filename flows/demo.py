@@ -24,11 +24,11 @@ from argus.files import write_text
 from argus.registry.history import curve, pictures
 from argus.report import Picture, ReportData, VideoCard, first_picture, write_report
 from argus.runs import RunFolder
-from flows.local import LocalStack, mlflow_database
+from flows.local import LocalStack, mlflow_database_uri
 from schemas.names import JobKind
 
 if TYPE_CHECKING:
-    from argus.synth.demo import DemoWorld
+    from argus.synth import DemoWorld
     from flows.pipeline import PipelineSummary
 
 STAGES = (JobKind.CURATE, JobKind.TRAIN, JobKind.EVALUATE, JobKind.GENERATE)
@@ -82,8 +82,7 @@ def run_demo(
     `media` is a folder of real videos, with or without a labels.csv. A second call in the same home finds the videos settled, trains again, and
     lets the gate compare. Raises what the failing stage raises.
     """
-    from argus.synth.demo import write_demo
-    from argus.synth.site import serve_folder
+    from argus.synth import serve_folder, write_demo
 
     console = console or Console()
     labels = read_labels(media) if media else {}
@@ -159,7 +158,7 @@ def read_labels(media: Path) -> dict[str, Mapping[str, str]]:
 @contextmanager
 def _serve_media(media: Path | None) -> Iterator[str]:
     """The address of the real videos, or an empty text where there are none."""
-    from argus.synth.site import serve_folder
+    from argus.synth import serve_folder
 
     if media is None:
         yield ""
@@ -247,7 +246,7 @@ def _finish(
     console.print(f"360° video: {run.output}", soft_wrap=True, highlight=False)
     console.print(f"Report:     {run.report}", soft_wrap=True, highlight=False)
     console.print(
-        f"\nexport MLFLOW_TRACKING_URI={mlflow_database(run.home)}", soft_wrap=True, highlight=False
+        f"\nexport MLFLOW_TRACKING_URI={mlflow_database_uri(run.home)}", soft_wrap=True, highlight=False
     )
     console.print("argus generate VIDEO.mp4 -o OUT.mp4", highlight=False)
 
@@ -330,7 +329,7 @@ def _cards(dataset: Dataset) -> list[VideoCard]:
             split=row["split"] or "",
             clips=sum(clip["decision"] == "kept" for clip in row["clips"] or ()),
         )
-        for row in dataset.latest_rows(columns).to_pylist()
+        for row in dataset.read_latest(columns).to_pylist()
     ]
 
 
@@ -362,7 +361,7 @@ def _report(
     train, evaluated = summary.train, summary.evaluate
     assert train is not None
     assert evaluated is not None
-    database = mlflow_database(run.home)  # the server has ended; its database and files stay
+    database = mlflow_database_uri(run.home)  # the server has ended; its database and files stay
     mlflow_run = train.outputs["mlflow_run_id"]
     return ReportData(
         title="Argus demo",

@@ -43,7 +43,7 @@ def project_views(
         raise InvalidInput(
             f"got {len(views)} frames and {len(trajectory)} rotations; give one rotation per frame"
         )
-    camera = trajectory.camera.resized(views.shape[2], views.shape[1])
+    camera = trajectory.camera.with_size(views.shape[2], views.shape[1])
     rotations = torch.from_numpy(trajectory.rotations)
     erp, mask = view_to_erp(frames_to_tensor(views), rotations, camera, erp_size, fill=UNSEEN)
     return ProjectedViews(erp, mask)

@@ -1,4 +1,4 @@
-"""`Camera`: a perspective picture's field of view and size, with the principal point in its middle."""
+"""Pinhole camera: field of view, picture size, and the intrinsic parameters that follow."""
 
 import math
 from dataclasses import dataclass
@@ -12,9 +12,16 @@ from argus.errors import InvalidInput
 
 @dataclass(frozen=True)
 class Camera:
-    """Field of view in degrees, size in pixels. Pixel (u, v) looks along ((u + ½ - w/2) / fx, (v + ½ - h/2) / fy, 1).
+    """Pinhole camera with its principal point in the middle of the picture.
 
-    Without `fov_y_deg` pixels are square (fy = fx).
+    Pixel (u, v) looks along ((u + ½ - width/2) / fx, (v + ½ - height/2) / fy, 1) in the camera's
+    axes: x right, y down, z forward (OpenCV).
+
+    Attributes:
+        fov_x_deg: Horizontal field of view in degrees, in (0, 180).
+        width: Picture width in pixels.
+        height: Picture height in pixels.
+        fov_y_deg: Vertical field of view in degrees, in (0, 180); None for square pixels (fy = fx).
     """
 
     fov_x_deg: float
@@ -26,16 +33,26 @@ class Camera:
         for name, fov in (("fov_x_deg", self.fov_x_deg), ("fov_y_deg", self.fov_y_deg)):
             if fov is not None and not 0 < fov < 180:
                 raise InvalidInput(
-                    f"{name} is {fov}, but a perspective camera sees more than 0 and less than 180 degrees"
+                    f"{name} is {fov}, but must be more than 0 and less than 180 degrees"
                 )
         if self.width < 1 or self.height < 1:
             raise InvalidInput(
-                f"a camera's picture has at least one pixel, got {self.width}x{self.height}"
+                f"a camera needs at least 1x1 pixels, got {self.width}x{self.height}"
             )
 
     @classmethod
     def from_focal(cls, fx: float, width: int, height: int, fy: float | None = None) -> Self:
-        """From focal lengths in pixels."""
+        """Create a camera from focal lengths: fov = 2·atan(size / (2·f)).
+
+        Args:
+            fx: Horizontal focal length in pixels.
+            width: Picture width in pixels.
+            height: Picture height in pixels.
+            fy: Vertical focal length in pixels; None for square pixels.
+
+        Raises:
+            InvalidInput: A focal length or a size is not positive.
+        """
         if not fx > 0 or (fy is not None and not fy > 0):
             raise InvalidInput(f"focal lengths must be positive, got fx={fx}, fy={fy}")
         fov_y = None if fy is None or fy == fx else math.degrees(2 * math.atan2(height / 2, fy))
@@ -43,7 +60,18 @@ class Camera:
 
     @classmethod
     def from_intrinsics(cls, intrinsics: ArrayLike, width: int, height: int) -> Self:
-        """From a matrix K `[3, 3]`; its principal point must lie within 2% of the middle (others are not modelled)."""
+        """Create a camera from an intrinsic matrix.
+
+        Args:
+            intrinsics: K `[3, 3]` in pixels, with the corner of the picture at (0, 0). The
+                principal point must lie within 2% of the middle; others are not modeled.
+            width: Picture width in pixels.
+            height: Picture height in pixels.
+
+        Raises:
+            InvalidInput: K has another shape, an off-center principal point or a focal length
+                that is not positive.
+        """
         K = np.asarray(intrinsics, dtype=np.float64)
         if K.shape != (3, 3):
             raise InvalidInput(f"intrinsics must be [3, 3], got shape {K.shape}")
@@ -52,34 +80,33 @@ class Camera:
             and abs(K[1, 2] - height / 2) <= 0.02 * height + 0.5
         ):
             raise InvalidInput(
-                f"principal point ({K[0, 2]:.1f}, {K[1, 2]:.1f}) is not in the middle of {width}x{height}; crop the frames around it first"
+                f"principal point ({K[0, 2]:.1f}, {K[1, 2]:.1f}) is not in the middle of "
+                f"{width}x{height}; crop the frames around it first"
             )
         return cls.from_focal(float(K[0, 0]), width, height, float(K[1, 1]))
 
     @property
     def fx(self) -> float:
-        """Focal length along x, pixels."""
+        """Horizontal focal length in pixels."""
         return self.width / (2 * math.tan(math.radians(self.fov_x_deg) / 2))
 
     @property
     def fy(self) -> float:
-        """Focal length along y, pixels."""
-        return (
-            self.fx
-            if self.fov_y_deg is None
-            else self.height / (2 * math.tan(math.radians(self.fov_y_deg) / 2))
-        )
+        """Vertical focal length in pixels."""
+        if self.fov_y_deg is None:
+            return self.fx
+        return self.height / (2 * math.tan(math.radians(self.fov_y_deg) / 2))
 
     @property
     def fov_y(self) -> float:
-        """Vertical field of view, degrees."""
+        """Vertical field of view in degrees, also for square pixels."""
         return math.degrees(2 * math.atan2(self.height / 2, self.fy))
 
     @property
-    def density(self) -> tuple[float, float]:
+    def pixels_per_radian(self) -> tuple[float, float]:
         """Mean pixels per radian along x and y."""
         return self.width / math.radians(self.fov_x_deg), self.height / math.radians(self.fov_y)
 
-    def resized(self, width: int, height: int) -> "Camera":
-        """The same field of view on another number of pixels."""
+    def with_size(self, width: int, height: int) -> "Camera":
+        """Return a camera with the same field of view and another picture size in pixels."""
         return Camera(self.fov_x_deg, width, height, self.fov_y)

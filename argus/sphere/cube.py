@@ -1,11 +1,13 @@
-"""Cubemaps: plain 3x2 and 6x1, and the equi-angular cubemap (EAC) as YouTube lays it out.
+"""Cubemaps: plain 3x2 and 6x1, and the equi-angular cubemap (EAC) in YouTube's layout.
 
-Faces of the plain layouts stand in ffmpeg's default order (right, left, up, down, front, back), row by row; "6x1" is six side by side. "cbmp" is the
-3x2 that Spherical Video V2 declares: its up and down faces lie half a turn round, the front at the top of up and the back at the top of down.
+The plain layouts hold the faces in ffmpeg's default order (right, left, up, down, front, back), row
+by row; 6x1 is six side by side. "cbmp" is the 3x2 that Spherical Video V2 declares: its up and down
+faces are rotated by half a turn, with the front at the top of up and the back at the top of down.
 
-The EAC's upper row is left, front, right; its lower row is down, back, up, lying on their sides, so that each row is one continuous band. It has
-margins of 2 pixels left and right of the picture and above and below each row (as ffmpeg's v360 found in YouTube's files); the bands continue into
-them. YouTube's pictures are 16:9, so faces are stretched, and need not be whole pixels wide (1280×720).
+The upper row of an EAC is left, front, right; its lower row is down, back, up, rotated so that each
+row is one continuous band. YouTube's files have margins of 2 pixels at the left and right of the
+picture and above and below each row, as in ffmpeg's v360; the bands continue into them. YouTube's
+pictures are 16:9, so faces are stretched and need not be whole pixels wide (1280×720).
 """
 
 import math
@@ -20,18 +22,25 @@ from argus.sphere.arrays import (
     Array,
     Frames,
     Interpolation,
-    channels_last,
-    namespace_of,
-    own_order,
-    real_like,
+    array_namespace,
+    as_float_like,
+    from_channels_last,
+    to_channels_last,
 )
-from argus.sphere.grid import Rays, checked_size, erp_grid, erp_pixels, turned
+from argus.sphere.grid import Rays, check_erp_size, erp_grid, rays_to_erp_pixels, rotate_rays
 from argus.sphere.rotations import from_euler_deg
-from argus.sphere.sampling import MINIFY, PAD, pad_erp, reduced, reduced_erp, sample
+from argus.sphere.sampling import (
+    MINIFY_RATIO,
+    PAD,
+    pad_erp,
+    reduce_area,
+    reduce_erp,
+    sample_pixels,
+)
 
 
 class CubeLayout(StrEnum):
-    """How six faces lie in one picture."""
+    """Arrangement of six cube faces in one picture."""
 
     C3X2 = "3x2"
     C6X1 = "6x1"
@@ -43,63 +52,76 @@ class CubeLayout(StrEnum):
 class _Packing:
     rows: int
     columns: int
-    tiles: np.ndarray  # [6, 3, 3] camera-to-world of each tile, row by row
-    equiangular: bool = False
+    face_rotations: np.ndarray  # camera-to-world [6, 3, 3] of each face, row by row
+    is_equiangular: bool = False
     margin: int = 0  # pixels
 
     @property
-    def bands(self) -> int:
-        """Columns of faces that do not continue one another."""
-        return 1 if self.equiangular else self.columns
+    def tile_columns(self) -> int:
+        """Number of tiles in a row; the faces of a tile continue one another."""
+        return 1 if self.is_equiangular else self.columns
 
 
 _RIGHT, _LEFT, _UP, _DOWN, _FRONT, _BACK = (90, 0), (-90, 0), (0, 90), (0, -90), (0, 0), (180, 0)
-_PLAIN = ((_RIGHT, 0), (_LEFT, 0), (_UP, 0), (_DOWN, 0), (_FRONT, 0), (_BACK, 0))
-_ROLLED = ((_LEFT, 0), (_FRONT, 0), (_RIGHT, 0), (_DOWN, 90), (_BACK, -90), (_UP, 90))
+_PLAIN_FACES = ((_RIGHT, 0), (_LEFT, 0), (_UP, 0), (_DOWN, 0), (_FRONT, 0), (_BACK, 0))
+_EAC_FACES = ((_LEFT, 0), (_FRONT, 0), (_RIGHT, 0), (_DOWN, 90), (_BACK, -90), (_UP, 90))
 
 
 @cache
-def _packings() -> dict[CubeLayout, _Packing]:
-    plain, rolled = (
+def _make_packings() -> dict[CubeLayout, _Packing]:
+    plain, eac = (
         np.stack([from_euler_deg(*face, roll) for face, roll in faces])
-        for faces in (_PLAIN, _ROLLED)
+        for faces in (_PLAIN_FACES, _EAC_FACES)
     )
-    declared = plain.copy()
-    declared[2:4] *= -1, -1, 1  # half a turn about the faces' own axis
+    cbmp = plain.copy()
+    cbmp[2:4] *= -1, -1, 1  # half a turn about the axis of the face
     return {
         CubeLayout.C3X2: _Packing(2, 3, plain),
-        CubeLayout.CBMP: _Packing(2, 3, declared),
+        CubeLayout.CBMP: _Packing(2, 3, cbmp),
         CubeLayout.C6X1: _Packing(1, 6, plain),
-        CubeLayout.EAC: _Packing(2, 3, rolled, equiangular=True, margin=2),
+        CubeLayout.EAC: _Packing(2, 3, eac, is_equiangular=True, margin=2),
     }
 
 
 def erp_to_cube(
     erp: Frames,
-    face: int | tuple[int, int],
+    face_size: int | tuple[int, int],
     layout: CubeLayout | str = CubeLayout.C3X2,
     *,
     interpolation: Interpolation = "linear",
 ) -> Frames:
-    """ERP frames (numpy `[T, H, W, C]`, torch `[T, C, H, W]`) as packed cubemaps.
+    """Project ERP frames to packed cubemaps.
 
-    `face` is a face's side in pixels, or (height, width) where the picture is stretched: (1080, 1280) for an EAC of 3840×2160. Raises InvalidInput.
+    A map that is denser than the faces is averaged first.
+
+    Args:
+        erp: numpy uint8 or float `[T, H, W, C]`, or torch float `[T, C, H, W]`.
+        face_size: Side of a face in pixels, or (height, width) of a stretched one, such as
+            (1080, 1280) for an EAC of 3840×2160.
+        layout: Arrangement of the faces.
+        interpolation: "linear" or "cubic".
+
+    Returns:
+        Frames of the input's type with (height, width) = face_size · (rows, columns).
+
+    Raises:
+        InvalidInput: The layout is unknown, or the faces leave no room beside the margins.
     """
-    packing = _packing(layout)
-    faces = (face, face) if isinstance(face, int) else face
+    packing = _get_packing(layout)
+    faces = (face_size, face_size) if isinstance(face_size, int) else face_size
     if min(faces) <= 2 * packing.margin:
-        raise InvalidInput(f"face is {face}, but must be more than {2 * packing.margin} pixels")
-    frames = channels_last(erp)
-    frames = reduced_erp(frames, frames.shape[2] / (4 * math.sqrt(faces[0] * faces[1])))
-    size = int(frames.shape[1]), int(frames.shape[2])
-    x, y, z = (
-        real_like(axis[None], frames)
-        for axis in _packed_rays(
-            packing, _tiling(packing, (packing.rows * faces[0], packing.columns * faces[1]))
+        raise InvalidInput(
+            f"face_size is {face_size}, but must be more than {2 * packing.margin} pixels"
         )
+    frames = to_channels_last(erp)
+    frames = reduce_erp(frames, frames.shape[2] / (4 * math.sqrt(faces[0] * faces[1])))
+    erp_size = int(frames.shape[1]), int(frames.shape[2])
+    axes = _make_tile_axes(packing, (packing.rows * faces[0], packing.columns * faces[1]))
+    x, y, z = (as_float_like(axis[None], frames) for axis in _compute_cube_rays(packing, axes))
+    column, row = rays_to_erp_pixels((x, y, z), erp_size)
+    cube: Frames = from_channels_last(
+        sample_pixels(pad_erp(frames), column + PAD, row + PAD, interpolation)
     )
-    column, row = erp_pixels((x, y, z), size)
-    cube: Frames = own_order(sample(pad_erp(frames), column + PAD, row + PAD, interpolation))
     return cube
 
 
@@ -110,52 +132,90 @@ def cube_to_erp(
     *,
     interpolation: Interpolation = "linear",
 ) -> Frames:
-    """ERP frames `[T, H, W, C]` (torch `[T, C, H, W]`) of packed cubemaps, whose faces may be stretched.
+    """Project packed cubemaps to ERP frames; faces may be stretched.
 
-    Across the edges of faces pixels are interpolated with those of the face beyond. Raises InvalidInput.
+    Interpolation at the edge of a face uses the pixels of the neighboring face.
+
+    Args:
+        cube: numpy uint8 or float `[T, h, w, C]`, or torch float `[T, C, h, w]`.
+        erp_size: (height, width) of the result.
+        layout: Arrangement of the faces.
+        interpolation: "linear" or "cubic".
+
+    Returns:
+        Frames of the input's type, numpy `[T, H, W, C]` or torch `[T, C, H, W]`.
+
+    Raises:
+        InvalidInput: The layout is unknown, or the picture does not divide into its faces.
     """
-    packing = _packing(layout)
-    size = checked_size(erp_size)
-    frames = channels_last(cube)
+    packing = _get_packing(layout)
+    size = check_erp_size(erp_size)
+    frames = to_channels_last(cube)
     height, width = int(frames.shape[1]), int(frames.shape[2])
-    _require(packing, layout, (height, width))
-    small = _reduced_faces(packing, (height, width), size)
-    tiling = _tiling(packing, small, (small[0] / height, small[1] / width))
-    frames, tiling = _padded(packing, reduced(frames, small), tiling)
-    rays = turned(erp_grid(size, frames), real_like(np.eye(3)[None], frames))
-    column, row = _packed_pixels(packing, rays, tiling)
-    erp: Frames = own_order(sample(frames, column, row, interpolation))
+    _check_cube_size(packing, layout, (height, width))
+    reduced_size = _compute_reduced_cube_size(packing, (height, width), size)
+    scale = reduced_size[0] / height, reduced_size[1] / width
+    axes = _make_tile_axes(packing, reduced_size, scale)
+    frames, axes = _pad_tiles(packing, reduce_area(frames, reduced_size), axes)
+    rays = rotate_rays(erp_grid(size, frames), as_float_like(np.eye(3)[None], frames))
+    column, row = _rays_to_cube_pixels(packing, rays, axes)
+    erp: Frames = from_channels_last(sample_pixels(frames, column, row, interpolation))
     return erp
 
 
-def cube_places(
+def cube_coordinates(
     directions: np.ndarray, size: tuple[int, int], layout: CubeLayout | str = CubeLayout.C3X2
 ) -> np.ndarray:
-    """Where directions `[N, 3]` lie in a packed picture of `size` (height, width): x and y `[N, 2]`, shares of its sides. Raises InvalidInput."""
-    packing = _packing(layout)
-    _require(packing, layout, size)
+    """Project directions to texture coordinates of a packed cubemap.
+
+    Args:
+        directions: float `[N, 3]` of any positive length.
+        size: (height, width) of the packed picture in pixels.
+        layout: Arrangement of the faces.
+
+    Returns:
+        (x, y) `[N, 2]` from the left and from the top, as fractions of width and height.
+
+    Raises:
+        InvalidInput: The layout is unknown, or the picture does not divide into its faces.
+    """
+    packing = _get_packing(layout)
+    _check_cube_size(packing, layout, size)
     x, y, z = np.asarray(directions, np.float64).T[:, None, None]
-    column, row = _packed_pixels(packing, (x, y, z), _tiling(packing, size))
+    column, row = _rays_to_cube_pixels(packing, (x, y, z), _make_tile_axes(packing, size))
     return np.stack([(column[0, 0] + 0.5) / size[1], (row[0, 0] + 0.5) / size[0]], -1)
 
 
 def cube_grid(
     size: tuple[int, int], layout: CubeLayout | str = CubeLayout.C3X2, steps: int = 8
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A grid from edge to edge over each face of a packed picture of `size` (height, width): directions `[6, n, n, 3]` and places `[6, n, n, 2]`.
+    """Return a grid of points on each face of a packed cubemap, edges included.
 
-    n is steps + 1; rows run down the picture, places are as in `cube_places`. Raises InvalidInput.
+    Args:
+        size: (height, width) of the packed picture in pixels.
+        layout: Arrangement of the faces.
+        steps: Grid cells along a side; n = steps + 1 points.
+
+    Returns:
+        (directions `[6, n, n, 3]`, texture coordinates `[6, n, n, 2]` as of `cube_coordinates`);
+        rows run down the picture.
+
+    Raises:
+        InvalidInput: The layout is unknown, or the picture does not divide into its faces.
     """
-    packing = _packing(layout)
-    _require(packing, layout, size)
-    down, across = _tiling(packing, size)
-    share = np.arange(steps + 1) / steps
-    tangent = np.tan((2 * share - 1) * np.pi / 4) if packing.equiangular else 2 * share - 1
+    packing = _get_packing(layout)
+    _check_cube_size(packing, layout, size)
+    y_axis, x_axis = _make_tile_axes(packing, size)
+    fraction = np.arange(steps + 1) / steps
+    signed = 2 * fraction - 1
+    tangent = np.tan(signed * np.pi / 4) if packing.is_equiangular else signed
     s, t = np.meshgrid(tangent, tangent)
-    directions = np.einsum("kij,abj->kabi", packing.tiles, np.stack([s, t, np.ones_like(s)], -1))
+    directions = np.einsum(
+        "kij,abj->kabi", packing.face_rotations, np.stack([s, t, np.ones_like(s)], -1)
+    )
     rows, columns = np.divmod(np.arange(6), packing.columns)
-    x = np.array([across.start(k) + share * across.face for k in columns]) / size[1]
-    y = np.array([down.start(k) + share * down.face for k in rows]) / size[0]
+    x = np.array([x_axis.face_start(k) + fraction * x_axis.face_pixels for k in columns]) / size[1]
+    y = np.array([y_axis.face_start(k) + fraction * y_axis.face_pixels for k in rows]) / size[0]
     n = steps + 1
     return directions, np.stack(
         [np.broadcast_to(x[:, None, :], (6, n, n)), np.broadcast_to(y[:, :, None], (6, n, n))], -1
@@ -163,125 +223,145 @@ def cube_grid(
 
 
 @dataclass(frozen=True)
-class _Axis:
-    """Tiles along one axis of a packed picture: each is a face, or a band of faces that continue one another. Margins are at its ends."""
+class _TileAxis:
+    """Tiles along one axis of a packed picture.
+
+    A tile is one face, or a band of faces that continue one another, with margins at its ends.
+    """
 
     tiles: int
-    pixels: int  # of a tile
-    faces: int  # in a tile
+    tile_pixels: int
+    faces: int  # per tile
     margin: float  # pixels
 
     @property
-    def face(self) -> float:
-        """Pixels of a face."""
-        return (self.pixels - 2 * self.margin) / self.faces
+    def face_pixels(self) -> float:
+        """Size of a face in pixels."""
+        return (self.tile_pixels - 2 * self.margin) / self.faces
 
-    def start(self, index: int) -> float:
-        """Where a face starts, pixels."""
-        tile, nth = divmod(index, self.faces)
-        return tile * self.pixels + self.margin + nth * self.face
+    def face_start(self, index: int) -> float:
+        """Return the pixel position at which a face starts."""
+        tile, number = divmod(index, self.faces)
+        return tile * self.tile_pixels + self.margin + number * self.face_pixels
 
-    def shares(self) -> tuple[np.ndarray, np.ndarray]:
-        """(face, place on it) of every pixel; 0 and 1 are the face's edges, and margins lie beyond them."""
-        tile, pixel = np.divmod(np.arange(self.tiles * self.pixels), self.pixels)
-        place = (pixel + 0.5 - self.margin) / self.face
-        nth = np.clip(np.floor(place), 0, self.faces - 1).astype(int)
-        return tile * self.faces + nth, place - nth
+    def face_coordinates(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return (face index, coordinate on that face) of every pixel.
 
-    def padded(self) -> "_Axis":
-        """With PAD pixels more around each tile."""
-        return replace(self, pixels=self.pixels + 2 * PAD, margin=self.margin + PAD)
+        The edges of the face are at 0 and 1; pixels of a margin lie beyond them.
+        """
+        tile, pixel = np.divmod(np.arange(self.tiles * self.tile_pixels), self.tile_pixels)
+        position = (pixel + 0.5 - self.margin) / self.face_pixels
+        number = np.clip(np.floor(position), 0, self.faces - 1).astype(int)
+        return tile * self.faces + number, position - number
+
+    def with_padding(self) -> "_TileAxis":
+        """Return the axis with PAD pixels more around each tile."""
+        return replace(self, tile_pixels=self.tile_pixels + 2 * PAD, margin=self.margin + PAD)
 
 
-def _tiling(
-    packing: _Packing, size: tuple[int, int], scale: tuple[float, float] = (1.0, 1.0)
-) -> tuple[_Axis, _Axis]:
-    """(down, across) of a picture of `size` (height, width); `scale` is that of its margins."""
-    down, across = packing.margin * scale[0], packing.margin * scale[1]
+def _make_tile_axes(
+    packing: _Packing, size: tuple[int, int], margin_scale: tuple[float, float] = (1.0, 1.0)
+) -> tuple[_TileAxis, _TileAxis]:
+    """Return the (vertical, horizontal) axes of a packed picture of (height, width)."""
+    y_margin, x_margin = packing.margin * margin_scale[0], packing.margin * margin_scale[1]
+    tile_columns = packing.tile_columns
     return (
-        _Axis(packing.rows, size[0] // packing.rows, 1, down),
-        _Axis(packing.bands, size[1] // packing.bands, packing.columns // packing.bands, across),
+        _TileAxis(packing.rows, size[0] // packing.rows, 1, y_margin),
+        _TileAxis(tile_columns, size[1] // tile_columns, packing.columns // tile_columns, x_margin),
     )
 
 
-def _padded(
-    packing: _Packing, frames: Array, tiling: tuple[_Axis, _Axis]
-) -> tuple[Array, tuple[_Axis, _Axis]]:
-    """Each tile with PAD pixels around it of what lies there on the sphere, which is not what lies there in the picture."""
-    wide = tiling[0].padded(), tiling[1].padded()
-    x, y, z = (real_like(axis[None], frames) for axis in _packed_rays(packing, wide))
-    column, row = _packed_pixels(packing, (x, y, z), tiling)
-    return sample(frames, column, row, "linear"), wide
+def _pad_tiles(
+    packing: _Packing, frames: Array, axes: tuple[_TileAxis, _TileAxis]
+) -> tuple[Array, tuple[_TileAxis, _TileAxis]]:
+    """Pad each tile by PAD pixels of what adjoins it on the sphere, not in the picture."""
+    padded_axes = axes[0].with_padding(), axes[1].with_padding()
+    x, y, z = (
+        as_float_like(axis[None], frames) for axis in _compute_cube_rays(packing, padded_axes)
+    )
+    column, row = _rays_to_cube_pixels(packing, (x, y, z), axes)
+    return sample_pixels(frames, column, row, "linear"), padded_axes
 
 
-def _packed_rays(packing: _Packing, tiling: tuple[_Axis, _Axis]) -> tuple[np.ndarray, ...]:
-    """Rays of a packed picture's pixels: x, y, z, each `[height, width]`."""
-    (tile_row, down), (tile_column, across) = (axis.shares() for axis in tiling)
-    s, t = 2 * across - 1, 2 * down - 1
-    if packing.equiangular:
+def _compute_cube_rays(
+    packing: _Packing, axes: tuple[_TileAxis, _TileAxis]
+) -> tuple[np.ndarray, ...]:
+    """Return the rays of the pixels of a packed picture: x, y, z, each `[height, width]`."""
+    (face_row, y), (face_column, x) = (axis.face_coordinates() for axis in axes)
+    s, t = 2 * x - 1, 2 * y - 1
+    if packing.is_equiangular:
         s, t = np.tan(s * np.pi / 4), np.tan(t * np.pi / 4)
-    turns = packing.tiles[tile_row[:, None] * packing.columns + tile_column[None]]  # [h, w, 3, 3]
+    face = face_row[:, None] * packing.columns + face_column[None]
+    rotations = packing.face_rotations[face]  # [h, w, 3, 3]
     return tuple(
-        turns[..., k, 0] * s[None] + turns[..., k, 1] * t[:, None] + turns[..., k, 2]
+        rotations[..., k, 0] * s[None] + rotations[..., k, 1] * t[:, None] + rotations[..., k, 2]
         for k in range(3)
     )
 
 
-def _packed_pixels(
-    packing: _Packing, rays: Rays, tiling: tuple[_Axis, _Axis]
+def _rays_to_cube_pixels(
+    packing: _Packing, rays: Rays, axes: tuple[_TileAxis, _TileAxis]
 ) -> tuple[Array, Array]:
-    """(column, row) of rays in a packed picture, at least half a pixel inside their tile, so that no interpolation needs another."""
-    xp = namespace_of(rays[0])
-    ahead = [sum(float(R[k, 2]) * rays[k] for k in range(3)) for R in packing.tiles]
-    nearest = xp.argmax(xp.stack(ahead, 0), 0)  # the face along which a ray is longest
-    found = [0.0, 0.0]
-    for k, R in enumerate(packing.tiles):
-        chosen = nearest == k
-        depth = xp.where(chosen, ahead[k], 1.0)
-        for n, (axis, index) in enumerate(zip(tiling, divmod(k, packing.columns), strict=True)):
-            along = 1 - n  # rows follow a face's y, columns its x
+    """Return the (column, row) of rays in a packed picture.
+
+    Coordinates are clamped to half a pixel inside their tile, so that interpolation needs no other.
+    """
+    xp = array_namespace(rays[0])
+    depths = [sum(float(R[k, 2]) * rays[k] for k in range(3)) for R in packing.face_rotations]
+    face = xp.argmax(xp.stack(depths, 0), 0)
+    pixels = [0.0, 0.0]  # row, column
+    for k, R in enumerate(packing.face_rotations):
+        is_face = face == k
+        depth = xp.where(is_face, depths[k], 1.0)
+        for n, (axis, index) in enumerate(zip(axes, divmod(k, packing.columns), strict=True)):
+            along = 1 - n  # rows follow the face's y, columns its x
             tangent = sum(float(R[i, along]) * rays[i] for i in range(3)) / depth
-            share = (
-                (xp.arctan(tangent) * (4 / math.pi) if packing.equiangular else tangent) + 1
-            ) / 2
-            first = index // axis.faces * axis.pixels
-            place = xp.clip(
-                axis.start(index) + share * axis.face - 0.5, first, first + axis.pixels - 1
+            signed = xp.arctan(tangent) * (4 / math.pi) if packing.is_equiangular else tangent
+            first = index // axis.faces * axis.tile_pixels
+            pixel = xp.clip(
+                axis.face_start(index) + (signed + 1) / 2 * axis.face_pixels - 0.5,
+                first,
+                first + axis.tile_pixels - 1,
             )
-            found[n] = xp.where(chosen, place, found[n])
-    row, column = found
+            pixels[n] = xp.where(is_face, pixel, pixels[n])
+    row, column = pixels
     return column, row
 
 
-def _reduced_faces(
+def _compute_reduced_cube_size(
     packing: _Packing, size: tuple[int, int], erp_size: tuple[int, int]
 ) -> tuple[int, int]:
-    """The size of a packed picture whose faces are about as dense as the ERP map, in whole tiles; unchanged unless they are denser."""
+    """Return the size of a packed picture about as dense as an ERP map, in whole tiles.
+
+    An axis is unchanged unless its faces are denser than the map.
+    """
     height, width = (
-        round(n / r / tiles) * tiles if (r := n / (faces * wanted)) > MINIFY else n
-        for n, tiles, faces, wanted in (
+        round(n / ratio / tiles) * tiles
+        if (ratio := n / (faces * face_pixels)) > MINIFY_RATIO
+        else n
+        for n, tiles, faces, face_pixels in (
             (size[0], packing.rows, packing.rows, erp_size[0] / 2),
-            (size[1], packing.bands, packing.columns, erp_size[1] / 4),
+            (size[1], packing.tile_columns, packing.columns, erp_size[1] / 4),
         )
     )
     return height, width
 
 
-def _require(packing: _Packing, layout: str, size: tuple[int, int]) -> None:
+def _check_cube_size(packing: _Packing, layout: str, size: tuple[int, int]) -> None:
     height, width = size
-    if height % packing.rows or width % packing.bands:
+    if height % packing.rows or width % packing.tile_columns:
         raise InvalidInput(
-            f"a {layout} picture is {packing.rows} rows of {packing.columns} faces; {width}x{height} does not divide so"
+            f"a {layout} picture has {packing.rows} rows of {packing.columns} faces, but "
+            f"{width}x{height} is not divisible by that"
         )
     if height <= 2 * packing.margin * packing.rows or width <= 2 * packing.margin:
         raise InvalidInput(
-            f"a {layout} picture has margins of {packing.margin} pixels; {width}x{height} has nothing beside them"
+            f"a {layout} picture has margins of {packing.margin} pixels, which leave nothing of "
+            f"{width}x{height}"
         )
 
 
-def _packing(layout: CubeLayout | str) -> _Packing:
+def _get_packing(layout: CubeLayout | str) -> _Packing:
     if layout not in set(CubeLayout):
-        raise InvalidInput(
-            f"cubemap layout is '{layout}', but must be one of: {', '.join(CubeLayout)}"
-        )
-    return _packings()[CubeLayout(layout)]
+        raise InvalidInput(f"layout is '{layout}', but must be one of: {', '.join(CubeLayout)}")
+    return _make_packings()[CubeLayout(layout)]

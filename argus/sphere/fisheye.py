@@ -1,6 +1,7 @@
-"""Equidistant fisheye circles to ERP and back: one lens, or two side by side.
+"""Conversion between equidistant fisheye circles and ERP: one lens, or two side by side.
 
-Of two, the right half looks ahead and the left half back, as in ffmpeg's dfisheye. Cameras differ; the other order is a half-turn away.
+Of two lenses the right half looks forward and the left half backward, as in ffmpeg's dfisheye.
+Cameras with the other order differ by half a turn.
 """
 
 import math
@@ -12,14 +13,22 @@ from argus.sphere.arrays import (
     Array,
     Frames,
     Interpolation,
-    channels_last,
-    namespace_of,
-    own_order,
-    real_like,
+    array_namespace,
+    as_float_like,
+    from_channels_last,
+    to_channels_last,
 )
-from argus.sphere.grid import Rays, checked_size, erp_grid, erp_pixels, turned
+from argus.sphere.grid import Rays, check_erp_size, erp_grid, rays_to_erp_pixels, rotate_rays
 from argus.sphere.rotations import from_euler_deg
-from argus.sphere.sampling import PAD, pad_edge, pad_erp, reduced, reduced_erp, reduced_size, sample
+from argus.sphere.sampling import (
+    PAD,
+    compute_reduced_size,
+    pad_edge,
+    pad_erp,
+    reduce_area,
+    reduce_erp,
+    sample_pixels,
+)
 
 
 def fisheye_to_erp(
@@ -29,38 +38,54 @@ def fisheye_to_erp(
     *,
     interpolation: Interpolation = "linear",
 ) -> Frames:
-    """ERP frames `[T, H, W, C]` (torch `[T, C, H, W]`) of fisheye frames n×n (one lens) or n×2n (two).
+    """Project equidistant fisheye frames to ERP frames.
 
-    Angle from the axis grows linearly with radius, to fov_deg/2 at the edge of the inscribed circle. Where two lenses overlap they are mixed
-    linearly; what no lens sees is 0.
+    The angle from the optical axis grows linearly with the radius, up to fov_deg/2 at the edge of
+    the inscribed circle. Where two lenses overlap they are blended, weighted by the angle to the
+    edge of their field of view. Directions that no lens sees are 0.
+
+    Args:
+        frames: n×n frames of one lens or n×2n frames of two; numpy uint8 or float `[T, h, w, C]`,
+            or torch float `[T, C, h, w]`.
+        fov_deg: Field of view of a lens in degrees, in (0, 360].
+        erp_size: (height, width) of the result.
+        interpolation: "linear" or "cubic".
+
+    Returns:
+        Frames of the input's type, numpy `[T, H, W, C]` or torch `[T, C, H, W]`.
+
+    Raises:
+        InvalidInput: The frames are neither 1:1 nor 2:1, or an argument is out of range.
     """
-    size = checked_size(erp_size)
-    pictures = channels_last(frames)
+    size = check_erp_size(erp_size)
+    pictures = to_channels_last(frames)
     height, width = pictures.shape[1:3]
     lenses = width // height
     if lenses not in (1, 2) or width % height:
         raise InvalidInput(
-            f"a fisheye frame is n x n or two of them side by side, got {width}x{height}"
+            f"a fisheye frame must be n x n, or two of them side by side, got {width}x{height}"
         )
-    xp = namespace_of(pictures)
-    half = _half_angle(fov_deg)
+    xp = array_namespace(pictures)
+    half_fov = _half_fov(fov_deg)
     total, weights = 0.0, 0.0
     for k in range(lenses):
         circle = pictures[:, :, k * height : (k + 1) * height]
-        ratio = height / (2 * half) * math.pi / size[0]
-        circle = pad_edge(reduced(circle, reduced_size((height, height), (ratio, ratio))))
-        turn = xp.swapaxes(
-            real_like(from_euler_deg(180 * (lenses - 1 - k), 0, 0), pictures)[None], 1, 2
+        ratio = height / (2 * half_fov) * math.pi / size[0]
+        reduced_size = compute_reduced_size((height, height), (ratio, ratio))
+        circle = pad_edge(reduce_area(circle, reduced_size))
+        world_to_lens = xp.swapaxes(
+            as_float_like(from_euler_deg(180 * (lenses - 1 - k), 0, 0), pictures)[None], 1, 2
         )
-        angle, column, row = _circle_pixels(
-            turned(erp_grid(size, pictures), turn), half, circle.shape[1] - 2 * PAD
+        angle, column, row = _rays_to_circle_pixels(
+            rotate_rays(erp_grid(size, pictures), world_to_lens),
+            half_fov,
+            circle.shape[1] - 2 * PAD,
         )
-        weight = xp.clip(half - angle, 0.0, None)[..., None]
-        seen = sample(circle, column + PAD, row + PAD, interpolation)
-        total = total + seen * weight
+        weight = xp.clip(half_fov - angle, 0.0, None)[..., None]
+        total = total + sample_pixels(circle, column + PAD, row + PAD, interpolation) * weight
         weights = weights + weight
-    mixed = total / xp.where(weights > 0, weights, 1.0)
-    erp: Frames = own_order(_as_type(mixed, pictures))
+    blended = total / xp.where(weights > 0, weights, 1.0)
+    erp: Frames = from_channels_last(_cast_like(blended, pictures))
     return erp
 
 
@@ -72,64 +97,85 @@ def erp_to_fisheye(
     lenses: int = 2,
     interpolation: Interpolation = "linear",
 ) -> Frames:
-    """Fisheye frames of ERP frames `[T, H, W, C]` (torch `[T, C, H, W]`): circles of `size` pixels, one or two side by side.
+    """Project ERP frames to equidistant fisheye frames: the inverse of `fisheye_to_erp`.
 
-    The reverse of `fisheye_to_erp`. Outside the circles is 0, but for a rim of 2 pixels for interpolation at their edge. Raises InvalidInput.
+    Pixels outside the circles are 0, except for a rim of 2 pixels that interpolation at the edge
+    needs. A map that is denser than the circles is averaged first.
+
+    Args:
+        erp: numpy uint8 or float `[T, H, W, C]`, or torch float `[T, C, H, W]`.
+        fov_deg: Field of view of a lens in degrees, in (0, 360].
+        size: Diameter n of a circle in pixels, at least 2.
+        lenses: Number of lenses, 1 or 2.
+        interpolation: "linear" or "cubic".
+
+    Returns:
+        Frames of the input's type, n×n or n×2n.
+
+    Raises:
+        InvalidInput: An argument is out of range.
     """
-    half = _half_angle(fov_deg)
+    half_fov = _half_fov(fov_deg)
     if lenses not in (1, 2) or size < 2:
         raise InvalidInput(
-            f"a fisheye frame has 1 or 2 lenses of at least 2 pixels, got {lenses} of {size}"
+            "a fisheye frame has 1 or 2 lenses of at least 2 pixels, "
+            f"got lenses={lenses}, size={size}"
         )
-    frames = channels_last(erp)
-    frames = reduced_erp(frames, frames.shape[2] / (2 * math.pi) / (size / (2 * half)))
-    column, row = erp_pixels(
-        _circle_rays(half, size, lenses, frames), (int(frames.shape[1]), int(frames.shape[2]))
+    frames = to_channels_last(erp)
+    frames = reduce_erp(frames, frames.shape[2] / (2 * math.pi) / (size / (2 * half_fov)))
+    column, row = rays_to_erp_pixels(
+        _compute_circle_rays(half_fov, size, lenses, frames),
+        (int(frames.shape[1]), int(frames.shape[2])),
     )
-    seen = sample(pad_erp(frames), column + PAD, row + PAD, interpolation)
+    pixels = sample_pixels(pad_erp(frames), column + PAD, row + PAD, interpolation)
     offset = np.arange(size) + 0.5 - size / 2
-    inside = np.tile(np.hypot(offset[:, None], offset) <= size / 2 + PAD, lenses)
-    circles: Frames = own_order(_as_type(seen * real_like(inside[None, ..., None], frames), frames))
+    is_inside = np.tile(np.hypot(offset[:, None], offset) <= size / 2 + PAD, lenses)
+    mask = as_float_like(is_inside[None, ..., None], frames)
+    circles: Frames = from_channels_last(_cast_like(pixels * mask, frames))
     return circles
 
 
-def _half_angle(fov_deg: float) -> float:
-    """From the axis to the edge of the circle, radians."""
+def _half_fov(fov_deg: float) -> float:
+    """Return the angle between the axis and the edge of the circle, in radians."""
     if not 0 < fov_deg <= 360:
-        raise InvalidInput(f"fov_deg is {fov_deg}, but must lie in (0, 360]")
+        raise InvalidInput(f"fov_deg is {fov_deg}, but must be in (0, 360]")
     return math.radians(fov_deg) / 2
 
 
-def _circle_rays(half: float, size: int, lenses: int, like: Array) -> Rays:
-    """Rays of the pixels of circles side by side, each `[1, size, lenses·size]`; the last lens looks ahead."""
-    offset = ((np.arange(size) + 0.5) / (size / 2) - 1) * half  # radians along an axis
+def _compute_circle_rays(half_fov: float, size: int, lenses: int, like: Array) -> Rays:
+    """Return the rays of circles side by side, each `[1, size, lenses·size]`.
+
+    The last lens looks forward.
+    """
+    offset = ((np.arange(size) + 0.5) / (size / 2) - 1) * half_fov  # radians along an axis
     angle = np.hypot(offset[:, None], offset)
     scale = np.sinc(angle / np.pi)
-    across, down, ahead = offset * scale, offset[:, None] * scale, np.cos(angle)
-    signs = [1 - 2 * (lenses - 1 - k) for k in range(lenses)]  # half a turn about y
+    right, down, forward = offset * scale, offset[:, None] * scale, np.cos(angle)
+    signs = [1 - 2 * (lenses - 1 - k) for k in range(lenses)]  # -1: half a turn about y
     x, y, z = (
         np.concatenate(planes, 1)[None]
         for planes in (
-            [sign * across for sign in signs],
+            [sign * right for sign in signs],
             [down] * lenses,
-            [sign * ahead for sign in signs],
+            [sign * forward for sign in signs],
         )
     )
-    return real_like(x, like), real_like(y, like), real_like(z, like)
+    return as_float_like(x, like), as_float_like(y, like), as_float_like(z, like)
 
 
-def _circle_pixels(rays: Rays, half: float, size: int) -> tuple[Array, Array, Array]:
-    """(angle from the axis, column, row) in one lens's picture of `size` pixels."""
+def _rays_to_circle_pixels(rays: Rays, half_fov: float, size: int) -> tuple[Array, Array, Array]:
+    """Return (angle from the axis, column, row) of rays in the circle of one lens."""
     x, y, z = rays
-    xp = namespace_of(x)
-    across = xp.hypot(x, y)
-    angle = xp.arctan2(across, z)
-    scale = angle / half * (size / 2) / xp.where(across > 0, across, 1.0)
+    xp = array_namespace(x)
+    radius = xp.hypot(x, y)
+    angle = xp.arctan2(radius, z)
+    scale = angle / half_fov * (size / 2) / xp.where(radius > 0, radius, 1.0)
     return angle, x * scale + (size / 2 - 0.5), y * scale + (size / 2 - 0.5)
 
 
-def _as_type(values: Array, like: Array) -> Array:
-    xp = namespace_of(values)
+def _cast_like(values: Array, like: Array) -> Array:
+    """Convert to the type of `like`; values are rounded for integer types."""
+    xp = array_namespace(values)
     if not hasattr(like, "detach"):
         return (xp.rint(values) if like.dtype.kind == "u" else values).astype(like.dtype)
     return values.to(like.dtype)

@@ -1,6 +1,7 @@
-"""Euler angles at the edges, matrices inside: R = R_y(yaw) R_x(pitch) R_z(roll), camera-to-world, OpenCV axes.
+"""Conversion between Euler angles in degrees and camera-to-world rotation matrices.
 
-Positive yaw turns right, positive pitch looks up, positive roll tilts the right side down.
+R = R_y(yaw) · R_x(pitch) · R_z(roll) in OpenCV axes (x right, y down, z forward). Positive yaw
+turns right, positive pitch looks up, positive roll tilts the right side down.
 """
 
 import numpy as np
@@ -8,10 +9,21 @@ from numpy.typing import ArrayLike
 
 
 def from_euler_deg(yaw: ArrayLike, pitch: ArrayLike, roll: ArrayLike) -> np.ndarray:
-    """Matrices `[..., 3, 3]` of angles in degrees (scipy's intrinsic "YXZ"); the three broadcast."""
-    from scipy.spatial.transform import (
-        Rotation,  # a third of a second that each process pays only where it needs it
-    )
+    """Return the rotation matrices R_y(yaw) · R_x(pitch) · R_z(roll).
+
+    These are the intrinsic "YXZ" angles of `scipy.spatial.transform.Rotation`.
+
+    Args:
+        yaw: Angles in degrees, positive to the right.
+        pitch: Angles in degrees, positive upward.
+        roll: Angles in degrees, positive with the right side down. The shapes of the three
+            broadcast to `[...]`.
+
+    Returns:
+        Camera-to-world matrices, float64 `[..., 3, 3]`.
+    """
+    # The import takes a third of a second, which most processes need not spend.
+    from scipy.spatial.transform import Rotation
 
     angles = np.stack(
         np.broadcast_arrays(*(np.asarray(angle, dtype=np.float64) for angle in (yaw, pitch, roll))),
@@ -24,15 +36,23 @@ def from_euler_deg(yaw: ArrayLike, pitch: ArrayLike, roll: ArrayLike) -> np.ndar
 
 
 def to_euler_deg(rotations: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(yaw, pitch, roll) in degrees, each `[...]`, of matrices `[..., 3, 3]`; pitch in [-90, 90], the others in (-180, 180].
+    """Return the Euler angles of rotation matrices: the inverse of `from_euler_deg`.
 
-    At pitch ±90 only yaw and roll together are defined; roll is then 0.
+    At pitch ±90 (gimbal lock) only a combination of yaw and roll is defined; roll is then 0.
+
+    Args:
+        rotations: Camera-to-world matrices `[..., 3, 3]`.
+
+    Returns:
+        (yaw, pitch, roll) in degrees, float64 `[...]` each. Pitch is in [-90, 90], yaw and roll
+        are in [-180, 180].
     """
     R = np.asarray(rotations, dtype=np.float64)
-    pitch = np.degrees(np.arctan2(-R[..., 1, 2], np.hypot(R[..., 1, 0], R[..., 1, 1])))
-    upright = np.hypot(R[..., 1, 0], R[..., 1, 1]) < 1e-9  # gimbal lock
+    cos_pitch = np.hypot(R[..., 1, 0], R[..., 1, 1])
+    is_locked = cos_pitch < 1e-9
+    pitch = np.arctan2(-R[..., 1, 2], cos_pitch)
     yaw = np.where(
-        upright, np.arctan2(-R[..., 2, 0], R[..., 0, 0]), np.arctan2(R[..., 0, 2], R[..., 2, 2])
+        is_locked, np.arctan2(-R[..., 2, 0], R[..., 0, 0]), np.arctan2(R[..., 0, 2], R[..., 2, 2])
     )
-    roll = np.where(upright, 0.0, np.arctan2(R[..., 1, 0], R[..., 1, 1]))
-    return np.degrees(yaw), pitch, np.degrees(roll)
+    roll = np.where(is_locked, 0.0, np.arctan2(R[..., 1, 0], R[..., 1, 1]))
+    return np.degrees(yaw), np.degrees(pitch), np.degrees(roll)

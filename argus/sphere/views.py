@@ -1,9 +1,10 @@
-"""ERP to perspective and back, visibility, and turning a map: per frame with its own rotation (and its own camera, if several are given)."""
+"""Perspective views of ERP maps and back, visibility masks, and rotation of maps.
 
-import itertools
+Every frame may have its own rotation and its own camera.
+"""
+
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,46 +17,40 @@ from argus.sphere.arrays import (
     Array,
     Frames,
     Interpolation,
-    channels_last,
+    array_namespace,
+    as_rotations,
+    from_channels_last,
     is_numpy,
-    namespace_of,
-    own_order,
-    turns_of,
 )
+from argus.sphere.batching import Cameras, FrameBatch, group_frames, repeat_camera, run_threads
 from argus.sphere.camera import Camera
 from argus.sphere.grid import (
-    Grid,
-    TurnedGrid,
-    bands,
-    checked_size,
+    RayGrid,
+    RotatedGrid,
+    check_erp_size,
     erp_grid,
-    erp_pixels,
-    inside,
-    turned,
+    intrinsic_matrix,
+    is_in_view,
+    iterate_bands,
+    iterate_visible_windows,
+    rays_to_erp_pixels,
+    rotate_rays,
     view_grid,
-    view_matrix,
-    windows,
 )
 from argus.sphere.sampling import (
-    FINE,
-    MINIFY,
+    MINIFY_RATIO,
     PAD,
-    ErpSampler,
-    Sampler,
-    halvings,
+    SUPERSAMPLE,
+    ErpPixelSampler,
+    PixelSampler,
+    count_halvings,
     pad_erp,
-    reduced,
-    sample,
+    reduce_area,
+    sample_pixels,
 )
 
-Cameras = Camera | Sequence[Camera]
-"""One camera for all frames, or one per frame, all of one size."""
-
-LONGEST = 4
-"""Frames computed at once in torch: bounds the memory of coordinates, about 100 bytes per sample."""
-
-AHEAD = 1e-9
-"""Rays less far ahead than this, which no camera sees, are set to it: pixels stay finite."""
+MIN_DEPTH = 1e-9
+"""Lower bound of the depth of rays, which keeps the pixels of unseen rays finite."""
 
 
 def erp_to_view(
@@ -66,29 +61,46 @@ def erp_to_view(
     interpolation: Interpolation = "linear",
     threads: int = 1,
 ) -> Frames:
-    """Perspective pictures of ERP frames.
+    """Render perspective views of ERP frames.
 
-    erp: numpy uint8 or float `[T, H, W, C]`, or torch float `[T, C, H, W]`; one frame serves many rotations.
-    rotations: camera-to-world `[T, 3, 3]`, or one for all. Result: the same type, `[T, h, w, C]` or `[T, C, h, w]`.
-    Where the view has fewer pixels per radian than the map, each of its pixels is an area's mean. `threads` share the frames (numpy only).
-    Raises InvalidInput.
+    The pixel with the ray r in camera axes shows the map in direction R·r. Where a view has fewer
+    pixels per radian than the map, each of its pixels is the mean over its area.
+
+    Args:
+        erp: numpy uint8 or float `[T, H, W, C]`, or torch float `[T, C, H, W]`, or one frame for
+            all rotations.
+        rotations: Camera-to-world R, `[T, 3, 3]`, or one for all frames.
+        camera: One camera, or one per frame.
+        interpolation: "linear" or "cubic".
+        threads: Number of threads that share the frames (numpy only).
+
+    Returns:
+        Frames of the input's type, numpy `[T, h, w, C]` or torch `[T, C, h, w]`, of the cameras'
+        picture size.
+
+    Raises:
+        InvalidInput: Shapes, types or counts do not match, or an argument is out of range.
     """
-    task = _Task(erp, rotations, camera)
+    batch = FrameBatch(erp, rotations, camera)
 
-    def look(one: Camera, like: Array) -> _Look:
-        ratio = task.size[1] / (2 * math.pi) / math.sqrt(one.density[0] * one.density[1])
-        fine, part = (FINE if ratio > MINIFY else 1), 2 ** halvings(ratio)
-        size = (
-            task.size
-            if part == 1
-            else (max(2, round(task.size[0] / part)), 2 * max(2, round(task.size[1] / part / 2)))
-        )
-        return _Look(view_grid(one.resized(fine * one.width, fine * one.height), like), size, fine)
+    def plan(one: Camera, like: Array) -> _SamplingPlan:
+        x_density, y_density = one.pixels_per_radian
+        ratio = batch.size[1] / (2 * math.pi) / math.sqrt(x_density * y_density)
+        supersample = SUPERSAMPLE if ratio > MINIFY_RATIO else 1
+        factor = 2 ** count_halvings(ratio)
+        map_size = batch.size
+        if factor > 1:
+            map_size = (
+                max(2, round(batch.size[0] / factor)),
+                2 * max(2, round(batch.size[1] / factor / 2)),
+            )
+        dense = one.with_size(supersample * one.width, supersample * one.height)
+        return _SamplingPlan(view_grid(dense, like), map_size, supersample)
 
-    return _looked(
-        task,
-        (task.cameras[0].height, task.cameras[0].width),
-        look,
+    return _sample_erp(
+        batch,
+        (batch.cameras[0].height, batch.cameras[0].width),
+        plan,
         interpolation=interpolation,
         threads=threads,
     )
@@ -97,13 +109,27 @@ def erp_to_view(
 def rotate_erp(
     erp: Frames, rotations: Array, *, interpolation: Interpolation = "linear", threads: int = 1
 ) -> Frames:
-    """ERP frames that show at direction d what `erp` shows at R·d; shapes and types as given, `rotations` `[T, 3, 3]` or one for all."""
-    task = _Task(erp, rotations, Camera(90, 1, 1))
-    size = checked_size(task.size)
-    return _looked(
-        task,
+    """Rotate ERP frames: the result shows at direction d what `erp` shows at R·d.
+
+    Args:
+        erp: numpy uint8 or float `[T, H, W, C]`, or torch float `[T, C, H, W]`, or one frame for
+            all rotations.
+        rotations: R, `[T, 3, 3]`, or one for all frames.
+        interpolation: "linear" or "cubic".
+        threads: Number of threads that share the frames (numpy only).
+
+    Returns:
+        Frames of the input's type and size.
+
+    Raises:
+        InvalidInput: Shapes, types or counts do not match, or an argument is out of range.
+    """
+    batch = FrameBatch(erp, rotations, Camera(90, 1, 1))
+    size = check_erp_size(batch.size)
+    return _sample_erp(
+        batch,
         size,
-        lambda _, like: _Look(erp_grid(size, like), size, 1),
+        lambda _, like: _SamplingPlan(erp_grid(size, like), size, 1),
         interpolation=interpolation,
         threads=threads,
     )
@@ -119,262 +145,231 @@ def view_to_erp(
     interpolation: Interpolation = "linear",
     threads: int = 1,
 ) -> tuple[Frames, Frames]:
-    """ERP maps `[T, H, W, C]` (torch `[T, C, H, W]`) of perspective pictures, and what they cover: bool `[T, H, W]`.
+    """Project perspective views to ERP frames: the inverse of `erp_to_view`.
 
-    Pixels that no camera sees hold `fill` (default 0). Where the view has more pixels per radian, each of the map's pixels is an area's mean.
-    `threads` share the frames (numpy only). Raises InvalidInput.
+    The direction d of the map shows the view at K·Rᵀ·d. Where a view has more pixels per radian
+    than the map, each pixel of the map is the mean over its area.
+
+    Args:
+        view: numpy uint8 or float `[T, h, w, C]`, or torch float `[T, C, h, w]`, or one frame for
+            all rotations.
+        rotations: Camera-to-world R, `[T, 3, 3]`, or one for all frames.
+        camera: One camera, or one per frame, of the view's picture size.
+        erp_size: (H, W) of the result.
+        fill: Value of pixels that the camera does not see; None for 0.
+        interpolation: "linear" or "cubic".
+        threads: Number of threads that share the frames (numpy only).
+
+    Returns:
+        (frames, mask): frames of the input's type, numpy `[T, H, W, C]` or torch `[T, C, H, W]`,
+        and the visible pixels, bool `[T, H, W]`, as of `visible_mask`.
+
+    Raises:
+        InvalidInput: Shapes, types or counts do not match, or an argument is out of range.
     """
-    size = checked_size(erp_size)
-    task = _Task(view, rotations, camera)
-    if task.size != (task.cameras[0].height, task.cameras[0].width):
-        one = task.cameras[0]
+    size = check_erp_size(erp_size)
+    batch = FrameBatch(view, rotations, camera)
+    if batch.size != (batch.cameras[0].height, batch.cameras[0].width):
+        one = batch.cameras[0]
         raise InvalidInput(
-            f"the camera is {one.width}x{one.height}, but the view is {task.size[1]}x{task.size[0]}"
+            f"the camera is {one.width}x{one.height}, but the view is "
+            f"{batch.size[1]}x{batch.size[0]}"
         )
     value = 0.0 if fill is None else fill
-    if is_numpy(task.frames):
-        return _placed_numpy(task, size, value, interpolation, threads)
-    xp = namespace_of(task.frames)
-    placed = [_placed_torch(part, size, value, interpolation) for part in task.runs()]
-    erp: Frames = own_order(xp.concat([erp for erp, _ in placed], 0))
-    return erp, xp.concat([mask for _, mask in placed], 0)
+    if is_numpy(batch.frames):
+        return _project_to_erp_numpy(batch, size, value, interpolation, threads)
+    xp = array_namespace(batch.frames)
+    parts = [_project_to_erp_torch(part, size, value, interpolation) for part in batch.split()]
+    erp: Frames = from_channels_last(xp.concat([erp for erp, _ in parts], 0))
+    return erp, xp.concat([mask for _, mask in parts], 0)
 
 
 def visible_mask(rotations: Frames, camera: Cameras, erp_size: tuple[int, int]) -> Frames:
-    """Which ERP pixels the camera sees: bool `[T, H, W]`, numpy or torch as the rotations `[T, 3, 3]` are. Analytic, nothing is sampled."""
-    size = checked_size(erp_size)
-    turns = turns_of(rotations, rotations)
-    grid = erp_grid(size, turns)
-    inverse = namespace_of(turns).swapaxes(turns, 1, 2)
-    cameras = _cameras(camera, len(turns))
-    mask: Frames
-    if not is_numpy(turns):
-        mask = namespace_of(turns).concat(
-            [inside(grid, inverse[start:stop], one) for start, stop, one in _runs(cameras)], 0
+    """Return which ERP pixels a camera sees.
+
+    A pixel with the ray r = Rᵀ·d is visible if |r_x| ≤ r_z·tan(fov_x/2) and
+    |r_y| ≤ r_z·tan(fov_y/2). The test is analytic; no picture is sampled.
+
+    Args:
+        rotations: Camera-to-world R, numpy or torch `[T, 3, 3]` or `[3, 3]`.
+        camera: One camera, or one per frame.
+        erp_size: (H, W) of the map.
+
+    Returns:
+        bool `[T, H, W]` in the rotations' library.
+
+    Raises:
+        InvalidInput: Shapes or counts do not match, or an argument is out of range.
+    """
+    size = check_erp_size(erp_size)
+    camera_to_world = as_rotations(rotations, rotations)
+    grid = erp_grid(size, camera_to_world)
+    world_to_camera = array_namespace(camera_to_world).swapaxes(camera_to_world, 1, 2)
+    cameras = repeat_camera(camera, len(camera_to_world))
+    if not is_numpy(camera_to_world):
+        mask: Frames = array_namespace(camera_to_world).concat(
+            [
+                is_in_view(grid, world_to_camera[start:stop], one)
+                for start, stop, one in group_frames(cameras)
+            ],
+            0,
         )
         return mask
-    seen = np.zeros((len(turns), *size), bool)
-    for k, one in enumerate(
-        cameras
-    ):  # writing the result takes most of the time, and threads would not shorten that
-        rays = TurnedGrid.of(grid, inverse[k : k + 1])
-        for window in windows(turns[k], one, size):
-            seen[k][window] = rays.part(*window).inside(one)[0]
-    return seen  # type: ignore[return-value]
-
-
-class _Task:
-    """Frames `[T, H, W, C]`, rotations `[T, 3, 3]` and cameras that belong together: as many of each, or one for all."""
-
-    def __init__(self, frames: Array, rotations: Array, camera: Cameras) -> None:
-        self.frames = channels_last(frames)
-        self.turns = turns_of(rotations, frames)
-        frames_and_turns = f"{len(self.frames)} frames, {len(self.turns)} rotations"
-        counts = {
-            len(self.frames),
-            len(self.turns),
-            1 if isinstance(camera, Camera) else len(camera),
-        } - {1}
-        if len(counts) > 1 or 0 in counts:
-            raise InvalidInput(
-                f"{frames_and_turns} and the cameras must be equally many, or one for all, and at least one"
-            )
-        self.count = max(counts, default=1)
-        self.cameras = _cameras(camera, self.count)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the frames."""
-        return int(self.frames.shape[1]), int(self.frames.shape[2])
-
-    def at(self, k: int) -> tuple[Array, Array, Camera]:
-        """Frame `[1, H, W, C]`, rotation `[1, 3, 3]` and camera of one frame."""
-        return _slice(self.frames, k, k + 1), _slice(self.turns, k, k + 1), self.cameras[k]
-
-    def runs(self) -> Iterator[tuple[Array, Array, Camera]]:
-        """The same for short runs of one camera."""
-        for start, stop, one in _runs(self.cameras):
-            yield _slice(self.frames, start, stop), _slice(self.turns, start, stop), one
+    visible = np.zeros((len(camera_to_world), *size), bool)
+    # Most of the time goes into writing the result, so threads would not help.
+    for k, one in enumerate(cameras):
+        rays = RotatedGrid.from_grid(grid, world_to_camera[k : k + 1])
+        for window in iterate_visible_windows(camera_to_world[k], one, size):
+            visible[k][window] = rays.crop(*window).is_in_view(one)[0]
+    return visible  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What rays look into a map, how large the map is made first, and how many of them, along each axis, make one pixel."""
+class _SamplingPlan:
+    """How pictures are sampled from an ERP map.
 
-    grid: Grid
-    size: tuple[int, int]
-    fine: int
+    Attributes:
+        grid: Rays of the samples, before rotation.
+        map_size: (height, width) to which the map is averaged first.
+        supersample: Samples per pixel along each axis.
+    """
+
+    grid: RayGrid
+    map_size: tuple[int, int]
+    supersample: int
 
 
-def _looked(
-    task: _Task,
+def _sample_erp(
+    batch: FrameBatch,
     shape: tuple[int, int],
-    look_of: Callable[[Camera, Array], _Look],
+    make_plan: Callable[[Camera, Array], _SamplingPlan],
     *,
     interpolation: Interpolation,
     threads: int,
 ) -> Any:
-    """Pictures of `shape` of what turned rays meet in ERP frames."""
-    if not is_numpy(task.frames):
+    """Return pictures of (height, width) `shape` that show ERP frames along rotated rays."""
+    if not is_numpy(batch.frames):
         parts = []
-        for frames, turns, one in task.runs():
-            look = look_of(one, turns)
-            column, row = erp_pixels(turned(look.grid, turns), look.size)
-            parts.append(
-                reduced(
-                    sample(
-                        pad_erp(reduced(frames, look.size)), column + PAD, row + PAD, interpolation
-                    ),
-                    shape,
-                )
-            )
-        return own_order(namespace_of(task.frames).concat(parts, 0))
-    out = np.empty((task.count, *shape, task.frames.shape[3]), task.frames.dtype)
+        for frames, rotations, one in batch.split():
+            plan = make_plan(one, rotations)
+            column, row = rays_to_erp_pixels(rotate_rays(plan.grid, rotations), plan.map_size)
+            padded = pad_erp(reduce_area(frames, plan.map_size))
+            dense = sample_pixels(padded, column + PAD, row + PAD, interpolation)
+            parts.append(reduce_area(dense, shape))
+        return from_channels_last(array_namespace(batch.frames).concat(parts, 0))
+    out = np.empty((batch.count, *shape, batch.frames.shape[3]), batch.frames.dtype)
 
-    def sampler(k: int, size: tuple[int, int]) -> ErpSampler:
-        return ErpSampler(
-            reduced(task.frames[k : k + 1], size)[0], interpolation, shape[0] * shape[1]
+    def make_sampler(k: int, map_size: tuple[int, int]) -> ErpPixelSampler:
+        return ErpPixelSampler(
+            reduce_area(batch.frames[k : k + 1], map_size)[0], interpolation, shape[0] * shape[1]
         )
 
-    if len(task.frames) == 1:
-        sampler = lru_cache(maxsize=2)(sampler)  # prepared once for all rotations
+    if len(batch.frames) == 1:  # one map is prepared once for all rotations
+        make_sampler = lru_cache(maxsize=2)(make_sampler)
 
-    def picture(k: int) -> None:
-        _, turns, one = task.at(k)
-        look = look_of(one, turns)
-        pixels = sampler(min(k, len(task.frames) - 1), look.size)
-        rays = TurnedGrid.of(look.grid, turns)
-        for rows, columns in bands(slice(0, shape[0]), slice(0, shape[1]), look.fine):
-            column, row = erp_pixels(rays.part(rows, columns, look.fine).rays(), look.size)
-            out[k, rows] = pixels(column[0], row[0], look.fine)
+    def render(k: int) -> None:
+        _, rotations = batch.select(k, k + 1)
+        plan = make_plan(batch.cameras[k], rotations)
+        sampler = make_sampler(min(k, len(batch.frames) - 1), plan.map_size)
+        grid = RotatedGrid.from_grid(plan.grid, rotations)
+        for rows, columns in iterate_bands(
+            slice(0, shape[0]), slice(0, shape[1]), plan.supersample
+        ):
+            rays = grid.crop(rows, columns, plan.supersample).to_rays()
+            column, row = rays_to_erp_pixels(rays, plan.map_size)
+            out[k, rows] = sampler(column[0], row[0], plan.supersample)
 
-    _each(picture, task.count, threads)
+    run_threads(render, batch.count, threads)
     return out
 
 
-def _plan(camera: Camera, size: tuple[int, int]) -> tuple[Camera, int]:
-    """The camera of a view that has been reduced for a map of `size`, and how many samples along each axis make one of the map's pixels."""
-    ratio = camera.density[1] * math.pi / size[0], camera.density[0] * 2 * math.pi / size[1]
+def _plan_view_reduction(camera: Camera, size: tuple[int, int]) -> tuple[Camera, int]:
+    """Return how a view is sampled for an ERP map of `size`.
+
+    Returns:
+        (camera of the view after averaging, samples per pixel of the map along each axis).
+    """
+    x_density, y_density = camera.pixels_per_radian
+    ratio = y_density * math.pi / size[0], x_density * 2 * math.pi / size[1]
     height, width = (
-        max(1, round(n / 2 ** halvings(r)))
+        max(1, round(n / 2 ** count_halvings(r)))
         for n, r in zip((camera.height, camera.width), ratio, strict=True)
     )
-    return camera.resized(width, height), FINE if max(ratio) > MINIFY else 1
+    return camera.with_size(width, height), SUPERSAMPLE if max(ratio) > MINIFY_RATIO else 1
 
 
-def _placed_numpy(
-    task: _Task, size: tuple[int, int], fill: float, interpolation: Interpolation, threads: int
+def _project_to_erp_numpy(
+    batch: FrameBatch,
+    size: tuple[int, int],
+    fill: float,
+    interpolation: Interpolation,
+    threads: int,
 ) -> Any:
-    """Only the windows that hold what is seen are computed."""
-    shape = (task.count, *size, task.frames.shape[3])
-    erp = (
-        np.full(shape, fill, task.frames.dtype) if fill else np.zeros(shape, task.frames.dtype)
-    )  # zeros cost nothing where they stay
-    mask = np.zeros((task.count, *size), bool)
-    grids = {fine: erp_grid((fine * size[0], fine * size[1]), task.turns) for fine in (1, FINE)}
+    """Project views; only the windows of the map that they may cover are computed."""
+    shape = (batch.count, *size, batch.frames.shape[3])
+    # np.zeros allocates lazily: pages that no view covers cost nothing.
+    erp = np.full(shape, fill, batch.frames.dtype) if fill else np.zeros(shape, batch.frames.dtype)
+    mask = np.zeros((batch.count, *size), bool)
+    grids = {
+        supersample: erp_grid((supersample * size[0], supersample * size[1]), batch.rotations)
+        for supersample in (1, SUPERSAMPLE)
+    }
 
-    def place(k: int) -> None:
-        frames, turns, one = task.at(k)
-        one, fine = _plan(one, size)
-        pixels = Sampler(
-            reduced(frames, (one.height, one.width))[0], interpolation, one.width * one.height
+    def project(k: int) -> None:
+        frames, rotations = batch.select(k, k + 1)
+        one, supersample = _plan_view_reduction(batch.cameras[k], size)
+        sampler = PixelSampler(
+            reduce_area(frames, (one.height, one.width))[0], interpolation, one.width * one.height
         )
-        inverse = turns.swapaxes(1, 2)
-        plane = erp[k] if erp.dtype == pixels.dtype else erp[k].astype(pixels.dtype)
-        rays, places = (
-            TurnedGrid.of(grids[1], inverse),
-            TurnedGrid.of(grids[fine], view_matrix(one, turns) @ inverse),
+        world_to_camera = rotations.swapaxes(1, 2)
+        plane = erp[k] if erp.dtype == sampler.dtype else erp[k].astype(sampler.dtype)
+        camera_rays = RotatedGrid.from_grid(grids[1], world_to_camera)
+        pixel_rays = RotatedGrid.from_grid(
+            grids[supersample], intrinsic_matrix(one, rotations) @ world_to_camera
         )
-        for window in windows(turns[0], one, size):
-            mask[k][window] = rays.part(*window).inside(one)[0]
-            for rows, columns in bands(*window, fine):
-                some = np.flatnonzero(mask[k, rows, columns].any(0))
-                if len(some) == 0:
+        for window in iterate_visible_windows(rotations[0], one, size):
+            mask[k][window] = camera_rays.crop(*window).is_in_view(one)[0]
+            for rows, columns in iterate_bands(*window, supersample):
+                visible = np.flatnonzero(mask[k, rows, columns].any(0))
+                if len(visible) == 0:
                     continue
-                columns = slice(columns.start + some[0], columns.start + some[-1] + 1)
-                column, row, depth = places.part(rows, columns, fine).rays()
-                np.maximum(depth, AHEAD, out=depth)
+                columns = slice(columns.start + visible[0], columns.start + visible[-1] + 1)
+                column, row, depth = pixel_rays.crop(rows, columns, supersample).to_rays()
+                np.maximum(depth, MIN_DEPTH, out=depth)
                 column /= depth
                 row /= depth
                 cv2.copyTo(
-                    pixels(column[0], row[0], fine),
+                    sampler(column[0], row[0], supersample),
                     mask[k, rows, columns].view(np.uint8),
                     plane[rows, columns],
                 )
         if plane.dtype != erp.dtype:
             erp[k] = plane
 
-    _each(place, task.count, threads)
+    run_threads(project, batch.count, threads)
     return erp, mask
 
 
-def _placed_torch(
+def _project_to_erp_torch(
     part: tuple[Array, Array, Camera],
     size: tuple[int, int],
     fill: float,
     interpolation: Interpolation,
 ) -> tuple[Array, Array]:
-    frames, turns, one = part
-    torch = namespace_of(frames)
-    one, fine = _plan(one, size)
-    inverse = torch.swapaxes(turns, 1, 2)
-    mask = inside(erp_grid(size, inverse), inverse, one)
-    x, y, z = turned(
-        erp_grid((fine * size[0], fine * size[1]), inverse), view_matrix(one, turns) @ inverse
+    frames, rotations, one = part
+    torch = array_namespace(frames)
+    one, supersample = _plan_view_reduction(one, size)
+    world_to_camera = torch.swapaxes(rotations, 1, 2)
+    mask = is_in_view(erp_grid(size, world_to_camera), world_to_camera, one)
+    x, y, z = rotate_rays(
+        erp_grid((supersample * size[0], supersample * size[1]), world_to_camera),
+        intrinsic_matrix(one, rotations) @ world_to_camera,
     )
-    near = mask.repeat_interleave(fine, 1).repeat_interleave(fine, 2)
-    ahead = torch.where(
-        near, z.clamp(min=AHEAD), 1.0
-    )  # keeps unseen rays, and their gradients, finite
-    column, row = torch.where(near, x, 0.0) / ahead, torch.where(near, y, 0.0) / ahead
-    erp = reduced(
-        sample(reduced(frames, (one.height, one.width)), column, row, interpolation), size
-    )
+    is_visible = mask.repeat_interleave(supersample, 1).repeat_interleave(supersample, 2)
+    # The replaced values keep unseen rays and their gradients finite.
+    depth = torch.where(is_visible, z.clamp(min=MIN_DEPTH), 1.0)
+    column, row = (torch.where(is_visible, axis, 0.0) / depth for axis in (x, y))
+    reduced_view = reduce_area(frames, (one.height, one.width))
+    erp = reduce_area(sample_pixels(reduced_view, column, row, interpolation), size)
     mask = mask.expand(len(erp), -1, -1)
     return torch.where(mask[..., None], erp, fill), mask
-
-
-def _each(work: Callable[[int], None], count: int, threads: int) -> None:
-    """Calls work(0), ..., work(count - 1) on so many threads."""
-    if threads < 1:
-        raise InvalidInput(f"threads is {threads}, but must be at least 1")
-    if min(threads, count) == 1:
-        for k in range(count):
-            work(k)
-        return
-
-    def share(first: int) -> None:
-        for k in range(first, count, threads):
-            work(k)
-
-    with ThreadPoolExecutor(min(threads, count)) as pool:
-        list(pool.map(share, range(min(threads, count))))
-
-
-def _slice(values: Array, start: int, stop: int) -> Array:
-    return values if len(values) == 1 else values[start:stop]
-
-
-def _cameras(camera: Cameras, count: int) -> Sequence[Camera]:
-    cameras = (
-        [camera] * count
-        if isinstance(camera, Camera)
-        else list(camera) * (count if len(camera) == 1 else 1)
-    )
-    if len(cameras) != count:
-        raise InvalidInput(
-            f"{len(cameras)} cameras for {count} frames; give one for all, or one each"
-        )
-    if len({(one.width, one.height) for one in cameras}) > 1:
-        raise InvalidInput("the cameras of one call must have one picture size")
-    return cameras
-
-
-def _runs(cameras: Sequence[Camera]) -> Iterator[tuple[int, int, Camera]]:
-    """(start, stop, camera) of consecutive frames with the same camera, at most LONGEST each."""
-    start = 0
-    for one, group in itertools.groupby(cameras):
-        stop = start + len(list(group))
-        for first in range(start, stop, LONGEST):
-            yield first, min(first + LONGEST, stop), one
-        start = stop

@@ -4,11 +4,19 @@ Needs no download. The same seed gives the same pixels.
 """
 
 from argus.synth.catalogue import write_catalogue
-from argus.synth.hostile import Fault, HostileSite, serve_hostile
 from argus.synth.paths import CameraPath, Motion, SynthClip, make_path, render_clip
-from argus.synth.site import Site, serve_folder
-from argus.synth.video_kinds import KINDS, Kind
+from argus.synth.http_server import (
+    FileHandler,
+    FolderServer,
+    ServedRequest,
+    parse_range,
+    serve_folder,
+    serve_handler,
+)
+from argus.synth.demo import DemoWorld, write_demo
+from argus.synth.video_kinds import VIDEO_KINDS, VideoKind
 from argus.synth.videos import (
+    Codec,
     SynthVideo,
     write_layouts,
     write_negatives,
@@ -18,21 +26,25 @@ from argus.synth.videos import (
 from argus.synth.world import World
 
 __all__ = [
-    "KINDS",
+    "VIDEO_KINDS",
     "CameraPath",
-    "Fault",
-    "HostileSite",
-    "Kind",
+    "Codec",
+    "DemoWorld",
+    "FileHandler",
+    "FolderServer",
     "Motion",
-    "Site",
+    "ServedRequest",
     "SynthClip",
     "SynthVideo",
+    "VideoKind",
     "World",
     "make_path",
     "render_clip",
+    "parse_range",
     "serve_folder",
-    "serve_hostile",
+    "serve_handler",
     "write_catalogue",
+    "write_demo",
     "write_video_kind",
     "write_layouts",
     "write_negatives",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from argus.sphere.grid import erp_grid, turned
+from argus.sphere import erp_grid, rotate_rays
 from argus.synth.city import Solids
 
 FAINT = np.float32(1e-9)
@@ -19,7 +19,7 @@ class Canvas:
         self._to_camera = rotation.T
         rays = [
             axis[0].astype(np.float32)
-            for axis in turned(erp_grid(erp_size, rotation), rotation[None])
+            for axis in rotate_rays(erp_grid(erp_size, rotation), rotation[None])
         ]
         length = np.sqrt(rays[0] ** 2 + rays[1] ** 2 + rays[2] ** 2)
         self.rays = [axis / length for axis in rays]

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from argus.sphere import from_euler_deg
-from argus.sphere.grid import erp_grid, turned
+from argus.sphere import erp_grid, from_euler_deg, rotate_rays
 from argus.synth.clip_spec import ClipSpec, Steer
 from argus.synth.hashing import uniform
 from argus.synth.paths import Motion
@@ -80,7 +79,7 @@ def brick_wall(shot: ClipSpec) -> Iterator[np.ndarray]:
 
 def _rays(size: tuple[int, int], rotation: np.ndarray) -> np.ndarray:
     """Unit rays `[H, W, 3]` in world axes."""
-    rays = np.stack([axis[0] for axis in turned(erp_grid(size, rotation), rotation[None])], -1)
+    rays = np.stack([axis[0] for axis in rotate_rays(erp_grid(size, rotation), rotation[None])], -1)
     return np.asarray(rays / np.linalg.norm(rays, axis=-1, keepdims=True))
 
 

@@ -30,7 +30,7 @@ PART = (0.0, 0.25, 0.125, 0.125)
 
 
 @dataclass(frozen=True)
-class Kind:
+class VideoKind:
     """A kind of video.
 
     `reasons` are those any one of which a drop may rightly give; empty where it is kept as stored. `also` are other right names of the layout.
@@ -246,9 +246,9 @@ _PART, _PACKED = frozenset({Reason.NOT_FULL_SPHERE}), frozenset({Reason.UNSUPPOR
 _UNREADABLE = frozenset({Reason.CORRUPT, Reason.NOT_A_VIDEO, Reason.DECODER_CRASHED})
 
 
-def _content(frames: Frames, *reasons: Reason, shots: int = 1) -> Kind:
+def _content(frames: Frames, *reasons: Reason, shots: int = 1) -> VideoKind:
     """A whole sphere."""
-    return Kind(Layout.MONO_ERP, frames, frozenset(reasons), _MONO, shots)
+    return VideoKind(Layout.MONO_ERP, frames, frozenset(reasons), _MONO, shots)
 
 
 def _short(shot: ClipSpec) -> Iterator[np.ndarray]:
@@ -258,15 +258,15 @@ def _short(shot: ClipSpec) -> Iterator[np.ndarray]:
 
 def _broken(
     damage: Callable[[bytes], bytes], reasons: frozenset[Reason], frames: Frames = _short
-) -> Kind:
-    return Kind(Layout.NONE, frames, reasons, _MONO, damage=damage)
+) -> VideoKind:
+    return VideoKind(Layout.NONE, frames, reasons, _MONO, damage=damage)
 
 
 def _blank(shot: ClipSpec) -> list[np.ndarray]:
     return [np.zeros((shot.height, 2 * shot.height, 3), np.uint8)]
 
 
-KINDS: dict[str, Kind] = {
+VIDEO_KINDS: dict[str, VideoKind] = {
     # whole spheres that are kept
     "walk": _content(_walk),
     "drive": _content(_drive),
@@ -280,73 +280,73 @@ KINDS: dict[str, Kind] = {
     ),
     "covered_tripod": _content(overlays.capped(_drive, 0, 22)),
     "mono_erp_1.99": _content(_of(_walk, _nearly)),
-    "mono_erp_16x9": Kind(Layout.MONO_ERP_16X9, _of(_walk, _squeezed), spherical=_MONO),
-    "mono_erp_anamorphic": Kind(
+    "mono_erp_16x9": VideoKind(Layout.MONO_ERP_16X9, _of(_walk, _squeezed), spherical=_MONO),
+    "mono_erp_anamorphic": VideoKind(
         Layout.MONO_ERP_16X9, _of(_walk, _squeezed), spherical=_MONO, pixel_aspect=Fraction(9, 8)
     ),
-    "mono_erp_letterboxed": Kind(
+    "mono_erp_letterboxed": VideoKind(
         Layout.MONO_ERP_LETTERBOXED, _of(_walk, partial(_within, aspect=16 / 9)), spherical=_MONO
     ),
-    "mono_erp_pillarboxed": Kind(
+    "mono_erp_pillarboxed": VideoKind(
         Layout.MONO_ERP_LETTERBOXED, _of(_walk, partial(_within, aspect=2.35)), spherical=_MONO
     ),
     # other layouts
-    "stereo_tb": Kind(Layout.STEREO_TB, _stereo(0), _STEREO, _TOP_BOTTOM),
-    "stereo_tb_2to1": Kind(Layout.STEREO_TB, _stereo(0, _half_height), _STEREO, _TOP_BOTTOM),
-    "stereo_sbs": Kind(Layout.STEREO_SBS, _stereo(1), _STEREO, _LEFT_RIGHT),
-    "stereo_sbs_2to1": Kind(Layout.STEREO_SBS, _stereo(1, _half_width), _STEREO, _LEFT_RIGHT),
-    "vr180": Kind(
+    "stereo_tb": VideoKind(Layout.STEREO_TB, _stereo(0), _STEREO, _TOP_BOTTOM),
+    "stereo_tb_2to1": VideoKind(Layout.STEREO_TB, _stereo(0, _half_height), _STEREO, _TOP_BOTTOM),
+    "stereo_sbs": VideoKind(Layout.STEREO_SBS, _stereo(1), _STEREO, _LEFT_RIGHT),
+    "stereo_sbs_2to1": VideoKind(Layout.STEREO_SBS, _stereo(1, _half_width), _STEREO, _LEFT_RIGHT),
+    "vr180": VideoKind(
         Layout.HALF_ERP,
         _stereo(1, _half_sphere),
         _PART | _STEREO,
         SphericalMetadata(stereo_mode="left-right", bounds=_HALF),
     ),
-    "vr180_mono": Kind(
+    "vr180_mono": VideoKind(
         Layout.HALF_ERP, _of(_walk, _half_sphere), _PART, SphericalMetadata(bounds=_HALF)
     ),
-    "partial": Kind(Layout.PARTIAL, _of(_walk, _part), _PART, SphericalMetadata(bounds=PART)),
-    "partial_unsaid": Kind(
+    "partial": VideoKind(Layout.PARTIAL, _of(_walk, _part), _PART, SphericalMetadata(bounds=PART)),
+    "partial_unsaid": VideoKind(
         Layout.PARTIAL, _of(_walk, _part), _PART | _FLAT, also=frozenset({Layout.FLAT})
     ),
-    "partial_mesh": Kind(
+    "partial_mesh": VideoKind(
         Layout.PARTIAL, _of(_walk, _part), _PART, SphericalMetadata(projection="mesh")
     ),
-    "cubemap_3x2": Kind(Layout.CUBEMAP, _of(_walk, _cube(CubeLayout.C3X2)), _PACKED),
-    "cubemap_v2": Kind(
+    "cubemap_3x2": VideoKind(Layout.CUBEMAP, _of(_walk, _cube(CubeLayout.C3X2)), _PACKED),
+    "cubemap_v2": VideoKind(
         Layout.CUBEMAP,
         _of(_walk, _cube(CubeLayout.CBMP)),
         _PACKED,
         SphericalMetadata(projection="cubemap"),
     ),
-    "cubemap_6x1": Kind(Layout.CUBEMAP, _of(_walk, _cube(CubeLayout.C6X1)), _PACKED),
-    "eac": Kind(Layout.EAC, _of(_walk, _eac), _PACKED, SphericalMetadata(projection="eac")),
-    "dual_fisheye": Kind(Layout.DUAL_FISHEYE, _of(_walk, _fisheyes), _PACKED),
-    "twice_converted": Kind(Layout.CONVERTED_TWICE, _of(_walk, _twice_converted), _PACKED),
+    "cubemap_6x1": VideoKind(Layout.CUBEMAP, _of(_walk, _cube(CubeLayout.C6X1)), _PACKED),
+    "eac": VideoKind(Layout.EAC, _of(_walk, _eac), _PACKED, SphericalMetadata(projection="eac")),
+    "dual_fisheye": VideoKind(Layout.DUAL_FISHEYE, _of(_walk, _fisheyes), _PACKED),
+    "twice_converted": VideoKind(Layout.CONVERTED_TWICE, _of(_walk, _twice_converted), _PACKED),
     # ordinary videos
-    "perspective_16x9": Kind(Layout.FLAT, _views(16 / 9), _FLAT),
-    "perspective_2to1": Kind(Layout.FLAT, _views(2), _FLAT | {Reason.SEAM}),
-    "perspective_stretched": Kind(
+    "perspective_16x9": VideoKind(Layout.FLAT, _views(16 / 9), _FLAT),
+    "perspective_2to1": VideoKind(Layout.FLAT, _views(2), _FLAT | {Reason.SEAM}),
+    "perspective_stretched": VideoKind(
         Layout.FLAT, _of(_views(16 / 9), _stretched), _FLAT | {Reason.SEAM}
     ),
-    "perspective_pillarboxed": Kind(
+    "perspective_pillarboxed": VideoKind(
         Layout.FLAT, _of(_views(4 / 3), _boxed), _FLAT | {Reason.BLACK}
     ),
-    "perspective_letterboxed": Kind(
+    "perspective_letterboxed": VideoKind(
         Layout.FLAT, _of(_views(2.8), _boxed), _FLAT | {Reason.BLACK, Reason.SEAM}
     ),
-    "perspective_vertical": Kind(Layout.FLAT, _views(9 / 16), _FLAT),
-    "perspective_square": Kind(Layout.FLAT, _views(1), _FLAT),
-    "cartoon": Kind(Layout.FLAT, cartoons.cartoon, _FLAT),
-    "cartoon_letterboxed": Kind(
+    "perspective_vertical": VideoKind(Layout.FLAT, _views(9 / 16), _FLAT),
+    "perspective_square": VideoKind(Layout.FLAT, _views(1), _FLAT),
+    "cartoon": VideoKind(Layout.FLAT, cartoons.cartoon, _FLAT),
+    "cartoon_letterboxed": VideoKind(
         Layout.FLAT,
         _of(partial(cartoons.cartoon, aspect=2.39), partial(_within, aspect=16 / 9)),
         _FLAT,
     ),
-    "slides": Kind(Layout.FLAT, cartoons.slides, _FLAT),
-    "slides_2to1": Kind(
+    "slides": VideoKind(Layout.FLAT, cartoons.slides, _FLAT),
+    "slides_2to1": VideoKind(
         Layout.FLAT, partial(cartoons.slides, aspect=2.0), _FLAT | {Reason.SEAM, Reason.STATIC}
     ),
-    "tiny_planet": Kind(Layout.FLAT, _of(_walk, _tiny_planet), _FLAT | {Reason.SEAM}),
+    "tiny_planet": VideoKind(Layout.FLAT, _of(_walk, _tiny_planet), _FLAT | {Reason.SEAM}),
     # whole spheres that are not worth keeping
     "static": _content(lambda shot: [_first(shot)] * shot.count, Reason.STATIC),
     "tripod": _content(_moving(Motion.STILL), Reason.STATIC),
@@ -394,7 +394,7 @@ KINDS: dict[str, Kind] = {
         _UNREADABLE - {Reason.DECODER_CRASHED},
         _blank,
     ),
-    "audio_only": Kind(Layout.NONE, None, frozenset({Reason.NO_VIDEO_STREAM})),
+    "audio_only": VideoKind(Layout.NONE, None, frozenset({Reason.NO_VIDEO_STREAM})),
 }
 """Every kind of video that the world can be written as."""
 
@@ -407,6 +407,6 @@ for _name in (
     "perspective_16x9",
     "perspective_2to1",
 ):
-    KINDS[f"{_name}_mistagged"] = replace(
-        KINDS[_name], reasons=KINDS[_name].reasons | {Reason.LAYOUT_MISMATCH}, spherical=_MONO
+    VIDEO_KINDS[f"{_name}_mistagged"] = replace(
+        VIDEO_KINDS[_name], reasons=VIDEO_KINDS[_name].reasons | {Reason.LAYOUT_MISMATCH}, spherical=_MONO
     )

@@ -16,7 +16,7 @@ from argus.files import replace_atomically
 from argus.media import tag_spherical, write_video
 from argus.synth.clip_spec import ClipSpec
 from argus.synth.part_mesh import tag_part
-from argus.synth.video_kinds import KINDS, PART, Kind
+from argus.synth.video_kinds import VIDEO_KINDS, PART, VideoKind
 from schemas.names import Layout, Reason
 
 Codec = Literal["h264", "hevc", "vp9", "av1"]
@@ -28,7 +28,7 @@ class SynthVideo:
 
     `reasons` are those any one of which a drop may rightly give; empty where the video is kept as it is stored. A whole sphere in another layout may
     rightly be kept too, once converted. `also` are other right names of the layout; `cuts_s` the times of its shot boundaries. `tilt_deg` and
-    `nadir_share` are as a `Kind`'s.
+    `nadir_share` are as a `VideoKind`'s.
     """
 
     path: Path
@@ -55,7 +55,7 @@ def write_video_kind(
     gop: int = 8,
     threads: int = 1,
 ) -> SynthVideo:
-    """Writes one mp4 of a kind (a name in `KINDS`). The same arguments show the same; in H.264 they are the same bytes.
+    """Writes one mp4 of a kind (a name in `VIDEO_KINDS`). The same arguments show the same; in H.264 they are the same bytes.
 
     Args:
         seed: which world and path.
@@ -68,7 +68,7 @@ def write_video_kind(
     Raises InvalidInput.
     """
     _require(kind, height, codec, tagged)
-    path, what = Path(path), KINDS[kind]
+    path, what = Path(path), VIDEO_KINDS[kind]
     shot = ClipSpec(seed, max(2, round(seconds * fps)), Fraction(fps), height, threads)
     with replace_atomically(path) as whole:
         if what.frames is None:
@@ -173,7 +173,7 @@ _LAYOUTS: tuple[_Entry, ...] = tuple(
         )
     )
     for tagged in (True, False)
-    if KINDS[name].spherical or not tagged
+    if VIDEO_KINDS[name].spherical or not tagged
 )
 
 
@@ -230,17 +230,17 @@ def _write_set(
 
 
 def _require(kind: str, height: int, codec: str, tagged: bool) -> None:
-    if kind not in KINDS:
-        raise InvalidInput(f"kind is '{kind}', but must be one of: {', '.join(KINDS)}")
+    if kind not in VIDEO_KINDS:
+        raise InvalidInput(f"kind is '{kind}', but must be one of: {', '.join(VIDEO_KINDS)}")
     if codec not in get_args(Codec):
         raise InvalidInput(f"codec is '{codec}', but must be one of: {', '.join(get_args(Codec))}")
     if height < 16 or height % 4:
         raise InvalidInput(f"height is {height}, but must be a multiple of 4 from 16 on")
-    if tagged and KINDS[kind].spherical is None:
+    if tagged and VIDEO_KINDS[kind].spherical is None:
         raise InvalidInput(f"no metadata declares '{kind}': leave it untagged")
 
 
-def _tag(path: Path, what: Kind) -> None:
+def _tag(path: Path, what: VideoKind) -> None:
     assert what.spherical is not None
     if what.spherical.projection == "mesh":
         tag_part(path, PART)

@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from argus.errors import InvalidInput
-from argus.sphere.grid import checked_size
-from argus.sphere.sampling import reduced
+from argus.sphere import check_erp_size, reduce_area
 from argus.synth import city
 from argus.synth.canvas import Canvas
 from argus.synth.city import Material
@@ -59,7 +58,7 @@ class World:
         threads: int = 1,
     ) -> Iterator[np.ndarray]:
         """As `render`, one frame `[H, W, 3]` at a time."""
-        size = checked_size(erp_size)
+        size = check_erp_size(erp_size)
         rotations, positions, times = (
             np.asarray(values, dtype=np.float64) for values in (rotations, positions, times)
         )
@@ -123,7 +122,7 @@ class World:
         canvas.colour[free[~down]] = sky(rays[~down], time, pixel, self.palette, self._noise)
         levels = np.clip(canvas.colour, 0, 1) * 255 + 0.5
         frame = levels.astype(np.uint8).reshape(*canvas.size, 3)
-        return frame if supersample == 1 else np.asarray(reduced(frame[None], size)[0])
+        return frame if supersample == 1 else np.asarray(reduce_area(frame[None], size)[0])
 
     def _solid(
         self,

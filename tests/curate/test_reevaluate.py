@@ -26,12 +26,13 @@ from argus.curate.clipping import ClipCutter
 from argus.curate.filters.blur import BlurFilter
 from argus.curate.filters.seam import SeamFilter
 from argus.curate.layout.detect import declared_layout
+from argus.curate.records import PriorResult
 from argus.curate.thresholds import DECISION_SETTINGS
-from argus.curate.recompute import PriorResult, recompute, recompute_isolated
+from argus.curate.recompute import recompute, recompute_isolated
 from argus.curate.reevaluate import STATING, reevaluate
 from argus.curate.scorers import scorer_class
-from argus.curate.results import Provenance, stage_result
-from argus.dataset import Score, SourceRow
+from argus.curate.results import stage_result
+from argus.dataset import Provenance, Score, SourceRow
 from argus.files import sha256_file
 from argus.media import VideoReader
 from argus.synth import VIDEO_KINDS, write_video_kind
@@ -92,7 +93,7 @@ class Judged:
         return reevaluate(
             row or self.row,
             self.source,
-            Recipe.of(config),
+            Recipe.from_config(config),
             run_id="run",
             code_version="0",
             decided=WHEN,
@@ -106,7 +107,7 @@ def staged(
     fetched = FetchedFile(
         path, "yt-dlp", "1", "generic", "0", "", path.stat().st_size, sha256_file(path)
     )
-    return stage_result(folder, video, fetched, Provenance(Recipe.of(config).digest, "run", "0"))
+    return stage_result(folder, video, fetched, Provenance(Recipe.from_config(config).digest, "run", "0"))
 
 
 def placed(row: SourceRow) -> SourceRow:
@@ -317,7 +318,7 @@ def test_a_failure_that_may_pass_is_not_decided_again(videos: dict[str, Judged])
     assert (again.decision, again.reason, again.recipe) == (
         Decision.FAILED,
         Reason.REMOVED,
-        Recipe.of(config(variance=400.0)).digest,
+        Recipe.from_config(config(variance=400.0)).digest,
     )
 
 
@@ -371,7 +372,7 @@ def test_a_threshold_for_a_network_decides_by_numbers_of_the_same_network_alone(
     strict = config(learned=LearnedThresholds(lpips_between=0.002)).model_copy(
         update={"learned": LearnedSettings(weights=str(tmp_path))}
     )
-    key = Recipe.of(strict).learned["lpips"]
+    key = Recipe.from_config(strict).learned["lpips"]
     assert walk.again(strict) is None, "it was never measured"
     assert walk.again(strict, measured(walk.row, 0.1, ("lpips:1:other",))) is None
     kept = walk.again(strict, measured(walk.row, 0.1, (key,)))
@@ -474,9 +475,9 @@ class Counter:
 def test_a_changed_filter_measures_again_alone(
     videos: dict[str, Judged], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    walk, before = videos["walk"], Recipe.of(config())
+    walk, before = videos["walk"], Recipe.from_config(config())
     monkeypatch.setattr(BlurFilter, "version", BlurFilter.version + 1)
-    work = Recipe.of(config()).work(before)
+    work = Recipe.from_config(config()).work(before)
     assert (work.kind, work.filters) == (WorkKind.SCORE, {"blur"})
     assert walk.again(config(), stale=work.filters) is None
     counter = Counter(monkeypatch)

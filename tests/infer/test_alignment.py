@@ -75,7 +75,7 @@ def test_the_field_of_view_counts_not_the_pixels(
     trajectory: Trajectory, panorama: np.ndarray
 ) -> None:
     views = erp_to_view(panorama, trajectory.rotations, trajectory.camera)
-    large = Trajectory(trajectory.rotations, trajectory.camera.resized(1920, 1280), trajectory.fps)
+    large = Trajectory(trajectory.rotations, trajectory.camera.with_size(1920, 1280), trajectory.fps)
     torch.testing.assert_close(align(views, large, SIZE).erp, align(views, trajectory, SIZE).erp)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from argus.synth import write_video_kind
-from argus.synth.hostile import HostileSite, serve_hostile
 from schemas.names import EXIT_CODES, Outcome
+from tests.support.faulty_server import FaultyServer, serve_with_faults
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -37,8 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(folder: Path) -> Iterator[HostileSite]:
-    with serve_hostile(folder) as site:
+def site(folder: Path) -> Iterator[FaultyServer]:
+    with serve_with_faults(folder) as site:
         for name in NAMES:
             site.url(name)
         yield site
@@ -46,7 +46,7 @@ def site(folder: Path) -> Iterator[HostileSite]:
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, site: HostileSite, refreshing: type
+    tmp_path_factory: pytest.TempPathFactory, site: FaultyServer, refreshing: type
 ) -> Any:
     refresh = refreshing(tmp_path_factory.mktemp("whole"), [site.url(name) for name in NAMES])
     result = refresh.run()
@@ -57,12 +57,12 @@ def undisturbed(
 def assert_same(refresh: Any, other: Any) -> None:
     """The same shards, the same snapshot, one row a video, and nothing left over."""
     assert refresh.shards() == other.shards()
-    assert [snapshot.digest for snapshot in refresh.dataset.snapshots()] == [
-        snapshot.digest for snapshot in other.dataset.snapshots()
+    assert [snapshot.digest for snapshot in refresh.dataset.list_snapshots()] == [
+        snapshot.digest for snapshot in other.dataset.list_snapshots()
     ]
     rows = [
         row["source_id"]
-        for part in refresh.dataset.parts_after(0, ["source_id"])
+        for part in refresh.dataset.iter_parts_after(0, ["source_id"])
         for row in part.to_pylist()
     ]
     assert Counter(rows) == dict.fromkeys(rows, 1)
@@ -73,7 +73,7 @@ def assert_same(refresh: Any, other: Any) -> None:
 def test_after_a_kill_and_a_rerun_the_dataset_is_that_of_an_undisturbed_refresh(
     victim: str,
     tmp_path: Path,
-    site: HostileSite,
+    site: FaultyServer,
     undisturbed: Any,
     refreshing: type,
     descendants: Callable[[int], dict[int, str]],
@@ -127,7 +127,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def test_a_machine_that_leaves_and_one_that_joins_change_nothing(
     tmp_path: Path,
-    site: HostileSite,
+    site: FaultyServer,
     undisturbed: Any,
     refreshing: type,
     wait_for: Callable[..., None],
@@ -148,7 +148,7 @@ def test_a_machine_that_leaves_and_one_that_joins_change_nothing(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to mount a small disk")
 def test_a_full_disk_ends_a_refresh_that_can_be_run_again(
-    tmp_path: Path, site: HostileSite, undisturbed: Any, refreshing: type
+    tmp_path: Path, site: FaultyServer, undisturbed: Any, refreshing: type
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -185,7 +185,7 @@ def test_a_full_disk_ends_a_refresh_that_can_be_run_again(
 
 
 def test_two_refreshes_at_once_lose_nothing_and_double_nothing(
-    tmp_path: Path, site: HostileSite, refreshing: type
+    tmp_path: Path, site: FaultyServer, refreshing: type
 ) -> None:
     first = refreshing(tmp_path / "first", [site.url(name) for name in NAMES[:4]])
     shared = {name: first.config[name] for name in ("dataset", "home")}
@@ -194,17 +194,17 @@ def test_two_refreshes_at_once_lose_nothing_and_double_nothing(
     )
     processes = [refresh.start() for refresh in (first, second)]
     assert [process.wait(timeout=280) for process in processes] == [0, 0]
-    table = first.dataset.snapshot().table
+    table = first.dataset.get_snapshot().table
     assert len(table) == len(set(table["clip_id"].to_pylist())) == len(NAMES)
     rows = [
         row["source_id"]
-        for part in first.dataset.parts_after(0, ["source_id"])
+        for part in first.dataset.iter_parts_after(0, ["source_id"])
         for row in part.to_pylist()
     ]
     assert len(rows) == len(set(rows)) == len(NAMES)
     stored = 0
     for name in first.shards():
-        with first.dataset.shard(f"shards/{name}") as reader:
+        with first.dataset.open_shard(f"shards/{name}") as reader:
             stored += len(reader)
     assert stored == len(NAMES)
     assert first.left_over() == []
@@ -212,7 +212,7 @@ def test_two_refreshes_at_once_lose_nothing_and_double_nothing(
 
 def test_the_same_refresh_into_an_object_store_gives_the_same_snapshot(
     tmp_path: Path,
-    site: HostileSite,
+    site: FaultyServer,
     undisturbed: Any,
     refreshing: type,
     s3: dict[str, str],
@@ -224,14 +224,14 @@ def test_the_same_refresh_into_an_object_store_gives_the_same_snapshot(
         tmp_path, [site.url(name) for name in NAMES], dataset="s3://argus/datasets/walks"
     )
     assert refresh.run().outcome is Outcome.DONE
-    assert [snapshot.digest for snapshot in refresh.dataset.snapshots()] == [
-        snapshot.digest for snapshot in undisturbed.dataset.snapshots()
+    assert [snapshot.digest for snapshot in refresh.dataset.list_snapshots()] == [
+        snapshot.digest for snapshot in undisturbed.dataset.list_snapshots()
     ]
-    assert refresh.dataset.store.names("staging") == []
-    row = refresh.dataset.snapshot().table.to_pylist()[0]
+    assert refresh.dataset.store.list_names("staging") == []
+    row = refresh.dataset.get_snapshot().table.to_pylist()[0]
     with (
-        refresh.dataset.shard(row["shard"]) as ours,
-        undisturbed.dataset.shard(row["shard"]) as theirs,
+        refresh.dataset.open_shard(row["shard"]) as ours,
+        undisturbed.dataset.open_shard(row["shard"]) as theirs,
     ):
         assert ours.clip(row["row"]) == theirs.clip(row["row"])
     assert refresh.run().outcome is Outcome.NOTHING

@@ -14,9 +14,9 @@ from argus.curate import Recipe, read_catalogue, store_recipe
 from argus.curate.plan import plan
 from argus.dataset import Dataset, DecidedVideo, SourceRow
 from argus.synth import write_video_kind
-from argus.synth.hostile import Fault, HostileSite, serve_hostile
 from schemas.config import CurateConfig
 from schemas.names import Decision, Outcome, Reason, Split
+from tests.support.faulty_server import Fault, FaultyServer, serve_with_faults
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1700)]
 
@@ -29,14 +29,14 @@ LASTING = {
     Fault.TRUNCATED: Reason.TRUNCATED,
     Fault.OVERSIZED: Reason.TOO_LARGE,
     Fault.ENDLESS: Reason.TOO_LARGE,
-    Fault.LOOP: Reason.FETCH_FAILED,
+    Fault.REDIRECT_LOOP: Reason.FETCH_FAILED,
 }
 PASSING = (
-    Fault.TOO_MANY, Fault.TOO_MANY_UNTIL, Fault.UNAVAILABLE, Fault.RESET, Fault.CUT, Fault.STALL, Fault.SERVER_ERROR, Fault.TRUNCATED, Fault.SURPLUS,
+    Fault.TOO_MANY_REQUESTS, Fault.TOO_MANY_REQUESTS_DATE, Fault.UNAVAILABLE, Fault.RESET, Fault.RESET_IN_BODY, Fault.STALL, Fault.SERVER_ERROR, Fault.TRUNCATED, Fault.SURPLUS,
 )  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "chunk_size": 16,
-    "policy": {"duplicates": "keep"},  # two hundred names of ten videos
+    "filters": {"duplicates": "keep"},  # two hundred names of ten videos
     "fetch": {
         "allow_private_hosts": True,
         "attempts": 3,
@@ -56,7 +56,7 @@ class Many:
 
     refresh: Any
     result: Any
-    site: HostileSite
+    site: FaultyServer
     lasting: dict[str, Reason]  # by name
 
 
@@ -78,9 +78,9 @@ def many(tmp_path_factory: pytest.TempPathFactory, refreshing: type) -> Iterator
             os.link(folder / names[number % BASES], folder / name)
     lasting = dict(zip(names[3::12], [*LASTING] * 2, strict=False))
     passing = dict(zip(names[1::6], [*PASSING] * 4, strict=False))
-    with serve_hostile(folder) as site:
+    with serve_with_faults(folder) as site:
         urls = [
-            site.url(name, lasting[name], lasting=True)
+            site.url(name, lasting[name], repeat_last=True)
             if name in lasting
             else site.url(name, *filter(None, [passing.get(name)]))
             for name in names
@@ -96,7 +96,7 @@ def many(tmp_path_factory: pytest.TempPathFactory, refreshing: type) -> Iterator
 
 def test_each_ends_with_its_reason_and_what_may_pass_recovers(many: Many) -> None:
     assert many.result.outcome is Outcome.DONE
-    rows = {Path(row["url"]).name: row for row in many.refresh.dataset.latest_rows().to_pylist()}
+    rows = {Path(row["url"]).name: row for row in many.refresh.dataset.read_latest().to_pylist()}
     assert len(rows) == COUNT
     failed = {
         name: row["reason"] for name, row in rows.items() if row["decision"] == Decision.FAILED
@@ -123,7 +123,7 @@ def test_each_ends_with_its_reason_and_what_may_pass_recovers(many: Many) -> Non
 def test_the_site_was_never_asked_faster_than_the_limit(many: Many) -> None:
     window_s = 60
     assert (
-        many.site.most_within(window_s) <= window_s * PER_HOUR / 3600 + 1 + AT_ONCE
+        many.site.max_fetches(window_s) <= window_s * PER_HOUR / 3600 + 1 + AT_ONCE
     )  # those that were let through, and are on their way
     times = many.site.fetches()
     assert len(times) / (times[-1] - times[0]) <= PER_HOUR / 3600 * 1.02
@@ -134,7 +134,7 @@ def test_a_changed_threshold_decides_all_again_and_decodes_nothing(many: Many) -
         reason in (Reason.SERVER_ERROR, Reason.TRUNCATED) for reason in many.lasting.values()
     )
     many.refresh.config |= {
-        "policy": {"duplicates": "keep", "moving_share": 0.26},
+        "filters": {"duplicates": "keep", "moving_share": 0.26},
         "run_id": "threshold",
     }
     before = len(many.site.log)
@@ -153,7 +153,7 @@ def test_a_changed_threshold_decides_all_again_and_decodes_nothing(many: Many) -
 
 def test_a_changed_filter_measures_again_alone(many: Many) -> None:
     many.refresh.config |= {
-        "policy": {"duplicates": "keep", "moving_share": 0.26, "black_level": 6},
+        "filters": {"duplicates": "keep", "moving_share": 0.26, "black_level": 6},
         "run_id": "filter",
     }
     judged = COUNT - len(many.lasting)
@@ -173,14 +173,14 @@ def test_a_changed_filter_measures_again_alone(many: Many) -> None:
 
 def _named(dataset: Dataset) -> set[str]:
     """The shards that the newest snapshot names: nothing was encoded anew."""
-    return {name.removeprefix("shards/") for name in dataset.snapshot().table["shard"].to_pylist()}
+    return {name.removeprefix("shards/") for name in dataset.get_snapshot().table["shard"].to_pylist()}
 
 
 def test_of_a_hundred_thousand_urls_those_not_known_are_fetched(
     tmp_path: Path, refreshing: type
 ) -> None:
     known, new = 99_900, 100
-    with serve_hostile(tmp_path) as site:
+    with serve_with_faults(tmp_path) as site:
         refresh = refreshing(
             tmp_path / "refresh",
             [site.url(f"{number}.mp4") for number in range(known + new)],
@@ -188,7 +188,7 @@ def test_of_a_hundred_thousand_urls_those_not_known_are_fetched(
             chunk_size=64,
         )
         config = CurateConfig.model_validate(refresh.config)
-        recipe, dataset = Recipe.of(config), Dataset(config.dataset)
+        recipe, dataset = Recipe.from_config(config), Dataset(config.dataset)
         sources = read_catalogue(config.catalogue)
         for start in range(0, known, 9_990):
             dataset.commit_chunk(
@@ -219,4 +219,4 @@ def dropped(source_id: str, recipe: str) -> SourceRow:
         "recipe": recipe,
     }
     source = {"source_id": source_id, "url": "http://127.0.0.1/", "split": Split.TRAIN}
-    return SourceRow.model_validate({**source, **decided, "run_id": "made", "code_version": "0"})
+    return row_from_values({**source, **decided, "run_id": "made", "code_version": "0"})

@@ -9,7 +9,7 @@ from argus.errors import InvalidInput, VideoError
 from argus.media import open_video, probe, read_spherical
 from argus.sphere import cube_to_erp, fisheye_to_erp, from_euler_deg, rotate_erp, solid_angle
 from argus.synth import (
-    KINDS,
+    VIDEO_KINDS,
     scenes,
     write_catalogue,
     write_layouts,
@@ -217,12 +217,12 @@ def test_half_a_sphere_is_the_middle_of_the_map_and_its_eyes_differ(tmp_path):
     assert np.abs(left - half).mean() < 8
 
 
-VIDEOS = [name for name, kind in KINDS.items() if kind.frames and not kind.damage]
+VIDEOS = [name for name, kind in VIDEO_KINDS.items() if kind.frames and not kind.damage]
 
 
 @pytest.mark.parametrize("name", VIDEOS)
 def test_every_kind_is_written_as_it_says(tmp_path, name):
-    kind = KINDS[name]
+    kind = VIDEO_KINDS[name]
     video = write_video_kind(
         tmp_path / "a.mp4",
         name,
@@ -261,7 +261,7 @@ def test_flat_videos_are_not_spheres(tmp_path):
 
 
 def shown(name, count=4, height=64, fps=FPS):
-    return np.stack(list(KINDS[name].frames(ClipSpec(7, count, Fraction(fps), height)))).astype(int)
+    return np.stack(list(VIDEO_KINDS[name].frames(ClipSpec(7, count, Fraction(fps), height)))).astype(int)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_a_tilted_camera_sees_the_same_drive():
     upright, tilted = shown("drive"), shown("tilted")
     back = rotate_erp(upright.astype(np.uint8), from_euler_deg(0, *scenes.TILT_DEG))
     assert np.abs(tilted - back).mean() < 6 < np.abs(tilted - upright).mean() / 2
-    assert KINDS["tilted"].tilt_deg == pytest.approx(18.4, abs=0.1)
+    assert VIDEO_KINDS["tilted"].tilt_deg == pytest.approx(18.4, abs=0.1)
 
 
 def test_light_is_as_rare_or_as_common_as_it_is_said_to_be():
@@ -356,7 +356,7 @@ def test_any_codec_shows_the_same_video(tmp_path, codec):
         codec,
         Fraction(30000, 1001),
         9,
-        KINDS["eac"].spherical,
+        VIDEO_KINDS["eac"].spherical,
     )
     assert np.abs(frames_of(coded).astype(int) - frames_of(plain)).mean() < 6
     assert coarse.path.stat().st_size < 0.7 * coded.path.stat().st_size

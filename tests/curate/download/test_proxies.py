@@ -19,6 +19,7 @@ from argus.runs import config_digest
 from argus.synth import serve_handler
 from schemas.config import CurateConfig, FetchSettings
 from schemas.names import Reason
+from tests.support.faulty_server import FaultyServer, serve_with_faults
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 40
 OPEN = FetchSettings(allow_private_hosts=True, timeout_s=30, stall_s=5, min_free_bytes=0)

@@ -18,6 +18,7 @@ from argus.curate.download.rate_limit import (
     site_of,
 )
 from schemas.config import FetchSettings
+from tests.support.faulty_server import max_count_in_window
 
 HERE = Key("direct", "videos.example")
 FREE = RatePolicy(per_hour=0, burst=1, breaker_after=3, breaker_s=60)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from argus.curate import Fetched, VideoSource, fetch
+from argus.curate import FetchedFile, VideoSource, fetch
 from argus.curate.download.proxies import Route
 from argus.curate.download.rate_limit import LocalRateLimiter
 from argus.curate.download.resume import Part, Version
@@ -19,6 +19,7 @@ from argus.dataset import identify
 from argus.errors import FetchError
 from schemas.config import FetchSettings
 from schemas.names import Reason
+from tests.support.faulty_server import Fault, FaultyServer, serve_with_faults
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 4000
 HALF = len(VIDEO) // 2
@@ -98,7 +99,7 @@ def test_a_part_as_long_as_the_file_or_longer_is_no_reason_to_trust_it(
 KILLED = """
 import sys
 from pathlib import Path
-from argus.curate import Fetched, VideoSource, fetch
+from argus.curate import FetchedFile, VideoSource, fetch
 from argus.curate.download.rate_limit import LocalRateLimiter
 from schemas.config import FetchSettings
 settings = FetchSettings(allow_private_hosts=True, timeout_s=60, stall_s=60, min_free_bytes=0)
@@ -123,7 +124,7 @@ def test_a_killed_fetch_is_continued(site: FaultyServer, tmp_path: Path) -> None
 
 def in_chunks(
     source: VideoSource, path: Path, after: Callable[[int], None] = lambda _: None
-) -> Fetched:
+) -> FetchedFile:
     """As YouTube's files are fetched: by ranges of some 100,000 bytes; `after` is told how much is there."""
     path.parent.mkdir(exist_ok=True)
     with Client(source, path, OPEN, Route("direct"), "") as client:

@@ -11,25 +11,23 @@ import numpy as np
 import pytest
 
 from argus.curate import detect_layout
-from argus.curate.clipping import stride
-from argus.curate.frame_sampling import SIZE, sample_stored
+from argus.curate.frame_sampling import ERP_SIZE, sample_native_frames
 from argus.curate.layout.convert import (
-    AS_STORED,
+    NO_CONVERSION,
     Conversion,
     EquirectReader,
     SourceProjection,
-    samples_of,
+    convert_native_frames,
 )
-from argus.media import open_video, write_video
+from argus.media import frame_stride, open_video, write_video
 from argus.sphere import CubeLayout, erp_to_cube, erp_to_fisheye
-from argus.synth import World
-from argus.synth.paths import make_path
-from schemas.config import FilterPolicy
+from argus.synth import World, make_path
+from schemas.config import FilterSettings
 from schemas.names import Layout
 
 HEIGHT, WIDTH = 256, 512
 Frames = np.ndarray
-EVERY = (*FilterPolicy().convert, Layout.DUAL_FISHEYE)
+EVERY = (*FilterSettings().convert, Layout.DUAL_FISHEYE)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +97,7 @@ def test_a_converted_video_is_the_map_it_was_made_from(
     layout, least, make = STORED[name]
     write_video(tmp_path / "a.mp4", make(*pair), 1, crf=10)
     with open_video(tmp_path / "a.mp4") as reader:
-        verdict = detect_layout(reader.info, sample_stored(reader, 1), FilterPolicy(convert=EVERY))
+        verdict = detect_layout(reader.info, sample_native_frames(reader, 1), FilterSettings(convert=EVERY))
         assert (verdict.layout, verdict.reason) == (layout, None), verdict
         erp = EquirectReader(reader, verdict.conversion).frames(np.arange(3), (HEIGHT, WIDTH))
     got = psnr(erp, pair[0])
@@ -114,11 +112,11 @@ def test_samples_are_converted_like_clips(
 ) -> None:
     write_video(tmp_path / "a.mp4", STORED[name][2](*pair), 5, crf=10)
     with open_video(tmp_path / "a.mp4") as reader:
-        stored = sample_stored(reader, stride(reader.fps, 5.0))
-        conversion = detect_layout(reader.info, stored, FilterPolicy()).conversion
-        samples = samples_of(stored, conversion, SIZE)
-        clip = EquirectReader(reader, conversion).frames(np.arange(3), SIZE)
-    assert samples.frames.shape == samples.following.shape == (3, *SIZE, 3)
+        stored = sample_native_frames(reader, frame_stride(reader.fps, 5.0))
+        conversion = detect_layout(reader.info, stored, FilterSettings()).conversion
+        samples = convert_native_frames(stored, conversion, ERP_SIZE)
+        clip = EquirectReader(reader, conversion).frames(np.arange(3), ERP_SIZE)
+    assert samples.frames.shape == samples.next_frames.shape == (3, *ERP_SIZE, 3)
     assert psnr(samples.frames, clip) > 34
 
 
@@ -139,7 +137,7 @@ def test_an_eac_decoded_smaller_keeps_its_margins(pair: tuple[Frames, Frames], s
 @pytest.mark.parametrize(
     ("conversion", "size"),
     [
-        (AS_STORED, (512, 1024)),
+        (NO_CONVERSION, (512, 1024)),
         (Conversion(crop=(0, 0, 0.5, 1)), (1024, 1024)),
         (Conversion(crop=(0, 0, 1, 0.5)), (512, 2048)),
         (Conversion(SourceProjection.EAC, native=(2160, 3840)), (616, 924)),
@@ -157,7 +155,7 @@ def test_no_more_is_decoded_than_the_map_can_show(
 @pytest.mark.parametrize(
     ("conversion", "rows"),
     [
-        (AS_STORED, 1080),
+        (NO_CONVERSION, 1080),
         (Conversion(crop=(0, 0, 0.5, 1)), 540),
         (Conversion(crop=(0, 0, 1, 0.5)), 1080),
         (Conversion(SourceProjection.EAC, native=(1080, 1620)), 1080),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from argus.curate import LayoutVerdict, detect_layout
-from argus.curate.frame_sampling import StoredSamples, sample_stored
+from argus.curate.frame_sampling import NativeFrames, sample_native_frames
 from argus.curate.layout.continuity import (
     PICTURE,
     cube_edges_in_erp,
@@ -17,9 +17,9 @@ from argus.curate.layout.continuity import (
     face_joins,
     seam_joins,
 )
-from argus.curate.layout.convert import AS_STORED
+from argus.curate.layout.convert import NO_CONVERSION
 from argus.curate.layout.detect import decide_layout
-from argus.curate.layout.evidence import find_box, score_pixels
+from argus.curate.layout.evidence import find_box, compute_layout_scores
 from argus.media import MediaInfo, SphericalMetadata, open_video, write_video
 from argus.sphere import (
     Camera,
@@ -30,9 +30,8 @@ from argus.sphere import (
     erp_to_view,
     from_euler_deg,
 )
-from argus.synth import World
-from argus.synth.paths import make_path
-from schemas.config import FilterPolicy
+from argus.synth import World, make_path
+from schemas.config import FilterSettings
 from schemas.names import Layout, Reason
 
 HEIGHT, WIDTH = 192, 384
@@ -100,8 +99,8 @@ def judged(
     )
     return detect_layout(
         info,
-        StoredSamples(noisy, noisy, np.zeros(len(frames))),
-        FilterPolicy.model_validate(policy),
+        NativeFrames(noisy, noisy, np.zeros(len(frames))),
+        FilterSettings.model_validate(policy),
     )
 
 
@@ -192,7 +191,7 @@ def test_a_layout_is_seen_without_metadata(pair: tuple[Frames, Frames], name: st
     layout, make = LAYOUTS[name]
     verdict = judged(make(*pair))
     assert verdict.layout == layout, verdict
-    assert (verdict.reason is None) == (layout in {Layout.MONO_ERP, *FilterPolicy().convert}), (
+    assert (verdict.reason is None) == (layout in {Layout.MONO_ERP, *FilterSettings().convert}), (
         verdict
     )
     assert all(np.isfinite(score.value) for score in verdict.scores)
@@ -303,11 +302,11 @@ def test_what_is_converted_is_a_setting(pair: tuple[Frames, Frames]) -> None:
 
 def test_a_changed_threshold_needs_no_pixels(pair: tuple[Frames, Frames]) -> None:
     frames = LAYOUTS["top-bottom"][1](*pair)
-    numbers = score_pixels(StoredSamples(frames, frames, np.zeros(len(frames))), frames.shape[1:3])
+    numbers = compute_layout_scores(NativeFrames(frames, frames, np.zeros(len(frames))), frames.shape[1:3])
     info = MediaInfo(frames.shape[2], frames.shape[1], Fraction(1), len(frames), 4.0, "h264", "mp4")
-    assert decide_layout(info, numbers, FilterPolicy()).layout == Layout.STEREO_TB
+    assert decide_layout(info, numbers, FilterSettings()).layout == Layout.STEREO_TB
     assert (
-        decide_layout(info, numbers, FilterPolicy(halves_similarity=1.0)).layout != Layout.STEREO_TB
+        decide_layout(info, numbers, FilterSettings(halves_similarity=1.0)).layout != Layout.STEREO_TB
     )
 
 
@@ -370,11 +369,11 @@ def test_where_no_seam_is_seen_poles_and_shape_tell_a_whole_sphere(
 
     def decided(frames: Frames, **known: float) -> LayoutVerdict:
         height, width = frames.shape[1:3]
-        numbers = score_pixels(
-            StoredSamples(frames, frames, np.zeros(len(frames))), (height, width)
+        numbers = compute_layout_scores(
+            NativeFrames(frames, frames, np.zeros(len(frames))), (height, width)
         )
         info = MediaInfo(width, height, Fraction(1), len(frames), 4.0, "h264", "mp4")
-        return decide_layout(info, numbers | known, FilterPolicy())
+        return decide_layout(info, numbers | known, FilterSettings())
 
     eyes_above = decided(LAYOUTS["top-bottom"][1](*pair), seam_top_bottom=-0.2)
     assert (eyes_above.reason, eyes_above.conversion.crop) == (None, (0.0, 0.0, 0.5, 1.0))
@@ -394,7 +393,7 @@ def test_black_caps_are_not_bars(pair: tuple[Frames, Frames]) -> None:
     capped[:, :30] = capped[:, -30:] = 0
     lit[:, 70:110, 160:220] = pair[0][:, 70:110, 160:220]
     for frames in (capped, lit):
-        assert (judged(frames).layout, judged(frames).conversion) == (Layout.MONO_ERP, AS_STORED)
+        assert (judged(frames).layout, judged(frames).conversion) == (Layout.MONO_ERP, NO_CONVERSION)
 
 
 def test_bars_are_found_to_the_pixel_and_caps_are_none() -> None:
@@ -439,5 +438,5 @@ def test_a_still_of_half_a_sphere_is_one(media: Path, tmp_path: Path) -> None:
         tmp_path / "a.mp4", [cv2.resize(picture, (512, 512), interpolation=cv2.INTER_AREA)] * 4, 4
     )
     with open_video(tmp_path / "a.mp4") as reader:
-        verdict = detect_layout(reader.info, sample_stored(reader, 1), FilterPolicy())
+        verdict = detect_layout(reader.info, sample_native_frames(reader, 1), FilterSettings())
     assert (verdict.layout, verdict.reason) == (Layout.HALF_ERP, Reason.NOT_FULL_SPHERE), verdict
