@@ -66,9 +66,9 @@ def refresh(
     }
     settings = resolve_job_config(CurateConfig, JobKind.CURATE, fields, file=config, sets=sets)
     if dry_run:
-        from argus.curate import plan_refresh
+        from argus.curate import preview_refresh
 
-        print_dry_run(settings, f"would process {plan_refresh(settings)}")
+        print_dry_run(settings, f"would process {preview_refresh(settings)}")
         return
     address = cluster if settings.executor == "ray" else None
     result = run_job(JobKind.CURATE, settings, ray_address=address, as_json=as_json)

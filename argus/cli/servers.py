@@ -8,6 +8,7 @@ import typer
 
 from argus.cli.console import handle_errors
 from argus.cli.options import resolve_path
+from argus.cli.progress import ProgressDisplay
 from argus.errors import InvalidInput
 
 PortOption = Annotated[
@@ -50,7 +51,12 @@ def demo(
         raise InvalidInput(f"the media folder {folder} does not exist; check the path")
     from flows.demo import run_demo
 
-    run_demo(Path(str(path)), media=Path(folder) if folder else None, steps=steps)
+    run_demo(
+        Path(str(path)),
+        media=Path(folder) if folder else None,
+        steps=steps,
+        open_progress=ProgressDisplay,
+    )
 
 
 @handle_errors
@@ -68,9 +74,9 @@ def up(
     Example: `argus up --mlflow-port 5000`
     """
     from flows.local import LocalStack
-    from flows.serve import serve_flows as serve
+    from flows.serve import serve_flows
 
-    serve(
+    serve_flows(
         typer.echo,
         LocalStack(prefect_port=prefect_port, mlflow_port=mlflow_port, ray_port=ray_port),
     )

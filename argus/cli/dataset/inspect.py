@@ -28,8 +28,7 @@ from argus.cli.progress import ProgressDisplay
 from argus.files import require_writable
 
 if TYPE_CHECKING:
-    from argus.dataset import CuratedClip, SourceRow
-    from argus.dataset.view import DatasetView
+    from argus.dataset import CuratedClip, DatasetView, FoundItem, SourceRow
     from argus.report import ScoreLine, Stage
 
 _YOUTUBE_ID_LENGTH = 11  # a number of so many digits is a video, not a snapshot

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -117,7 +117,7 @@ def sweep(
             "another version"
         )
     if plot:
-        file_format = "png" if plot.suffix.lower() == ".png" else "svg"
+        file_format: Literal["svg", "png"] = "png" if plot.suffix.lower() == ".png" else "svg"
         with replace_atomically(plot) as partial:
             partial.write_bytes(draw_yield_curves(found, file_format=file_format))
         print_note(f"plot: {plot.absolute()}")
