@@ -41,7 +41,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 
 from argus.files import write_text
-from schemas.config import FilterPolicy
+from schemas.config import FilterSettings
 from schemas.names import Decision, Layout, Reason
 
 T = TypeVar("T", Case, Label)
@@ -151,7 +151,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--half", choices=("scored", "tuning", "both"), default="both")
     parser.add_argument(
-        "--policy", type=Path, help="YAML of other thresholds, alone or under `policy`"
+        "--policy", type=Path, help="YAML of other thresholds, alone or under `filters`"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes that judge")
     parser.add_argument(
@@ -180,12 +180,12 @@ def _record(one: Outcome) -> dict[str, object]:
     }
 
 
-def _policy(file: Path | None) -> FilterPolicy:
+def _policy(file: Path | None) -> FilterSettings:
     values = yaml.safe_load(file.read_text(encoding="utf-8")) if file else {}
-    return FilterPolicy.model_validate(values.get("policy", values))
+    return FilterSettings.model_validate(values.get("filters", values))
 
 
-def _real(media: Path | None, policy: FilterPolicy, jobs: int, console: Console) -> list[Outcome]:
+def _real(media: Path | None, policy: FilterSettings, jobs: int, console: Console) -> list[Outcome]:
     if media is None:
         console.print("no real media: name their folder with --media or ARGUS_TEST_MEDIA\n")
         return []
@@ -194,8 +194,8 @@ def _real(media: Path | None, policy: FilterPolicy, jobs: int, console: Console)
 
 def run(
     tasks: Sequence[T],
-    judge: Callable[[T, FilterPolicy], Outcome],
-    policy: FilterPolicy,
+    judge: Callable[[T, FilterSettings], Outcome],
+    policy: FilterSettings,
     jobs: int,
     name: str,
 ) -> list[Outcome]:

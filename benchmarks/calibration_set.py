@@ -14,9 +14,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from argus.curate import CuratedVideo, Score, VideoSource, process_isolated, process_video
+from argus.curate import VideoSource, process_isolated, process_video
 from argus.curate.dedup.fingerprint import Signature
 from argus.curate.dedup.index import DuplicateIndex, SignedClip
+from argus.dataset import CuratedVideo, Score
 from argus.media import write_video
 from argus.synth import VIDEO_KINDS, Codec, SynthVideo, write_video_kind
 from schemas.config import ClipSettings, CurateConfig, FilterSettings

@@ -36,14 +36,13 @@ import equilib  # noqa: E402
 import numpy as np  # noqa: E402
 
 from argus.curate import VideoSource, process_video  # noqa: E402
-from argus.curate.clipping import stride  # noqa: E402
 from argus.curate.filters.base import clip_filters, judge, video_filters  # noqa: E402
-from argus.curate.frame_sampling import SIZE, sample_stored  # noqa: E402
-from argus.curate.layout.convert import samples_of  # noqa: E402
+from argus.curate.frame_sampling import ERP_SIZE, sample_native_frames  # noqa: E402
+from argus.curate.layout.convert import convert_native_frames  # noqa: E402
 from argus.curate.layout.detect import detect_layout  # noqa: E402
-from argus.media import open_video  # noqa: E402
+from argus.media import frame_stride, open_video  # noqa: E402
 from argus.synth import render_clip  # noqa: E402
-from schemas.config import CurateConfig, FilterPolicy  # noqa: E402
+from schemas.config import CurateConfig, FilterSettings  # noqa: E402
 
 FPS, SECONDS, REPEATS = 30, 5, 12
 SAMPLED = 5  # frames of each published script
@@ -54,7 +53,7 @@ SIZES = (
     (1920, 3840, 30),
     (1024, 2048, 30),
 )  # height, width, frames between keyframes
-POLICY = FilterPolicy()
+POLICY = FilterSettings()
 
 
 def write(path: Path, height: int, width: int, gop: int) -> Path:
@@ -173,16 +172,16 @@ def published(path: Path) -> object:
 def decoded(path: Path) -> object:
     """The floor: the frames that we look at, and nothing else."""
     with open_video(path, threads=THREADS) as reader:
-        return sample_stored(reader, stride(reader.fps, 5.0))
+        return sample_native_frames(reader, frame_stride(reader.fps, 5.0))
 
 
 def ours(path: Path) -> object:
     """Layout and every filter of a whole video."""
     with open_video(path, threads=THREADS) as reader:
-        stored = sample_stored(reader, stride(reader.fps, 5.0))
+        stored = sample_native_frames(reader, frame_stride(reader.fps, 5.0))
         verdict = detect_layout(reader.info, stored, POLICY)
         scores, dropped = judge(
-            samples_of(stored, verdict.conversion, SIZE), video_filters(POLICY), POLICY
+            convert_native_frames(stored, verdict.conversion, ERP_SIZE), video_filters(POLICY), POLICY
         )
         assert verdict.reason is None, verdict
         assert dropped is None, dropped
@@ -192,10 +191,10 @@ def ours(path: Path) -> object:
 def ours_and_clip(path: Path) -> object:
     """The same, and every filter of a clip on the same moments: text, blur, exposure, nadir, upright."""
     with open_video(path, threads=THREADS) as reader:
-        stored = sample_stored(reader, stride(reader.fps, 5.0))
+        stored = sample_native_frames(reader, frame_stride(reader.fps, 5.0))
         verdict = detect_layout(reader.info, stored, POLICY)
         return judge(
-            samples_of(stored, verdict.conversion, SIZE),
+            convert_native_frames(stored, verdict.conversion, ERP_SIZE),
             (*video_filters(POLICY), *clip_filters()),
             POLICY,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.curate.dedup.fingerprint import clip_signature
+from argus.curate.dedup.fingerprint import compute_signature
 from argus.curate.filters import apply_filters, clip_filters
 from argus.curate.frame_sampling import (
     ERP_SIZE,
@@ -165,9 +165,7 @@ class ClipCutter:
         with self.timer.measure("decode"):
             return self.equirect.frames(indices, max(ERP_SIZE, self._stored_size))
 
-    def write_clip(
-        self, frames: NDArray[np.uint8], start_ms: int, end_ms: int
-    ) -> ClipFile | None:
+    def write_clip(self, frames: NDArray[np.uint8], start_ms: int, end_ms: int) -> ClipFile | None:
         """Encode frames [T, H, W, 3] into the folder.
 
         Returns:
@@ -192,7 +190,7 @@ class ClipCutter:
     def compute_signature(self, frames: NDArray[np.uint8]) -> bytes:
         """Compute the signature by which duplicates of frames [T, H, W, 3] are found."""
         with self.timer.measure("filters"):
-            signature = clip_signature(frames, float(self.clip_fps), self.settings.clip_s)
+            signature = compute_signature(frames, float(self.clip_fps), self.settings.clip_s)
             return signature.to_bytes()
 
     def save_samples(

@@ -1,49 +1,57 @@
-"""How good a clip is, from its stored scores alone: one number, and whether it is good enough for the second stage of training."""
+"""Quality of a clip, computed from its stored scores alone."""
 
 from collections.abc import Callable, Iterable, Mapping
 
-from argus.curate.records import Score
-from schemas.config import HighQuality
+from argus.curate.thresholds import HIGH_QUALITY_THRESHOLDS
+from argus.dataset import Score
+from schemas.config import FilterSettings
 
-Numbers = Mapping[str, float]
-"""`filter.score` → value."""
+ScoreValues = Mapping[str, float]
+"""Values by `filter.score`."""
 
-_TERMS: dict[str, Callable[[Numbers], float]] = {
-    "sharpness": lambda of: of["blur.fine"] / (of["blur.fine"] + 1),
-    "contrast": lambda of: of["exposure.contrast"] / (of["exposure.contrast"] + 0.1),
-    "light": lambda of: 1 - max(of["exposure.dark"], of["exposure.bright"]),
-    "motion": lambda of: of["motion.share"] / (of["motion.share"] + 0.25),
-    "clean": lambda of: 0.002 / (of["text.share"] + 0.002),
+_TERMS: dict[str, Callable[[ScoreValues], float]] = {
+    "sharpness": lambda values: values["blur.fine"] / (values["blur.fine"] + 1),
+    "contrast": lambda values: values["exposure.contrast"] / (values["exposure.contrast"] + 0.1),
+    "exposure": lambda values: 1 - max(values["exposure.dark"], values["exposure.bright"]),
+    "motion": lambda values: values["motion.share"] / (values["motion.share"] + 0.25),
+    "text": lambda values: 0.002 / (values["text.share"] + 0.002),
 }
-"""Each in [0,1] and better when larger; the constants are the amounts at which a term is ½."""
+"""Terms in [0, 1], larger is better; each constant is the value at which its term is ½."""
 
 
-def numbers_of(scores: Iterable[Score]) -> dict[str, float]:
-    """The scores that were measured, by `filter.score`."""
+def score_values(scores: Iterable[Score]) -> dict[str, float]:
+    """Return the values of scores by `filter.score`, without those that were not computed."""
     return {
         f"{score.filter}.{score.name}": score.value for score in scores if score.value is not None
     }
 
 
-def quality(of: Numbers) -> float:
-    """The geometric mean of sharpness, contrast, light, motion and freedom from overlaid text: in [0,1), rising with each. Raises KeyError."""
+def compute_quality(values: ScoreValues) -> float:
+    """Return the geometric mean of sharpness, contrast, exposure, motion and absence of text.
+
+    Args:
+        values: scores of a clip by `filter.score`.
+
+    Returns:
+        Quality in [0, 1).
+
+    Raises:
+        KeyError: a score is missing.
+    """
     product = 1.0
     for term in _TERMS.values():
-        product *= max(0.0, term(of))
+        product *= max(0.0, term(values))
     return float(product ** (1 / len(_TERMS)))
 
 
-def is_high_quality(of: Numbers, policy: HighQuality) -> bool:
-    """Whether quality and each of these scores reach what the policy asks of them. Raises KeyError."""
-    least = {"motion.share": policy.moving_share, "blur.fine": policy.sharpness}
-    most = {
-        "text.share": policy.text_share,
-        "exposure.dark": policy.dark_share,
-        "exposure.bright": policy.bright_share,
-        "nadir.share": policy.nadir_share,
-        "shots.worst": policy.shot_boundary,
-    }
-    reached = all(of[name] >= bound for name, bound in least.items()) and all(
-        of[name] <= bound for name, bound in most.items()
-    )
-    return reached and quality(of) >= policy.quality
+def is_high_quality(values: ScoreValues, settings: FilterSettings) -> bool:
+    """Return True if quality and scores of a clip reach `settings.high_quality`.
+
+    Raises:
+        KeyError: a score is missing.
+    """
+    for row in HIGH_QUALITY_THRESHOLDS:
+        limit = row.limit(settings)
+        if limit is not None and not row.passes(values[row.key], limit):
+            return False
+    return compute_quality(values) >= settings.high_quality.quality

@@ -1,4 +1,4 @@
-"""How long the stages of a judgement take."""
+"""Wall-clock time of the stages of processing one video."""
 
 import contextlib
 import time
@@ -6,18 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Literal
 
-from argus.curate.records import Seconds
+from argus.dataset import StageSeconds
 
 
 class StageTimer:
-    """Adds up wall-clock seconds by stage; stages are measured one at a time, never within one another."""
+    """Accumulator of wall-clock seconds per stage. Stages must not be nested."""
 
     def __init__(self) -> None:
         self._spent: defaultdict[str, float] = defaultdict(float)
 
     @contextlib.contextmanager
-    def of(self, stage: Literal["decode", "filters", "encode"]) -> Iterator[None]:
-        """Measures what happens inside, also where it raises."""
+    def measure(self, stage: Literal["decode", "filters", "encode"]) -> Iterator[None]:
+        """Add the duration of the `with` block to a stage, also if the block raises."""
         start = time.perf_counter()
         try:
             yield
@@ -25,6 +25,10 @@ class StageTimer:
             self._spent[stage] += time.perf_counter() - start
 
     @property
-    def seconds(self) -> Seconds:
-        """Until now."""
-        return Seconds(self._spent["decode"], self._spent["filters"], self._spent["encode"])
+    def seconds(self) -> StageSeconds:
+        """Seconds spent so far, per stage."""
+        return StageSeconds(
+            decode=self._spent["decode"],
+            filters=self._spent["filters"],
+            encode=self._spent["encode"],
+        )

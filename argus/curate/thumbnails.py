@@ -1,6 +1,8 @@
-"""What a person is shown of a video: a contact sheet, one JPEG. Row 0 is the video, then a row for each of its first clips, kept or not.
+"""Contact sheet of a video: one JPEG with a row for the video and a row for each of its clips.
 
-A row is its middle moment: the picture as a map, 256×128, and four side views of 90°, 128×128 each: front, right, back, left.
+Row 0 is the video; up to `MAX_CLIP_ROWS` rows follow, for its first clips, kept or dropped. A row
+shows the middle sampled frame: the map, 256×128, and four 90° views, 128×128 each, to the front,
+right, back and left.
 """
 
 from collections.abc import Sequence
@@ -9,61 +11,69 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.curate.frame_sampling import Samples, StoredSamples
+from argus.curate.frame_sampling import NativeFrames, SampledFrames
 from argus.curate.views import VIEW_NAMES, six_views
 
-SIDE = 128  # pixels: a row's height, and a view's
-MAP_WIDTH = 2 * SIDE
-ROW_WIDTH = MAP_WIDTH + 4 * SIDE
-CLIP_ROWS = 63  # at most; ten minutes of ten-second clips
-_SIDES = [VIEW_NAMES.index(name) for name in ("front", "right", "back", "left")]
-_QUALITY = 80
+ROW_HEIGHT = 128
+"""Pixels; also the side of a view."""
 
-Row = NDArray[np.uint8]
-"""[128, 768, 3] RGB."""
+MAP_WIDTH = 2 * ROW_HEIGHT
+SHEET_WIDTH = MAP_WIDTH + 4 * ROW_HEIGHT
 
+MAX_CLIP_ROWS = 63
+"""Ten minutes of ten-second clips."""
 
-def video_row(stored: StoredSamples, samples: Samples | None = None) -> Row:
-    """The middle moment in its own shape, on black, and the views of what it was converted to; black where nothing was."""
-    picture = stored.frames[len(stored.frames) // 2]
-    return _row(
-        _fitted(picture),
-        _side_views(samples) if samples else np.zeros((SIDE, 4 * SIDE, 3), np.uint8),
-    )
+_SIDE_VIEWS = [VIEW_NAMES.index(name) for name in ("front", "right", "back", "left")]
+_JPEG_QUALITY = 80
+
+SheetRow = NDArray[np.uint8]
+"""uint8 [128, 768, 3] RGB."""
 
 
-def clip_row(samples: Samples) -> Row:
-    """The middle moment of a clip."""
-    return _row(_fitted(samples.small[len(samples.small) // 2]), _side_views(samples))
+def render_video_row(native: NativeFrames, sampled: SampledFrames | None = None) -> SheetRow:
+    """Render the row of a video.
+
+    Args:
+        native: sampled frames as stored; the middle one is shown in its own aspect ratio on black.
+        sampled: the same frames as mono ERP; without them the views are black.
+    """
+    views = np.zeros((ROW_HEIGHT, 4 * ROW_HEIGHT, 3), np.uint8)
+    if sampled is not None:
+        views = _render_side_views(sampled)
+    return _join(_fit_to_map(native.frames[len(native.frames) // 2]), views)
 
 
-def encode_sheet(rows: Sequence[Row]) -> bytes:
-    """A JPEG of at most 1 + `CLIP_ROWS` rows; equal rows give equal bytes."""
-    picture = np.concatenate(rows[: 1 + CLIP_ROWS])
-    _, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-    )
+def render_clip_row(sampled: SampledFrames) -> SheetRow:
+    """Render the row of a clip."""
+    picture = _fit_to_map(sampled.small[len(sampled.small) // 2])
+    return _join(picture, _render_side_views(sampled))
+
+
+def encode_contact_sheet(rows: Sequence[SheetRow]) -> bytes:
+    """Encode at most 1 + `MAX_CLIP_ROWS` rows as JPEG; equal rows give equal bytes."""
+    picture = cv2.cvtColor(np.concatenate(rows[: 1 + MAX_CLIP_ROWS]), cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return data.tobytes()
 
 
-def _row(picture: NDArray[np.uint8], views: NDArray[np.uint8]) -> Row:
+def _join(picture: NDArray[np.uint8], views: NDArray[np.uint8]) -> SheetRow:
     return np.concatenate([picture, views], axis=1)
 
 
-def _fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Scaled to fit 128×256, in the middle, on black."""
-    scale = min(SIDE / picture.shape[0], MAP_WIDTH / picture.shape[1])
+def _fit_to_map(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Scale a picture to fit 128×256 and center it on black."""
+    scale = min(ROW_HEIGHT / picture.shape[0], MAP_WIDTH / picture.shape[1])
     height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
-    top, left = (SIDE - height) // 2, (MAP_WIDTH - width) // 2
-    canvas = np.zeros((SIDE, MAP_WIDTH, 3), np.uint8)
+    top, left = (ROW_HEIGHT - height) // 2, (MAP_WIDTH - width) // 2
+    canvas = np.zeros((ROW_HEIGHT, MAP_WIDTH, 3), np.uint8)
     canvas[top : top + height, left : left + width] = cv2.resize(
         picture, (width, height), interpolation=cv2.INTER_AREA
     )
     return canvas
 
 
-def _side_views(samples: Samples) -> NDArray[np.uint8]:
-    """[128, 512, 3]; a view of 128 pixels has the detail of the small map."""
-    middle = len(samples.small) // 2
-    views = six_views(samples.small[middle : middle + 1], SIDE)[0, _SIDES]
+def _render_side_views(sampled: SampledFrames) -> NDArray[np.uint8]:
+    """Render four views [128, 512, 3] from the small map, which has as much detail as they show."""
+    middle = len(sampled.small) // 2
+    views = six_views(sampled.small[middle : middle + 1], ROW_HEIGHT)[0, _SIDE_VIEWS]
     return np.concatenate(list(views), axis=1)

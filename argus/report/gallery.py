@@ -1,6 +1,7 @@
-"""The gallery: one page of the kept and dropped videos and clips of a dataset with their pictures, reasons and scores, which filters itself.
+"""The gallery: a page of kept and dropped videos and clips with pictures, reasons and scores.
 
-The pictures are the contact sheets of `argus.curate.thumbnails`: inside the page while they are few, else in a folder beside it.
+The page filters in the browser. Its pictures are the contact sheets of `argus.curate.thumbnails`,
+inside the page if they are few, otherwise in a folder beside it.
 """
 
 from collections import defaultdict
@@ -13,120 +14,149 @@ from typing import Any
 
 from PIL import Image
 
-from argus.curate import video_filters
-from argus.curate.thumbnails import ROW_WIDTH, SIDE
-from argus.dataset import ClipRow, ScoreRow, SourceRow, Store
+from argus.curate import ROW_HEIGHT, SHEET_WIDTH, video_filters
+from argus.dataset import CuratedClip, Score, SourceRow, Store
 from argus.files import write_text
 from argus.report.page import data_uri, render_page
 from argus.runs import ProgressHook
-from schemas.config import FilterPolicy
+from schemas.config import FilterSettings
 
-EMBEDDED_BYTES = 24_000_000
-"""Up to so many bytes of pictures are put inside the page."""
+MAX_EMBEDDED_BYTES = 24_000_000
+"""Maximum size of all pictures together that are put inside the page."""
 
-_DIGITS = 5  # of scores
+_DIGITS = 5  # significant digits of scores
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """What was written."""
+    """The files of a written gallery."""
 
     page: Path
     videos: int
     clips: int
-    pictures: Path | None  # the folder beside the page; None where they are inside it
+    pictures: Path | None  # the folder beside the page; None if the pictures are inside it
 
 
 @dataclass(frozen=True)
 class _Sheet:
-    name: str  # in the dataset
+    """A video's contact sheet in the dataset: row 0 is the video, the others are its clips."""
+
+    name: str
     bytes: int
     rows: int
 
     @classmethod
-    def of(cls, store: Store, video: SourceRow) -> "_Sheet | None":
-        """None where there is none, or it is no sheet."""
+    def find(cls, store: Store, video: SourceRow) -> "_Sheet | None":
+        """Return the sheet; None if it does not exist or has another size."""
         if not video.thumbnail or not store.exists(video.thumbnail):
             return None
         with store.open(video.thumbnail) as file, Image.open(file) as image:
-            return (
-                cls(video.thumbnail, file.size(), image.height // SIDE)
-                if image.width == ROW_WIDTH
-                else None
-            )
+            if image.width != SHEET_WIDTH:
+                return None
+            return cls(video.thumbnail, file.size(), image.height // ROW_HEIGHT)
 
 
 def write_gallery(
     page: Path,
-    place: Store | Path,
+    dataset: Store | Path,
     videos: Sequence[SourceRow],
     *,
     limit: int,
-    embedded_bytes: int = EMBEDDED_BYTES,
-    told: ProgressHook | None = None,
+    embedded_bytes: int = MAX_EMBEDDED_BYTES,
+    on_progress: ProgressHook | None = None,
 ) -> Gallery:
-    """Writes the page, and `NAME_pictures/` beside it where the pictures are more than `embedded_bytes`. At most `limit` videos (see `chosen`)."""
-    dataset = Store.of(place)
-    shown = chosen(videos, limit)
-    sheets = {video.source_id: sheet for video in shown if (sheet := _Sheet.of(dataset, video))}
-    inside = sum(sheet.bytes for sheet in sheets.values()) <= embedded_bytes
-    pictures = None if inside else page.with_name(f"{page.stem}_pictures")
-    if pictures:
-        pictures.mkdir(parents=True, exist_ok=True)
+    """Write the gallery of a dataset.
+
+    Args:
+        page: The HTML file to write. If the pictures are too large to embed, they are written to
+            the folder `NAME_pictures` beside it.
+        dataset: The dataset's folder or store.
+        videos: The latest decision about each video.
+        limit: Maximum number of videos (see `select_videos`).
+        embedded_bytes: Maximum size of all pictures together inside the page.
+        on_progress: Called after each video.
+
+    Returns:
+        The files that were written.
+    """
+    store = Store.of(dataset)
+    selected = select_videos(videos, limit)
+    sheets = {video.source_id: sheet for video in selected if (sheet := _Sheet.find(store, video))}
+    is_embedded = sum(sheet.bytes for sheet in sheets.values()) <= embedded_bytes
+    folder = None if is_embedded else page.with_name(f"{page.stem}_pictures")
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
     names = sorted(
-        {f"{score.filter}.{score.name}" for video in shown for score in _all_scores(video)}
+        {f"{score.filter}.{score.name}" for video in selected for score in _all_scores(video)}
     )
-    places = {name: place for place, name in enumerate(names)}
+    name_indices = {name: index for index, name in enumerate(names)}
     items: list[dict[str, Any]] = []
     sources: list[dict[str, Any]] = []
-    for done, video in enumerate(shown, start=1):
+    for number, video in enumerate(selected, start=1):
         sheet = sheets.get(video.source_id)
         if sheet:
-            sources.append({"src": _placed(dataset, sheet, pictures), "rows": sheet.rows})
-        items += _items(video, sheet, len(sources) - 1, places)
-        if told:
-            told(done, len(shown), "video", "")
-    data = {"scores": names, "sheets": sources, "items": items}
-    facts = {
-        "title": dataset.name,
-        "place": dataset.uri,
-        "total": len(videos),
-        "shown": len(shown),
-        "inside": inside,
-    }
-    write_text(page, render_page("gallery.html", data=data, **facts))
-    return Gallery(page, len(shown), len(items) - len(shown), pictures)
+            sources.append({"src": _sheet_source(store, sheet, folder), "rows": sheet.rows})
+        items += _video_items(video, sheet, len(sources) - 1, name_indices)
+        if on_progress:
+            on_progress(number, len(selected), "video", "")
+    html = render_page(
+        "gallery.html",
+        data={"scores": names, "sheets": sources, "items": items},
+        title=store.name,
+        place=store.uri,
+        total=len(videos),
+        shown=len(selected),
+        is_embedded=is_embedded,
+    )
+    write_text(page, html)
+    return Gallery(page, len(selected), len(items) - len(selected), folder)
 
 
-def chosen(videos: Sequence[SourceRow], limit: int) -> list[SourceRow]:
-    """At most `limit` videos, one of each reason in turn (kept is one), so that rare reasons are seen; which of a reason is by a hash of the id."""
+def select_videos(videos: Sequence[SourceRow], limit: int) -> list[SourceRow]:
+    """Return at most `limit` videos, in equal numbers for each reason, so rare ones are included.
+
+    Which videos of a reason are selected depends only on their ids.
+
+    Args:
+        videos: The videos; kept ones form a group of their own.
+        limit: Maximum number of videos.
+
+    Returns:
+        All videos if they are not more than `limit`, else a selection sorted by source_id.
+    """
     if len(videos) <= limit:
         return list(videos)
     groups: dict[str, list[SourceRow]] = defaultdict(list)
     for video in sorted(videos, key=lambda video: sha256(video.source_id.encode()).digest()):
         groups[video.reason or ""].append(video)
-    turns = chain.from_iterable(zip_longest(*(groups[reason] for reason in sorted(groups))))
-    picked = [video for video in turns if video is not None][:limit]
-    return sorted(picked, key=lambda video: video.source_id)
+    interleaved = chain.from_iterable(zip_longest(*(groups[reason] for reason in sorted(groups))))
+    selected = [video for video in interleaved if video is not None][:limit]
+    return sorted(selected, key=lambda video: video.source_id)
 
 
-def _placed(dataset: Store, sheet: _Sheet, pictures: Path | None) -> str:
-    if pictures is None:
-        return data_uri(dataset.read(sheet.name))
-    path = pictures / PurePosixPath(sheet.name).name
-    path.write_bytes(dataset.read(sheet.name))
-    return f"{pictures.name}/{path.name}"
+def _sheet_source(store: Store, sheet: _Sheet, folder: Path | None) -> str:
+    """Return the `src` of a sheet: a data URI, or a relative path to a copy in the folder."""
+    if folder is None:
+        return data_uri(store.read(sheet.name))
+    path = folder / PurePosixPath(sheet.name).name
+    path.write_bytes(store.read(sheet.name))
+    return f"{folder.name}/{path.name}"
 
 
-def _items(
-    video: SourceRow, sheet: _Sheet | None, number: int, places: Mapping[str, int]
+def _video_items(
+    video: SourceRow, sheet: _Sheet | None, sheet_index: int, name_indices: Mapping[str, int]
 ) -> list[dict[str, Any]]:
-    """The video's record and its clips', with short keys: there may be many thousands. `p` is sheet, row, and whether the row has views."""
-    filters = {one.name for one in video_filters(FilterPolicy())}
-    converted = bool(video.clips) or any(score.filter in filters for score in video.scores)
+    """Return the records of a video and its clips.
+
+    Keys are short, because there may be many thousands of records: `p` is (sheet, row, whether the
+    row has perspective views), the others are listed in gallery.html.
+    """
+    filters = {video_filter.name for video_filter in video_filters(FilterSettings())}
+    has_views = bool(video.clips) or any(score.filter in filters for score in video.scores)
     shared = {"v": video.source_id, "l": video.layout or "unread", "s": video.split}
     media = video.media
     first = {
+        **shared,
         "k": "video",
         "id": video.source_id,
         "u": video.url,
@@ -135,54 +165,54 @@ def _items(
         "t": video.detail,
         "c": [len(video.kept_clips), len(video.clips)],
         "m": f"{media.width}×{media.height} {media.codec}" if media else "",
-        "p": [number, 0, converted] if sheet else None,
-        "n": _scores(video.scores, places),
+        "p": [sheet_index, 0, has_views] if sheet else None,
+        "n": _score_entries(video.scores, name_indices),
     }
-    places_of = [
-        [number, row, True] if sheet and row < sheet.rows else None
-        for row in range(1, 1 + len(video.clips))
+    clips = [
+        {
+            **shared,
+            **_clip_item(clip, video, name_indices),
+            "p": [sheet_index, row, True] if sheet and row < sheet.rows else None,
+        }
+        for row, clip in enumerate(video.clips, start=1)
     ]
-    clips = (
-        {**_clip(clip, video, places), "p": place}
-        for clip, place in zip(video.clips, places_of, strict=True)
-    )
-    return [{**shared, **item} for item in (first, *clips)]
+    return [first, *clips]
 
 
-def _clip(clip: ClipRow, video: SourceRow, places: Mapping[str, int]) -> dict[str, Any]:
+def _clip_item(
+    clip: CuratedClip, video: SourceRow, name_indices: Mapping[str, int]
+) -> dict[str, Any]:
     return {
         "k": "clip",
         "id": clip.clip_id,
-        "u": _moment(video, clip),
+        "u": _clip_url(video, clip),
         "d": clip.decision,
         "r": clip.reason,
-        "q": _short(clip.quality),
+        "q": _round(clip.quality),
         "at": [clip.start_ms, clip.end_ms],
-        "n": _scores(clip.scores, places),
+        "n": _score_entries(clip.scores, name_indices),
     }
 
 
-def _moment(video: SourceRow, clip: ClipRow) -> str:
-    """The url at the clip's first second, as the site, or a browser, understands it."""
+def _clip_url(video: SourceRow, clip: CuratedClip) -> str:
+    """Return the video's URL with the clip's start, as YouTube or a browser understands it."""
     seconds = clip.start_ms // 1000
-    return (
-        f"{video.url}&t={seconds}s"
-        if video.source_id.startswith("youtube:")
-        else f"{video.url}#t={seconds}"
-    )
+    if video.source_id.startswith("youtube:"):
+        return f"{video.url}&t={seconds}s"
+    return f"{video.url}#t={seconds}"
 
 
-def _all_scores(video: SourceRow) -> Iterable[ScoreRow]:
+def _all_scores(video: SourceRow) -> Iterable[Score]:
     return chain(video.scores, *(clip.scores for clip in video.clips))
 
 
-def _scores(scores: Iterable[ScoreRow], places: Mapping[str, int]) -> list[list[object]]:
-    """[which name, value, threshold, kept] each."""
+def _score_entries(scores: Iterable[Score], name_indices: Mapping[str, int]) -> list[list[object]]:
+    """Return [index of the name, value, threshold, kept] of each score that has a value."""
     return [
         [
-            places[f"{score.filter}.{score.name}"],
-            _short(score.value),
-            _short(score.threshold),
+            name_indices[f"{score.filter}.{score.name}"],
+            _round(score.value),
+            _round(score.threshold),
             int(score.kept),
         ]
         for score in scores
@@ -190,5 +220,5 @@ def _scores(scores: Iterable[ScoreRow], places: Mapping[str, int]) -> list[list[
     ]
 
 
-def _short(value: float | None) -> float | None:
+def _round(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{_DIGITS}g}")

@@ -1,353 +1,388 @@
-"""What another threshold of one filter would have kept: its decision made again from stored scores, all others as they are. Decodes nothing.
+"""Yield of other thresholds: the decisions of one filter made again from stored scores.
 
-A video that the present threshold dropped has no judged clips; at a laxer one it is counted as `unjudged`, with its whole length.
+All other filters keep their thresholds, and nothing is decoded. The clips of a video that the
+current threshold dropped were never decided: where another threshold would keep the video, it is
+counted as `unjudged`, with its whole length.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from pydantic import ValidationError
 
-from argus.curate import Verdict, clip_filters, video_filters
-from argus.curate.scorers import BOUNDS
-from argus.dataset import ClipRow, ScoreRow, SourceRow
+from argus.curate import Threshold, Verdict, clip_filters, thresholds_of, video_filters
+from argus.curate.scorers import REGISTRY
+from argus.dataset import CuratedClip, Score, SourceRow
 from argus.errors import InvalidInput
 from argus.runs import ProgressHook
-from schemas.config import FilterPolicy
+from schemas.config import FilterSettings
 from schemas.names import Decision, Reason
 
 
 @dataclass(frozen=True)
-class Yield:
-    """What is kept at one threshold."""
+class YieldPoint:
+    """Yield at one threshold.
+
+    Attributes:
+        threshold: the threshold.
+        videos: kept videos.
+        clips: kept clips.
+        hours: length of the kept clips.
+        unjudged: videos that would be cut into clips, which were never decided.
+        unjudged_hours: whole length of those videos.
+    """
 
     threshold: float
     videos: int
     clips: int
-    hours: float  # of kept clips
-    unjudged: int  # videos that would go on to be cut, but whose clips were never judged
-    unjudged_hours: float  # the whole length of those
+    hours: float
+    unjudged: int
+    unjudged_hours: float
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Yield against the threshold of one score, `setting` being its field in FilterPolicy."""
+    """Yield as a function of one threshold.
+
+    Attributes:
+        filter: the filter or learned scorer.
+        score: the score that the threshold limits.
+        setting: path of the threshold in the filter settings.
+        current: the threshold under which most videos were decided; None if the score is only
+            recorded.
+        yields: by ascending threshold, including the current one if it is set.
+        values: the score of every video and clip that has it.
+        left_out: videos whose settings are not stored or belong to another version.
+    """
 
     filter: str
     score: str
     setting: str
-    present: (
-        float | None
-    )  # the threshold of most videos' recipe; None where the score is only recorded
-    yields: tuple[Yield, ...]  # by ascending threshold, the present one, if any, among them
-    values: tuple[float, ...]  # the score of every video and clip that has it
-    left_out: int  # videos whose recipe is not stored, or cannot be read any more
+    current: float | None
+    yields: tuple[YieldPoint, ...]
+    values: tuple[float, ...]
+    left_out: int
 
 
-class _Judge(Protocol):
+class _Decider(Protocol):
+    """Filter or learned scorer that decides from its scores; None if no threshold is set."""
+
     name: str
 
-    def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict | None:
-        """None where the policy sets no threshold."""
-        ...
+    def decide(self, scores: Mapping[str, float], settings: FilterSettings) -> Verdict | None: ...
 
 
-class _Network:
-    """A learned scorer decides by any of its numbers for which there is a threshold."""
+class _ScorerDecider:
+    """A learned scorer: decides by any of its scores for which a threshold is set."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.bounds = [bound for bound in BOUNDS if bound.scorer == name]
 
-    def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict | None:
+    def decide(self, scores: Mapping[str, float], settings: FilterSettings) -> Verdict | None:
+        """Return the first verdict that drops, else the last one."""
         verdict = None
-        for bound in self.bounds:
-            threshold = getattr(policy.learned, bound.field)
-            if threshold is not None and bound.score in scores:
-                kept = bound.allows(scores[bound.score], threshold)
-                verdict = Verdict(
-                    self.name,
-                    bound.score,
-                    kept,
-                    None if kept else bound.reason,
-                    scores[bound.score],
-                    threshold,
-                )
-                if not kept:
+        for row in thresholds_of(self.name):
+            if row.score in scores and (decided := row.decide(scores, settings)):
+                verdict = decided
+                if not verdict.kept:
                     break
         return verdict
 
 
-_NETWORKS = {bound.scorer: _Network(bound.scorer) for bound in BOUNDS}
-
-
 @dataclass(frozen=True)
 class _Item:
-    """A judged video or clip. The filter in question alone decides it where `open`; else it is lost at any threshold."""
+    """A video or clip with the scores of the swept filter.
 
-    judge: _Judge
-    numbers: Mapping[str, float]
-    open: bool
+    Attributes:
+        decider: the swept filter.
+        scores: its scores by name.
+        is_open: True if the swept filter alone decides; otherwise no threshold keeps the item.
+    """
+
+    decider: _Decider
+    scores: Mapping[str, float]
+    is_open: bool
+
+    def is_kept(self, settings: FilterSettings, *, current: bool) -> bool:
+        """Decide again; without a verdict the current decision stands."""
+        verdict = _try_decide(self.decider, self.scores, settings)
+        return self.is_open and (current if verdict is None else verdict.kept)
 
 
 @dataclass(frozen=True)
-class _Case:
-    """A video that reached the filters."""
+class _ClipCase:
+    """A clip: its item if the swept filter scored it, its length and its current decision."""
+
+    item: _Item | None
+    hours: float
+    is_kept: bool
+
+
+@dataclass(frozen=True)
+class _VideoCase:
+    """A video that reached the filters.
+
+    Attributes:
+        recipe: digest of its recipe.
+        item: its item; None if the swept filter did not score the whole video.
+        clips: its clips.
+        hours: whole length.
+        is_cut: True if it was cut into clips.
+    """
 
     recipe: str
-    video: _Item | None  # None where the filter does not judge whole videos
-    clips: tuple[tuple[_Item | None, float, bool], ...]  # item, hours, whether it is kept now
+    item: _Item | None
+    clips: tuple[_ClipCase, ...]
     hours: float
-    judged: bool  # whether it was cut into clips
+    is_cut: bool
 
 
-def sweep(
+def compute_sweep(
     videos: Sequence[SourceRow],
-    policies: Mapping[str, FilterPolicy],
+    settings_by_recipe: Mapping[str, FilterSettings],
     name: str,
     *,
     steps: int = 24,
-    told: ProgressHook | None = None,
+    on_progress: ProgressHook | None = None,
 ) -> Sweep:
-    """`name` is FILTER, or FILTER.SCORE where it has several thresholds; `policies` are by recipe; `told` hears of each threshold done.
+    """Compute the yield of other thresholds of one score.
 
-    Raises InvalidInput when there is no such filter or score, or nothing that it has judged.
+    Args:
+        videos: the decisions of a dataset.
+        settings_by_recipe: filter settings by digest of the recipe.
+        name: FILTER, or FILTER.SCORE for a filter with several thresholds.
+        steps: largest number of thresholds besides the current one.
+        on_progress: called after each threshold.
+
+    Raises:
+        InvalidInput: there is no such filter or score, or the dataset holds no such score.
     """
     filter_name, _, score = name.partition(".")
-    known = dict.fromkeys(one.name for one in (*video_filters(FilterPolicy()), *_clip_judges()))
-    if filter_name not in known:
-        raise InvalidInput(f"there is no filter {filter_name!r}; there are: {', '.join(known)}")
-    usable = [video for video in videos if video.recipe in policies]
-    cases = [
-        case for video in usable if (case := _case(video, policies[video.recipe], filter_name))
-    ]
-    settings = {
-        bound.score: f"learned.{bound.field}" for bound in BOUNDS if bound.scorer == filter_name
-    } or _settings(cases, policies)
-    score = score or next(iter(settings), "")
-    if score not in settings:
-        raise _nothing(filter_name, score, settings, recipes=bool(policies))
-    setting, values = settings[score], _values(usable, filter_name, score)
-    if not values:
-        raise _nothing(filter_name, score, {}, recipes=bool(policies))
-    present = Counter(_threshold(policies[case.recipe], setting) for case in cases).most_common(1)[
-        0
-    ][0]
+    names = _decider_names()
+    if filter_name not in names:
+        raise InvalidInput(f"unknown filter {filter_name!r}; choose from {', '.join(names)}")
+    usable = [video for video in videos if video.recipe in settings_by_recipe]
+    cases = _collect_cases(usable, settings_by_recipe, filter_name)
+    threshold = _find_row(filter_name, score, usable, has_settings=bool(settings_by_recipe))
+    values = _values(usable, threshold)
+    if not cases or not values:
+        raise _nothing_scored(filter_name, has_settings=bool(settings_by_recipe))
+    limits = Counter(threshold.limit(settings_by_recipe[case.recipe]) for case in cases)
+    current = limits.most_common(1)[0][0]
+    candidates = _candidates(values, current, threshold, steps)
     yields = []
-    thresholds = _thresholds(values, present, setting, steps)
-    for done, threshold in enumerate(thresholds, start=1):
-        moved = {recipe: _moved(policy, setting, threshold) for recipe, policy in policies.items()}
-        yields.append(_yield(cases, moved, threshold))
-        if told:
-            told(done, len(thresholds), "threshold", "")
+    for done, limit in enumerate(candidates, start=1):
+        changed = {
+            recipe: _with_limit(settings, threshold, limit)
+            for recipe, settings in settings_by_recipe.items()
+        }
+        yields.append(_compute_yield(cases, changed, limit))
+        if on_progress:
+            on_progress(done, len(candidates), "threshold", "")
     return Sweep(
         filter_name,
-        score,
-        setting,
-        present,
+        threshold.score,
+        threshold.setting,
+        current,
         tuple(yields),
         tuple(values),
         len(videos) - len(usable),
     )
 
 
-def _nothing(name: str, score: str, settings: Mapping[str, str], *, recipes: bool) -> InvalidInput:
-    if not recipes:
-        return InvalidInput(
-            "the dataset stores no recipe that this version reads, so its thresholds are not known; refresh it once"
+def _decider_names() -> dict[str, None]:
+    """Return the names of all filters and learned scorers, in the order in which they decide."""
+    filters = (*video_filters(FilterSettings()), *clip_filters())
+    return dict.fromkeys((*(one.name for one in filters), *REGISTRY))
+
+
+def _clip_deciders() -> tuple[_Decider, ...]:
+    return *clip_filters(), *map(_ScorerDecider, REGISTRY)
+
+
+def _find_row(
+    filter_name: str, score: str, videos: Sequence[SourceRow], *, has_settings: bool
+) -> Threshold:
+    """Return the threshold of a score; without a score, the first one with stored values."""
+    rows = thresholds_of(filter_name)
+    if score:
+        for row in rows:
+            if row.score == score:
+                return row
+        raise InvalidInput(
+            f"{filter_name} does not decide by {score!r}; "
+            f"choose from {', '.join(row.score for row in rows)}"
         )
-    if not settings:
-        return InvalidInput(f"the filter {name} has judged nothing in this dataset yet")
+    for row in rows:
+        if _values(videos, row):
+            return row
+    raise _nothing_scored(filter_name, has_settings=has_settings)
+
+
+def _nothing_scored(filter_name: str, *, has_settings: bool) -> InvalidInput:
+    if has_settings:
+        return InvalidInput(
+            f"the dataset holds no decision of the filter {filter_name}; refresh it first"
+        )
     return InvalidInput(
-        f"{name} does not decide by {score!r}; it decides by: {', '.join(settings)}"
+        "the dataset stores no recipe that this version can read, so its thresholds are unknown; "
+        "refresh it once"
     )
 
 
-def _threshold(policy: FilterPolicy, setting: str) -> float | None:
-    group, _, field = setting.rpartition(".")
-    return getattr(getattr(policy, group) if group else policy, field)
+def _with_limit(settings: FilterSettings, threshold: Threshold, limit: float) -> FilterSettings:
+    """Return settings with another limit."""
+    group, _, name = threshold.setting.rpartition(".")
+    if not group:
+        return settings.model_copy(update={name: limit})
+    changed = getattr(settings, group).model_copy(update={name: limit})
+    return settings.model_copy(update={group: changed})
 
 
-def _moved(policy: FilterPolicy, setting: str, threshold: float) -> FilterPolicy:
-    group, _, field = setting.rpartition(".")
-    news = (
-        {group: getattr(policy, group).model_copy(update={field: threshold})}
-        if group
-        else {field: threshold}
-    )
-    return policy.model_copy(update=news)
-
-
-def _clip_judges() -> tuple[_Judge, ...]:
-    return *clip_filters(), *_NETWORKS.values()
-
-
-def _settings(cases: Sequence[_Case], policies: Mapping[str, FilterPolicy]) -> dict[str, str]:
-    """Which field of the policy is the threshold of which score: the one that moves it."""
-    found: dict[str, str] = {}
-    seen: set[str] = set()
-    for case in cases:
-        policy = policies[case.recipe]
-        for item in filter(None, (case.video, *(item for item, _, _ in case.clips))):
-            verdict = _decide(item.judge, item.numbers, policy)
-            if verdict and verdict.name not in seen:
-                seen.add(verdict.name)
-                if field := next(_moving(item, verdict, policy), None):
-                    found[verdict.name] = field
-    return found
-
-
-def _moving(item: _Item, verdict: Verdict, policy: FilterPolicy) -> Iterator[str]:
-    """The fields that the verdict's threshold follows."""
-    for field, value in policy:
-        if isinstance(value, float):
-            moved = _decide(
-                item.judge,
-                item.numbers,
-                policy.model_copy(update={field: value + 0.001 * max(1.0, abs(value))}),
-            )
-            if moved and moved.name == verdict.name and moved.threshold != verdict.threshold:
-                yield field
-
-
-def _decide(one: _Judge, numbers: Mapping[str, float], policy: FilterPolicy) -> Verdict | None:
-    """None where an earlier version stored other scores, or where there is no threshold."""
+def _is_allowed(threshold: Threshold, limit: float) -> bool:
+    """Return True if the settings accept a limit."""
+    group, _, name = threshold.setting.rpartition(".")
     try:
-        return one.decide(numbers, policy)
-    except KeyError:
-        return None
-
-
-def _numbers(scores: Iterable[ScoreRow]) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
-    for score in scores:
-        if score.value is not None:
-            found.setdefault(score.filter, {})[score.name] = score.value
-    return found
-
-
-def _values(videos: Sequence[SourceRow], name: str, score: str) -> list[float]:
-    """Of the videos and of their clips."""
-    every = (
-        scores
-        for video in videos
-        for scores in (video.scores, *(clip.scores for clip in video.clips))
-    )
-    return [
-        one.value
-        for scores in every
-        for one in scores
-        if (one.filter, one.name) == (name, score) and one.value is not None
-    ]
-
-
-def _thresholds(
-    values: Sequence[float], present: float | None, setting: str, steps: int
-) -> list[float]:
-    """The present one and every score; of more than `steps` so many of them, with about as many between; only such as the setting allows."""
-    distinct = np.unique(values)
-    spread = (
-        distinct
-        if len(distinct) <= steps
-        else np.quantile(values, np.linspace(0, 1, steps), method="inverted_cdf")
-    )
-    every = {*spread.tolist()} if present is None else {*spread.tolist(), present}
-    return sorted(value for value in every if _allowed(setting, value))
-
-
-def _allowed(setting: str, value: float) -> bool:
-    try:
-        group, _, field = setting.rpartition(".")
-        FilterPolicy.model_validate({group: {field: value}} if group else {field: value})
+        FilterSettings.model_validate({group: {name: limit}} if group else {name: limit})
     except ValidationError:
         return False
     return True
 
 
-def _case(video: SourceRow, policy: FilterPolicy, name: str) -> _Case | None:
-    """None where it was dropped before any filter saw it."""
-    by_filter = not all(score.kept for score in video.scores)
-    own = _item(
-        video.scores,
-        policy,
-        name,
-        video_filters(policy),
-        video.reason if by_filter or not video.clips else None,
-    )
-    if not video.clips and (own is None or video.decision is not Decision.DROPPED):
+def _candidates(
+    values: Sequence[float], current: float | None, threshold: Threshold, steps: int
+) -> list[float]:
+    """Return the thresholds to try: the current one and the scores, or `steps` quantiles."""
+    distinct = np.unique(values)
+    if len(distinct) > steps:
+        distinct = np.quantile(values, np.linspace(0, 1, steps), method="inverted_cdf")
+    limits = {*distinct.tolist()} if current is None else {*distinct.tolist(), current}
+    return sorted(limit for limit in limits if _is_allowed(threshold, limit))
+
+
+def _try_decide(
+    decider: _Decider, scores: Mapping[str, float], settings: FilterSettings
+) -> Verdict | None:
+    """Decide; return None without a threshold, or if an earlier version stored other scores."""
+    try:
+        return decider.decide(scores, settings)
+    except KeyError:
         return None
-    reasons = {clip.reason for clip in video.clips if not _is_good(clip)}
-    if (
-        video.clips
-        and video.decision is not Decision.KEPT
-        and not by_filter
-        and video.reason not in reasons
-    ):
-        return None  # lost for something else than its clips
-    items = (
-        _item(clip.scores, policy, name, _clip_judges(), None if _is_good(clip) else clip.reason)
-        for clip in video.clips
-    )
-    clips = tuple(
-        (item, (clip.end_ms - clip.start_ms) / 3.6e6, _is_good(clip))
-        for item, clip in zip(items, video.clips, strict=True)
-    )
-    media = video.media
-    hours = media.frames * media.fps_den / media.fps_num / 3600 if media and media.fps_num else 0.0
-    return _Case(video.recipe, own, clips, hours, bool(video.clips))
 
 
-def _is_good(clip: ClipRow) -> bool:
-    """Whether it is kept, or was dropped only with its whole video when that was decided again."""
-    decided = [score for score in clip.scores if score.threshold is not None]
+def _group_scores(scores: Iterable[Score]) -> dict[str, dict[str, float]]:
+    """Return values by filter and name."""
+    groups: dict[str, dict[str, float]] = {}
+    for score in scores:
+        if score.value is not None:
+            groups.setdefault(score.filter, {})[score.name] = score.value
+    return groups
+
+
+def _values(videos: Sequence[SourceRow], threshold: Threshold) -> list[float]:
+    """Return a score's values over all videos and clips."""
+    groups = (
+        scores
+        for video in videos
+        for scores in (video.scores, *(clip.scores for clip in video.clips))
+    )
+    return [
+        score.value
+        for scores in groups
+        for score in scores
+        if (score.filter, score.name) == (threshold.filter, threshold.score)
+        and score.value is not None
+    ]
+
+
+def _collect_cases(
+    videos: Sequence[SourceRow], settings_by_recipe: Mapping[str, FilterSettings], filter_name: str
+) -> list[_VideoCase]:
+    cases = (_to_case(video, settings_by_recipe[video.recipe], filter_name) for video in videos)
+    return [case for case in cases if case]
+
+
+def _to_case(video: SourceRow, settings: FilterSettings, filter_name: str) -> _VideoCase | None:
+    """Return the case of a video, or None if no threshold of a filter can bring it back."""
+    is_dropped_by_filter = not all(score.kept for score in video.scores)
+    reason = video.reason if is_dropped_by_filter or not video.clips else None
+    item = _to_item(video.scores, settings, filter_name, video_filters(settings), reason)
+    if not video.clips and (item is None or video.decision is not Decision.DROPPED):
+        return None
+    if video.clips and video.decision is not Decision.KEPT and not is_dropped_by_filter:
+        reasons = {clip.reason for clip in video.clips if not _is_kept_by_filters(clip)}
+        if video.reason not in reasons:
+            return None  # dropped for another reason than its clips
+    clips = tuple(_to_clip_case(clip, settings, filter_name) for clip in video.clips)
+    return _VideoCase(video.recipe, item, clips, _length_hours(video), bool(video.clips))
+
+
+def _to_clip_case(clip: CuratedClip, settings: FilterSettings, filter_name: str) -> _ClipCase:
+    is_kept = _is_kept_by_filters(clip)
+    reason = None if is_kept else clip.reason
+    item = _to_item(clip.scores, settings, filter_name, _clip_deciders(), reason)
+    return _ClipCase(item, (clip.end_ms - clip.start_ms) / 3.6e6, is_kept)
+
+
+def _is_kept_by_filters(clip: CuratedClip) -> bool:
+    """Return True for a clip that is kept, or was dropped only together with its whole video."""
+    limited = [score for score in clip.scores if score.threshold is not None]
     return clip.decision is Decision.KEPT or (
-        bool(decided) and all(score.kept for score in decided)
+        bool(limited) and all(score.kept for score in limited)
     )
 
 
-def _item(
-    scores: Sequence[ScoreRow],
-    policy: FilterPolicy,
-    name: str,
-    filters: Sequence[_Judge],
+def _length_hours(video: SourceRow) -> float:
+    media = video.media
+    return float(media.frames / media.fps) / 3600 if media and media.fps else 0.0
+
+
+def _to_item(
+    scores: Sequence[Score],
+    settings: FilterSettings,
+    filter_name: str,
+    deciders: Sequence[_Decider],
     reason: Reason | None,
 ) -> _Item | None:
-    """`reason` is why it was dropped, None when it was not."""
-    numbers = _numbers(scores)
-    judges = {one.name: one for one in filters if one.name in numbers}
-    verdicts = {one.name: _decide(one, numbers[one.name], policy) for one in judges.values()}
-    if name not in judges:
+    """Return the item of a video or clip, or None if the swept filter did not score it.
+
+    Args:
+        scores: stored scores.
+        settings: settings under which it was decided.
+        filter_name: the swept filter.
+        deciders: all filters at this stage.
+        reason: why it was dropped; None if it was not.
+    """
+    groups = _group_scores(scores)
+    present = {one.name: one for one in deciders if one.name in groups}
+    if filter_name not in present:
         return None
-    own = verdicts.pop(name)
+    verdicts = {name: _try_decide(one, groups[name], settings) for name, one in present.items()}
+    own = verdicts.pop(filter_name)
     others_keep = all(verdict is None or verdict.kept for verdict in verdicts.values())
-    return _Item(
-        judges[name],
-        numbers[name],
-        reason is None or (others_keep and own is not None and reason == own.reason),
-    )
+    is_own_reason = others_keep and own is not None and reason == own.reason
+    return _Item(present[filter_name], groups[filter_name], reason is None or is_own_reason)
 
 
-def _kept(item: _Item | None, policy: FilterPolicy, *, now: bool) -> bool:
-    """As now where the filter does not judge it."""
-    if item is None:
-        return now
-    verdict = _decide(item.judge, item.numbers, policy)
-    return item.open and (now if verdict is None else verdict.kept)
-
-
-def _yield(cases: Sequence[_Case], policies: Mapping[str, FilterPolicy], threshold: float) -> Yield:
-    """`policies` have the threshold."""
+def _compute_yield(
+    cases: Sequence[_VideoCase], settings_by_recipe: Mapping[str, FilterSettings], limit: float
+) -> YieldPoint:
+    """Count what is kept under settings that hold the limit."""
     videos, clips, hours, unjudged, unjudged_hours = 0, 0, 0.0, 0, 0.0
     for case in cases:
-        policy = policies[case.recipe]
-        if not _kept(case.video, policy, now=case.judged):
+        settings = settings_by_recipe[case.recipe]
+        if not (case.item.is_kept(settings, current=case.is_cut) if case.item else case.is_cut):
             continue
-        if not case.judged:
+        if not case.is_cut:
             unjudged, unjudged_hours = unjudged + 1, unjudged_hours + case.hours
             continue
-        kept = [length for item, length, now in case.clips if _kept(item, policy, now=now)]
+        kept = [
+            clip.hours
+            for clip in case.clips
+            if (clip.item.is_kept(settings, current=clip.is_kept) if clip.item else clip.is_kept)
+        ]
         videos, clips, hours = videos + bool(kept), clips + len(kept), hours + sum(kept)
-    return Yield(threshold, videos, clips, hours, unjudged, unjudged_hours)
+    return YieldPoint(limit, videos, clips, hours, unjudged, unjudged_hours)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.config import FilterPolicy
+from schemas.config import FilterSettings
 
 REACHED = 0.92
 """Of decisions: below what `make calibrate` asks of the whole half, as half of all overlaid lettering is not found."""
@@ -25,7 +25,7 @@ def test_curation_is_right_about_videos_that_it_was_not_tuned_to(
             getattr(case, what) for case in scored
         }, what
 
-    outcomes = calibrate.run(scored[:60], judge_case, FilterPolicy(), 2, "scored")
+    outcomes = calibrate.run(scored[:60], judge_case, FilterSettings(), 2, "scored")
     for table in calibrate.half_tables(SCORED, outcomes):
         print(table.markdown())
     shares = {what: right / of for what, right, of in calibrate.tallies(outcomes) if of}

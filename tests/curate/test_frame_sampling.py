@@ -1,20 +1,20 @@
-"""Which frames of a video are looked at."""
+"""Sampling of frames."""
 
 import numpy as np
 import pytest
 
-from argus.curate.frame_sampling import COUNT, at_keyframes, spread
+from argus.curate.frame_sampling import MAX_SAMPLES, evenly_spaced, snap_to_keyframes
 
 
 @pytest.mark.parametrize(
     ("length", "gop"), [(300, 30), (300, 250), (240, 8), (30, 10), (5, 1), (1, 1), (100_000, 48)]
 )
-def test_moments_are_keyframes_where_their_part_of_the_video_has_one(length, gop):
+def test_a_keyframe_is_sampled_in_each_part_of_the_video_that_has_one(length, gop):
     keyframes = np.arange(0, length, gop)
-    moments = at_keyframes(spread(length), keyframes, length)
-    count = min(COUNT, length)
-    np.testing.assert_array_equal(moments * count // length, np.arange(count))  # one in each part
-    for part, moment in enumerate(moments):
-        if moment % gop:
+    indices = snap_to_keyframes(evenly_spaced(length), keyframes, length)
+    count = min(MAX_SAMPLES, length)
+    np.testing.assert_array_equal(indices * count // length, np.arange(count))  # one in each part
+    for part, index in enumerate(indices):
+        if index % gop:
             inside = keyframes * count // length == part
-            assert not inside.any(), "a keyframe in this part was passed over"
+            assert not inside.any(), "a keyframe in this part was not used"

@@ -1,4 +1,4 @@
-"""DetectedShot boundaries: cuts and dissolves are found wherever they are, pans and flashes are none, and clips end where shots do."""
+"""Shot detection: cuts and dissolves are found under any rotation, pans and flashes are not, and clips end with shots."""
 
 from fractions import Fraction
 from functools import cache
@@ -8,24 +8,24 @@ import cv2
 import numpy as np
 import pytest
 
-from argus.curate import Span, VideoSource, process_video
-from argus.curate.clipping import parts
+from argus.curate import ClipSpan, VideoSource, process_video
+from argus.curate.clipping import split_at_shots
 from argus.curate.shot_detection import DetectedShot, detect_shots, dissimilarity
 from argus.media import open_video, write_video
 from argus.sphere import from_euler_deg, rotate_erp
 from argus.synth import render_clip
-from schemas.config import ClipSettings, CurateConfig, FilterPolicy
+from schemas.config import ClipSettings, CurateConfig, FilterSettings
 from schemas.names import Decision, Reason
 
 FPS = 5
-THRESHOLD = FilterPolicy().shot_boundary
+THRESHOLD = FilterSettings().shot_boundary
 CONFIG = CurateConfig(catalogue="none", clip=ClipSettings(height=64, min_clip_s=1.0))
 SOURCE = VideoSource("url:0123456789abcdef", "https://example.com/a.mp4")
 
 
 @cache
 def walk(seed: int) -> np.ndarray:
-    """Two seconds and a half at the rate of clips, uint8 [12, 64, 128, 3]."""
+    """Render 2.4 seconds at the rate of clips, uint8 [12, 64, 128, 3]."""
     return render_clip(seed, 12, (64, 128), FPS, "walk").frames
 
 
@@ -34,7 +34,7 @@ def two_shots() -> np.ndarray:
 
 
 def panned(frames: np.ndarray, deg_s: float, *, pitch_deg_s: float = 0.0) -> np.ndarray:
-    """The same while the camera turns so fast, each frame smeared over half of the turn to the next."""
+    """Rotate the camera at the given speed; smear each frame over half of the rotation to the next."""
     width = frames.shape[2]
     smear = max(1, round(deg_s / FPS / 2 / 360 * width))
     blurred = [
@@ -66,11 +66,11 @@ def test_a_cut_is_found_whatever_the_camera_does(yaw: float, pitch: float) -> No
 @pytest.mark.parametrize(("yaw", "pitch"), PANS)
 def test_a_pan_is_no_cut(yaw: float, pitch: float) -> None:
     (shot,) = detect_shots(panned(walk(47), yaw, pitch_deg_s=pitch), THRESHOLD)
-    assert shot.worst < THRESHOLD / 2
+    assert shot.max_score < THRESHOLD / 2
 
 
 def test_a_whip_pan_within_a_still_shot_is_no_cut() -> None:
-    """Standing, one frame into the turn, standing again: half a round in a fifth of a second."""
+    """The camera turns by half a circle in a fifth of a second, between two still parts."""
     frames = walk(43)[:8]
     turned = panned(frames, 900)
     assert (
@@ -84,13 +84,13 @@ def test_a_whip_pan_within_a_still_shot_is_no_cut() -> None:
     )
 
 
-def test_a_turn_changes_nothing_and_another_world_much() -> None:
+def test_dissimilarity_ignores_rotation() -> None:
     one = walk(47)[0]
     other = rotate_erp(one[None], from_euler_deg(70, -35, 20))[0]
     assert dissimilarity(one, other) < 0.2 < 0.3 < dissimilarity(one, walk(42)[0])
 
 
-def test_light_that_changes_is_no_cut() -> None:
+def test_a_change_of_exposure_is_no_cut() -> None:
     frames = walk(44).astype(np.float32)
     flash = frames.copy()
     flash[6] = np.minimum(255, flash[6] * 1.8 + 60)
@@ -111,7 +111,7 @@ def test_the_frames_of_a_dissolve_belong_to_no_shot(length: int) -> None:
     assert spans_of(shots) == [(0, 4), (3 + length, 8 + length)]
 
 
-def test_a_fade_through_black_parts_two_shots() -> None:
+def test_a_fade_through_black_separates_two_shots() -> None:
     frames = two_shots().astype(np.float32) * np.abs(np.linspace(-1, 1, 12))[:, None, None, None]
     shots = detect_shots(frames.astype(np.uint8), THRESHOLD)
     assert len(shots) >= 2
@@ -123,24 +123,24 @@ def test_few_frames_are_one_shot() -> None:
     assert spans_of(detect_shots(walk(47)[:2], THRESHOLD)) == [(0, 2)]
 
 
-def test_a_span_is_cut_where_its_shots_end_and_keeps_its_times() -> None:
+def test_a_span_is_split_at_its_shots_and_keeps_its_times() -> None:
     times = np.arange(100) / 30
-    span = Span(np.arange(0, 60, 6), 0, 2000)
+    span = ClipSpan(np.arange(0, 60, 6), 0, 2000)
     shots = [DetectedShot(0, 6, 0.01), DetectedShot(7, 10, 0.02)]
-    found = parts(span, shots, times, 0.5)
+    found = split_at_shots(span, shots, times, 0.5)
     assert [
-        (part.start_ms, part.end_ms, part.indices.tolist(), shot.worst) for part, shot in found
+        (part.start_ms, part.end_ms, part.indices.tolist(), shot.max_score) for part, shot in found
     ] == [
         (0, 1200, [0, 6, 12, 18, 24, 30], 0.01),
         (1400, 2000, [42, 48, 54], 0.02),
     ]
-    assert [part.start_ms for part, _ in parts(span, shots, times, 1.0)] == [0]
-    assert [part.end_ms for part, _ in parts(span, [DetectedShot(0, 10, 0.0)], times, 0.5)] == [
-        2000
-    ]
+    assert [part.start_ms for part, _ in split_at_shots(span, shots, times, 1.0)] == [0]
+    assert [
+        part.end_ms for part, _ in split_at_shots(span, [DetectedShot(0, 10, 0.0)], times, 0.5)
+    ] == [2000]
 
 
-def test_clips_end_at_cuts_and_store_their_worst_boundary(tmp_path: Path) -> None:
+def test_clips_end_at_cuts_and_store_their_largest_boundary_score(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, two_shots(), FPS)
     video = process_video(path, SOURCE, CONFIG)
@@ -149,23 +149,23 @@ def test_clips_end_at_cuts_and_store_their_worst_boundary(tmp_path: Path) -> Non
         (1200, 2400, 6, Decision.KEPT),
     ]
     for clip in video.clips:
-        worst = next(score for score in clip.scores if score.filter == "shots")
-        assert worst.value is not None
-        assert (worst.name, worst.value < THRESHOLD, worst.threshold, worst.kept) == (
-            "worst",
+        score = next(score for score in clip.scores if score.filter == "shots")
+        assert score.value is not None
+        assert (score.name, score.value < THRESHOLD, score.threshold, score.kept) == (
+            "max_score",
             True,
             THRESHOLD,
             True,
         )
     whole = process_video(
-        path, SOURCE, CONFIG.model_copy(update={"policy": FilterPolicy(shot_boundary=1.0)})
+        path, SOURCE, CONFIG.model_copy(update={"filters": FilterSettings(shot_boundary=1.0)})
     )
     (clip,) = whole.clips
-    assert (clip.end_ms, clip.high_quality) == (2400, False), "a cut within it"
+    assert (clip.end_ms, clip.high_quality) == (2400, False), "a cut inside the clip"
     assert next(score.value for score in clip.scores if score.filter == "shots") > THRESHOLD
 
 
-def test_a_video_of_nothing_but_short_shots_is_too_short(tmp_path: Path) -> None:
+def test_a_video_of_short_shots_is_too_short(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, two_shots(), FPS)
     video = process_video(
@@ -199,5 +199,5 @@ def test_real_panoramas_have_no_boundary(media: Path, name: str, crop: int) -> N
         step = max(1, round(reader.fps / Fraction(FPS)))
         frames = reader.frames(np.arange(0, len(reader), step)[:75], size=(64 * crop, 128))[:, :64]
     (shot,) = detect_shots(frames, THRESHOLD)
-    assert shot.worst < THRESHOLD
+    assert shot.max_score < THRESHOLD
     assert len(detect_shots(np.concatenate([frames[:5], walk(47)[:5]]), THRESHOLD)) == 2

@@ -4,19 +4,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from argus.dataset import ClipRow, MediaRow, ScoreRow, SourceRow
+from argus.dataset import CuratedClip, MediaInfo, Score, SourceRow
 from argus.report.sweep import Sweep, sweep
-from schemas.config import FilterPolicy, LearnedThresholds
+from schemas.config import FilterSettings, LearnedThresholds
 from schemas.names import Decision, Layout, Reason, Split
 
 RECIPE = "0123456789abcdef"
-POLICY = FilterPolicy()
+POLICY = FilterSettings()
 KEPT = {"variance": {"least_variance": 2000.0}, "black": {"least_share": 0.0}}
 
 
-def scores(numbers: dict[str, dict[str, float]]) -> tuple[ScoreRow, ...]:
+def scores(numbers: dict[str, dict[str, float]]) -> tuple[Score, ...]:
     return tuple(
-        ScoreRow(filter=name, name=score, value=value)
+        Score(filter=name, name=score, value=value)
         for name, values in numbers.items()
         for score, value in values.items()
     )
@@ -24,8 +24,8 @@ def scores(numbers: dict[str, dict[str, float]]) -> tuple[ScoreRow, ...]:
 
 def clip(
     number: int, numbers: dict[str, dict[str, float]], reason: Reason | None = None
-) -> ClipRow:
-    return ClipRow(
+) -> CuratedClip:
+    return CuratedClip(
         clip_id=f"url:0@{number}",
         start_ms=36_000 * number,
         end_ms=36_000 * (number + 1),  # a hundredth of an hour
@@ -39,7 +39,7 @@ def clip(
 def video(
     name: str,
     numbers: dict[str, dict[str, float]],
-    *clips: ClipRow,
+    *clips: CuratedClip,
     reason: Reason | None = None,
     recipe: str = RECIPE,
 ) -> SourceRow:
@@ -52,7 +52,7 @@ def video(
         layout=Layout.MONO_ERP,
         scores=scores(numbers),
         clips=clips,
-        media=MediaRow(
+        media=MediaInfo(
             width=256,
             height=128,
             fps_num=10,
@@ -109,12 +109,12 @@ def test_only_what_the_filter_alone_dropped_comes_back() -> None:
 
 def test_a_video_that_was_dropped_when_it_was_decided_again_comes_back_with_its_clips() -> None:
     black = (
-        ScoreRow(
+        Score(
             filter="black", name="least_share", value=0.3, threshold=POLICY.black_share, kept=False
         ),
     )
     own = (
-        ScoreRow(filter="static", name="difference", value=0.1, threshold=POLICY.static_difference),
+        Score(filter="static", name="difference", value=0.1, threshold=POLICY.static_difference),
     )
     good = clip(0, {}, Reason.BLACK).model_copy(update={"scores": own})
     again = video("again", {}, good, reason=Reason.BLACK).model_copy(update={"scores": black})

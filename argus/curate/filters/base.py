@@ -1,53 +1,75 @@
-"""Runs filters over samples: scores first, decisions from scores. Fails closed: a filter that errs decides nothing."""
+"""Running filters over sampled frames: compute scores first, then decide by thresholds.
+
+Filters fail closed: if one raises, nothing is decided about the video.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from argus.curate.filters.black import BlackFilter
+from argus.curate.filters.black import BlackFilter, CapsFilter
 from argus.curate.filters.blur import BlurFilter
-from argus.curate.filters.caps import CapsFilter
-from argus.curate.filters.exposure import ExposureFilter
-from argus.curate.filters.motion import MotionFilter
+from argus.curate.filters.exposure import ExposureFilter, VarianceFilter
+from argus.curate.filters.motion import MotionFilter, StaticFilter
 from argus.curate.filters.nadir import NadirFilter
 from argus.curate.filters.seam import SeamFilter
-from argus.curate.filters.static import StaticFilter
 from argus.curate.filters.text import TextFilter
 from argus.curate.filters.upright import UprightFilter
-from argus.curate.filters.variance import VarianceFilter
-from argus.curate.frame_sampling import Samples
-from argus.curate.records import Score, Verdict
+from argus.curate.frame_sampling import SampledFrames
+from argus.curate.records import Verdict
+from argus.dataset import Score
 from argus.errors import ArgusError
-from schemas.config import FilterPolicy
+from schemas.config import FilterSettings
+
+ScoreTable = dict[str, dict[str, float]]
+"""Values by filter and by name of the score."""
 
 
 class Filter(Protocol):
-    """Scores samples, and decides from the scores alone, so that a threshold changes without decoding."""
+    """Test of sampled frames that decides from its scores alone.
+
+    A threshold can therefore change without decoding the video again.
+
+    Attributes:
+        name: name under which scores are stored.
+        version: increases when the same frames would get other scores.
+    """
 
     name: str
-    version: int  # grows when the same samples would give other scores
+    version: int
 
-    def score(self, samples: Samples) -> dict[str, float]:
-        """Named finite numbers."""
+    def score(self, sampled: SampledFrames) -> dict[str, float]:
+        """Return finite scores by name."""
         ...
 
-    def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
-        """Keep or drop, with the reason and the number that decided."""
+    def decide(self, scores: Mapping[str, float], settings: FilterSettings) -> Verdict:
+        """Return keep or drop, with the reason and the score that decided.
+
+        Raises:
+            KeyError: a score is missing.
+        """
         ...
 
 
 class ScorerFailed(ArgusError):
-    """A filter raised, or gave a number that is none: the video was not judged."""
+    """A filter or learned scorer raised or returned a non-finite score: nothing is decided."""
 
 
-def video_filters(policy: FilterPolicy) -> tuple[Filter, ...]:
-    """The filters of a whole video, in the order in which their reasons count."""
-    black = BlackFilter(policy.black_level), CapsFilter(policy.black_level)
-    return SeamFilter(), *black, VarianceFilter(), StaticFilter(), MotionFilter(by="most_share")
+def video_filters(settings: FilterSettings) -> tuple[Filter, ...]:
+    """Return the filters of a whole video in the order in which their reasons count."""
+    level = settings.black_level
+    return (
+        SeamFilter(),
+        BlackFilter(level),
+        CapsFilter(level),
+        VarianceFilter(),
+        StaticFilter(),
+        MotionFilter(decide_by="second_largest_share"),
+    )
 
 
 def clip_filters() -> tuple[Filter, ...]:
-    """The filters of one clip, in the order in which their reasons count."""
+    """Return the filters of one clip in the order in which their reasons count."""
     return (
         StaticFilter(),
         MotionFilter(),
@@ -59,62 +81,77 @@ def clip_filters() -> tuple[Filter, ...]:
     )
 
 
-Numbers = dict[str, dict[str, float]]
-"""Filter → score → value."""
-
-
-def judge(
-    samples: Samples, filters: Sequence[Filter], policy: FilterPolicy
+def apply_filters(
+    sampled: SampledFrames, filters: Sequence[Filter], settings: FilterSettings
 ) -> tuple[tuple[Score, ...], Verdict | None]:
-    """All scores, and the first verdict that drops, or None when all keep. Raises ScorerFailed."""
-    return decide(measure(samples, filters), filters, policy)
+    """Compute all scores and decide.
+
+    Returns:
+        The scores, and the first verdict that drops, or None if every filter keeps.
+
+    Raises:
+        ScorerFailed: a filter raised or returned a non-finite score.
+    """
+    return apply_thresholds(compute_scores(sampled, filters), filters, settings)
 
 
-def measure(samples: Samples, filters: Sequence[Filter]) -> Numbers:
-    """What each filter measures. Raises ScorerFailed where one raises, or gives a number that is none."""
-    return {one.name: _measure(one, samples) for one in filters}
+def compute_scores(sampled: SampledFrames, filters: Sequence[Filter]) -> ScoreTable:
+    """Return the scores of each filter.
+
+    Raises:
+        ScorerFailed: a filter raised or returned a non-finite score.
+    """
+    return {one.name: _run_filter(one, sampled) for one in filters}
 
 
-def decide(
-    numbers: Mapping[str, Mapping[str, float]], filters: Sequence[Filter], policy: FilterPolicy
+def apply_thresholds(
+    scores: Mapping[str, Mapping[str, float]], filters: Sequence[Filter], settings: FilterSettings
 ) -> tuple[tuple[Score, ...], Verdict | None]:
-    """As `judge`, of numbers that were measured before. Raises ScorerFailed where one lacks that a filter decides by."""
-    scores: list[Score] = []
+    """Decide from scores that were computed before.
+
+    Args:
+        scores: values by filter and score, at least those of `filters`.
+        filters: in the order in which their reasons count.
+        settings: the limits.
+
+    Returns:
+        As for `apply_filters`.
+
+    Raises:
+        ScorerFailed: a score that a filter decides by is missing.
+    """
+    records: list[Score] = []
     first: Verdict | None = None
     for one in filters:
         try:
-            verdict = one.decide(numbers[one.name], policy)
+            verdict = one.decide(scores[one.name], settings)
         except Exception as error:
-            raise _failed(one, f"{type(error).__name__}: {error}") from error
-        scores += [
-            _record(one.name, name, value, verdict) for name, value in numbers[one.name].items()
+            raise _filter_error(one, f"{type(error).__name__}: {error}") from error
+        records += [
+            _to_record(one.name, name, value, verdict) for name, value in scores[one.name].items()
         ]
         if first is None and not verdict.kept:
             first = verdict
-    return tuple(scores), first
+    return tuple(records), first
 
 
-def _measure(one: Filter, samples: Samples) -> dict[str, float]:
+def _run_filter(one: Filter, sampled: SampledFrames) -> dict[str, float]:
     try:
-        numbers = one.score(samples)
+        scores = one.score(sampled)
     except Exception as error:
-        raise _failed(one, f"{type(error).__name__}: {error}") from error
-    odd = [name for name, value in numbers.items() if not math.isfinite(value)]
-    if odd:
-        raise _failed(one, f"{odd[0]} is {numbers[odd[0]]}")
-    return numbers
+        raise _filter_error(one, f"{type(error).__name__}: {error}") from error
+    for name, value in scores.items():
+        if not math.isfinite(value):
+            raise _filter_error(one, f"its score {name} is {value}, but must be finite")
+    return scores
 
 
-def _failed(one: Filter, what: str) -> ScorerFailed:
-    return ScorerFailed(f"the filter {one.name} failed, so the video is not judged: {what}")
+def _filter_error(one: Filter, cause: str) -> ScorerFailed:
+    return ScorerFailed(f"the filter {one.name} failed, so nothing is decided: {cause}")
 
 
-def _record(name: str, score: str, value: float, verdict: Verdict) -> Score:
-    decided = score == verdict.name
-    return Score(
-        name,
-        score,
-        value,
-        verdict.threshold if decided else None,
-        verdict.kept if decided else True,
-    )
+def _to_record(filter_name: str, name: str, value: float, verdict: Verdict) -> Score:
+    """Attach threshold and decision to the score that decided; other scores are only recorded."""
+    if name != verdict.name:
+        return Score(filter_name, name, value, None, True)
+    return Score(filter_name, name, value, verdict.threshold, verdict.kept)

@@ -1,46 +1,76 @@
-"""Is it too dark or too bright? By solid angle, so that neither a small sky nor a small floor, wide in the map, decides."""
+"""Filters for pictures that are too dark, too bright or uniform."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from argus.curate.frame_sampling import Samples
+from argus.curate.frame_sampling import SampledFrames
 from argus.curate.records import Verdict
+from argus.curate.thresholds import Threshold, apply_threshold, thresholds_of
 from argus.sphere import solid_angle
-from schemas.config import FilterPolicy
-from schemas.names import Reason
+from schemas.config import FilterSettings
 
-_DARK, _BRIGHT = 16, 245
-"""Grey levels. What is clipped at 255 lies below it once coded: at 34 dB coding errs by 5 levels, and twice that catches nearly all of it."""
+_DARK_LEVEL, _BRIGHT_LEVEL = 16, 245
+"""Gray levels. A pixel clipped at 255 may be decoded 10 levels lower (34 dB is an error of 5)."""
 
 
 class ExposureFilter:
-    """Drops when most of the sphere is too dark to see anything, or burnt out."""
+    """Brightness by solid angle, so that poles, which are wide in the map, do not dominate.
+
+    Scores are medians over the sampled frames.
+
+    Scores:
+        mean: mean gray level, in [0, 1].
+        contrast: standard deviation of the gray level, in [0, 0.5].
+        dark: share of the sphere at or below gray level 16, in [0, 1].
+        bright: share of the sphere at or above gray level 245, in [0, 1].
+
+    Drops if `dark` exceeds `dark_share` or `bright` exceeds `bright_share`.
+    """
 
     name = "exposure"
     version = 2
 
-    def score(self, samples: Samples) -> dict[str, float]:
-        """Medians over moments: `mean` grey in [0,1] and its standard deviation, `contrast`; shares of the sphere that are `dark` (≤ 16) and `bright`
-        (≥ 245)."""
-        grey = samples.grey
-        rows = solid_angle(grey.shape[1:3]).sum(axis=1) / (4 * np.pi)
-        unit = grey.astype(np.float32) / 255
+    def score(self, sampled: SampledFrames) -> dict[str, float]:
+        """Return the scores that the class describes."""
+        gray = sampled.gray
+        rows = solid_angle(gray.shape[1:3]).sum(axis=1) / (4 * np.pi)
+        unit = gray.astype(np.float32) / 255
         mean, square = (values.mean(axis=2) @ rows for values in (unit, unit * unit))  # [n]
-        dark, bright = ((grey <= _DARK).mean(axis=2) @ rows, (grey >= _BRIGHT).mean(axis=2) @ rows)
-        measured = {
+        series = {
             "mean": mean,
             "contrast": np.sqrt(np.maximum(square - mean**2, 0)),
-            "dark": dark,
-            "bright": bright,
+            "dark": (gray <= _DARK_LEVEL).mean(axis=2) @ rows,
+            "bright": (gray >= _BRIGHT_LEVEL).mean(axis=2) @ rows,
         }
-        return {name: float(np.median(values)) for name, values in measured.items()}
+        return {name: float(np.median(values)) for name, values in series.items()}
 
-    def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
-        """Kept up to and including `dark_share` and `bright_share`; the one that is further above speaks."""
-        limits = {"dark": policy.dark_share, "bright": policy.bright_share}
-        name = max(limits, key=lambda name: scores[name] - limits[name])
-        kept = scores[name] <= limits[name]
-        return Verdict(
-            self.name, name, kept, None if kept else Reason.EXPOSURE, scores[name], limits[name]
-        )
+    def decide(self, scores: Mapping[str, float], settings: FilterSettings) -> Verdict:
+        """Keep up to and including both limits; report the score that exceeds its limit by more."""
+
+        def excess(row: Threshold) -> float:
+            return scores[row.score] - (row.limit(settings) or 0.0)
+
+        row = max(thresholds_of(self.name), key=excess)
+        return apply_threshold(self.name, row.score, scores, settings)
+
+
+class VarianceFilter:
+    """Variance of the gray level: blank, faded and fogged frames have almost none.
+
+    Scores:
+        least_variance: smallest variance of a sampled frame, squared gray levels, in [0, 16256].
+
+    Drops unless `least_variance` is above `variance`.
+    """
+
+    name = "variance"
+    version = 1
+
+    def score(self, sampled: SampledFrames) -> dict[str, float]:
+        """Return the scores that the class describes."""
+        return {"least_variance": float(sampled.gray.var(axis=(1, 2)).min())}
+
+    def decide(self, scores: Mapping[str, float], settings: FilterSettings) -> Verdict:
+        """Keep above `variance`."""
+        return apply_threshold(self.name, "least_variance", scores, settings)

@@ -1,36 +1,37 @@
-"""How the sphere lies in a video's frames: what its metadata declares, what its pixels show, and what is made of the two.
+"""Detection of a video's layout from its metadata, its pixels and the shape of its frames.
 
-Numbers come from `argus.curate.layout.evidence`; here they are decided upon. Metadata may lie: where pixels clearly say otherwise, that is a reason of
-its own; where they say nothing, metadata is believed, and without any the shape of the frame.
+Metadata can be wrong: where pixels clearly contradict it, the video is dropped for that reason.
+Where they show nothing, metadata is believed; without metadata, the shape of the frame.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from argus.curate.frame_sampling import StoredSamples
-from argus.curate.layout.convert import AS_STORED, Conversion, SourceProjection
-from argus.curate.layout.evidence import score_pixels
-from argus.curate.records import Score
+from argus.curate.frame_sampling import NativeFrames
+from argus.curate.layout.convert import NO_CONVERSION, Conversion, SourceProjection
+from argus.curate.layout.evidence import compute_layout_scores
+from argus.curate.thresholds import find_threshold
+from argus.dataset import Score
 from argus.media import MediaInfo, SphericalMetadata
 from argus.sphere import CubeLayout
-from schemas.config import FilterPolicy
+from schemas.config import FilterSettings
 from schemas.names import Layout, Reason
 
-ASPECT_TOLERANCE = 0.03  # of 2:1; 640×322 is 0.6% off
-_SQUEEZED = (1.25, 1.97)  # width : height of whole maps that are squeezed to fit a screen
-_WIDE = 2.06  # from here on a closed picture is a band about the sphere
-_SQUARE = (0.9, 1.1)
-_TOLD = 0.1  # evidence that metadata, or custom, adds where layouts of faces hardly differ
-_POLES_HELP = 0.15  # of the evidence for poles adds to, or takes from, that for a closed seam
-_POLES_TELL = (
-    0.3  # of the evidence for poles where an EAC would have them adds to that of torn edges
-)
-_LONG = 3.5  # from here on six faces may stand side by side
-_HALF_BOUNDS = (0.0, 0.0, 0.25, 0.25)  # as VR180 is tagged: a quarter is missing on either side
-_WHOLE = 0.95  # of the sphere: a mesh that covers so much leaves out no more than a tripod
-_MAPS = frozenset({Layout.MONO_ERP, Layout.MONO_ERP_16X9, Layout.MONO_ERP_LETTERBOXED})
-_CUBES = frozenset({Layout.EAC, Layout.CUBEMAP})
-_PROJECTIONS = {
+ASPECT_TOLERANCE = 0.03
+"""Largest relative deviation from 2:1; 640×322 deviates by 0.6%."""
+
+_SQUEEZED_ASPECTS = (1.25, 1.97)  # width : height of whole maps that are squeezed to fit a screen
+_MIN_BAND_ASPECT = 2.06  # width : height from which a closed picture is a band of the sphere
+_SQUARE_ASPECTS = (0.9, 1.1)
+_MIN_ROW_OF_FACES_ASPECT = 3.5  # width : height from which six faces may be side by side
+_PRIOR = 0.1  # evidence added for the usual cube layout, where layouts hardly differ
+_POLES_WEIGHT = 0.15  # of the evidence for poles, added to that for a closed seam
+_EAC_POLES_WEIGHT = 0.3  # of the evidence for the poles of an EAC, subtracted from that for edges
+_VR180_BOUNDS = (0.0, 0.0, 0.25, 0.25)  # a quarter of the width is missing on either side
+_MIN_COVERAGE = 0.95  # of the sphere by a mesh, which then leaves out no more than a tripod
+_ERP_LAYOUTS = frozenset({Layout.MONO_ERP, Layout.MONO_ERP_16X9, Layout.MONO_ERP_LETTERBOXED})
+_CUBE_LAYOUTS = frozenset({Layout.EAC, Layout.CUBEMAP})
+_DECLARED_LAYOUTS = {
     "half_equirectangular": Layout.HALF_ERP,
     "cubemap": Layout.CUBEMAP,
     "eac": Layout.EAC,
@@ -44,41 +45,59 @@ _REASONS = {
     Layout.STEREO_SBS: Reason.STEREO,
     Layout.FLAT: Reason.NOT_360,
 }
-"""Why a layout is dropped that is not converted; others but mono ERP: UNSUPPORTED_LAYOUT."""
+"""Why a layout that is not converted is dropped; UNSUPPORTED_LAYOUT for all others."""
 
 
 @dataclass(frozen=True)
 class LayoutVerdict:
-    """`reason` is None exactly when the video can be used, through its `conversion`."""
+    """Detected layout of a video.
+
+    Attributes:
+        declared: layout that the metadata declares, if any.
+        layout: detected layout.
+        reason: why the video cannot be used; None if it can, through `conversion`.
+        detail: one sentence for a person.
+        scores: all scores, whichever decided.
+        conversion: conversion to mono ERP.
+    """
 
     declared: Layout | None
     layout: Layout
     reason: Reason | None
     detail: str
     scores: tuple[Score, ...] = ()
-    conversion: Conversion = AS_STORED
+    conversion: Conversion = NO_CONVERSION
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the pixels show; when they are not `sure`, it is the likeliest of what they allow. Without a `conversion` it is no use."""
+class _LayoutGuess:
+    """Layout that the pixels suggest.
+
+    Attributes:
+        layout: the most likely layout.
+        is_certain: False if the pixels allow others as well.
+        detail: the observation, as a clause.
+        conversion: conversion to mono ERP; None if there is none.
+    """
 
     layout: Layout
-    sure: bool
-    words: str
+    is_certain: bool
+    detail: str
     conversion: Conversion | None = None
 
 
 def declared_layout(metadata: SphericalMetadata | None) -> Layout | None:
-    """What the metadata says; None where there is none. A mesh or bounds come before stereo: a part of the sphere stays a part."""
+    """Return the layout that metadata declares, or None without metadata.
+
+    A mesh or bounds count before stereo: one eye of a part of the sphere is still a part.
+    """
     if metadata is None:
         return None
-    if (
-        metadata.projection == "equirectangular"
-        and max(abs(a - b) for a, b in zip(metadata.bounds, _HALF_BOUNDS, strict=True)) < 0.01
-    ):
-        return Layout.HALF_ERP
-    if metadata.projection == "mesh" and (metadata.coverage or 0.0) >= _WHOLE:
+    if metadata.projection == "equirectangular":
+        deviations = (abs(a - b) for a, b in zip(metadata.bounds, _VR180_BOUNDS, strict=True))
+        if max(deviations) < 0.01:
+            return Layout.HALF_ERP
+    if metadata.projection == "mesh" and (metadata.coverage or 0.0) >= _MIN_COVERAGE:
         return Layout.UNKNOWN  # any projection can be written as a mesh
     if metadata.projection == "mesh" or any(metadata.bounds):
         return Layout.PARTIAL
@@ -86,258 +105,272 @@ def declared_layout(metadata: SphericalMetadata | None) -> Layout | None:
         return {"top-bottom": Layout.STEREO_TB, "left-right": Layout.STEREO_SBS}.get(
             metadata.stereo_mode, Layout.MONO_ERP
         )
-    return _PROJECTIONS.get(metadata.projection, Layout.UNKNOWN)
+    return _DECLARED_LAYOUTS.get(metadata.projection, Layout.UNKNOWN)
 
 
-def detect_layout(info: MediaInfo, stored: StoredSamples, policy: FilterPolicy) -> LayoutVerdict:
-    """The layout by metadata and pixels, and how it becomes mono ERP; all scores are recorded, whichever decided."""
-    numbers = score_pixels(stored, (info.height, info.width))
-    verdict = decide_layout(info, numbers, policy)
-    numbers["erp_height"] = verdict.conversion.erp_height((info.height, info.width))
-    thresholds = {"left_right": policy.halves_similarity, "top_bottom": policy.halves_similarity}
-    scores = tuple(
-        Score("layout", name, value, thresholds.get(name), True) for name, value in numbers.items()
+def detect_layout(info: MediaInfo, native: NativeFrames, settings: FilterSettings) -> LayoutVerdict:
+    """Detect the layout of a video and its conversion to mono ERP.
+
+    Args:
+        info: size, pixel aspect and spherical metadata of the video.
+        native: sampled frames as the video stores them.
+        settings: thresholds, and the layouts to convert.
+
+    Returns:
+        The verdict with all scores, whichever decided.
+    """
+    native_size = (info.height, info.width)
+    values = compute_layout_scores(native, native_size)
+    verdict = decide_layout(info, values, settings)
+    values["erp_height"] = verdict.conversion.erp_height(native_size)
+    scores = (
+        Score("layout", name, value, _layout_limit(name, settings), True)
+        for name, value in values.items()
     )
-    return replace(verdict, scores=scores)
+    return replace(verdict, scores=tuple(scores))
+
+
+def _layout_limit(score: str, settings: FilterSettings) -> float | None:
+    threshold = find_threshold("layout", score)
+    return threshold.limit(settings) if threshold else None
 
 
 def decide_layout(
-    info: MediaInfo, numbers: Mapping[str, float], policy: FilterPolicy
+    info: MediaInfo, scores: Mapping[str, float], settings: FilterSettings
 ) -> LayoutVerdict:
-    """The verdict from the numbers of `score_pixels` alone."""
-    stated = declared_layout(info.spherical)
-    seen = _see(info, numbers, policy)
-    if stated is None or (stated is Layout.UNKNOWN and seen.sure):
-        return _verdict(stated, seen, policy)
-    if _agree(stated, seen):
-        words = f"its metadata says {stated}, and {seen.words}"
-        return _verdict(
-            stated,
-            replace(
-                seen,
-                words=words,
-                conversion=seen.conversion or _taken_at_its_word(stated, info).conversion,
-            ),
-            policy,
-        )
-    if stated is Layout.PARTIAL or not seen.sure:
-        return _verdict(stated, _taken_at_its_word(stated, info), policy)
+    """Decide from the scores of `compute_layout_scores` alone; the verdict has no scores.
+
+    Raises:
+        KeyError: a score is missing.
+    """
+    declared = declared_layout(info.spherical)
+    guess = _guess_from_pixels(info, scores, settings)
+    if declared is None or (declared is Layout.UNKNOWN and guess.is_certain):
+        return _to_verdict(declared, guess, settings)
+    if _agrees(declared, guess):
+        conversion = guess.conversion or _guess_from_metadata(declared, info).conversion
+        detail = f"the metadata declares {declared}, and {guess.detail}"
+        guess = replace(guess, detail=detail, conversion=conversion)
+        return _to_verdict(declared, guess, settings)
+    if declared is Layout.PARTIAL or not guess.is_certain:
+        return _to_verdict(declared, _guess_from_metadata(declared, info), settings)
     return LayoutVerdict(
-        stated,
-        seen.layout,
+        declared,
+        guess.layout,
         Reason.LAYOUT_MISMATCH,
-        f"its metadata says {stated}, but {seen.words}: {seen.layout}",
+        f"the metadata declares {declared}, but {guess.detail}: {guess.layout}",
     )
 
 
-def _agree(stated: Layout, seen: Seen) -> bool:
-    """Whether what is seen is what is stated, or a special case of it. EACs are declared as meshes or as cubemaps."""
-    if stated is Layout.PARTIAL:
-        return seen.sure and seen.layout in _CUBES
-    return (
-        seen.layout is stated or {stated, seen.layout} <= _MAPS or {stated, seen.layout} <= _CUBES
-    )
+def _agrees(declared: Layout, guess: _LayoutGuess) -> bool:
+    """Return True if the pixels show the declared layout or a special case of it.
+
+    EACs are declared as meshes or as cubemaps.
+    """
+    if declared is Layout.PARTIAL:
+        return guess.is_certain and guess.layout in _CUBE_LAYOUTS
+    layouts = {declared, guess.layout}
+    return guess.layout is declared or layouts <= _ERP_LAYOUTS or layouts <= _CUBE_LAYOUTS
 
 
-def _taken_at_its_word(stated: Layout, info: MediaInfo) -> Seen:
-    """What is made of metadata that pixels neither bear out nor refute."""
-    words = f"its metadata says {stated}"
+def _guess_from_metadata(declared: Layout, info: MediaInfo) -> _LayoutGuess:
+    """Return the layout for metadata that pixels neither confirm nor refute."""
+    detail = f"the metadata declares {declared}"
     shape = f"{info.width}×{info.height}"
-    if stated in (Layout.STEREO_TB, Layout.STEREO_SBS):
-        return Seen(stated, True, words, Conversion(crop=_first_eye(stated)))
-    if stated is not Layout.MONO_ERP:
-        return Seen(stated, False, words)
-    if _is_map(info, 1.0):
-        return Seen(stated, True, f"{words}, and {shape} is 2:1", AS_STORED)
-    if _SQUEEZED[0] <= info.width / info.height <= _SQUEEZED[1]:
-        return Seen(Layout.MONO_ERP_16X9, True, f"{words}, squeezed into {shape}", AS_STORED)
-    return Seen(Layout.UNKNOWN, False, f"{words}, but {shape} is not 2:1")
+    if declared in (Layout.STEREO_TB, Layout.STEREO_SBS):
+        return _LayoutGuess(declared, True, detail, Conversion(crop=_first_eye(declared)))
+    if declared is not Layout.MONO_ERP:
+        return _LayoutGuess(declared, False, detail)
+    if _is_2_to_1(info, 1.0):
+        return _LayoutGuess(declared, True, f"{detail}, and {shape} is 2:1", NO_CONVERSION)
+    if _is_within(info.width / info.height, _SQUEEZED_ASPECTS):
+        detail = f"{detail}, squeezed into {shape}"
+        return _LayoutGuess(Layout.MONO_ERP_16X9, True, detail, NO_CONVERSION)
+    return _LayoutGuess(Layout.UNKNOWN, False, f"{detail}, but {shape} is not 2:1")
 
 
-def _verdict(stated: Layout | None, seen: Seen, policy: FilterPolicy) -> LayoutVerdict:
-    if seen.layout is Layout.MONO_ERP:
-        return LayoutVerdict(stated, seen.layout, None, seen.words)
-    if seen.layout in policy.convert and seen.conversion:
-        return LayoutVerdict(stated, seen.layout, None, seen.words, conversion=seen.conversion)
-    if stated in _MAPS and seen.layout is Layout.UNKNOWN:
-        return LayoutVerdict(stated, seen.layout, Reason.LAYOUT_MISMATCH, seen.words)
-    return LayoutVerdict(
-        stated, seen.layout, _REASONS.get(seen.layout, Reason.UNSUPPORTED_LAYOUT), seen.words
-    )
+def _to_verdict(
+    declared: Layout | None, guess: _LayoutGuess, settings: FilterSettings
+) -> LayoutVerdict:
+    """Accept mono ERP and layouts that are to be converted; give all others a reason."""
+    layout, detail = guess.layout, guess.detail
+    if layout is Layout.MONO_ERP:
+        return LayoutVerdict(declared, layout, None, detail)
+    if layout in settings.convert and guess.conversion:
+        return LayoutVerdict(declared, layout, None, detail, conversion=guess.conversion)
+    if declared in _ERP_LAYOUTS and layout is Layout.UNKNOWN:
+        return LayoutVerdict(declared, layout, Reason.LAYOUT_MISMATCH, detail)
+    return LayoutVerdict(declared, layout, _REASONS.get(layout, Reason.UNSUPPORTED_LAYOUT), detail)
 
 
-def _see(info: MediaInfo, numbers: Mapping[str, float], policy: FilterPolicy) -> Seen:
-    """The layout that pixels and shape speak for: strongest evidence first."""
+def _guess_from_pixels(
+    info: MediaInfo, scores: Mapping[str, float], settings: FilterSettings
+) -> _LayoutGuess:
+    """Return the layout that pixels and shape suggest, by the strongest kind of evidence first."""
     return (
-        _see_lenses(numbers, policy)
-        or _see_faces(info, numbers, policy)
-        or _see_eyes(info, numbers, policy)
-        or _see_map(info, numbers, policy)
+        _guess_fisheye(scores, settings)
+        or _guess_cube(info, scores, settings)
+        or _guess_stereo(info, scores, settings)
+        or _guess_erp(info, scores, settings)
     )
 
 
-def _see_lenses(numbers: Mapping[str, float], policy: FilterPolicy) -> Seen | None:
-    if numbers["circles"] > policy.disc_evidence:
-        if (
-            numbers["left_right"] > (1 + policy.halves_similarity) / 2
-        ):  # the black about the discs is alike in any case
-            return Seen(Layout.PARTIAL, True, "two discs on black show the same scene")
-        conversion = Conversion(SourceProjection.DUAL_FISHEYE, fov_deg=policy.fisheye_fov_deg)
-        return Seen(Layout.DUAL_FISHEYE, True, "it shows two discs on black", conversion)
-    if numbers["circle"] > policy.disc_evidence:
-        return Seen(Layout.PARTIAL, True, "it shows one disc on black")
+def _guess_fisheye(scores: Mapping[str, float], settings: FilterSettings) -> _LayoutGuess | None:
+    if scores["circles"] > settings.disc_evidence:
+        # the black around the discs is equal in any case, so equal discs need more
+        if scores["left_right"] > (1 + settings.halves_similarity) / 2:
+            return _LayoutGuess(Layout.PARTIAL, True, "two discs on black show the same scene")
+        conversion = Conversion(SourceProjection.DUAL_FISHEYE, fov_deg=settings.fisheye_fov_deg)
+        return _LayoutGuess(
+            Layout.DUAL_FISHEYE, True, "the picture shows two discs on black", conversion
+        )
+    if scores["circle"] > settings.disc_evidence:
+        return _LayoutGuess(Layout.PARTIAL, True, "the picture shows one disc on black")
     return None
 
 
-def _see_faces(info: MediaInfo, numbers: Mapping[str, float], policy: FilterPolicy) -> Seen | None:
-    shapes = (
-        {CubeLayout.C6X1}
-        if info.width / info.height >= _LONG
-        else {CubeLayout.EAC, CubeLayout.C3X2, CubeLayout.CBMP}
+def _guess_cube(
+    info: MediaInfo, scores: Mapping[str, float], settings: FilterSettings
+) -> _LayoutGuess | None:
+    candidates = {CubeLayout.EAC, CubeLayout.C3X2, CubeLayout.CBMP}
+    if info.width / info.height >= _MIN_ROW_OF_FACES_ASPECT:
+        candidates = {CubeLayout.C6X1}
+    # these two differ only in the faces above and below
+    is_tagged = declared_layout(info.spherical) is Layout.CUBEMAP
+    usual = CubeLayout.CBMP if is_tagged else CubeLayout.C3X2
+    best = max(
+        sorted(candidates), key=lambda kind: scores[f"cube_{kind}"] + _PRIOR * (kind == usual)
     )
-    told = (
-        {CubeLayout.CBMP}
-        if declared_layout(info.spherical) is Layout.CUBEMAP
-        else {CubeLayout.C3X2}
-    )  # they differ above and below alone
-    best = max(sorted(shapes), key=lambda kind: numbers[f"cube_{kind}"] + _TOLD * (kind in told))
-    joined = numbers[f"cube_{best}"]
+    joined = scores[f"cube_{best}"]
     if (
-        joined <= policy.layout_evidence
-        or joined < numbers["seam"]
-        or numbers["blank_sides"] > policy.blank_sides
+        joined <= settings.layout_evidence
+        or joined < scores["seam"]
+        or scores["blank_sides"] > settings.blank_sides
     ):
         return None
-    layout = Layout.EAC if best == CubeLayout.EAC else Layout.CUBEMAP
-    return Seen(
-        layout,
+    return _LayoutGuess(
+        Layout.EAC if best == CubeLayout.EAC else Layout.CUBEMAP,
         True,
         f"the edges of six faces join as in a {best} picture",
-        Conversion(SourceProjection(best), native=(info.height, info.width)),
+        Conversion(SourceProjection(best), native_size=(info.height, info.width)),
     )
 
 
-def _see_eyes(info: MediaInfo, numbers: Mapping[str, float], policy: FilterPolicy) -> Seen | None:
-    name = max(("left_right", "top_bottom"), key=lambda name: numbers[name])
-    least = policy.layout_evidence
-    if numbers[name] <= policy.halves_similarity or (
-        numbers["seam"] > least and numbers[f"seam_{name}"] < -least
-    ):
-        return None  # the second: one map about the sphere whose halves happen to be alike
+def _guess_stereo(
+    info: MediaInfo, scores: Mapping[str, float], settings: FilterSettings
+) -> _LayoutGuess | None:
+    name = max(("left_right", "top_bottom"), key=lambda name: scores[name])
+    if scores[name] <= settings.halves_similarity:
+        return None
+    least = settings.layout_evidence
+    seam, poles = scores[f"seam_{name}"], scores[f"poles_{name}"]
+    if scores["seam"] > least and seam < -least:
+        return None  # one map around the sphere whose halves happen to be alike
     layout = {"left_right": Layout.STEREO_SBS, "top_bottom": Layout.STEREO_TB}[name]
-    seam, poles = numbers[f"seam_{name}"], numbers[f"poles_{name}"]
-    same = f"its halves show the same scene ({name.replace('_', ' ')})"
+    eye_aspect = info.width / info.height * (2.0 if layout is Layout.STEREO_TB else 0.5)
+    crop = Conversion(crop=_first_eye(layout))
+    detail = f"the halves show the same scene ({name.replace('_', ' ')})"
     if seam > least:
-        return Seen(
-            layout, True, f"{same}, each closed at its seam", Conversion(crop=_first_eye(layout))
-        )
-    if (
-        seam >= -least
-        and poles > least
-        and info.width / info.height * (2.0 if layout is Layout.STEREO_TB else 0.5) > _SQUEEZED[1]
-    ):
-        return Seen(
-            layout,
-            True,
-            f"{same}, each with poles and wide enough for the whole sphere",
-            Conversion(crop=_first_eye(layout)),
+        return _LayoutGuess(layout, True, f"{detail}, each closed at its seam", crop)
+    if seam >= -least and poles > least and eye_aspect > _SQUEEZED_ASPECTS[1]:
+        return _LayoutGuess(
+            layout, True, f"{detail}, each with poles and as wide as a sphere", crop
         )
     if seam >= -least:
-        return Seen(layout, True, f"{same}, and nothing shows whether it is the whole sphere")
+        return _LayoutGuess(layout, True, f"{detail}, but nothing shows that it is a whole sphere")
     if poles > 0:
-        return Seen(Layout.HALF_ERP, True, f"{same}, with poles but open at the sides")
-    return Seen(Layout.FLAT, True, f"{same}, open at the sides and without poles")
+        return _LayoutGuess(Layout.HALF_ERP, True, f"{detail}, with poles but open at the sides")
+    return _LayoutGuess(Layout.FLAT, True, f"{detail}, open at the sides and without poles")
 
 
 def _first_eye(layout: Layout) -> tuple[float, float, float, float]:
+    """Return the crop of the left eye, which is the upper or the left half."""
     return (0.0, 0.0, 0.5, 1.0) if layout is Layout.STEREO_TB else (0.0, 0.0, 1.0, 0.5)
 
 
-def _see_map(info: MediaInfo, numbers: Mapping[str, float], policy: FilterPolicy) -> Seen:
-    """One picture: a whole map, part of one, or none."""
-    least = policy.layout_evidence
-    seam, poles = numbers["seam"], numbers["poles"]
-    box = tuple(numbers[f"box_{side}"] for side in ("top", "left", "bottom", "right"))
-    inner = (box[3] - box[1]) / (
-        box[2] - box[0]
-    )  # of the box's width to its height, both as shares
-    aspect = info.width / info.height * inner
-    boxed = box != (0.0, 0.0, 1.0, 1.0)
-    shape = f"{info.width}×{info.height}" + (" within bars" if boxed else "")
-    is_map = _is_map(info, inner)
-    is_torn = numbers["cube_edges"] - _POLES_TELL * numbers["poles_as_eac"] < -policy.torn_edges
-    if seam + _POLES_HELP * poles > least:
-        if boxed and inner > 1 and _is_map(info, 1.0):
-            return Seen(
-                Layout.MONO_ERP,
-                True,
-                f"{shape} is 2:1 and closed at the seam: black caps",
-                AS_STORED,
-            )
+def _guess_erp(
+    info: MediaInfo, scores: Mapping[str, float], settings: FilterSettings
+) -> _LayoutGuess:
+    """Classify one picture as a whole map, a part of one, or flat."""
+    least = settings.layout_evidence
+    seam, poles = scores["seam"], scores["poles"]
+    box = tuple(scores[f"box_{side}"] for side in ("top", "left", "bottom", "right"))
+    box_aspect = (box[3] - box[1]) / (box[2] - box[0])  # of shares of width and height
+    aspect = info.width / info.height * box_aspect
+    is_boxed = box != (0.0, 0.0, 1.0, 1.0)
+    is_map = _is_2_to_1(info, box_aspect)
+    is_torn = (
+        scores["cube_edges"] - _EAC_POLES_WEIGHT * scores["poles_as_eac"] < -settings.torn_edges
+    )
+    shape = f"{info.width}×{info.height}" + (" within bars" if is_boxed else "")
+    torn_detail = f"{shape} is torn along the edges of a cube"
+    if seam + _POLES_WEIGHT * poles > least:
+        if is_boxed and box_aspect > 1 and _is_2_to_1(info, 1.0):
+            detail = f"{shape} is 2:1 and closed at the seam: the bars are black caps"
+            return _LayoutGuess(Layout.MONO_ERP, True, detail, NO_CONVERSION)
         if is_map and is_torn:
-            return Seen(Layout.CONVERTED_TWICE, True, f"{shape} is torn along the edges of a cube")
-        if is_map and boxed:
-            return _letterboxed(shape, box, sure=True)
-        return _closed(aspect, poles, shape, least, is_map=is_map, boxed=boxed)
-    if poles > least and _SQUARE[0] <= aspect <= _SQUARE[1]:
-        return Seen(Layout.HALF_ERP, True, f"{shape} has poles but is open at the sides")
-    is_blank = abs(seam) <= least and numbers["blank_sides"] > policy.blank_sides
-    if is_map and is_torn and not is_blank and poles > least and seam >= -least:
-        return Seen(Layout.CONVERTED_TWICE, False, f"{shape} is torn along the edges of a cube")
-    if is_map and boxed and not is_blank and poles > least and seam >= -least:
-        return _letterboxed(shape, box, sure=False)
-    if (
-        is_map
-        and not boxed
-        and not is_blank
-        and (poles > least or seam >= -least)
-        and poles >= -least
-    ):
-        return Seen(Layout.MONO_ERP, False, f"{shape} is 2:1", AS_STORED)
-    return Seen(
-        Layout.FLAT,
-        min(seam, poles) < -least,
-        f"{shape} does not close at its sides" + ", which are blank" * is_blank,
-    )
+            return _LayoutGuess(Layout.CONVERTED_TWICE, True, torn_detail)
+        if is_map and is_boxed:
+            return _letterboxed(shape, box, is_certain=True)
+        return _guess_closed(aspect, poles, shape, least, is_map=is_map, is_boxed=is_boxed)
+    if poles > least and _is_within(aspect, _SQUARE_ASPECTS):
+        detail = f"{shape} has poles but is open at the sides"
+        return _LayoutGuess(Layout.HALF_ERP, True, detail)
+    is_blank = abs(seam) <= least and scores["blank_sides"] > settings.blank_sides
+    if is_map and not is_blank:
+        has_poles_and_may_close = poles > least and seam >= -least
+        if is_torn and has_poles_and_may_close:
+            return _LayoutGuess(Layout.CONVERTED_TWICE, False, torn_detail)
+        if is_boxed and has_poles_and_may_close:
+            return _letterboxed(shape, box, is_certain=False)
+        if not is_boxed and (poles > least or seam >= -least) and poles >= -least:
+            return _LayoutGuess(Layout.MONO_ERP, False, f"{shape} is 2:1", NO_CONVERSION)
+    detail = f"{shape} is not closed at its sides" + ", which are blank" * is_blank
+    return _LayoutGuess(Layout.FLAT, min(seam, poles) < -least, detail)
 
 
-def _closed(
-    aspect: float, poles: float, shape: str, least: float, *, is_map: bool, boxed: bool
-) -> Seen:
-    """A picture whose first and last column are neighbours."""
+def _guess_closed(
+    aspect: float, poles: float, shape: str, least: float, *, is_map: bool, is_boxed: bool
+) -> _LayoutGuess:
+    """Classify a picture whose first and last columns are neighbors."""
     if is_map:
-        return Seen(Layout.MONO_ERP, True, f"{shape} is 2:1 and closed at the seam", AS_STORED)
-    if aspect >= _WIDE:
-        return Seen(
-            Layout.PARTIAL, True, f"{shape} is closed at the seam, but too low for the whole sphere"
-        )
-    if poles >= -least and _SQUARE[0] <= aspect <= _SQUARE[1]:
-        return Seen(Layout.HALF_ERP, False, f"{shape} has sides alike, and may have poles")
-    if poles > 0 and _SQUEEZED[0] <= aspect <= _SQUEEZED[1] and not boxed:
-        return Seen(
-            Layout.MONO_ERP_16X9,
-            True,
-            f"{shape} is closed at the seam and the poles: a squeezed map",
-            AS_STORED,
-        )
-    return Seen(Layout.FLAT, False, f"{shape} has no poles")
+        detail = f"{shape} is 2:1 and closed at the seam"
+        return _LayoutGuess(Layout.MONO_ERP, True, detail, NO_CONVERSION)
+    if aspect >= _MIN_BAND_ASPECT:
+        detail = f"{shape} is closed at the seam, but too low for a whole sphere"
+        return _LayoutGuess(Layout.PARTIAL, True, detail)
+    if poles >= -least and _is_within(aspect, _SQUARE_ASPECTS):
+        detail = f"{shape} has equal sides, and may have poles"
+        return _LayoutGuess(Layout.HALF_ERP, False, detail)
+    if poles > 0 and _is_within(aspect, _SQUEEZED_ASPECTS) and not is_boxed:
+        detail = f"{shape} is closed at the seam and at the poles: a squeezed map"
+        return _LayoutGuess(Layout.MONO_ERP_16X9, True, detail, NO_CONVERSION)
+    return _LayoutGuess(Layout.FLAT, False, f"{shape} has no poles")
 
 
-def _letterboxed(shape: str, box: tuple[float, ...], *, sure: bool) -> Seen:
+def _letterboxed(shape: str, box: tuple[float, ...], *, is_certain: bool) -> _LayoutGuess:
     top, left, bottom, right = box
-    return Seen(
-        Layout.MONO_ERP_LETTERBOXED,
-        sure,
-        f"{shape} is a 2:1 map",
-        Conversion(crop=(top, left, bottom, right)),
+    conversion = Conversion(crop=(top, left, bottom, right))
+    return _LayoutGuess(
+        Layout.MONO_ERP_LETTERBOXED, is_certain, f"{shape} is a 2:1 map", conversion
     )
 
 
-def _is_map(info: MediaInfo, inner: float) -> bool:
-    """Whether width : height is 2 : 1, as stored or as shown; `inner` is that of the part that counts, in shares of the frame."""
-    stored = info.width / info.height * inner
-    shown = stored * float(info.pixel_aspect if info.rotation % 180 == 0 else 1 / info.pixel_aspect)
-    is_squeezed = _SQUEEZED[0] <= stored <= _SQUEEZED[1]
-    return abs(stored / 2 - 1) <= ASPECT_TOLERANCE or (
-        abs(shown / 2 - 1) <= ASPECT_TOLERANCE and not is_squeezed
-    )
+def _is_2_to_1(info: MediaInfo, box_aspect: float) -> bool:
+    """Return True if width : height is 2 : 1, either of the stored or of the displayed frame.
+
+    Args:
+        info: size, pixel aspect and rotation of the video.
+        box_aspect: width : height, in shares of the frame, of the part that counts.
+    """
+    stored = info.width / info.height * box_aspect
+    pixel_aspect = info.pixel_aspect if info.rotation % 180 == 0 else 1 / info.pixel_aspect
+    displayed = stored * float(pixel_aspect)
+    if abs(stored / 2 - 1) <= ASPECT_TOLERANCE:
+        return True
+    is_squeezed = _is_within(stored, _SQUEEZED_ASPECTS)
+    return abs(displayed / 2 - 1) <= ASPECT_TOLERANCE and not is_squeezed
+
+
+def _is_within(value: float, bounds: tuple[float, float]) -> bool:
+    return bounds[0] <= value <= bounds[1]

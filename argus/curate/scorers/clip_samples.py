@@ -1,6 +1,7 @@
-"""What a learned scorer sees of a clip, and how it travels from the process that decoded it: one file of plain arrays per clip.
+"""Samples of a clip for learned scorers, and their file: plain arrays, one file per clip.
 
-A file is about 25 MB (16 frames of 512×1024); one clip at a time is in memory on either side, however long the video is.
+A file has about 25 MB (16 frames of 512×1024). One clip at a time is in memory on either side,
+however long the video is.
 """
 
 import zipfile
@@ -12,66 +13,73 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.curate.frame_sampling import SIZE, Samples
+from argus.curate.frame_sampling import ERP_SIZE, SampledFrames
 
-STRIP = (27, 48)
+STRIP_SIZE = (27, 48)
 """(height, width) of the small frames of the whole clip."""
 
 
 @dataclass(frozen=True, eq=False)
 class ClipSamples:
-    """A clip as scorers see it: the moments that all filters share, and every frame, tiny."""
+    """Samples of one clip.
 
-    moments: Samples
-    strip: NDArray[np.uint8]  # [T, 27, 48, 3] RGB, all frames of the clip
+    Attributes:
+        sampled: the sampled frames that all filters share.
+        strip: every frame of the clip, small, uint8 [T, 27, 48, 3] RGB.
+        fps: frame rate of the clip.
+    """
+
+    sampled: SampledFrames
+    strip: NDArray[np.uint8]
     fps: float
 
     @classmethod
-    def of(cls, moments: Samples, frames: NDArray[np.uint8], fps: float) -> Self:
-        """From a clip's samples and its frames [T, H, W, 3] of mono ERP at `fps`."""
-        height, width = STRIP
+    def from_frames(cls, sampled: SampledFrames, frames: NDArray[np.uint8], fps: float) -> Self:
+        """Create samples from a clip's sampled frames and all its ERP frames [T, H, W, 3]."""
+        height, width = STRIP_SIZE
         strip = np.stack(
             [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
         )
-        return cls(moments, strip.astype(np.uint8, copy=False), fps)
+        return cls(sampled, strip.astype(np.uint8, copy=False), fps)
 
     def save(self, path: Path) -> None:
-        """Writes plain arrays, uncompressed."""
+        """Write plain uncompressed arrays."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        moments = self.moments
         np.savez(
             path,
-            frames=moments.frames,
-            following=moments.following,
-            gaps_s=moments.gaps_s,
+            frames=self.sampled.frames,
+            next_frames=self.sampled.next_frames,
+            intervals_s=self.sampled.intervals_s,
             strip=self.strip,
             fps=np.float64(self.fps),
         )
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads what `save` wrote. Raises ValueError where it is damaged or holds something else."""
+        """Read a file that `save` wrote.
+
+        Raises:
+            ValueError: the file is damaged or holds something else.
+        """
         try:
             with np.load(path, allow_pickle=False) as file:
-                clip = cls(
-                    Samples(file["frames"], file["following"], file["gaps_s"]),
-                    file["strip"],
-                    float(file["fps"]),
-                )
+                sampled = SampledFrames(file["frames"], file["next_frames"], file["intervals_s"])
+                clip = cls(sampled, file["strip"], float(file["fps"]))
         except (OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise ValueError(f"the samples of a clip cannot be read: {error}") from error
-        count = len(clip.moments.gaps_s)
-        pictures = (clip.moments.frames, clip.moments.following, clip.strip)
-        expected = ((count, *SIZE, 3), (count, *SIZE, 3), (len(clip.strip), *STRIP, 3))
-        if tuple(picture.shape for picture in pictures) != expected or {
-            picture.dtype for picture in pictures
-        } != {np.dtype(np.uint8)}:
+        count = len(sampled.intervals_s)
+        arrays = (sampled.frames, sampled.next_frames, clip.strip)
+        expected = ((count, *ERP_SIZE, 3), (count, *ERP_SIZE, 3), (len(clip.strip), *STRIP_SIZE, 3))
+        shapes = tuple(array.shape for array in arrays)
+        dtypes = {array.dtype for array in arrays}
+        if shapes != expected or dtypes != {np.dtype(np.uint8)}:
             raise ValueError(
-                f"the samples of a clip are {[picture.shape for picture in pictures]}, expected are {expected} in uint8"
+                f"the samples of a clip have shapes {shapes} and types {dtypes}, "
+                f"but must have shapes {expected} and type uint8"
             )
         return clip
 
 
-def samples_name(start_ms: int, end_ms: int) -> str:
-    """The file name of a clip's samples within its video's folder."""
+def clip_samples_filename(start_ms: int, end_ms: int) -> str:
+    """Return the name of a clip's file in the folder of its video."""
     return f"{start_ms}-{end_ms}.npz"

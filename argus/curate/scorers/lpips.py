@@ -1,6 +1,6 @@
-"""LPIPS of a clip: do its halves look alike (stereo, half a sphere), and does anything change (static)?
+"""LPIPS scorer: equal halves (stereo, half a sphere) and the change between sampled frames.
 
-The published tests of the authors' filters (thresholds 0.05, 0.3 and 0.002), measured with `argus.networks.lpips`.
+These are the published tests of the authors' filters (thresholds 0.05, 0.3 and 0.002).
 """
 
 from pathlib import Path
@@ -14,21 +14,29 @@ from torch import Tensor
 from argus.curate.frame_sampling import SampledFrames, resize_frames
 from argus.curate.scorers.clip_samples import ClipSamples
 from argus.curate.views import six_views, view_weights
-from argus.networks.lpips import HEADS_FILE, VGG_FILE, LpipsVgg
-from argus.pixels import frames_to_tensor
+from argus.networks import WEIGHT_FILES, LpipsVgg, frames_to_tensor
 
-_FOLDER = "lpips"
-_SIDE = 128  # pixels of a view; the map is 128×256. LPIPS was trained on 64, and VGG costs 10 GFLOP at 128
+_SIDE = 128
+"""Pixels of a view; the map is 128×256. LPIPS was trained on 64; VGG costs 10 GFLOP at 128."""
 
 
 class LpipsScorer:
-    """`left_right` and `top_bottom`: the halves of the map. `between`: successive moments over six views, by solid angle."""
+    """LPIPS distances within and between the sampled frames of a clip.
+
+    Scores are means over the sampled frames, from 0 for equal pictures to about 1.
+
+    Scores:
+        left_right: distance of the left and right halves of the map.
+        top_bottom: distance of the upper and lower halves of the map.
+        between: distance of successive sampled frames over six views by solid angle; 0 for a
+            single frame.
+    """
 
     name: ClassVar[str] = "lpips"
     version: ClassVar[int] = 1
-    scores: ClassVar[tuple[str, ...]] = ("left_right", "top_bottom", "between")
-    package: ClassVar[tuple[str, str] | None] = None
-    files: ClassVar[tuple[str, ...]] = (f"{_FOLDER}/{VGG_FILE}", f"{_FOLDER}/{HEADS_FILE}")
+    score_names: ClassVar[tuple[str, ...]] = ("left_right", "top_bottom", "between")
+    required_package: ClassVar[tuple[str, str] | None] = None
+    weight_files: ClassVar[tuple[str, ...]] = tuple(file.path for file in WEIGHT_FILES["lpips"])
 
     def __init__(self, network: LpipsVgg, device: str) -> None:
         self.network = network
@@ -36,38 +44,35 @@ class LpipsScorer:
 
     @classmethod
     def load(cls, weights: Path, device: str) -> Self:
-        return cls(LpipsVgg.load(weights / _FOLDER, device), device)
+        """Load the network; see `Scorer.load`."""
+        return cls(LpipsVgg.load(weights / "lpips", device), device)
 
     @torch.inference_mode()
     def score(self, clip: ClipSamples) -> dict[str, float]:
-        """Each the mean over the moments; `between` is 0 for a single moment, which does not move."""
-        maps = resize_frames(clip.moments.small, (_SIDE, 2 * _SIDE))
-        left_right = self._distance(maps[:, :, :_SIDE], maps[:, :, _SIDE:])
-        top_bottom = self._distance(maps[:, : _SIDE // 2], maps[:, _SIDE // 2 :])
+        """Return the scores that the class describes."""
+        maps = resize_frames(clip.sampled.small, (_SIDE, 2 * _SIDE))
+        half = _SIDE // 2
         return {
-            "left_right": left_right,
-            "top_bottom": top_bottom,
-            "between": self._between(clip.moments),
+            "left_right": self._mean_distance(maps[:, :, :_SIDE], maps[:, :, _SIDE:]),
+            "top_bottom": self._mean_distance(maps[:, :half], maps[:, half:]),
+            "between": self._temporal_distance(clip.sampled),
         }
 
-    def _distance(self, ones: NDArray[np.uint8], others: NDArray[np.uint8]) -> float:
-        """The mean over pairs of pictures [n, h, w, 3]; all of them are one batch."""
-        return float(
-            self.network(
-                frames_to_tensor(ones, self.device), frames_to_tensor(others, self.device)
-            ).mean()
-        )
+    def _mean_distance(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+        """Return the mean distance of pairs of pictures [n, h, w, 3], which form one batch."""
+        pictures = (frames_to_tensor(part, self.device) for part in (first, second))
+        return float(self.network(*pictures).mean())
 
-    def _between(self, moments: SampledFrames) -> float:
-        """Each moment is described once: its six views are one batch."""
-        described = (
-            self.network.describe(frames_to_tensor(views, self.device))
-            for views in six_views(moments.small, _SIDE)
+    def _temporal_distance(self, sampled: SampledFrames) -> float:
+        """Return the mean distance of successive frames; six views of a frame form one batch."""
+        features = (
+            self.network.extract_features(frames_to_tensor(views, self.device))
+            for views in six_views(sampled.small, _SIDE)
         )
-        before = next(described)
+        before = next(features)
         distances = []
-        for after in described:
-            maps = self.network.maps(before, after)
+        for after in features:
+            maps = self.network.distance_maps(before, after)
             distances.append(sum(float((part * self._weights(part)).sum()) for part in maps))
             before = after
         return float(np.mean(distances)) if distances else 0.0

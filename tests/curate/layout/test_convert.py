@@ -1,4 +1,4 @@
-"""What is converted equals the ERP map it was made from: eyes, squeezed and barred maps, EACs, cubemaps and fisheyes, within a stated error."""
+"""Converted videos equal the ERP map they were made from, within a stated error, for every layout."""
 
 import pickle
 from collections.abc import Callable
@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
-from argus.curate import detect_layout
 from argus.curate.frame_sampling import ERP_SIZE, sample_native_frames
-from argus.curate.layout.convert import (
+from argus.curate.layout import (
     NO_CONVERSION,
     Conversion,
     EquirectReader,
     SourceProjection,
     convert_native_frames,
+    detect_layout,
 )
 from argus.media import frame_stride, open_video, write_video
 from argus.sphere import CubeLayout, erp_to_cube, erp_to_fisheye
@@ -32,7 +32,7 @@ EVERY = (*FilterSettings().convert, Layout.DUAL_FISHEYE)
 
 @pytest.fixture(scope="module")
 def pair() -> tuple[Frames, Frames]:
-    """What a left and a right eye see, each uint8 [3, 256, 512, 3]."""
+    """Render a left and a right eye, each uint8 [3, 256, 512, 3]."""
     path = make_path(411, 3, Fraction(1))
     aside = 0.0325 * path.rotations[:1, :, 0]
     left, right = (
@@ -87,7 +87,7 @@ STORED: dict[str, tuple[Layout, float, Callable[[Frames, Frames], Frames]]] = {
     "6x1": (Layout.CUBEMAP, 32, lambda left, _: erp_to_cube(left, 200, CubeLayout.C6X1)),
     "fisheyes": (Layout.DUAL_FISHEYE, 31, lambda left, _: erp_to_fisheye(left, 200, 356)),
 }
-"""Layout, the least PSNR in dB after encoding at CRF 10 and conversion, and how it is made."""
+"""Layout, least PSNR in dB after encoding at CRF 10 and conversion, and how the frames are made."""
 
 
 @pytest.mark.parametrize("name", STORED)
@@ -97,7 +97,9 @@ def test_a_converted_video_is_the_map_it_was_made_from(
     layout, least, make = STORED[name]
     write_video(tmp_path / "a.mp4", make(*pair), 1, crf=10)
     with open_video(tmp_path / "a.mp4") as reader:
-        verdict = detect_layout(reader.info, sample_native_frames(reader, 1), FilterSettings(convert=EVERY))
+        verdict = detect_layout(
+            reader.info, sample_native_frames(reader, 1), FilterSettings(convert=EVERY)
+        )
         assert (verdict.layout, verdict.reason) == (layout, None), verdict
         erp = EquirectReader(reader, verdict.conversion).frames(np.arange(3), (HEIGHT, WIDTH))
     got = psnr(erp, pair[0])
@@ -107,7 +109,7 @@ def test_a_converted_video_is_the_map_it_was_made_from(
 
 
 @pytest.mark.parametrize("name", ["left eye above", "eac", "3x2"])
-def test_samples_are_converted_like_clips(
+def test_sampled_frames_are_converted_like_clips(
     pair: tuple[Frames, Frames], tmp_path: Path, name: str
 ) -> None:
     write_video(tmp_path / "a.mp4", STORED[name][2](*pair), 5, crf=10)
@@ -122,11 +124,13 @@ def test_samples_are_converted_like_clips(
 
 @pytest.mark.parametrize("scale", [2, 3])
 def test_an_eac_decoded_smaller_keeps_its_margins(pair: tuple[Frames, Frames], scale: int) -> None:
-    """Margins shrink with the picture; without regard for that, faces would be up to two pixels off."""
+    """Margins shrink with the picture; if that were ignored, faces would be up to two pixels off."""
     eac = erp_to_cube(pair[0], 200 * scale, CubeLayout.EAC)
     native = eac.shape[1], eac.shape[2]
     small = scaled(eac, 400, 600)
-    with_margins = Conversion(SourceProjection.EAC, native=native).apply(small, (HEIGHT, WIDTH))
+    with_margins = Conversion(SourceProjection.EAC, native_size=native).apply(
+        small, (HEIGHT, WIDTH)
+    )
     assert psnr(with_margins, pair[0]) > 32
     assert (
         psnr(with_margins, pair[0])
@@ -140,13 +144,13 @@ def test_an_eac_decoded_smaller_keeps_its_margins(pair: tuple[Frames, Frames], s
         (NO_CONVERSION, (512, 1024)),
         (Conversion(crop=(0, 0, 0.5, 1)), (1024, 1024)),
         (Conversion(crop=(0, 0, 1, 0.5)), (512, 2048)),
-        (Conversion(SourceProjection.EAC, native=(2160, 3840)), (616, 924)),
-        (Conversion(SourceProjection.EAC, native=(400, 600)), (400, 600)),
-        (Conversion(SourceProjection.C6X1, native=(1024, 6144)), (410, 2460)),
+        (Conversion(SourceProjection.EAC, native_size=(2160, 3840)), (616, 924)),
+        (Conversion(SourceProjection.EAC, native_size=(400, 600)), (400, 600)),
+        (Conversion(SourceProjection.C6X1, native_size=(1024, 6144)), (410, 2460)),
         (Conversion(SourceProjection.DUAL_FISHEYE, fov_deg=180), (512, 1024)),
     ],
 )
-def test_no_more_is_decoded_than_the_map_can_show(
+def test_frames_are_decoded_no_larger_than_the_map_needs(
     conversion: Conversion, size: tuple[int, int]
 ) -> None:
     assert conversion.stored_size((512, 1024)) == size
@@ -158,17 +162,17 @@ def test_no_more_is_decoded_than_the_map_can_show(
         (NO_CONVERSION, 1080),
         (Conversion(crop=(0, 0, 0.5, 1)), 540),
         (Conversion(crop=(0, 0, 1, 0.5)), 1080),
-        (Conversion(SourceProjection.EAC, native=(1080, 1620)), 1080),
-        (Conversion(SourceProjection.C6X1, native=(1080, 6480)), 2160),
+        (Conversion(SourceProjection.EAC, native_size=(1080, 1620)), 1080),
+        (Conversion(SourceProjection.C6X1, native_size=(1080, 6480)), 2160),
         (Conversion(SourceProjection.DUAL_FISHEYE, fov_deg=200), 972),
     ],
 )
-def test_the_rows_that_a_video_really_holds_are_told(conversion: Conversion, rows: float) -> None:
+def test_erp_height_is_the_detail_that_a_video_holds(conversion: Conversion, rows: float) -> None:
     assert conversion.erp_height((1080, 1920)) == pytest.approx(rows)
 
 
-def test_a_conversion_travels_between_processes() -> None:
-    conversion = Conversion(SourceProjection.EAC, native=(400, 600))
+def test_a_conversion_pickles_and_is_immutable() -> None:
+    conversion = Conversion(SourceProjection.EAC, native_size=(400, 600))
     assert pickle.loads(pickle.dumps(conversion)) == conversion
     with pytest.raises(FrozenInstanceError):
         conversion.fov_deg = 1.0  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The layout classifier: every layout from pixels alone, metadata that lies, and evidence that is missing."""
+"""The layout detector: every layout from pixels alone, wrong metadata, and missing evidence."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -8,8 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from argus.curate import LayoutVerdict, detect_layout
 from argus.curate.frame_sampling import NativeFrames, sample_native_frames
+from argus.curate.layout import (
+    NO_CONVERSION,
+    LayoutVerdict,
+    compute_layout_scores,
+    decide_layout,
+    detect_layout,
+)
 from argus.curate.layout.continuity import (
     PICTURE,
     cube_edges_in_erp,
@@ -17,9 +23,7 @@ from argus.curate.layout.continuity import (
     face_joins,
     seam_joins,
 )
-from argus.curate.layout.convert import NO_CONVERSION
-from argus.curate.layout.detect import decide_layout
-from argus.curate.layout.evidence import find_box, compute_layout_scores
+from argus.curate.layout.evidence import find_box
 from argus.media import MediaInfo, SphericalMetadata, open_video, write_video
 from argus.sphere import (
     Camera,
@@ -39,7 +43,7 @@ Frames = np.ndarray
 
 
 def eyes(seed: int, count: int = 4) -> tuple[Frames, Frames]:
-    """A walk through a world seen by a left and a right eye, each uint8 [n, 192, 384, 3]."""
+    """Render a walk for a left and a right eye, each uint8 [n, 192, 384, 3]."""
     path = make_path(seed, count, Fraction(1))
     aside = 0.0325 * path.rotations[:1, :, 0]
     left, right = (
@@ -75,14 +79,14 @@ def barred(frames: Frames, height: int, width: int) -> Frames:
     )
 
 
-def judged(
+def detect(
     frames: Frames,
     metadata: SphericalMetadata | None = None,
     *,
     pixel_aspect: Fraction = Fraction(1),
-    **policy: object,
+    **settings: object,
 ) -> LayoutVerdict:
-    """The verdict about stored frames; a few grey levels of noise stand for an encoder."""
+    """Detect the layout of stored frames, with a few gray levels of noise in place of an encoder."""
     noise = np.random.default_rng(0).normal(0, 2, frames.shape)
     noisy = np.clip(frames + noise, 0, 255).astype(np.uint8)
     height, width = frames.shape[1:3]
@@ -100,7 +104,7 @@ def judged(
     return detect_layout(
         info,
         NativeFrames(noisy, noisy, np.zeros(len(frames))),
-        FilterSettings.model_validate(policy),
+        FilterSettings.model_validate(settings),
     )
 
 
@@ -113,7 +117,7 @@ def stacked(axis: int, height: int = 0, width: int = 0) -> Callable[[Frames, Fra
 
 
 def front(frames: Frames) -> Frames:
-    """The half of a map that looks ahead."""
+    """Return the front half of a map."""
     return frames[:, :, WIDTH // 4 : WIDTH * 3 // 4]
 
 
@@ -125,7 +129,7 @@ def view(frames: Frames, aspect: float, fov_deg: float = 80) -> Frames:
 
 
 def planet(frames: Frames) -> Frames:
-    """A stereographic view straight down."""
+    """Render a stereographic view straight down."""
     y, x = (np.mgrid[0:HEIGHT, 0:HEIGHT] + 0.5 - HEIGHT / 2) / HEIGHT * 4
     column = (np.arctan2(x, y) / (2 * np.pi) + 0.5) * WIDTH - 0.5
     row = (1 - 2 * np.arctan(np.hypot(x, y)) / np.pi) * HEIGHT - 0.5
@@ -187,9 +191,9 @@ LAYOUTS: dict[str, tuple[Layout, Callable[[Frames, Frames], Frames]]] = {
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_a_layout_is_seen_without_metadata(pair: tuple[Frames, Frames], name: str) -> None:
+def test_a_layout_is_detected_without_metadata(pair: tuple[Frames, Frames], name: str) -> None:
     layout, make = LAYOUTS[name]
-    verdict = judged(make(*pair))
+    verdict = detect(make(*pair))
     assert verdict.layout == layout, verdict
     assert (verdict.reason is None) == (layout in {Layout.MONO_ERP, *FilterSettings().convert}), (
         verdict
@@ -198,16 +202,16 @@ def test_a_layout_is_seen_without_metadata(pair: tuple[Frames, Frames], name: st
 
 
 @pytest.mark.parametrize("yaw", [0, 50, 96, 200])
-def test_where_a_panorama_begins_does_not_matter(pair: tuple[Frames, Frames], yaw: int) -> None:
+def test_the_yaw_of_a_panorama_does_not_matter(pair: tuple[Frames, Frames], yaw: int) -> None:
     turned = np.roll(pair[0], yaw, axis=2)
-    assert judged(turned).layout == Layout.MONO_ERP
-    assert judged(scaled(turned, 192, 342)).layout == Layout.MONO_ERP_16X9
+    assert detect(turned).layout == Layout.MONO_ERP
+    assert detect(scaled(turned, 192, 342)).layout == Layout.MONO_ERP_16X9
     assert (
-        judged(scaled(turned, 192, 342), pixel_aspect=Fraction(9, 8)).layout == Layout.MONO_ERP_16X9
+        detect(scaled(turned, 192, 342), pixel_aspect=Fraction(9, 8)).layout == Layout.MONO_ERP_16X9
     )
 
 
-CLAIMS = [
+DECLARATIONS = [
     ("side by side in 2:1", SphericalMetadata(), Reason.LAYOUT_MISMATCH),
     ("top-bottom", SphericalMetadata(stereo_mode="left-right"), Reason.LAYOUT_MISMATCH),
     ("2:1", SphericalMetadata(stereo_mode="top-bottom"), Reason.LAYOUT_MISMATCH),
@@ -239,12 +243,14 @@ CLAIMS = [
 
 
 @pytest.mark.parametrize(
-    ("name", "metadata", "reason"), CLAIMS, ids=lambda value: getattr(value, "projection", value)
+    ("name", "metadata", "reason"),
+    DECLARATIONS,
+    ids=lambda value: getattr(value, "projection", value),
 )
 def test_metadata_is_checked_against_the_pixels(
     pair: tuple[Frames, Frames], name: str, metadata: SphericalMetadata, reason: Reason | None
 ) -> None:
-    verdict = judged(LAYOUTS[name][1](*pair), metadata)
+    verdict = detect(LAYOUTS[name][1](*pair), metadata)
     assert verdict.reason == reason, verdict
     if reason == Reason.LAYOUT_MISMATCH:
         assert verdict.layout == LAYOUTS[name][0]
@@ -273,20 +279,20 @@ def test_metadata_is_checked_against_the_pixels(
     ],
 )
 @pytest.mark.parametrize("level", [0, 90])
-def test_blank_pictures_prove_nothing(
+def test_blank_pictures_are_no_evidence(
     size: tuple[int, int],
     metadata: SphericalMetadata | None,
     layout: Layout,
     reason: Reason | None,
     level: int,
 ) -> None:
-    verdict = judged(np.full((3, *size, 3), level, np.uint8), metadata)
+    verdict = detect(np.full((3, *size, 3), level, np.uint8), metadata)
     assert (verdict.layout, verdict.reason) == (layout, reason)
 
 
-def test_what_is_converted_is_a_setting(pair: tuple[Frames, Frames]) -> None:
+def test_the_converted_layouts_are_a_setting(pair: tuple[Frames, Frames]) -> None:
     def reason(name: str, *convert: Layout) -> Reason | None:
-        return judged(LAYOUTS[name][1](*pair), convert=convert).reason
+        return detect(LAYOUTS[name][1](*pair), convert=convert).reason
 
     assert reason("top-bottom") == Reason.STEREO
     assert reason("side by side", Layout.STEREO_TB) == Reason.STEREO
@@ -302,16 +308,19 @@ def test_what_is_converted_is_a_setting(pair: tuple[Frames, Frames]) -> None:
 
 def test_a_changed_threshold_needs_no_pixels(pair: tuple[Frames, Frames]) -> None:
     frames = LAYOUTS["top-bottom"][1](*pair)
-    numbers = compute_layout_scores(NativeFrames(frames, frames, np.zeros(len(frames))), frames.shape[1:3])
+    scores = compute_layout_scores(
+        NativeFrames(frames, frames, np.zeros(len(frames))), frames.shape[1:3]
+    )
     info = MediaInfo(frames.shape[2], frames.shape[1], Fraction(1), len(frames), 4.0, "h264", "mp4")
-    assert decide_layout(info, numbers, FilterSettings()).layout == Layout.STEREO_TB
+    assert decide_layout(info, scores, FilterSettings()).layout == Layout.STEREO_TB
     assert (
-        decide_layout(info, numbers, FilterSettings(halves_similarity=1.0)).layout != Layout.STEREO_TB
+        decide_layout(info, scores, FilterSettings(halves_similarity=1.0)).layout
+        != Layout.STEREO_TB
     )
 
 
-def test_a_horizon_and_margins_are_no_seam() -> None:
-    """A page with white margins, and a level horizon: what all columns share is no evidence that two are neighbours."""
+def test_a_horizon_and_margins_are_not_a_closed_seam() -> None:
+    """Structure that all columns share is no evidence that two of them are neighbors."""
     page = np.full((4, 270, 480, 3), 250, np.uint8)
     page[:, :20] = page[:, -20:] = 0
     sea = np.full((4, 270, 480, 3), 200, np.uint8)
@@ -327,10 +336,10 @@ def test_a_horizon_and_margins_are_no_seam() -> None:
             2,
         )
         cv2.circle(sea[k], (100 + 60 * k, 130), 20, (250, 250, 250), -1)
-    assert judged(page).layout == judged(sea).layout == Layout.FLAT
+    assert detect(page).layout == detect(sea).layout == Layout.FLAT
 
 
-def test_a_page_in_2_to_1_with_blank_sides_is_no_map() -> None:
+def test_a_page_of_2_to_1_with_blank_sides_is_flat() -> None:
     page = np.full((4, 200, 400, 3), 250, np.uint8)
     page[:, :24] = (30, 60, 120)
     for k in range(4):
@@ -344,59 +353,62 @@ def test_a_page_in_2_to_1_with_blank_sides_is_no_map() -> None:
                 (0, 0, 0),
                 1,
             )
-    verdict = judged(page)
+    verdict = detect(page)
     assert verdict.layout == Layout.FLAT, verdict
-    assert judged(page, SphericalMetadata()).layout == Layout.MONO_ERP, (
+    assert detect(page, SphericalMetadata()).layout == Layout.MONO_ERP, (
         "lack of evidence against metadata"
     )
 
 
-def test_small_maps_are_told_from_those_converted_twice(pair: tuple[Frames, Frames]) -> None:
-    """Of 96 rows: what enlarging blends across a tear is no evidence against it."""
+def test_small_maps_are_separated_from_those_converted_twice(pair: tuple[Frames, Frames]) -> None:
+    """Maps of 96 rows: what enlarging blends across a tear is no evidence against it."""
     small = scaled(pair[0], 96, 192)
-    twice = judged(cube_to_erp(small, (96, 192), CubeLayout.EAC))
+    twice = detect(cube_to_erp(small, (96, 192), CubeLayout.EAC))
     assert (twice.layout, twice.reason) == (Layout.CONVERTED_TWICE, Reason.UNSUPPORTED_LAYOUT), (
         twice
     )
-    assert judged(small).layout == Layout.MONO_ERP
-    assert judged(barred(small, 96, 226)).layout == Layout.MONO_ERP_LETTERBOXED
+    assert detect(small).layout == Layout.MONO_ERP
+    assert detect(barred(small, 96, 226)).layout == Layout.MONO_ERP_LETTERBOXED
 
 
-def test_where_no_seam_is_seen_poles_and_shape_tell_a_whole_sphere(
+def test_without_a_visible_seam_poles_and_shape_show_a_whole_sphere(
     pair: tuple[Frames, Frames],
 ) -> None:
-    """Smeared sides prove nothing: each of two eyes above one another is 2:1 and has poles; so is what lies between bars."""
+    """The sides may be smeared: each eye of a top-bottom video, and a map within bars, is 2:1 and has poles."""
 
-    def decided(frames: Frames, **known: float) -> LayoutVerdict:
+    def decide(frames: Frames, **known: float) -> LayoutVerdict:
         height, width = frames.shape[1:3]
-        numbers = compute_layout_scores(
+        scores = compute_layout_scores(
             NativeFrames(frames, frames, np.zeros(len(frames))), (height, width)
         )
         info = MediaInfo(width, height, Fraction(1), len(frames), 4.0, "h264", "mp4")
-        return decide_layout(info, numbers | known, FilterSettings())
+        return decide_layout(info, scores | known, FilterSettings())
 
-    eyes_above = decided(LAYOUTS["top-bottom"][1](*pair), seam_top_bottom=-0.2)
+    eyes_above = decide(LAYOUTS["top-bottom"][1](*pair), seam_top_bottom=-0.2)
     assert (eyes_above.reason, eyes_above.conversion.crop) == (None, (0.0, 0.0, 0.5, 1.0))
-    eyes_beside = decided(LAYOUTS["side by side in 2:1"][1](*pair), seam_left_right=-0.2)
+    eyes_beside = decide(LAYOUTS["side by side in 2:1"][1](*pair), seam_left_right=-0.2)
     assert eyes_beside.reason == Reason.STEREO, "each eye is square, as half a sphere is"
     bars = LAYOUTS["pillarboxed"][1](*pair)
-    assert decided(bars, seam=-0.2).layout == Layout.MONO_ERP_LETTERBOXED
+    assert decide(bars, seam=-0.2).layout == Layout.MONO_ERP_LETTERBOXED
     assert (
-        decided(bars, seam=-0.6).layout == decided(bars, seam=-0.2, poles=0.0).layout == Layout.FLAT
+        decide(bars, seam=-0.6).layout == decide(bars, seam=-0.2, poles=0.0).layout == Layout.FLAT
     )
-    assert decided(bars, seam=-0.2, blank_sides=1.0).layout == Layout.FLAT
+    assert decide(bars, seam=-0.2, blank_sides=1.0).layout == Layout.FLAT
 
 
 def test_black_caps_are_not_bars(pair: tuple[Frames, Frames]) -> None:
-    """A whole map whose poles were never filmed stays one, for a filter to judge; so does one that is lit in one place only."""
+    """A map whose poles were never filmed, or that is lit in one place only, remains a whole map."""
     capped, lit = pair[0].copy(), np.zeros_like(pair[0])
     capped[:, :30] = capped[:, -30:] = 0
     lit[:, 70:110, 160:220] = pair[0][:, 70:110, 160:220]
     for frames in (capped, lit):
-        assert (judged(frames).layout, judged(frames).conversion) == (Layout.MONO_ERP, NO_CONVERSION)
+        assert (detect(frames).layout, detect(frames).conversion) == (
+            Layout.MONO_ERP,
+            NO_CONVERSION,
+        )
 
 
-def test_bars_are_found_to_the_pixel_and_caps_are_none() -> None:
+def test_bars_are_found_to_the_pixel_and_caps_are_ignored() -> None:
     frames = np.random.default_rng(0).integers(60, 255, (3, 90, 160), np.uint8)
     barred = np.pad(frames, ((0, 0), (12, 12), (0, 0)))
     box = find_box(barred)
@@ -406,11 +418,11 @@ def test_bars_are_found_to_the_pixel_and_caps_are_none() -> None:
     assert find_box(capped) == find_box(frames)
 
 
-def test_joins_lie_where_their_layout_says(pair: tuple[Frames, Frames]) -> None:
-    """Each true join is closed, and no other layout's; edges inside a band of an EAC are left out."""
+def test_joins_are_where_their_layout_puts_them(pair: tuple[Frames, Frames]) -> None:
+    """The true joins are continuous and those of other layouts are not; edges within a band of an EAC are left out."""
     left = pair[0]
 
-    def grey(frames: Frames) -> Frames:
+    def to_gray_pictures(frames: Frames) -> Frames:
         return np.stack(
             [
                 cv2.cvtColor(
@@ -421,16 +433,16 @@ def test_joins_lie_where_their_layout_says(pair: tuple[Frames, Frames]) -> None:
             ]
         )
 
-    assert evidence(grey(left).astype(np.float32), seam_joins(1, 1)) > 0.9
-    assert evidence(grey(left).astype(np.float32), cube_edges_in_erp()) > 0.9
+    assert evidence(to_gray_pictures(left).astype(np.float32), seam_joins(1, 1)) > 0.9
+    assert evidence(to_gray_pictures(left).astype(np.float32), cube_edges_in_erp()) > 0.9
     for stored in (CubeLayout.C3X2, CubeLayout.CBMP, CubeLayout.C6X1):
-        pictures = grey(erp_to_cube(left, 128, stored)).astype(np.float32)
+        pictures = to_gray_pictures(erp_to_cube(left, 128, stored)).astype(np.float32)
         assert max(CubeLayout, key=lambda layout: evidence(pictures, face_joins(layout))) == stored
     assert len(face_joins(CubeLayout.EAC).one) == 8
 
 
 @pytest.mark.media
-def test_a_still_of_half_a_sphere_is_one(media: Path, tmp_path: Path) -> None:
+def test_a_real_half_sphere_is_detected(media: Path, tmp_path: Path) -> None:
     picture = cv2.cvtColor(
         cv2.imread(str(media / "images" / "negative_equirect180.png")), cv2.COLOR_BGR2RGB
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from argus.curate.frame_sampling import VIEW_SIDE, Samples
+from argus.curate.frame_sampling import VIEW_SIDE, SampledFrames
 from argus.curate.scorers import ClipSamples, load_scorers, measure
 from argus.curate.scorers.raft import angles_deg
 from argus.errors import InvalidInput
@@ -56,9 +56,9 @@ def scene(seed: int = 0) -> NDArray[np.uint8]:
 
 def clip_of(*moments: NDArray[np.uint8]) -> ClipSamples:
     frames = np.stack(moments)
-    following = np.roll(frames, -1, axis=0)
+    next_frames = np.roll(frames, -1, axis=0)
     gaps = np.append(np.full(len(frames) - 1, 0.2), 0.0)
-    return ClipSamples.of(Samples(frames, following, gaps), frames, 5.0)
+    return ClipSamples.of(SampledFrames(frames, next_frames, gaps), frames, 5.0)
 
 
 def pictures(number: int, side: int = 32) -> torch.Tensor:

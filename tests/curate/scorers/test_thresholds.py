@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from argus.curate import CuratedClip, CuratedVideo, ScorerFailed, VideoSource, recipe_digest
-from argus.curate.frame_sampling import Samples
+from argus.curate import ScorerFailed, VideoSource, recipe_digest
+from argus.curate.frame_sampling import SampledFrames
 from argus.curate.scorers import (
     BOUNDS,
     REGISTRY,
@@ -21,17 +21,18 @@ from argus.curate.scorers import (
     judged,
     measure,
     require,
-    samples_name,
+    clip_samples_filename,
     scorer_class,
     unjudged,
 )
+from argus.dataset import CuratedClip, CuratedVideo
 from argus.errors import InvalidInput
 from ray_jobs.curate.scorer_pool import Scoring, plan
-from schemas.config import CurateConfig, FilterPolicy, LearnedSettings, LearnedThresholds
+from schemas.config import CurateConfig, FilterSettings, LearnedSettings, LearnedThresholds
 from schemas.names import Decision, Layout, Reason
 
 CLIP = ClipSamples(
-    Samples(
+    SampledFrames(
         np.zeros((2, 512, 1024, 3), np.uint8),
         np.ones((2, 512, 1024, 3), np.uint8),
         np.array([0.2, 0.0]),
@@ -105,11 +106,11 @@ def clip(number: int, reason: Reason | None = None) -> CuratedClip:
 
 
 def config(*scorers: str, weights: Path, **thresholds: float) -> CurateConfig:
-    policy = FilterPolicy(learned=LearnedThresholds(**thresholds))
+    policy = FilterSettings(learned=LearnedThresholds(**thresholds))
     return CurateConfig(
         catalogue="none",
         learned=LearnedSettings(scorers=scorers, weights=str(weights)),
-        policy=policy,
+        filters=policy,
     )
 
 
@@ -227,7 +228,7 @@ def test_kept_clips_are_judged_and_a_video_falls_with_its_last_one() -> None:
 def test_a_threshold_without_its_scorer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InvalidInput,
-        match=r"policy.learned.raft_speed_deg_s is 2, but the scorer raft cannot run: raft/raft_large.safetensors missing in",
+        match=r"filters.learned.raft_speed_deg_s is 2, but the scorer raft cannot run: raft/raft_large.safetensors missing in",
     ):
         plan(config("raft", weights=tmp_path, raft_speed_deg_s=2))
     with pytest.raises(
@@ -260,12 +261,12 @@ def test_only_what_decides_is_part_of_the_recipe(tmp_path: Path) -> None:
 
 
 def test_samples_come_back_and_a_foreign_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "samples" / samples_name(0, 2000)
+    path = tmp_path / "samples" / clip_samples_filename(0, 2000)
     CLIP.save(path)
     back = ClipSamples.load(path)
     assert np.array_equal(back.moments.frames, CLIP.moments.frames)
-    assert np.array_equal(back.moments.following, CLIP.moments.following)
-    assert (back.moments.gaps_s.tolist(), back.strip.shape, back.fps) == (
+    assert np.array_equal(back.moments.next_frames, CLIP.moments.next_frames)
+    assert (back.moments.intervals_s.tolist(), back.strip.shape, back.fps) == (
         [0.2, 0.0],
         (9, 27, 48, 3),
         4.995,

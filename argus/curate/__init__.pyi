@@ -1,0 +1,99 @@
+"""The public names of the package; `lazy_loader` reads this file at run time."""
+
+from .clipping import ClipSpan, clip_spans
+from .download import fetch
+from .executor import Completion, Executor, LocalExecutor, describe_task_error
+from .filters import (
+    Filter,
+    ScorerFailed,
+    ScoreTable,
+    apply_filters,
+    clip_filters,
+    video_filters,
+)
+from .frame_sampling import SampledFrames
+from .layout import LayoutVerdict, detect_layout
+from .plan import RefreshPlan, plan_refresh, preview_refresh
+from .process import process_isolated, process_video
+from .quality import compute_quality
+from .recipe import (
+    RECIPE_VERSION,
+    Recipe,
+    Work,
+    WorkKind,
+    load_recipe,
+    recipe_digest,
+    store_recipe,
+)
+from .recompute import recompute_isolated
+from .records import PriorResult, Verdict, VideoSource
+from .results import failed_row, stage_result
+from .run import CurationRun, RunTally
+from .sources import read_catalogue
+from .staging import StagedResultGone, StagingArea
+from .tasks import (
+    FetchedVideo,
+    FileLost,
+    Outcome,
+    StagedVideo,
+    VideoTasks,
+    WorkerDied,
+    WorkItem,
+)
+from .thresholds import Threshold, find_threshold, thresholds_of
+from .thumbnails import ROW_HEIGHT, SHEET_WIDTH
+
+__all__ = [
+    "RECIPE_VERSION",
+    "ROW_HEIGHT",
+    "SHEET_WIDTH",
+    "ClipSpan",
+    "Completion",
+    "CurationRun",
+    "Executor",
+    "FetchedVideo",
+    "FileLost",
+    "Filter",
+    "LayoutVerdict",
+    "LocalExecutor",
+    "Outcome",
+    "PriorResult",
+    "Recipe",
+    "RefreshPlan",
+    "RunTally",
+    "SampledFrames",
+    "ScoreTable",
+    "ScorerFailed",
+    "StagedResultGone",
+    "StagedVideo",
+    "StagingArea",
+    "Threshold",
+    "Verdict",
+    "VideoSource",
+    "VideoTasks",
+    "Work",
+    "WorkItem",
+    "WorkKind",
+    "WorkerDied",
+    "apply_filters",
+    "clip_filters",
+    "clip_spans",
+    "compute_quality",
+    "describe_task_error",
+    "detect_layout",
+    "failed_row",
+    "fetch",
+    "find_threshold",
+    "load_recipe",
+    "plan_refresh",
+    "preview_refresh",
+    "process_isolated",
+    "process_video",
+    "read_catalogue",
+    "recipe_digest",
+    "recompute_isolated",
+    "stage_result",
+    "store_recipe",
+    "thresholds_of",
+    "video_filters",
+]
