@@ -32,8 +32,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import cv2
 
 from argus.curate import VideoSource, process_video, read_catalogue
-from argus.curate.download.proxies import routes
-from argus.curate.plan import plan
+from argus.curate.download import read_routes
+from argus.curate import preview_refresh
 from argus.dataset import (
     CuratedClip,
     Dataset,
@@ -92,7 +92,7 @@ def bare(
     urls: list[str], folder: Path, config: CurateConfig, ended: "multiprocessing.Queue[float]"
 ) -> None:
     """One bare process: fetch, judge, write, one video after the other."""
-    from argus.curate.download.ytdlp import download
+    from argus.curate.download import download
     from argus.dataset import identify
 
     cv2.setNumThreads(1)
@@ -100,7 +100,7 @@ def bare(
         source = VideoSource(*identify(url))
         place = folder / f"{os.getpid()}-{number}"
         place.mkdir(parents=True)
-        fetched = download(source, place / "video", config.fetch, routes(None)[0], "")
+        fetched = download(source, place / "video", config.fetch, read_routes(None)[0], "")
         video = process_video(fetched.path, source, config, place)
         write_shard(
             place / "clips.arrow",
@@ -154,9 +154,9 @@ def run_refresh(
     with watched(process.pid) if watch else nullcontext([0.0]) as peak:
         assert process.wait() == 0
     wall = time.time() - start
-    rows = Dataset(config.dataset).read_latest(["decided", "run_id"]).to_pylist()
+    rows = Dataset(config.dataset).read_latest(["decided_at", "run_id"]).to_pylist()
     times = sorted(
-        row["decided"].timestamp() for row in rows if row["decided"].timestamp() >= start
+        row["decided_at"].timestamp() for row in rows if row["decided_at"].timestamp() >= start
     )
     return (
         wall,
@@ -354,7 +354,7 @@ def measure_known(folder: Path, known: int, new: int) -> None:
         dataset.commit_chunk([DecidedVideo(row) for row in rows])
     store_recipe(dataset.store, recipe)
     begun = time.perf_counter()
-    found = plan(config)
+    found = preview_refresh(config)
     print(f"  {found}: found in {time.perf_counter() - begun:.1f} s")
     assert (found.known, len(found.work)) == (known, new)
 

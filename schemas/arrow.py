@@ -1,13 +1,16 @@
-"""Arrow schemas of what lies on disk: shards, the index, snapshots. Version 1 of each."""
+"""Arrow schemas of stored tables: shards, the index, snapshots and manifests.
+
+`argus.dataset.migration` reads an index of version 1.
+"""
 
 import pyarrow as pa
 
 SCORE = pa.struct(
     [
         ("filter", pa.string()),
-        ("name", pa.string()),  # which number of the filter
+        ("name", pa.string()),  # of the number within the filter
         ("value", pa.float64()),
-        ("threshold", pa.float64()),  # null where the score is only recorded
+        ("threshold", pa.float64()),  # null if the score is only recorded
         ("kept", pa.bool_()),
     ]
 )
@@ -19,24 +22,18 @@ CLIP = pa.struct(
         ("end_ms", pa.int64()),
         ("frames", pa.int32()),
         ("decision", pa.string()),
-        ("reason", pa.string()),  # null when kept
+        ("reason", pa.string()),  # null if kept
         ("quality", pa.float32()),
-        (
-            "high_quality",
-            pa.bool_(),
-        ),  # good enough for the second stage of training, by the policy of its time
+        ("high_quality", pa.bool_()),  # good enough for the second stage of training
         ("scores", pa.list_(SCORE)),
-        ("shard", pa.string()),  # null when it was never kept
+        ("shard", pa.string()),  # null if it was never kept
         ("row", pa.int32()),
         ("checksum", pa.string()),  # SHA-256 of the clip's video bytes
         (
             "signature",
             pa.binary(),
-        ),  # what duplicates are found by (argus.curate.dedup.fingerprint), at most 1924 bytes; null when it was never kept
-        (
-            "duplicate_of",
-            pa.string(),
-        ),  # clip_id of the earlier clip that shows the same; null when there is none
+        ),  # for finding duplicates, at most 1924 bytes; null if never kept
+        ("duplicate_of", pa.string()),  # clip_id of the earlier clip with the same content, or null
     ]
 )
 
@@ -52,19 +49,43 @@ FETCH = pa.struct(
     ]
 )
 
-MEDIA = pa.struct(
+SPHERICAL = pa.struct(
     [
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("fps_num", pa.int64()),
-        ("fps_den", pa.int64()),
-        ("frames", pa.int64()),
-        ("codec", pa.string()),
-        ("container", pa.string()),
+        ("projection", pa.string()),
+        ("stereo_mode", pa.string()),
+        ("bounds", pa.list_(pa.float64())),  # missing shares at the top, bottom, left and right
+        ("yaw_deg", pa.float64()),
+        ("pitch_deg", pa.float64()),
+        ("roll_deg", pa.float64()),
+        ("padding", pa.int32()),
+        ("coverage", pa.float64()),
+        ("version", pa.string()),
     ]
 )
 
-SECONDS = pa.struct(
+_MEDIA_FIELDS = [
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("fps_num", pa.int64()),
+    ("fps_den", pa.int64()),
+    ("frames", pa.int64()),
+    ("codec", pa.string()),
+    ("container", pa.string()),
+]
+
+MEDIA = pa.struct(
+    [
+        *_MEDIA_FIELDS,
+        ("duration_s", pa.float64()),
+        ("rotation", pa.int32()),
+        ("pixel_aspect_num", pa.int64()),  # null in rows of version 1
+        ("pixel_aspect_den", pa.int64()),
+        ("is_variable_rate", pa.bool_()),
+        ("spherical", SPHERICAL),  # null if the file declares none
+    ]
+)
+
+STAGE_SECONDS = pa.struct(
     [
         ("fetch", pa.float64()),
         ("decode", pa.float64()),
@@ -73,44 +94,37 @@ SECONDS = pa.struct(
     ]
 )
 
+INDEX_VERSION = 2
+
 INDEX_SCHEMA = pa.schema(
     [
         ("source_id", pa.string()),
         ("url", pa.string()),
         ("split", pa.string()),
         ("decision", pa.string()),
-        ("reason", pa.string()),  # null when kept
+        ("reason", pa.string()),  # null if kept
         ("detail", pa.string()),  # one sentence for a person
         ("retryable", pa.bool_()),
-        ("layout_declared", pa.string()),  # by metadata; null when there is none
-        ("layout", pa.string()),  # as judged
-        (
-            "conversion",
-            pa.string(),
-        ),  # how the frames that filters and clips were made of were converted; null when none were
+        ("layout_declared", pa.string()),  # by metadata; null if it declares none
+        ("layout", pa.string()),  # as detected
+        ("conversion", pa.string()),  # how frames were converted; null if they were not
         ("scores", pa.list_(SCORE)),
         ("clips", pa.list_(CLIP)),
-        ("fetch", FETCH),  # null when nothing was fetched
-        ("media", MEDIA),  # null when nothing could be read
-        ("thumbnail", pa.string()),  # path below the dataset's folder; null when there is none
+        ("fetch", FETCH),  # null if nothing was fetched
+        ("media", MEDIA),  # null if nothing could be read
+        ("thumbnail", pa.string()),  # path below the dataset's folder, or null
         ("recipe", pa.string()),  # digest of everything that shapes a clip's bytes or its decision
         ("run_id", pa.string()),
         ("code_version", pa.string()),
-        ("decided", pa.timestamp("us", tz="UTC")),
-        (
-            "scored",
-            pa.list_(pa.string()),
-        ),  # the filters that ran for this row; none where it was decided from stored scores
-        (
-            "networks",
-            pa.list_(pa.string()),
-        ),  # the learned scorers that its clips' numbers are of, each with version and weights
-        ("seconds", SECONDS),  # what this row cost, by stage; null where nothing was fetched
-        ("sequence", pa.int64()),  # grows with every commit; the latest row of a source wins
+        ("decided_at", pa.timestamp("us", tz="UTC")),
+        ("measured_filters", pa.list_(pa.string())),  # empty if stored scores decided
+        ("networks", pa.list_(pa.string())),  # learned scorers of the clips, by version and weights
+        ("stage_seconds", STAGE_SECONDS),  # cost of this row; null if stored scores decided
+        ("sequence", pa.int64()),  # grows with every commit; the latest row of a source counts
     ],
-    metadata={"argus.index": "1"},
+    metadata={"argus.index": str(INDEX_VERSION)},
 )
-"""A row per source video and decision (Delta table, append-only)."""
+"""One row per source video and decision (Delta table, append-only)."""
 
 SHARD_SCHEMA = pa.schema(
     [
@@ -164,10 +178,13 @@ MANIFEST_SCHEMA = pa.schema(
             ),
         ),
         ("fetch", FETCH),
-        ("media", MEDIA),
+        ("media", pa.struct(_MEDIA_FIELDS)),
         ("recipe", pa.string()),
         ("code_version", pa.string()),
     ],
     metadata={"argus.manifest": "1"},
 )
-"""A dataset without its pixels, one row per kept source in the order of commits (parquet); its metadata also hold the recipes."""
+"""A dataset without its pixels, one row per kept source in the order of commits (parquet).
+
+The file's metadata also hold the recipes.
+"""

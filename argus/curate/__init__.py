@@ -1,65 +1,11 @@
-"""From a catalogue's line to clips: fetching, layout, filters, cutting. How many videos at once, and where clips are stored, is not known here.
+"""Curation: from the entries of a catalogue to clips.
 
-Flow: read_catalogue → fetch → process_isolated (probe, layout, filters, clips), each with a typed record or a typed error. `fetching` gets the file;
-`layout` says how the sphere lies in the frames; `filters`, ordered by `cascade`, and the networks of `learned` measure; `shots` and `clips` cut;
-`recipe`, `redecide` and `rescore` find what a change of settings leaves to be done; `signature`, `duplicates` and `waves` find copies.
+read_catalogue → fetch → process_isolated (layout, filters, clips) → stage_result → commit. `download`
+fetches files, `layout` finds how the sphere lies in the frames, `filters` and `scorers` measure,
+`dedup` finds copies; `Recipe`, `reevaluate` and `recompute` limit what a change of settings repeats.
+`CurationRun` runs a whole refresh on an `Executor`. Names are imported when they are first used.
 """
 
-from argus.curate.clipping import Span, spans
-from argus.curate.download.fetch import fetch
-from argus.curate.filters.base import Filter, ScorerFailed, clip_filters, judge, video_filters
-from argus.curate.frame_sampling import Samples
-from argus.curate.layout.detect import LayoutVerdict, detect_layout
-from argus.curate.process import process_isolated, process_video
-from argus.curate.quality import quality
-from argus.curate.recipe import (
-    RECIPE_VERSION,
-    Recipe,
-    Work,
-    WorkKind,
-    recipe_digest,
-    store_recipe,
-    stored_recipe,
-)
-from argus.curate.records import (
-    CuratedClip,
-    CuratedVideo,
-    Fetched,
-    Score,
-    Seconds,
-    Verdict,
-    VideoSource,
-)
-from argus.curate.sources import read_catalogue
+import lazy_loader
 
-__all__ = [
-    "RECIPE_VERSION",
-    "CuratedClip",
-    "CuratedVideo",
-    "Fetched",
-    "Filter",
-    "LayoutVerdict",
-    "Recipe",
-    "Samples",
-    "Score",
-    "ScorerFailed",
-    "Seconds",
-    "Span",
-    "Verdict",
-    "VideoSource",
-    "Work",
-    "WorkKind",
-    "clip_filters",
-    "process_isolated",
-    "process_video",
-    "fetch",
-    "judge",
-    "detect_layout",
-    "quality",
-    "read_catalogue",
-    "recipe_digest",
-    "spans",
-    "store_recipe",
-    "stored_recipe",
-    "video_filters",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

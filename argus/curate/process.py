@@ -1,6 +1,7 @@
-"""The whole judgement of one video file: probe → layout → length → filters → clips. Which video, where and when is decided elsewhere.
+"""Processing of one video file: probe → layout → length → filters → clips.
 
-What it writes (the mp4 of each kept clip, the contact sheet) goes into a folder that the caller gives, so that memory does not grow with the video.
+Encoded clips and the contact sheet are written to a folder that the caller gives, so that memory
+does not grow with the video.
 """
 
 from collections.abc import Callable
@@ -10,26 +11,29 @@ from typing import Any
 
 from argus.curate.clipping import ClipCutter, clip_spans
 from argus.curate.filters import ScorerFailed, apply_filters, clip_filters, video_filters
-from argus.curate.frame_sampling import ERP_SIZE, SampledFrames, NativeFrames, sample_native_frames
-from argus.curate.layout.convert import EquirectReader, convert_native_frames
-from argus.curate.layout.detect import detect_layout
-from argus.curate.records import CuratedClip, CuratedVideo, Score, Verdict, VideoSource
+from argus.curate.frame_sampling import ERP_SIZE, NativeFrames, SampledFrames, sample_native_frames
+from argus.curate.layout import EquirectReader, LayoutVerdict, convert_native_frames, detect_layout
+from argus.curate.records import Verdict, VideoSource
 from argus.curate.stage_timer import StageTimer
 from argus.curate.thumbnails import SheetRow, encode_contact_sheet, render_video_row
+from argus.dataset import CuratedClip, CuratedVideo, Score
 from argus.errors import VideoError
 from argus.media import MediaInfo, VideoReader, frame_stride, open_video, run_sandboxed
 from schemas.config import ClipSettings, CurateConfig
 from schemas.names import Decision, Layout, Reason
 
 MEMORY_BYTES = 8 << 30
+"""Limit on the address space of the process of one video."""
+
 THUMBNAIL = "thumb.jpg"
-_OURS = {
+
+_INTERNAL_FAILURES = {
     Reason.DECODER_CRASHED,
     Reason.TIMED_OUT,
     Reason.SCORER_FAILED,
     Reason.WORKER_DIED,
-}  # not judged: never a judgement on the video
-_MAY_PASS = _OURS - {Reason.DECODER_CRASHED}  # the same bytes would crash it again
+}  # nothing was decided about the video
+_RETRYABLE = _INTERNAL_FAILURES - {Reason.DECODER_CRASHED}  # the same bytes would crash it again
 
 
 def process_isolated(
@@ -39,11 +43,12 @@ def process_isolated(
     folder: Path | None = None,
     samples_folder: Path | None = None,
 ) -> CuratedVideo:
-    """`process_video` in a process that may crash or be killed: the whole judgement runs there, so nothing hostile is decoded here.
+    """Run `process_video` in a child process, so that nothing hostile is decoded in this one.
 
-    This is what a job calls. Every fault of the video or of a filter becomes a decision; what is raised is a fault of the machine.
+    Every fault of the video or of a filter becomes a decision; an exception is a fault of the
+    machine.
     """
-    return judge_isolated(
+    return run_isolated(
         process_video,
         path,
         source,
@@ -54,17 +59,17 @@ def process_isolated(
     )
 
 
-def judge_isolated(
-    judge: Callable[..., CuratedVideo],
+def run_isolated(
+    function: Callable[..., CuratedVideo],
     path: Path,
     source: VideoSource,
     *args: Any,
     timeout_s: float,
 ) -> CuratedVideo:
-    """`judge(path, source, *args)` in a child process; its faults are decisions."""
+    """Call `function(path, source, *args)` in a child process; its faults become decisions."""
     try:
         return run_sandboxed(
-            judge,
+            function,
             path,
             source,
             *args,
@@ -73,15 +78,11 @@ def judge_isolated(
             preload="argus.curate.preload",
         )
     except VideoError as error:
-        return failed_video(
-            source,
-            error.reason,
-            error.message + (" (video_timeout_s)" if error.reason is Reason.TIMED_OUT else ""),
-        )
-    except RuntimeError as error:  # what the child did not foresee
-        return failed_video(
-            source, Reason.SCORER_FAILED, f"curation failed: {str(error).strip().splitlines()[-1]}"
-        )
+        remedy = " (video_timeout_s)" if error.reason is Reason.TIMED_OUT else ""
+        return failed_video(source, error.reason, error.message + remedy)
+    except RuntimeError as error:  # a bug; its last line is the message
+        message = str(error).strip().splitlines()[-1]
+        return failed_video(source, Reason.SCORER_FAILED, f"curation failed: {message}")
 
 
 def process_video(
@@ -91,162 +92,179 @@ def process_video(
     folder: Path | None = None,
     samples_folder: Path | None = None,
 ) -> CuratedVideo:
-    """Judges a file and cuts it into clips. Never raises for what the video holds: that is a decision with a reason.
+    """Decide about a file and cut it into clips.
 
-    The `folder` receives `clips/START-END.mp4` of each kept clip and thumb.jpg; without one the video is judged only. Where there is a
-    `samples_folder`, it receives what learned scorers see of each kept clip (`argus.curate.scorers`).
+    Args:
+        path: the file.
+        source: the video's entry in the catalogue.
+        config: settings of the refresh.
+        folder: receives `clips/START-END.mp4` of each kept clip and `thumb.jpg`; without one,
+            nothing is written.
+        samples_folder: receives the input of the learned scorers for each kept clip.
+
+    Returns:
+        The decision. A fault of the video is a decision with a reason, never an exception.
     """
-    sheet = _Sheet(source, folder)
+    draft = _Draft(source, folder)
     try:
-        with sheet.timer.measure("decode"):
+        with draft.timer.measure("decode"):
             reader = open_video(path)
         with reader:
-            return _judge(reader, sheet, config, samples_folder)
+            return _process(reader, draft, config, samples_folder)
     except VideoError as error:
-        if sheet.stored is None:
-            sheet.layout = Layout.NONE  # no picture was seen
-        return sheet.ends(error.reason, error.message.removeprefix(f"{path}: "))
+        if draft.native is None:
+            draft.layout = Layout.NONE  # no frame was decoded
+        return draft.finish(error.reason, error.message.removeprefix(f"{path}: "))
     except ScorerFailed as error:
-        return sheet.ends(Reason.SCORER_FAILED, str(error))
+        return draft.finish(Reason.SCORER_FAILED, str(error))
 
 
 def failed_video(source: VideoSource, reason: Reason, detail: str) -> CuratedVideo:
-    """A video of which nothing is known but why."""
-    return _Sheet(source).ends(reason, detail)
+    """Return the result for a video of which only the reason is known."""
+    return _Draft(source).finish(reason, detail)
 
 
-def dropped_detail(dropped: Verdict) -> str:
-    """Why a filter of whole videos dropped one, in words."""
-    return f"{dropped.filter}: {dropped.name} is {dropped.value:.4g}, the threshold is {dropped.threshold:g}"
+def describe_drop(verdict: Verdict) -> str:
+    """Describe why a filter of whole videos dropped one."""
+    return (
+        f"{verdict.filter}: {verdict.name} is {verdict.value:.4g}, "
+        f"the threshold is {verdict.threshold:g}"
+    )
 
 
-def too_long_detail(seconds: float, most: float) -> str:
-    """For one that would take too long."""
-    return f"{seconds:.0f} s long, but at most {most:.0f} s are accepted (fetch.max_duration_s)"
+def describe_too_long(seconds: float, limit: float) -> str:
+    """Describe a video that is longer than `fetch.max_duration_s`."""
+    return f"{seconds:.0f} s long, but at most {limit:.0f} s are accepted (fetch.max_duration_s)"
 
 
-def too_short_detail(seconds: float, settings: ClipSettings) -> str:
-    """Why a video has no clip, in words."""
+def describe_too_short(seconds: float, settings: ClipSettings) -> str:
+    """Describe a video that is too short for a clip."""
     return f"it is {seconds:.2f} s long, but a clip needs {settings.min_clip_s:g} s"
 
 
-def no_shot_detail(settings: ClipSettings) -> str:
-    """Why a video was cut and yet has no clip, in words."""
+def describe_no_shot(settings: ClipSettings) -> str:
+    """Describe a video of which no shot is long enough for a clip."""
     return f"none of its shots is {settings.min_clip_s:g} s long"
 
 
-def clips_detail(kept: int, count: int) -> str:
-    """How many of a video's clips, of which there is at least one, are kept, in words."""
+def describe_clips(kept: int, count: int) -> str:
+    """Describe how many of the clips of a video (at least one) are kept."""
     return f"{kept} of {count} clips kept" if kept else f"none of its {count} clips is kept"
 
 
 @dataclass
-class _Sheet:
-    """What is known of a video so far; whatever ends the judgement, this much is recorded."""
+class _Draft:
+    """What is known of a video so far; `finish` records it at whichever step processing ends."""
 
     source: VideoSource
     folder: Path | None = None
     media: MediaInfo | None = None
-    declared: Layout | None = None
+    layout_declared: Layout | None = None
     layout: Layout = Layout.UNKNOWN
     conversion: str | None = None
-    stored: NativeFrames | None = None
-    samples: SampledFrames | None = None
+    native: NativeFrames | None = None
+    sampled: SampledFrames | None = None
     thumbnail_rows: list[SheetRow] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
-    scored: list[str] = field(default_factory=list)
+    measured_filters: list[str] = field(default_factory=list)
     timer: StageTimer = field(default_factory=StageTimer)
 
-    def ends(
+    def finish(
         self, reason: Reason | None, detail: str, clips: tuple[CuratedClip, ...] = ()
     ) -> CuratedVideo:
-        """The decision: kept without a reason; FAILED for faults of ours; else dropped."""
-        decision = (
-            Decision.KEPT
-            if reason is None
-            else Decision.FAILED
-            if reason in _OURS
-            else Decision.DROPPED
-        )
+        """Return the result: kept without a reason, failed for an internal fault, else dropped."""
+        if reason is None:
+            decision = Decision.KEPT
+        else:
+            decision = Decision.FAILED if reason in _INTERNAL_FAILURES else Decision.DROPPED
         return CuratedVideo(
-            source=self.source,
+            source_id=self.source.source_id,
+            url=self.source.url,
+            split=self.source.assigned_split,
             decision=decision,
             reason=reason,
             detail=detail,
-            layout_declared=self.declared,
+            retryable=reason in _RETRYABLE,
+            layout_declared=self.layout_declared,
             layout=self.layout,
+            conversion=self.conversion,
             scores=tuple(self.scores),
             clips=clips,
             media=self.media,
-            thumbnail=self._thumbnail(clips),
-            retryable=reason in _MAY_PASS,
-            conversion=self.conversion,
-            scored=tuple(dict.fromkeys(self.scored)),
-            seconds=self.timer.seconds,
+            thumbnail=self._write_thumbnail(has_clips=bool(clips)),
+            measured_filters=tuple(dict.fromkeys(self.measured_filters)),
+            stage_seconds=self.timer.seconds,
         )
 
-    def _thumbnail(self, clips: tuple[CuratedClip, ...]) -> str | None:
-        if self.stored is None or self.folder is None:
+    def record_layout(self, verdict: LayoutVerdict, info: MediaInfo) -> None:
+        """Add the detected layout and its scores."""
+        self.layout_declared, self.layout = verdict.declared, verdict.layout
+        aspect = info.pixel_aspect if info.rotation % 180 == 0 else 1 / info.pixel_aspect
+        self.scores += verdict.scores
+        self.scores.append(Score("layout", "pixel_aspect", float(aspect)))
+        self.measured_filters.append("layout")
+
+    def _write_thumbnail(self, *, has_clips: bool) -> str | None:
+        if self.native is None or self.folder is None:
             return None
         with self.timer.measure("encode"):
-            rows = [render_video_row(self.stored, self.samples), *(self.thumbnail_rows if clips else ())]
+            rows = [render_video_row(self.native, self.sampled)]
+            rows += self.thumbnail_rows if has_clips else []
             (self.folder / THUMBNAIL).write_bytes(encode_contact_sheet(rows))
         return THUMBNAIL
 
 
-def _judge(
-    reader: VideoReader, sheet: _Sheet, config: CurateConfig, samples_folder: Path | None
+def _process(
+    reader: VideoReader, draft: _Draft, config: CurateConfig, samples_folder: Path | None
 ) -> CuratedVideo:
-    """Each step adds to the sheet, or ends it."""
-    sheet.media = info = reader.info
-    if info.duration_s > config.fetch.max_duration_s:  # its site did not say
-        return sheet.ends(
-            Reason.TOO_LONG, too_long_detail(info.duration_s, config.fetch.max_duration_s)
-        )
-    with sheet.timer.measure("decode"):
-        stored = sheet.stored = sample_native_frames(reader, frame_stride(reader.fps, config.clip.fps))
-    with sheet.timer.measure("filters"):
-        verdict = detect_layout(info, stored, config.filters)
-    sheet.declared, sheet.layout = verdict.declared, verdict.layout
-    aspect = info.pixel_aspect if info.rotation % 180 == 0 else 1 / info.pixel_aspect
-    sheet.scores += (*verdict.scores, Score("layout", "pixel_aspect", float(aspect), None, True))
-    sheet.scored.append("layout")
-    if verdict.reason:
-        return sheet.ends(verdict.reason, verdict.detail)
-    enough = bool(clip_spans(reader.timestamps, reader.fps, config.clip))
-    sheet.scores.append(Score("length", "seconds", info.duration_s, config.clip.min_clip_s, enough))
-    if not enough:
-        return sheet.ends(Reason.TOO_SHORT, too_short_detail(info.duration_s, config.clip))
-    sheet.conversion = str(verdict.conversion)
-    with sheet.timer.measure("filters"):
+    """Run the steps in order; each adds to the draft or finishes it."""
+    draft.media = info = reader.info
+    if info.duration_s > config.fetch.max_duration_s:  # the site did not state the duration
+        detail = describe_too_long(info.duration_s, config.fetch.max_duration_s)
+        return draft.finish(Reason.TOO_LONG, detail)
+    with draft.timer.measure("decode"):
+        stride = frame_stride(reader.fps, config.clip.fps)
+        native = draft.native = sample_native_frames(reader, stride)
+    with draft.timer.measure("filters"):
+        layout = detect_layout(info, native, config.filters)
+    draft.record_layout(layout, info)
+    if layout.reason:
+        return draft.finish(layout.reason, layout.detail)
+    is_long = bool(clip_spans(reader.timestamps, reader.fps, config.clip))
+    draft.scores.append(
+        Score("length", "seconds", info.duration_s, config.clip.min_clip_s, is_long)
+    )
+    if not is_long:
+        return draft.finish(Reason.TOO_SHORT, describe_too_short(info.duration_s, config.clip))
+    draft.conversion = str(layout.conversion)
+    with draft.timer.measure("filters"):
         filters = video_filters(config.filters)
-        samples = sheet.samples = convert_native_frames(stored, verdict.conversion, ERP_SIZE)
-        scores, dropped = apply_filters(samples, filters, config.filters)
-    sheet.scores += scores
-    sheet.scored += [one.name for one in filters]
-    if dropped:
-        return sheet.ends(dropped.reason, dropped_detail(dropped))
-    return _cut(
-        ClipCutter(
-            EquirectReader(reader, verdict.conversion),
-            config.clip,
-            config.filters,
-            sheet.folder,
-            samples_folder,
-            sheet.timer,
-        ),
-        sheet,
+        sampled = draft.sampled = convert_native_frames(native, layout.conversion, ERP_SIZE)
+        scores, verdict = apply_filters(sampled, filters, config.filters)
+    draft.scores += scores
+    draft.measured_filters += [one.name for one in filters]
+    if verdict:
+        return draft.finish(verdict.reason, describe_drop(verdict))
+    cutter = ClipCutter(
+        EquirectReader(reader, layout.conversion),
+        config.clip,
+        config.filters,
+        draft.folder,
+        samples_folder,
+        draft.timer,
     )
+    return _cut(cutter, draft)
 
 
-def _cut(cutter: ClipCutter, sheet: _Sheet) -> CuratedVideo:
-    sheet.thumbnail_rows = cutter.thumbnail_rows
-    clips = tuple(cutter.clips(sheet.source.source_id))
-    sheet.scores.append(
-        Score("shots", "min_cut_score", cutter.min_cut_score, cutter.filters.shot_boundary, True)
+def _cut(cutter: ClipCutter, draft: _Draft) -> CuratedVideo:
+    draft.thumbnail_rows = cutter.thumbnail_rows
+    clips = tuple(cutter.clips(draft.source.source_id))
+    draft.scores.append(
+        Score("shots", "min_cut_score", cutter.min_cut_score, cutter.filters.shot_boundary)
     )
-    sheet.scored += ["shots", *(one.name for one in clip_filters())]
+    draft.measured_filters += ["shots", *(one.name for one in clip_filters())]
     if not clips:
-        return sheet.ends(Reason.TOO_SHORT, no_shot_detail(cutter.settings))
+        return draft.finish(Reason.TOO_SHORT, describe_no_shot(cutter.settings))
     kept = sum(clip.decision == Decision.KEPT for clip in clips)
-    return sheet.ends(None if kept else clips[0].reason, clips_detail(kept, len(clips)), clips)
+    detail = describe_clips(kept, len(clips))
+    return draft.finish(None if kept else clips[0].reason, detail, clips)

@@ -1,7 +1,8 @@
-"""Everything that shapes a clip's bytes or its decision, under one digest; and what a change of it leaves to be done.
+"""Recipes: everything that shapes a clip's bytes or its decision, under one digest.
 
-A recipe has three kinds of parts. Shaping ones say which frames are looked at and stored: where one differs, nothing measured before counts. Keys of
-filters say how a number comes about: where one differs, that filter measures again. Thresholds only decide about stored numbers.
+A recipe has three kinds of parts. Shaping parts determine which frames are looked at and stored: if
+one differs, nothing measured before counts. The key of a filter determines its scores: if it
+differs, that filter measures again. Thresholds only decide about stored scores.
 """
 
 import hashlib
@@ -12,198 +13,226 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
 
-from argus.curate.filters.base import clip_filters, video_filters
+from argus.curate.filters import clip_filters, video_filters
 from argus.curate.shot_detection import VERSION as SHOTS_VERSION
-from argus.dataset.store import Store
-from schemas.config import ClipSettings, CurateConfig, FilterPolicy, LearnedThresholds
+from argus.dataset import Store, migrate_recipe, spell_recipe_v1
+from schemas.config import ClipSettings, CurateConfig, FilterSettings, LearnedThresholds
 
 RECIPE_VERSION = 2
-"""Grows when the same settings would make other clips or other decisions."""
+"""Increases when the same settings would give other clips or other decisions."""
 
 SAMPLES_VERSION = 2
-"""Grows when other frames of the same video would be judged."""
+"""Increases when other frames of the same video would be measured."""
 
 LAYOUT_VERSION = 2
-"""Grows when the same frames would give other numbers about the layout, or another conversion."""
+"""Increases when the same frames would give other layout scores, or another conversion."""
 
-SCORED_WITH = {"black_level": ("black", "caps")}
-"""The fields of `FilterPolicy` that filters read while they score, each with the names of these filters."""
+MEASUREMENT_SETTINGS = {"black_level": ("black", "caps")}
+"""The fields of `FilterSettings` that filters read while they measure, with those filters."""
 
-THRESHOLDS = frozenset(
+DECISION_SETTINGS = frozenset(
     {
-        *(
-            "seam_ratio",
-            "seam_value",
-            "black_share",
-            "variance",
-            "static_difference",
-            "moving_share",
-            "shot_boundary",
-            "text_share",
-            "cap_share",
-        ),
-        *(
-            "sharpness",
-            "dark_share",
-            "bright_share",
-            "nadir_share",
-            "tilt_deg",
-            "tilt_support",
-            "high_quality",
-            "duplicates",
-            "learned",
-        ),
-        *(
-            "halves_similarity",
-            "layout_evidence",
-            "torn_edges",
-            "blank_sides",
-            "disc_evidence",
-            "convert",
-            "fisheye_fov_deg",
-        ),
+        "bright_share",
+        "black_share",
+        "blank_sides",
+        "cap_share",
+        "convert",
+        "dark_share",
+        "disc_evidence",
+        "duplicates",
+        "fisheye_fov_deg",
+        "halves_similarity",
+        "high_quality",
+        "layout_evidence",
+        "learned",
+        "moving_share",
+        "nadir_share",
+        "seam_ratio",
+        "seam_value",
+        "sharpness",
+        "shot_boundary",
+        "static_difference",
+        "text_share",
+        "tilt_deg",
+        "tilt_support",
+        "torn_edges",
+        "variance",
     }
 )
-"""The fields that only decide about stored numbers; `argus.curate.reevaluate` says of which videos these do not suffice. Any other field is shaping."""
+"""The fields that only decide about stored scores, as far as `argus.curate.reevaluate` can.
+
+Any field in neither set is shaping.
+"""
 
 _STEPS = {"samples": SAMPLES_VERSION, "layout": LAYOUT_VERSION, "shots": SHOTS_VERSION}
+_KNOWN = {"clip": ClipSettings.model_fields, "filters": FilterSettings.model_fields}
 
 
 class WorkKind(StrEnum):
-    """How much of a video's judgement is to be done again."""
+    """How much of the processing of a video has to be repeated."""
 
     NOTHING = "nothing"
-    DECIDE = "decide"  # from stored numbers, as far as they go
-    SCORE = "score"  # some filters measure again, the others' numbers stand
+    DECIDE = "decide"  # reevaluate stored scores, where they suffice
+    SCORE = "score"  # recompute the scores of some filters
     EVERYTHING = "everything"
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a recipe leaves to be done about videos that were decided under another one."""
+    """What a recipe requires of videos that were processed under another one."""
 
     kind: WorkKind
-    filters: frozenset[str] = frozenset()  # that measure again, where it is SCORE
+    filters: frozenset[str] = frozenset()  # that measure again, if the kind is SCORE
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings and versions under which videos are judged."""
+    """The settings and versions under which videos are processed.
+
+    Attributes:
+        version: `RECIPE_VERSION`.
+        clip: how clips are cut and stored.
+        filters: the filter settings.
+        filter_versions: versions by name, including the steps "samples", "layout" and "shots".
+        learned: for each learned scorer with a threshold, its version and weights (`scorer_key`).
+    """
 
     version: int
     clip: ClipSettings
-    policy: FilterPolicy
-    filters: Mapping[
-        str, int
-    ]  # versions by name, those of "samples", "layout" and "shots" among them
-    learned: Mapping[
-        str, str
-    ]  # of each learned scorer that a threshold is set for: its version and weights (`scorer_key`)
+    filters: FilterSettings
+    filter_versions: Mapping[str, int]
+    learned: Mapping[str, str]
 
     @classmethod
-    def of(cls, config: CurateConfig) -> Self:
-        """The recipe of a refresh. Raises InvalidInput where a threshold is set for a learned scorer whose weights are not there."""
+    def from_config(cls, config: CurateConfig) -> Self:
+        """Return the recipe of a refresh.
+
+        Raises:
+            InvalidInput: a threshold is set for a learned scorer whose weights are missing.
+        """
         learned: dict[str, str] = {}
-        if config.policy.learned != LearnedThresholds():
-            from argus.curate.scorers import demanded, scorer_key, weights_folder
+        if config.filters.learned != LearnedThresholds():
+            from argus.curate.scorers import required_scorers, scorer_key, weights_folder
 
             weights = weights_folder(config.learned, config.home)
-            learned = {name: scorer_key(name, weights) for name in demanded(config.policy.learned)}
+            learned = {
+                name: scorer_key(name, weights) for name in required_scorers(config.filters.learned)
+            }
         versions = {
-            one.name: one.version for one in (*video_filters(config.policy), *clip_filters())
+            one.name: one.version for one in (*video_filters(config.filters), *clip_filters())
         }
-        return cls(RECIPE_VERSION, config.clip, config.policy, versions | _STEPS, learned)
+        return cls(RECIPE_VERSION, config.clip, config.filters, versions | _STEPS, learned)
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """From what `text` gave, by this version or an earlier one. Raises ValueError where it cannot be read any more."""
-        parts: dict[str, Any] = json.loads(text)
+    def from_json(cls, text: str, name: str = "") -> Self:
+        """Return the recipe that `to_json`, or version 1, wrote.
+
+        Args:
+            text: the JSON text.
+            name: of the file, for the error message.
+
+        Raises:
+            InvalidInput: it has a setting that is unknown.
+            ValueError: it is not a recipe, or a value is out of range.
+        """
         try:
-            policy = {
-                name: value
-                for name, value in parts["policy"].items()
-                if name in FilterPolicy.model_fields
-            }
+            parts = migrate_recipe(json.loads(text), _KNOWN, name)
             return cls(
                 int(parts["version"]),
                 ClipSettings.model_validate(parts["clip"]),
-                FilterPolicy.model_validate(policy),
-                {"samples": 1, "layout": 1, **parts["filters"]},  # which were not written at first
-                {name: str(key) for name, key in parts.get("learned", {}).items()},
+                FilterSettings.model_validate(parts["filters"]),
+                dict(parts["filter_versions"]),
+                {scorer: str(key) for scorer, key in parts.get("learned", {}).items()},
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"this is no recipe: {error}") from error
+            raise ValueError(f"not a recipe: {error}") from error
 
-    @cached_property
-    def text(self) -> str:
-        """All of it as JSON, which the digest is of."""
-        parts: dict[str, object] = {
-            "version": self.version,
-            "clip": self.clip.model_dump(mode="json"),
-            "policy": self.policy.model_dump(mode="json"),
-            "filters": dict(self.filters),
-        }
-        return json.dumps(
-            parts | ({"learned": dict(self.learned)} if self.learned else {}), sort_keys=True
-        )
+    def to_json(self) -> str:
+        """Return the recipe as JSON text."""
+        return json.dumps(self._parts(), sort_keys=True)
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits; not of how and where videos are fetched or judged."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+        """Sixteen hexadecimal digits; they do not depend on how and where videos are processed.
 
-    def work(self, before: "Recipe | None") -> Work:
-        """What is to be done about videos that were decided under `before`; None where that is not known."""
-        if before is None or self._shape() != before._shape():
+        They are taken of the names of version 1, so a renamed setting does not change them.
+        """
+        text = json.dumps(spell_recipe_v1(self._parts()), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def compare(self, before: "Recipe | None") -> Work:
+        """Return what has to be done with videos that were processed under another recipe.
+
+        Args:
+            before: the other recipe; None if it is unknown.
+        """
+        if before is None or self._shaping_parts() != before._shaping_parts():
             return Work(WorkKind.EVERYTHING)
-        own, old = self._keys(), before._keys()
+        own, old = self._filter_keys(), before._filter_keys()
         changed = {name for name, key in own.items() if old.get(name) != key}
         changed |= {
             name for name, key in self.learned.items() if before.learned.get(name, key) != key
         }
         if changed:
             return Work(WorkKind.SCORE, frozenset(changed))
-        same = self.policy == before.policy and own == old and self.learned == before.learned
-        return Work(WorkKind.NOTHING if same else WorkKind.DECIDE)
+        is_same = self.filters == before.filters and own == old and self.learned == before.learned
+        return Work(WorkKind.NOTHING if is_same else WorkKind.DECIDE)
 
-    def _shape(self) -> tuple[object, ...]:
-        policy = {
-            name: value
-            for name, value in self.policy
-            if name not in THRESHOLDS and name not in SCORED_WITH
+    def _parts(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {
+            "version": self.version,
+            "clip": self.clip.model_dump(mode="json"),
+            "filters": self.filters.model_dump(mode="json"),
+            "filter_versions": dict(self.filter_versions),
         }
-        return self.version, self.clip, policy, {name: self.filters[name] for name in _STEPS}
+        return parts | ({"learned": dict(self.learned)} if self.learned else {})
 
-    def _keys(self) -> dict[str, tuple[object, ...]]:
-        """Of each filter, all that its numbers depend on besides the samples."""
+    def _shaping_parts(self) -> tuple[object, ...]:
+        settings = {
+            name: value
+            for name, value in self.filters
+            if name not in DECISION_SETTINGS and name not in MEASUREMENT_SETTINGS
+        }
+        steps = {name: self.filter_versions[name] for name in _STEPS}
+        return self.version, self.clip, settings, steps
+
+    def _filter_keys(self) -> dict[str, tuple[object, ...]]:
+        """Return everything, besides the samples, that the scores of each filter depend on."""
         read = {
             name: [
-                getattr(self.policy, field) for field, names in SCORED_WITH.items() if name in names
+                getattr(self.filters, field)
+                for field, names in MEASUREMENT_SETTINGS.items()
+                if name in names
             ]
-            for name in self.filters
+            for name in self.filter_versions
         }
         return {
             name: (version, *read[name])
-            for name, version in self.filters.items()
+            for name, version in self.filter_versions.items()
             if name not in _STEPS
         }
 
 
 def recipe_digest(config: CurateConfig) -> str:
-    """The digest of a configuration's recipe."""
-    return Recipe.of(config).digest
+    """Return the digest of a configuration's recipe."""
+    return Recipe.from_config(config).digest
 
 
 def store_recipe(dataset: Store, recipe: Recipe) -> None:
-    """Writes `recipes/DIGEST.json` in a dataset, where it is not yet: with which settings and thresholds it was decided."""
+    """Write `recipes/DIGEST.json` in a dataset unless it exists."""
     name = f"recipes/{recipe.digest}.json"
     if not dataset.exists(name):
-        dataset.write(name, recipe.text.encode())
+        dataset.write(name, recipe.to_json().encode())
 
 
-def stored_recipe(dataset: Store, digest: str) -> Recipe | None:
-    """A recipe that a dataset stores; None where it is not there or cannot be read any more."""
+def load_recipe(dataset: Store, digest: str) -> Recipe | None:
+    """Return a recipe that a dataset stores; None if it is missing or out of range today.
+
+    Raises:
+        InvalidInput: it has a setting that is unknown.
+    """
+    name = f"recipes/{digest}.json"
     try:
-        return Recipe.parse(dataset.read(f"recipes/{digest}.json").decode())
+        return Recipe.from_json(dataset.read(name).decode(), dataset.uri_of(name))
     except (FileNotFoundError, ValueError):
         return None

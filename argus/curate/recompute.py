@@ -1,69 +1,67 @@
-"""A video of which some filters measure again: it is opened once, its stored spans are looked at by these filters alone, and then it is decided.
+"""Recomputing the scores of some filters, without processing a video from scratch.
 
-No shot is searched and no other filter runs; only clips that are kept and lie in no shard yet are encoded. Where the stored row does not carry that
-far (another file, a clip length or a conversion that it was not cut with), the whole judgement is made.
+The file is opened once, the stale filters measure its stored spans, and the video is decided again.
+No shots are detected and no other filter runs; a clip is encoded only if it is kept and in no shard
+yet. If the stored row does not suffice (another file, a clip length or a conversion that it was not
+cut with), the video is processed from scratch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.curate.clipping import Cutter, stride
-from argus.curate.filters.base import (
+from argus.curate.clipping import ClipCutter
+from argus.curate.filters import (
     Filter,
-    Numbers,
     ScorerFailed,
+    ScoreTable,
     clip_filters,
-    measure,
+    compute_scores,
     video_filters,
 )
-from argus.curate.frame_sampling import SIZE, sample_clip, sample_stored
-from argus.curate.layout.convert import Conversion, EquirectReader, samples_of
-from argus.curate.layout.detect import decide_layout
-from argus.curate.process import THUMBNAIL, failed_video, judge_isolated, process_video
+from argus.curate.frame_sampling import ERP_SIZE, sample_clip_frames, sample_native_frames
+from argus.curate.layout import (
+    Conversion,
+    EquirectReader,
+    convert_native_frames,
+    decide_layout,
+)
+from argus.curate.process import THUMBNAIL, failed_video, process_video, run_isolated
 from argus.curate.recipe import Recipe
-from argus.curate.records import CuratedClip, CuratedVideo, Place, Score, VideoSource
+from argus.curate.records import PriorResult, VideoSource
 from argus.curate.reevaluate import (
     MissingScores,
     decide_clip,
     decide_whole,
-    numbers_of,
     own_filters,
+    tabulate,
     with_clips,
 )
-from argus.dataset import ClipRow, ScoreRow, SourceRow
+from argus.dataset import CuratedClip, CuratedVideo, Score, SourceRow
 from argus.errors import VideoError
 from argus.files import sha256_file
-from argus.media import VideoReader, open_video
+from argus.media import VideoReader, frame_stride, open_video
 from schemas.config import CurateConfig, LearnedThresholds
-from schemas.names import Decision, Layout, Reason
-
-
-@dataclass(frozen=True)
-class PriorResult:
-    """What is stored of a video, and the filters whose numbers in it do not count any more."""
-
-    row: SourceRow
-    stale: frozenset[str] = frozenset()
+from schemas.names import Decision, Reason
 
 
 def recompute_isolated(
     path: Path,
     source: VideoSource,
-    stored: PriorResult,
+    prior: PriorResult,
     config: CurateConfig,
     folder: Path,
     samples_folder: Path | None = None,
 ) -> CuratedVideo:
-    """`recompute` in a process that may crash or be killed, as `process_isolated`."""
-    return judge_isolated(
+    """Run `recompute` in a child process, as `process_isolated` does."""
+    return run_isolated(
         recompute,
         path,
         source,
-        stored,
+        prior,
         config,
         folder,
         samples_folder,
@@ -74,232 +72,216 @@ def recompute_isolated(
 def recompute(
     path: Path,
     source: VideoSource,
-    stored: PriorResult,
+    prior: PriorResult,
     config: CurateConfig,
     folder: Path,
     samples_folder: Path | None = None,
 ) -> CuratedVideo:
-    """Judges a file of which a row is stored, measuring by its stale filters alone; the other numbers are the row's.
+    """Decide about a file that has a stored row, computing only the scores of the stale filters.
 
-    Clips that lie in a shard keep their places; the others of those kept are written to the `folder`, as `process_video` does. Where learned scorers
-    are at hand (there is a `samples_folder`) and the row's numbers are not those of the recipe's networks, it receives what they see of all kept
-    clips, and the result names no networks. `scored` are the filters that ran.
+    Clips in a shard keep their locations. Other kept clips are written to the folder, as by
+    `process_video`.
+
+    Args:
+        path: the file.
+        source: the video's entry in the catalogue.
+        prior: the stored row and its stale filters.
+        config: settings of the refresh.
+        folder: receives the clips that are in no shard.
+        samples_folder: given if learned scorers follow. If the row's learned scores are not those
+            of the recipe, it receives the scorers' input for all kept clips, and the result names
+            no networks.
     """
-    recipe, row = Recipe.of(config), stored.row
+    recipe, row = Recipe.from_config(config), prior.row
     try:
         if row.fetch is None or row.fetch.sha256 != sha256_file(path):
-            raise MissingScores("it is another file")
+            raise MissingScores("the file has changed")
         with open_video(path) as reader:
-            cutter = Cutter(
-                EquirectReader(reader, _conversion(reader, row, recipe)),
+            cutter = ClipCutter(
+                EquirectReader(reader, _decide_conversion(reader, row, recipe)),
                 recipe.clip,
-                recipe.policy,
+                recipe.filters,
                 folder,
                 samples_folder,
             )
-            return _Again(reader, row, recipe, stored.stale, samples_folder, cutter).judged(source)
+            return _Recomputation(reader, prior, recipe, samples_folder, cutter).run(source)
     except (MissingScores, VideoError):
         return process_video(path, source, config, folder, samples_folder)
     except ScorerFailed as error:
         return failed_video(source, Reason.SCORER_FAILED, str(error))
 
 
-def _conversion(reader: VideoReader, row: SourceRow, recipe: Recipe) -> Conversion:
-    """Raises MissingScores."""
+def _decide_conversion(reader: VideoReader, row: SourceRow, recipe: Recipe) -> Conversion:
     try:
-        return decide_layout(
-            reader.info, numbers_of(row.scores)["layout"], recipe.policy
-        ).conversion
+        scores = tabulate(row.scores)["layout"]
+        return decide_layout(reader.info, scores, recipe.filters).conversion
     except KeyError as error:
         raise MissingScores(f"{row.source_id}: {error}") from error
 
 
 @dataclass
-class _Again:
-    """One video that is open, with what is stored of it."""
+class _Recomputation:
+    """One open video with its stored row."""
 
     reader: VideoReader
-    row: SourceRow
+    prior: PriorResult
     recipe: Recipe
-    stale: frozenset[str]
     samples_folder: Path | None
-    cutter: Cutter
-    scored: list[str] = field(default_factory=list)
+    cutter: ClipCutter
+    measured_filters: list[str] = field(default_factory=list)
 
-    def judged(self, source: VideoSource) -> CuratedVideo:
-        """Raises MissingScores, VideoError, ScorerFailed."""
-        row, ended = decide_whole(self._measured_whole(), self.recipe)
-        if ended:
-            return self._video(source, _uncut(row) if self._named(clip_filters()) else row)
-        clips = [self._measured_clip(clip) for clip in row.clips]
+    def run(self, source: VideoSource) -> CuratedVideo:
+        """Measure and decide. Raises MissingScores, VideoError or ScorerFailed."""
+        row, is_decided = decide_whole(self._measure_whole(), self.recipe)
+        if is_decided:
+            return self._finish(source, _without_clips(row) if self._stale(clip_filters()) else row)
+        clips = [self._measure_clip(clip) for clip in row.clips]
         recipe = self.recipe
         by_filters = _without_networks(recipe)
-        kept = [
-            clip
-            for clip in (decide_clip(clip, by_filters, ()) for clip in clips)
-            if clip.decision is Decision.KEPT
-        ]
-        again = self.samples_folder is not None and self._outdated(kept)
-        if again:
+        decided = (decide_clip(clip, by_filters, ()) for clip in clips)
+        kept = [clip for clip in decided if clip.decision is Decision.KEPT]
+        needs_samples = self.samples_folder is not None and self._needs_networks(kept)
+        if needs_samples:
             recipe, clips = by_filters, [_without_learned(clip) for clip in clips]
-            row = row.model_copy(update={"networks": ()})
-        row = with_clips(row, [decide_clip(clip, recipe, row.networks or ()) for clip in clips])
-        made = {
-            clip.clip_id: self._made(clip, samples=again)
-            for clip in row.kept_clips
-            if again or clip.shard is None
-        }
-        return self._video(source, row, made)
+            row = replace(row, networks=())
+        row = with_clips(row, [decide_clip(clip, recipe, row.networks) for clip in clips])
+        made = [
+            self._make_files(clip, needs_samples=needs_samples)
+            if clip.decision is Decision.KEPT
+            else clip
+            for clip in row.clips
+        ]
+        return self._finish(source, replace(row, clips=tuple(made)))
 
-    def _measured_whole(self) -> SourceRow:
-        """The row with what the named filters say of the whole video, or nothing of theirs where it would be converted in another way."""
-        filters = self._named(video_filters(self.recipe.policy))
-        if not filters or self.row.conversion is None:
-            return self.row
-        if str(self.cutter.equirect.conversion) != self.row.conversion:
-            kept = tuple(score for score in self.row.scores if score.filter not in self.stale)
-            return self.row.model_copy(update={"scores": kept})
-        with self.cutter.clock.of("decode"):
-            stored = sample_stored(self.reader, stride(self.reader.fps, self.recipe.clip.fps))
-        with self.cutter.clock.of("filters"):
-            numbers = measure(samples_of(stored, self.cutter.equirect.conversion, SIZE), filters)
-        return self.row.model_copy(update={"scores": _merged(self.row.scores, numbers)})
+    def _measure_whole(self) -> SourceRow:
+        """Return the row with new scores of the stale filters of whole videos.
 
-    def _measured_clip(self, clip: ClipRow) -> ClipRow:
-        filters = self._named(clip_filters())
+        They are removed if the video would be converted differently now.
+        """
+        row, conversion = self.prior.row, self.cutter.equirect.conversion
+        filters = self._stale(video_filters(self.recipe.filters))
+        if not filters or row.conversion is None:
+            return row
+        if str(conversion) != row.conversion:
+            stale = self.prior.stale_filters
+            return replace(row, scores=tuple(one for one in row.scores if one.filter not in stale))
+        with self.cutter.timer.measure("decode"):
+            stride = frame_stride(self.reader.fps, self.recipe.clip.fps)
+            native = sample_native_frames(self.reader, stride)
+        with self.cutter.timer.measure("filters"):
+            sampled = convert_native_frames(native, conversion, ERP_SIZE)
+            scores = compute_scores(sampled, filters)
+        return replace(row, scores=_merge(row.scores, scores))
+
+    def _measure_clip(self, clip: CuratedClip) -> CuratedClip:
+        filters = self._stale(clip_filters())
         if not filters:
             return clip
-        frames = self._frames(clip)
-        with self.cutter.clock.of("filters"):
-            numbers = measure(sample_clip(frames, float(self.cutter.rate)), filters)
-        return clip.model_copy(update={"scores": _merged(clip.scores, numbers)})
+        frames = self._read_frames(clip)
+        with self.cutter.timer.measure("filters"):
+            sampled = sample_clip_frames(frames, float(self.cutter.clip_fps))
+            scores = compute_scores(sampled, filters)
+        return replace(clip, scores=_merge(clip.scores, scores))
 
-    def _named(self, filters: Sequence[Filter]) -> list[Filter]:
-        named = [one for one in filters if one.name in self.stale]
-        self.scored += [one.name for one in named if one.name not in self.scored]
-        return named
+    def _stale(self, filters: Sequence[Filter]) -> list[Filter]:
+        """Return the stale ones of some filters, and record that they measure."""
+        stale = [one for one in filters if one.name in self.prior.stale_filters]
+        self.measured_filters += [
+            one.name for one in stale if one.name not in self.measured_filters
+        ]
+        return stale
 
-    def _outdated(self, kept: Sequence[ClipRow]) -> bool:
-        """Whether networks must measure these clips: they never did, or by another version or other weights than the recipe's."""
-        networks = set(self.row.networks or ())
+    def _needs_networks(self, kept: Sequence[CuratedClip]) -> bool:
+        """Return True unless the recipe's learned scorers measured all kept clips."""
+        networks = set(self.prior.row.networks)
         return (
-            bool(self.stale & set(self.recipe.learned))
+            bool(self.prior.stale_filters & set(self.recipe.learned))
             or not networks.issuperset(self.recipe.learned.values())
-            or not all(map(_learned, kept))
+            or not all(map(_has_learned, kept))
         )
 
-    def _made(self, clip: ClipRow, *, samples: bool) -> CuratedClip:
-        """With its file and signature where it has no place, and with samples."""
-        frames = self._frames(clip)
-        if samples:
-            self.cutter.save_samples(
-                sample_clip(frames, float(self.cutter.rate)), frames, clip.start_ms, clip.end_ms
-            )
-        made = self._clip(clip)
+    def _make_files(self, clip: CuratedClip, *, needs_samples: bool) -> CuratedClip:
+        """Write the samples of a kept clip, and its mp4 if it is in no shard."""
+        if not needs_samples and clip.shard is not None:
+            return clip
+        frames = self._read_frames(clip)
+        if needs_samples:
+            sampled = sample_clip_frames(frames, float(self.cutter.clip_fps))
+            self.cutter.save_samples(sampled, frames, clip.start_ms, clip.end_ms)
         if clip.shard is not None:
-            return made
+            return clip
         return replace(
-            made,
-            signature=self.cutter.sign(frames),
-            video=self.cutter.write(frames, clip.start_ms, clip.end_ms),
+            clip,
+            signature=self.cutter.compute_signature(frames),
+            file=self.cutter.write_clip(frames, clip.start_ms, clip.end_ms),
         )
 
-    def _frames(self, clip: ClipRow) -> NDArray[np.uint8]:
-        """Of a stored span, [T, H, W, 3]. Raises MissingScores where no frame begins where it begins."""
-        kept = np.arange(0, len(self.reader), stride(self.reader.fps, self.recipe.clip.fps))
+    def _read_frames(self, clip: CuratedClip) -> NDArray[np.uint8]:
+        """Return the frames of a stored span, [T, H, W, 3].
+
+        Raises:
+            MissingScores: no frame starts where the span starts.
+        """
+        stride = frame_stride(self.reader.fps, self.recipe.clip.fps)
+        kept = np.arange(0, len(self.reader), stride)
         times = self.reader.timestamps
         starts = np.rint((times[kept] - times[0]) * 1000)
         first = np.flatnonzero(starts == clip.start_ms)[:1].tolist()
         if not first or first[0] + clip.frames > len(kept):
-            raise MissingScores(f"{clip.clip_id} is no span of this file")
-        return self.cutter.frames(kept[first[0] : first[0] + clip.frames])
+            raise MissingScores(f"{clip.clip_id} is not a span of this file")
+        return self.cutter.read_frames(kept[first[0] : first[0] + clip.frames])
 
-    def _video(
-        self, source: VideoSource, row: SourceRow, made: Mapping[str, CuratedClip] | None = None
-    ) -> CuratedVideo:
-        return CuratedVideo(
-            source=source,
-            decision=row.decision,
-            reason=row.reason,
-            detail=row.detail or "",
-            layout_declared=row.layout_declared,
-            layout=row.layout or Layout.UNKNOWN,
-            scores=tuple(map(_score, row.scores)),
-            clips=tuple((made or {}).get(clip.clip_id) or self._clip(clip) for clip in row.clips),
+    def _finish(self, source: VideoSource, row: SourceRow) -> CuratedVideo:
+        """Return the result; marks of duplicates are removed (`DuplicateResolver` sets them)."""
+        return replace(
+            row,
+            url=source.url,
+            split=source.assigned_split,
+            retryable=False,
+            clips=tuple(map(_without_duplicate_marks, row.clips)),
             media=self.reader.info,
             thumbnail=THUMBNAIL if row.thumbnail else None,
-            conversion=row.conversion,
-            scored=tuple(self.scored),
-            networks=row.networks or (),
-            seconds=self.cutter.clock.seconds,
-        )
-
-    def _clip(self, clip: ClipRow) -> CuratedClip:
-        place = (
-            None
-            if clip.shard is None or clip.row is None or clip.checksum is None
-            else Place(clip.shard, clip.row, clip.checksum)
-        )
-        return CuratedClip(
-            clip_id=clip.clip_id,
-            start_ms=clip.start_ms,
-            end_ms=clip.end_ms,
-            frames=clip.frames,
-            height=self.recipe.clip.height,
-            width=2 * self.recipe.clip.height,
-            fps=self.cutter.rate,
-            decision=clip.decision,
-            reason=clip.reason,
-            quality=clip.quality or 0.0,
-            scores=tuple(_score(score) for score in clip.scores if score.filter != "duplicate"),
-            video=None,
-            signature=clip.signature,
-            high_quality=clip.high_quality,
-            place=place,
+            measured_filters=tuple(self.measured_filters),
+            stage_seconds=self.cutter.timer.seconds,
         )
 
 
-def _merged(scores: Sequence[ScoreRow], numbers: Numbers) -> tuple[ScoreRow, ...]:
-    """With other numbers of some filters."""
-    others = (score for score in scores if score.filter not in numbers)
-    return (
-        *others,
-        *(
-            ScoreRow(filter=name, name=score, value=value)
-            for name, own in numbers.items()
-            for score, value in own.items()
-        ),
+def _merge(scores: Sequence[Score], computed: ScoreTable) -> tuple[Score, ...]:
+    """Replace the scores of some filters."""
+    others = (score for score in scores if score.filter not in computed)
+    new = (
+        Score(name, score, value)
+        for name, values in computed.items()
+        for score, value in values.items()
     )
+    return (*others, *new)
 
 
-def _score(row: ScoreRow) -> Score:
-    return Score(row.filter, row.name, row.value, row.threshold, row.kept)
-
-
-def _uncut(row: SourceRow) -> SourceRow:
-    """Without its clips, of which some numbers do not count any more."""
-    return row.model_copy(
-        update={
-            "clips": (),
-            "scores": tuple(score for score in row.scores if score.filter != "shots"),
-        }
+def _without_clips(row: SourceRow) -> SourceRow:
+    """Remove the clips, some scores of which no longer count, and the record of the cut."""
+    return replace(
+        row, clips=(), scores=tuple(score for score in row.scores if score.filter != "shots")
     )
 
 
 def _without_networks(recipe: Recipe) -> Recipe:
-    return replace(
-        recipe, learned={}, policy=recipe.policy.model_copy(update={"learned": LearnedThresholds()})
-    )
+    filters = recipe.filters.model_copy(update={"learned": LearnedThresholds()})
+    return replace(recipe, learned={}, filters=filters)
 
 
-def _learned(clip: ClipRow) -> bool:
-    """Whether networks measured it."""
+def _has_learned(clip: CuratedClip) -> bool:
+    """Return True if a network measured the clip."""
     return any(
         score.filter not in own_filters() and score.value is not None for score in clip.scores
     )
 
 
-def _without_learned(clip: ClipRow) -> ClipRow:
-    return clip.model_copy(
-        update={"scores": tuple(score for score in clip.scores if score.filter in own_filters())}
+def _without_learned(clip: CuratedClip) -> CuratedClip:
+    return replace(
+        clip, scores=tuple(score for score in clip.scores if score.filter in own_filters())
     )
+
+
+def _without_duplicate_marks(clip: CuratedClip) -> CuratedClip:
+    scores = tuple(score for score in clip.scores if score.filter != "duplicate")
+    return replace(clip, scores=scores, duplicate_of=None)

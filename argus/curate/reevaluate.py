@@ -1,26 +1,37 @@
-"""A video decided again from its stored numbers, under other thresholds, without a look at its frames: what a fresh judgement would say.
+"""Deciding about a video again from its stored scores, without reading its frames.
 
-What was measured further on than the new decision needs stays in the row (clips of a video that is now dropped, with their places, among it), so
-that thresholds may come back to where they were without decoding anything. Where more is needed than is stored, nothing is said.
+The result is what processing the video under the other thresholds would give. What was computed
+further than the new decision needs stays in the row (for example the clips of a video that is now
+dropped, with their locations), so that thresholds may return to earlier values without decoding. If
+the stored scores do not suffice, the result is None.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from fractions import Fraction
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cache
-from typing import Any
 
-from argus.curate.filters.base import Numbers, ScorerFailed, clip_filters, decide, video_filters
-from argus.curate.layout.detect import LayoutVerdict, decide_layout
-from argus.curate.process import clips_detail, dropped_detail, no_shot_detail, too_short_detail
-from argus.curate.quality import is_high_quality, quality
+from argus.curate.filters import (
+    ScorerFailed,
+    ScoreTable,
+    apply_thresholds,
+    clip_filters,
+    video_filters,
+)
+from argus.curate.layout import LayoutVerdict, decide_layout
+from argus.curate.process import (
+    describe_clips,
+    describe_drop,
+    describe_no_shot,
+    describe_too_short,
+)
+from argus.curate.quality import compute_quality, is_high_quality
 from argus.curate.recipe import Recipe
-from argus.curate.records import Score, VideoSource
-from argus.dataset import ClipRow, MediaRow, ScoreRow, SourceRow
-from argus.dataset.ids import assign_split
-from argus.media import MediaInfo, SphericalMetadata
-from schemas.config import FilterPolicy
-from schemas.names import Decision, Layout, Reason
+from argus.curate.records import PriorResult, VideoSource
+from argus.dataset import CuratedClip, Provenance, Score, SourceRow
+from argus.media import MediaInfo
+from schemas.config import FilterSettings
+from schemas.names import Decision, Reason
 
 READ_FAULTS = frozenset(
     {
@@ -32,131 +43,134 @@ READ_FAULTS = frozenset(
         Reason.TRUNCATED,
     }
 )
-"""Why a file could not be read to its end, whatever the thresholds."""
-
-STATING = {
-    Layout.MONO_ERP: SphericalMetadata(),
-    Layout.STEREO_TB: SphericalMetadata(stereo_mode="top-bottom"),
-    Layout.STEREO_SBS: SphericalMetadata(stereo_mode="left-right"),
-    Layout.HALF_ERP: SphericalMetadata(projection="half_equirectangular"),
-    Layout.CUBEMAP: SphericalMetadata(projection="cubemap"),
-    Layout.EAC: SphericalMetadata(projection="eac"),
-    Layout.DUAL_FISHEYE: SphericalMetadata(projection="fisheye"),
-    Layout.FLAT: SphericalMetadata(projection="rectilinear"),
-    Layout.PARTIAL: SphericalMetadata(projection="mesh"),
-    Layout.UNKNOWN: SphericalMetadata(projection="unknown"),
-}
-"""Metadata that declares each layout that can be declared: all that a stored row says of a file's metadata."""
+"""Reasons why a file could not be read to its end, whatever the thresholds."""
 
 
 class MissingScores(Exception):
-    """A decision needs more than a row holds."""
+    """A decision needs scores that a row does not hold."""
 
 
 def reevaluate(
-    row: SourceRow,
+    prior: PriorResult,
     source: VideoSource,
     recipe: Recipe,
-    *,
-    run_id: str,
-    code_version: str,
-    decided: datetime,
-    stale: Collection[str] = (),
+    provenance: Provenance,
     lost: Reason | None = None,
 ) -> SourceRow | None:
-    """The row that a fresh judgement under the recipe would give, from stored numbers alone; None where they do not suffice.
+    """Return the row that processing the video under a recipe would give, from stored scores alone.
 
-    The recipe may differ from the row's in thresholds and in the numbers of the `stale` filters (`Recipe.work`), which do not count. Marks of
-    duplicates are taken off, and the split is the source's own: `DuplicateResolver` marks anew. A clip that was kept but for a duplicate has no
-    bytes: the settler leaves its video out where they are needed after all. Where the video cannot be fetched any more (`lost`: why), clips without
-    bytes are dropped for that, and the others stay. A row with a failure that may pass is not decided again.
+    Marks of duplicates are removed, and the split is the source's own: `DuplicateResolver` sets
+    them anew. A clip that was dropped only as a duplicate has no bytes; the resolver leaves its
+    video out if they are needed after all.
+
+    Args:
+        prior: the stored row; its recipe may differ in thresholds, and in the filters that are
+            stale.
+        source: the video's entry in the catalogue.
+        recipe: the new recipe.
+        provenance: of the refresh.
+        lost: why the video cannot be fetched any more, if so. Clips without bytes are then dropped
+            for this reason, and the others stay.
+
+    Returns:
+        The row, or None if the stored scores do not suffice, or it is a failure that is retried.
     """
-    if not row.settled or set(stale) & _measured(row):
+    row = prior.row
+    if not row.is_final or prior.stale_filters & _list_measured(row):
         return None
     try:
-        again = decide_row(row, recipe)
+        decided = decide_row(row, recipe)
     except MissingScores:
         return None
-    pending = {clip.clip_id for clip in row.clips if clip.duplicate_of and clip.signature}
     if lost:
-        again = (
-            with_clips(again, [_lost(clip, lost) for clip in again.clips])
-            if again.kept_clips
-            else again
-        )
-    elif any(clip.shard is None and clip.clip_id not in pending for clip in again.kept_clips):
+        if decided.kept_clips:
+            decided = with_clips(decided, [_drop_lost(clip, lost) for clip in decided.clips])
+    elif _needs_bytes(row, decided):
         return None
-    stamp = {
-        "recipe": recipe.digest,
-        "run_id": run_id,
-        "code_version": code_version,
-        "decided": decided,
-        "scored": (),
-        "seconds": None,
-    }
-    return again.model_copy(update={**stamp, **origin(source)})
-
-
-def origin(source: VideoSource) -> dict[str, Any]:
-    """The columns that the catalogue decides."""
-    return {"url": source.url, "split": source.split or assign_split(source.source_id)}
-
-
-def decide_row(row: SourceRow, recipe: Recipe) -> SourceRow:
-    """Its decisions, reasons, details and thresholds, made again from its numbers. A kept clip need not have bytes. Raises MissingScores."""
-    row, ended = decide_whole(row, recipe)
-    return (
-        row
-        if ended
-        else with_clips(row, [decide_clip(clip, recipe, row.networks or ()) for clip in row.clips])
+    return replace(
+        decided,
+        url=source.url,
+        split=source.assigned_split,
+        measured_filters=(),
+        stage_seconds=None,
+        decided_at=datetime.now(UTC),
+        **vars(provenance),
     )
 
 
+def decide_row(row: SourceRow, recipe: Recipe) -> SourceRow:
+    """Return the row with its decisions, details and thresholds made anew from its scores.
+
+    A kept clip need not have bytes.
+
+    Raises:
+        MissingScores: the scores do not suffice.
+    """
+    row, is_decided = decide_whole(row, recipe)
+    if is_decided:
+        return row
+    return with_clips(row, [decide_clip(clip, recipe, row.networks) for clip in row.clips])
+
+
 def decide_whole(row: SourceRow, recipe: Recipe) -> tuple[SourceRow, bool]:
-    """The part before the clips, and whether it ends there. Raises MissingScores."""
-    numbers = numbers_of(row.scores)
-    if "layout" not in numbers or row.media is None:
-        return row, True  # lost before it was looked at
+    """Decide about a video as a whole, before its clips.
+
+    Returns:
+        The row, and True if the decision does not depend on its clips.
+
+    Raises:
+        MissingScores: the scores do not suffice.
+    """
+    scores = tabulate(row.scores)
+    if "layout" not in scores or row.media is None:
+        return row, True  # it failed before it was measured
+    if "pixel_aspect" not in scores["layout"]:
+        raise MissingScores(f"{row.source_id}: its pixel aspect was not stored")
     try:
-        return _decide_whole(row, row.media, numbers, recipe)
+        return _decide_whole(row, row.media, scores, recipe)
     except (KeyError, ScorerFailed) as error:  # an earlier version measured less
         raise MissingScores(f"{row.source_id}: {error}") from error
 
 
-def decide_clip(clip: ClipRow, recipe: Recipe, networks: Collection[str]) -> ClipRow:
-    """A clip decided by its numbers, those of learned scorers (which they are: `networks`) among them. Raises MissingScores."""
-    numbers = numbers_of(clip.scores)
+def decide_clip(clip: CuratedClip, recipe: Recipe, networks: Collection[str]) -> CuratedClip:
+    """Decide about a clip by its scores.
+
+    Args:
+        clip: the clip.
+        recipe: the recipe.
+        networks: keys of the learned scorers that its scores are from.
+
+    Raises:
+        MissingScores: the scores do not suffice.
+    """
+    table = tabulate(clip.scores)
+    limit = recipe.filters.shot_boundary
     try:
-        scores, dropped = decide(numbers, clip_filters(), recipe.policy)
-        worst = Score(
-            "shots", "worst", numbers["shots"]["worst"], recipe.policy.shot_boundary, True
-        )
+        scores, verdict = apply_thresholds(table, clip_filters(), recipe.filters)
+        boundary = Score("shots", "max_score", table["shots"]["max_score"], limit)
     except (KeyError, ScorerFailed) as error:
         raise MissingScores(f"{clip.clip_id}: {error}") from error
-    measured = {name: values for name, values in numbers.items() if name not in own_filters()}
-    learned, reason = _decide_learned(measured, recipe, networks, needed=not dropped)
-    reason = dropped.reason if dropped else reason
+    measured = {name: values for name, values in table.items() if name not in own_filters()}
+    learned, reason = _decide_learned(measured, recipe, networks, is_needed=not verdict)
+    reason = verdict.reason if verdict else reason
     blanks = (score for score in clip.scores if score.value is None)
     marks = (score for score in clip.scores if score.filter == "duplicate" and reason)
-    flat = {
-        f"{name}.{score}": value
-        for name, values in numbers.items()
-        for score, value in values.items()
+    values = {
+        f"{name}.{score}": value for name, own in table.items() for score, value in own.items()
     }
-    return clip.model_copy(
-        update={
-            "decision": Decision.DROPPED if reason else Decision.KEPT,
-            "reason": reason,
-            "quality": quality(flat),
-            "high_quality": reason is None and is_high_quality(flat, recipe.policy.high_quality),
-            "scores": (*_rows((worst, *scores, *learned), clip.scores), *blanks, *marks),
-            "duplicate_of": clip.duplicate_of if reason else None,
-        }
+    return replace(
+        clip,
+        decision=Decision.DROPPED if reason else Decision.KEPT,
+        reason=reason,
+        quality=compute_quality(values),
+        high_quality=reason is None and is_high_quality(values, recipe.filters),
+        scores=(boundary, *scores, *learned, *blanks, *marks),
+        duplicate_of=clip.duplicate_of if reason else None,
     )
 
 
-def with_clips(row: SourceRow, clips: Sequence[ClipRow]) -> SourceRow:
-    """The row of a video that was cut, decided by its clips."""
+def with_clips(row: SourceRow, clips: Sequence[CuratedClip]) -> SourceRow:
+    """Return the row of a video that was cut, decided by its clips."""
     kept = sum(clip.decision is Decision.KEPT for clip in clips)
     filters = {one.name for one in clip_filters()}
     by_networks = (
@@ -164,116 +178,78 @@ def with_clips(row: SourceRow, clips: Sequence[ClipRow]) -> SourceRow:
         for clip in clips
         if all(score.kept for score in clip.scores if score.filter in filters)
     )
-    reason = None if kept else next(by_networks, clips[0].reason)
-    decision = Decision.KEPT if kept else Decision.DROPPED
-    return row.model_copy(
-        update={
-            "clips": tuple(clips),
-            "decision": decision,
-            "reason": reason,
-            "detail": clips_detail(kept, len(clips)),
-        }
+    return replace(
+        row,
+        clips=tuple(clips),
+        decision=Decision.KEPT if kept else Decision.DROPPED,
+        reason=None if kept else next(by_networks, clips[0].reason),
+        detail=describe_clips(kept, len(clips)),
     )
 
 
 @cache
 def own_filters() -> frozenset[str]:
-    """What measures clips without a network."""
+    """Return the names of everything that measures clips without a network."""
     return frozenset({"shots", "duplicate", *(one.name for one in clip_filters())})
 
 
-def numbers_of(scores: Iterable[ScoreRow]) -> Numbers:
-    """What was measured."""
-    found: Numbers = {}
+def tabulate(scores: Iterable[Score]) -> ScoreTable:
+    """Return the values of scores by filter and name, without those that were not measured."""
+    found: ScoreTable = {}
     for score in scores:
         if score.value is not None:
             found.setdefault(score.filter, {})[score.name] = score.value
     return found
 
 
-def _rows(scores: Iterable[Score], stored: Iterable[ScoreRow]) -> Iterator[ScoreRow]:
-    """Scores as they are stored; those that are the same already are taken as they are, which most are, and which is quick."""
-    known = {(row.filter, row.name): row for row in stored}
-    for score in scores:
-        row = known.get((score.filter, score.name))
-        if row is None or (row.value, row.threshold, row.kept) != (
-            score.value,
-            score.threshold,
-            score.kept,
-        ):
-            row = ScoreRow(
-                filter=score.filter,
-                name=score.name,
-                value=score.value,
-                threshold=score.threshold,
-                kept=score.kept,
-            )
-        yield row
-
-
 def _decide_whole(
-    row: SourceRow, media: MediaRow, numbers: Numbers, recipe: Recipe
+    row: SourceRow, media: MediaInfo, table: ScoreTable, recipe: Recipe
 ) -> tuple[SourceRow, bool]:
-    policy, filters = recipe.policy, video_filters(recipe.policy)
-    layout = decide_layout(
-        _media_info(media, row.layout_declared, numbers["layout"]["pixel_aspect"]),
-        numbers["layout"],
-        policy,
-    )
-    is_scored = all(one.name in numbers for one in filters)
-    scores, dropped = decide(numbers, filters, policy) if is_scored else ((), None)
-    row = row.model_copy(
-        update={
-            "layout": layout.layout,
-            "scores": tuple(_scores(row.scores, media, layout, scores, policy)),
-        }
-    )
+    settings, filters = recipe.filters, video_filters(recipe.filters)
+    layout = decide_layout(media, table["layout"], settings)
+    is_measured = all(one.name in table for one in filters)
+    scores, verdict = apply_thresholds(table, filters, settings) if is_measured else ((), None)
+    updated = _update_scores(row.scores, media, layout, scores, settings)
+    row = replace(row, layout=layout.layout, scores=tuple(updated))
     if layout.reason:
-        return _dropped(row, layout.reason, layout.detail), True
+        return _drop_whole(row, layout.reason, layout.detail), True
     if not all(score.kept for score in row.scores if score.filter == "length"):
-        return _dropped(
-            row, Reason.TOO_SHORT, too_short_detail(numbers["length"]["seconds"], recipe.clip)
-        ), True
-    if not is_scored or str(layout.conversion) != row.conversion:
-        return _as_it_was(row, "it was not converted like this"), True
-    if dropped and dropped.reason:
-        return _dropped(row, dropped.reason, dropped_detail(dropped)), True
-    if "shots" not in numbers:
-        return _as_it_was(row, "it was never cut"), True
-    worst = max((numbers_of(clip.scores)["shots"]["worst"] for clip in row.clips), default=0.0)
-    if not worst <= policy.shot_boundary < numbers["shots"]["weakest"]:
+        detail = describe_too_short(table["length"]["seconds"], recipe.clip)
+        return _drop_whole(row, Reason.TOO_SHORT, detail), True
+    if not is_measured or str(layout.conversion) != row.conversion:
+        return _require_read_fault(row, "it was converted differently"), True
+    if verdict and verdict.reason:
+        return _drop_whole(row, verdict.reason, describe_drop(verdict)), True
+    if "shots" not in table:
+        return _require_read_fault(row, "it was never cut"), True
+    max_scores = (tabulate(clip.scores)["shots"]["max_score"] for clip in row.clips)
+    if not max(max_scores, default=0.0) <= settings.shot_boundary < table["shots"]["min_cut_score"]:
         raise MissingScores(f"{row.source_id}: its shots end elsewhere")
-    return (
-        (row, False)
-        if row.clips
-        else (_dropped(row, Reason.TOO_SHORT, no_shot_detail(recipe.clip)), True)
-    )
+    if row.clips:
+        return row, False
+    return _drop_whole(row, Reason.TOO_SHORT, describe_no_shot(recipe.clip)), True
 
 
-def _scores(
-    stored: Sequence[ScoreRow],
-    media: MediaRow,
+def _update_scores(
+    stored: Sequence[Score],
+    media: MediaInfo,
     layout: LayoutVerdict,
     scores: Sequence[Score],
-    policy: FilterPolicy,
-) -> Iterator[ScoreRow]:
-    """The scores of a whole video with the thresholds of a policy, in their order."""
+    settings: FilterSettings,
+) -> Iterator[Score]:
+    """Yield the scores of a whole video in their order, with the thresholds of the settings."""
     measured = {score.filter for score in scores}
     for score in stored:
         if (score.filter, score.name) == ("layout", "erp_height"):
-            yield score.model_copy(
-                update={"value": layout.conversion.erp_height((media.height, media.width))}
-            )
+            yield replace(score, value=layout.conversion.erp_height((media.height, media.width)))
         elif score.filter == "layout" and score.threshold is not None:
-            yield score.model_copy(update={"threshold": policy.halves_similarity})
+            yield replace(score, threshold=settings.halves_similarity)
         elif score.filter in {"layout", "length"} or not (measured or score.filter == "shots"):
             yield score
-    yield from _rows(scores, stored)
-    yield from (
-        score.model_copy(update={"threshold": policy.shot_boundary})
-        for score in stored
-        if score.filter == "shots"
-    )
+    yield from scores
+    for score in stored:
+        if score.filter == "shots":
+            yield replace(score, threshold=settings.shot_boundary)
 
 
 def _decide_learned(
@@ -281,74 +257,66 @@ def _decide_learned(
     recipe: Recipe,
     networks: Collection[str],
     *,
-    needed: bool,
+    is_needed: bool,
 ) -> tuple[tuple[Score, ...], Reason | None]:
-    """As of networks' numbers of a clip; `needed` where the filters keep it. Raises MissingScores."""
-    if needed and (
-        lacking := [
-            name
-            for name, key in recipe.learned.items()
-            if name not in measured or key not in networks
-        ]
-    ):
-        raise MissingScores(f"{', '.join(lacking)} did not measure it")
+    """Decide by the learned scores of a clip.
+
+    Args:
+        measured: the learned scores.
+        recipe: the recipe.
+        networks: keys of the learned scorers that they are from.
+        is_needed: True if the filters keep the clip, so that the recipe's scorers must have run.
+
+    Raises:
+        MissingScores: a scorer that the recipe needs did not measure the clip.
+    """
+    missing = [
+        name for name, key in recipe.learned.items() if name not in measured or key not in networks
+    ]
+    if is_needed and missing:
+        raise MissingScores(f"{', '.join(missing)} did not measure it")
     if not measured:
         return (), None
-    from argus.curate.scorers import decide as decide_measured
+    from argus.curate.scorers import decide_by_scorers
 
-    return decide_measured(
-        {name: dict(values) for name, values in measured.items()}, recipe.policy.learned
-    )
+    scores = {name: dict(values) for name, values in measured.items()}
+    return decide_by_scorers(scores, recipe.filters.learned)
 
 
-def _dropped(row: SourceRow, reason: Reason, detail: str) -> SourceRow:
-    """Dropped as a whole; its clips, if it was ever cut, stay where they are."""
+def _drop_whole(row: SourceRow, reason: Reason, detail: str) -> SourceRow:
+    """Drop a video as a whole; its clips, if it was ever cut, keep their locations."""
     clips = tuple(
-        clip.model_copy(
-            update={"decision": Decision.DROPPED, "reason": reason, "high_quality": False}
-        )
+        replace(clip, decision=Decision.DROPPED, reason=reason, high_quality=False)
         for clip in row.clips
     )
-    return row.model_copy(
-        update={"clips": clips, "decision": Decision.DROPPED, "reason": reason, "detail": detail}
-    )
+    return replace(row, clips=clips, decision=Decision.DROPPED, reason=reason, detail=detail)
 
 
-def _lost(clip: ClipRow, reason: Reason) -> ClipRow:
-    """Dropped where it would be kept and lies nowhere."""
+def _drop_lost(clip: CuratedClip, reason: Reason) -> CuratedClip:
+    """Drop the clip if it would be kept and is in no shard."""
     if clip.decision is not Decision.KEPT or clip.shard is not None:
         return clip
-    return clip.model_copy(
-        update={"decision": Decision.DROPPED, "reason": reason, "high_quality": False}
-    )
+    return replace(clip, decision=Decision.DROPPED, reason=reason, high_quality=False)
 
 
-def _as_it_was(row: SourceRow, why: str) -> SourceRow:
-    """A file that could not be read any further is as little use to other thresholds. Raises MissingScores for any other."""
+def _needs_bytes(row: SourceRow, decided: SourceRow) -> bool:
+    """Return True if a clip is kept now that has no bytes, except former duplicates."""
+    former = {clip.clip_id for clip in row.clips if clip.duplicate_of and clip.signature}
+    return any(clip.shard is None and clip.clip_id not in former for clip in decided.kept_clips)
+
+
+def _require_read_fault(row: SourceRow, detail: str) -> SourceRow:
+    """Return the row if its file could not be read, since other thresholds do not change that.
+
+    Raises:
+        MissingScores: any other row.
+    """
     if row.reason in READ_FAULTS:
         return row
-    raise MissingScores(f"{row.source_id}: {why}")
+    raise MissingScores(f"{row.source_id}: {detail}")
 
 
-def _measured(row: SourceRow) -> set[str]:
-    """The filters whose numbers the row holds."""
-    return {
-        score.filter
-        for scores in (row.scores, *(clip.scores for clip in row.clips))
-        for score in scores
-    }
-
-
-def _media_info(media: MediaRow, declared: Layout | None, pixel_aspect: float) -> MediaInfo:
-    fps = Fraction(media.fps_num, media.fps_den)
-    return MediaInfo(
-        width=media.width,
-        height=media.height,
-        fps=fps,
-        frames=media.frames,
-        duration_s=float(media.frames / fps),
-        codec=media.codec,
-        container=media.container,
-        pixel_aspect=Fraction(pixel_aspect),
-        spherical=STATING[declared] if declared else None,
-    )
+def _list_measured(row: SourceRow) -> set[str]:
+    """Return the filters whose scores the row holds."""
+    groups = (row.scores, *(clip.scores for clip in row.clips))
+    return {score.filter for scores in groups for score in scores}

@@ -1,7 +1,8 @@
-"""Keeping a dataset small: fewer files in the index, and none elsewhere that no snapshot and no decision names any more.
+"""Compaction: merges the files of the index and removes files that nothing refers to.
 
-Safe beside refreshes and training runs. What is younger than a grace period is left alone: a refresh may not have committed it yet, or a reader
-may look at an earlier version of the index. A snapshot that is kept keeps its shards, whatever the index says now.
+Safe beside refreshes and training runs: files younger than a grace period are kept, because a
+refresh may not have committed them yet, or a reader may use an earlier version of the index. A kept
+snapshot keeps its shards, whatever the index says now.
 """
 
 import shutil
@@ -11,25 +12,26 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow.compute as pc
 
-from argus.dataset.decisions import unsettled
-from argus.dataset.index import Index, latest_of
-from argus.dataset.snapshots import Snapshot, flat_clips, list_snapshots
+from argus.dataset.decisions import is_retryable_failure
+from argus.dataset.index import Index, select_latest
+from argus.dataset.snapshots import Snapshot, flatten_clips, list_snapshots
 from argus.dataset.store import Store, StoredFile
 from argus.errors import InvalidInput
 
 GRACE_H = 24.0
 _COLUMNS = ("source_id", "decision", "retryable", "thumbnail", "clips.shard")
+_FOLDERS = ("snapshots", "shards", "thumbs", "staging")
 
 
 @dataclass(frozen=True)
 class CompactReport:
-    """What was removed, or would be."""
+    """The files that compaction removed, or would remove."""
 
     dry_run: bool
-    index_files: tuple[int, int]  # that the index is made of, before and after; equal in a dry run
+    index_files: tuple[int, int]  # of the index before and after; equal in a dry run
     index_removed: int  # files of earlier versions of the index
     snapshots: tuple[int, ...]  # versions
-    shards: tuple[str, ...]  # names, as of the others
+    shards: tuple[str, ...]  # names
     thumbnails: tuple[str, ...]
     staged: tuple[str, ...]  # files of results that were never committed
     bytes: int  # of snapshots, shards, thumbnails and staged files
@@ -44,51 +46,32 @@ def compact_dataset(
     dry_run: bool = False,
     grace_h: float = GRACE_H,
 ) -> CompactReport:
-    """See `Dataset.compact`."""
-    if (
-        (keep_snapshots is not None and keep_snapshots < 1)
-        or (keep_days is not None and keep_days < 0)
-        or grace_h < 0
-    ):
-        raise InvalidInput(
-            f"at least 1 snapshot, 0 days and 0 hours must be kept; got {keep_snapshots=}, {keep_days=}, {grace_h=}"
-        )
+    """Compact a dataset; see `Dataset.compact`."""
+    _check_bounds(keep_snapshots, keep_days, grace_h)
     before = datetime.now(UTC) - timedelta(hours=grace_h)
-    files = {
-        folder: store.files(folder) for folder in ("snapshots", "shards", "thumbs", "staging")
-    }  # listed before the index is read
-    kept, old = _retained(list_snapshots(store), files["snapshots"], keep_snapshots, keep_days)
+    files = {folder: store.list_files(folder) for folder in _FOLDERS}  # before the index is read
+    kept, old = _split_snapshots(
+        list_snapshots(store), files["snapshots"], keep_snapshots, keep_days
+    )
     index.refresh()
-    shards, thumbnails = _named(index, kept)
+    shards, thumbnails = _collect_references(index, kept)
+    old_names = {snapshot.name for snapshot in old}
     removed = {
-        "snapshots": [
-            file for file in files["snapshots"] if file.name in {snapshot.name for snapshot in old}
-        ],
-        "shards": [
-            file for file in files["shards"] if file.name not in shards and file.modified <= before
-        ],
-        "thumbs": [
-            file
-            for file in files["thumbs"]
-            if file.name not in thumbnails and file.modified <= before
-        ],
-        "staging": _left_over(files["staging"], before),
+        "snapshots": [file for file in files["snapshots"] if file.name in old_names],
+        "shards": _select_unused(files["shards"], shards, before),
+        "thumbs": _select_unused(files["thumbs"], thumbnails, before),
+        "staging": _select_leftovers(files["staging"], before),
     }
-    tidied = index.compact(grace_h=grace_h, dry_run=dry_run)
+    merged = index.compact(grace_h=grace_h, dry_run=dry_run)
     if not dry_run:
-        for folder in (
-            "snapshots",
-            "thumbs",
-            "staging",
-            "shards",
-        ):  # a kill between leaves no snapshot without its shards
+        for folder in ("snapshots", "thumbs", "staging", "shards"):  # a snapshot before its shards
             store.delete(file.name for file in removed[folder])
-        _remove_torn(store, before)
+        _remove_temporary(store, before)
     names = {folder: tuple(file.name for file in found) for folder, found in removed.items()}
     return CompactReport(
         dry_run=dry_run,
-        index_files=tidied[:2],
-        index_removed=tidied[2],
+        index_files=merged[:2],
+        index_removed=merged[2],
         snapshots=tuple(snapshot.version for snapshot in old),
         shards=names["shards"],
         thumbnails=names["thumbs"],
@@ -97,10 +80,23 @@ def compact_dataset(
     )
 
 
-def _retained(
+def _check_bounds(keep_snapshots: int | None, keep_days: float | None, grace_h: float) -> None:
+    is_valid = (
+        (keep_snapshots is None or keep_snapshots >= 1)
+        and (keep_days is None or keep_days >= 0)
+        and grace_h >= 0
+    )
+    if not is_valid:
+        raise InvalidInput(
+            "keep_snapshots must be at least 1, keep_days and grace_h at least 0; "
+            f"got {keep_snapshots=}, {keep_days=}, {grace_h=}"
+        )
+
+
+def _split_snapshots(
     snapshots: list[Snapshot], files: Iterable[StoredFile], count: int | None, days: float | None
 ) -> tuple[list[Snapshot], list[Snapshot]]:
-    """Those to keep, and the others. Kept is what either bound keeps; the newest always, and all without a bound."""
+    """Return the snapshots to keep and those to remove (see `Dataset.compact`)."""
     if count is None and days is None:
         return snapshots, []
     published = {file.name: file.modified for file in files}
@@ -112,37 +108,52 @@ def _retained(
         if since is not None and (one.name not in published or published[one.name] >= since)
     }
     kept = newest | young
-    return [one for one in snapshots if one.version in kept], [
-        one for one in snapshots if one.version not in kept
-    ]
+    return (
+        [one for one in snapshots if one.version in kept],
+        [one for one in snapshots if one.version not in kept],
+    )
 
 
-def _named(index: Index, snapshots: Iterable[Snapshot]) -> tuple[set[str], set[str]]:
-    """The shards and thumbnails that count: of each source the latest row names some, and so does the one before that a failure does not hide."""
+def _collect_references(index: Index, snapshots: Iterable[Snapshot]) -> tuple[set[str], set[str]]:
+    """Return the shards and thumbnails in use.
+
+    They are those of the latest row of each source, and of its latest final row, which counts while
+    the latest one is a failure that will be retried.
+    """
     shards = {
         name for snapshot in snapshots for name in snapshot.table["shard"].unique().to_pylist()
     }
     thumbnails: set[str] = set()
     rows = index.rows_after(0, _COLUMNS)
-    for latest in (latest_of(rows), latest_of(rows.filter(pc.invert(unsettled(rows))))):
-        shards |= set(flat_clips(latest)[0].field("shard").unique().to_pylist())
+    final = rows.filter(pc.invert(is_retryable_failure(rows)))
+    for latest in (select_latest(rows), select_latest(final)):
+        shards |= set(flatten_clips(latest)[0].field("shard").unique().to_pylist())
         thumbnails |= set(latest["thumbnail"].unique().to_pylist())
     return shards, thumbnails
 
 
-def _left_over(staged: Iterable[StoredFile], before: datetime) -> list[StoredFile]:
-    """The files of staged results of which none is young."""
-    young = {_result(file) for file in staged if file.modified > before}
-    return [file for file in staged if _result(file) not in young]
+def _select_unused(
+    files: Iterable[StoredFile], used: set[str], before: datetime
+) -> list[StoredFile]:
+    return [file for file in files if file.name not in used and file.modified <= before]
 
 
-def _result(file: StoredFile) -> str:
-    """`staging/NAME`."""
+def _select_leftovers(staged: Iterable[StoredFile], before: datetime) -> list[StoredFile]:
+    """Return the files of those staged results that have no young file."""
+    young = {_result_name(file) for file in staged if file.modified > before}
+    return [file for file in staged if _result_name(file) not in young]
+
+
+def _result_name(file: StoredFile) -> str:
+    """Return `staging/NAME`."""
     return "/".join(file.name.split("/")[:2])
 
 
-def _remove_torn(store: Store, before: datetime) -> None:
-    """Removes what was being written in a folder when its writer was killed: its name begins with a dot. And folders that staging left empty."""
+def _remove_temporary(store: Store, before: datetime) -> None:
+    """Remove what killed writers left in a folder, and empty staging folders.
+
+    The name of a file that is being written begins with a dot.
+    """
     if store.local is None:
         return
     for folder in (".", "shards", "snapshots", "thumbs", "staging", "recipes"):

@@ -1,176 +1,208 @@
-"""A dataset's place: `shards/`, `index/` (Delta), `snapshots/`, `thumbs/`, `recipes/`.
+"""A dataset: `shards/`, `index/` (Delta), `snapshots/`, `thumbs/` and `recipes/` in one place.
 
-A wave is committed in two steps: the shard, then the index, the marker that counts. A kill between them leaves a file that the next attempt
-replaces with equal bytes. Snapshots are made of what is committed when they are asked for (`publish`), at the latest by the next refresh.
+A chunk is committed in two steps: its shard, then its rows in the index, which make it count. A
+kill in between leaves a file that the next attempt replaces with equal bytes. `publish` makes a
+snapshot of what is committed; every refresh calls it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from argus.dataset.compaction import GRACE_H, CompactReport, compact_dataset
-from argus.dataset.decisions import Decided, Decisions
+from argus.dataset.decisions import DecisionCache, LatestDecision
 from argus.dataset.index import Index
-from argus.dataset.log import LoggedCommit, SnapshotDiff, logged_commits, snapshot_diff
-from argus.dataset.records import ClipRow, ShardClip, SourceRow
-from argus.dataset.shard import ShardReader, place_shard
+from argus.dataset.log import LoggedCommit, SnapshotDiff, diff_snapshots, list_commits
+from argus.dataset.records import CuratedClip, ShardClip, SourceRow
+from argus.dataset.rows import row_from_values
+from argus.dataset.shard import ShardReader, store_shard
 from argus.dataset.snapshots import Snapshot, list_snapshots, publish_snapshot
 from argus.dataset.store import Store
 from argus.errors import InvalidInput, ServiceError
 from schemas.names import Decision
 
-_ATTEMPTS = 100  # each lost race means that another writer committed, so this many are never met in practice
+_MAX_ATTEMPTS = 100  # a lost race means that another writer committed, so this is never reached
 
 
 @dataclass(frozen=True)
 class DecidedVideo:
-    """One source of a wave: what was decided, and, in the order of `row.kept_clips`, those that have no place in a shard yet.
+    """One source of a chunk: its row, and those of its kept clips that are in no shard yet.
 
-    The clips are read when the shard is written, and again when the commit has to begin anew: an iterator that can be used once does not do.
+    Attributes:
+        row: the row to commit.
+        clips: in the order of `row.kept_clips`. It is iterated again if a commit is repeated, so a
+            one-time iterator does not suffice.
     """
 
     row: SourceRow
     clips: Iterable[ShardClip] = ()
 
 
-Settle = Callable[[Sequence[DecidedVideo]], Sequence[DecidedVideo]]
-"""What becomes of a wave beside all that is committed already; called anew with the same videos after a lost race."""
+ResolveChunk = Callable[[Sequence[DecidedVideo]], Sequence[DecidedVideo]]
+"""Adapts a chunk to everything that is committed; called again, with the same videos, after a lost
+race."""
 
 
 @dataclass(frozen=True)
 class Commit:
-    """A wave that counts now."""
+    """A committed chunk."""
 
     sequence: int  # of its rows in the index
-    rows: tuple[
-        SourceRow, ...
-    ]  # as they were committed; not those that another writer had settled already
+    rows: tuple[SourceRow, ...]  # as committed, without those that another writer had committed
 
     @property
     def sources(self) -> int:
-        """How many sources were newly decided."""
+        """The number of newly decided sources."""
         return len(self.rows)
 
 
 class Dataset:
-    """Opens a dataset in a folder or an object store; nothing is made before the first commit."""
+    """A dataset in a folder or an object store. Nothing is created before the first commit."""
 
     def __init__(self, place: Store | Path | str) -> None:
         self.store = Store.of(place)
         self.index = Index(self.store)
         self.index.refresh()
-        self._decisions = Decisions(self.index)
+        self._decisions = DecisionCache(self.index)
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever committed."""
+        """True if anything was ever committed."""
         return self.index.refresh() > 0
 
     def commit_chunk(
-        self, videos: Sequence[DecidedVideo], settle: Settle | None = None
+        self, videos: Sequence[DecidedVideo], resolve: ResolveChunk | None = None
     ) -> Commit | None:
-        """Commits what was decided about a wave's sources, in the order given; all or none of it counts.
+        """Commit the decisions about a chunk's sources; all of them count or none does.
 
-        What another writer has settled under the same recipe is left as it is, and so is a failure that is known; `settle` then sees the wave
-        beside all earlier commits. Where another writer commits meanwhile, all of this is done again. Costs the same, however large the
-        dataset is. Returns None when nothing new was decided.
+        A source is left out if its latest row is final under the same recipe, or is the same
+        failure. If another writer commits meanwhile, everything is done again. The cost does not
+        depend on the size of the dataset.
+
+        Args:
+            videos: the chunk in its order, all of one recipe.
+            resolve: called with what is new, to handle duplicates of earlier commits.
+
+        Returns:
+            The commit, or None if nothing was new.
+
+        Raises:
+            InvalidInput: several recipes, or clips that do not match their rows.
+            ServiceError: other writers committed again and again.
         """
         if len({video.row.recipe for video in videos}) > 1:
-            raise InvalidInput("a wave has one recipe")
-        for _attempt in range(_ATTEMPTS):
+            raise InvalidInput("the videos of a chunk have several recipes; commit them separately")
+        for _attempt in range(_MAX_ATTEMPTS):
             version = self.index.refresh()
-            news = self._news(videos)
+            news = self._select_news(videos)
             if not news:
                 return None
-            settled = settle(news) if settle else news
-            if not settled:
+            resolved = resolve(news) if resolve else news
+            if not resolved:
                 return None
-            rows = self._write_shard(settled)
+            rows = self._write_shard(resolved)
             sequence = self.index.append(rows, after=version)
             if sequence is not None:
-                self.index.fold()
+                self.index.merge_files()
                 return Commit(sequence, tuple(rows))
         raise ServiceError(
-            f"the index {self.index.uri} was committed to by others {_ATTEMPTS} times in a row; try again"
+            f"other writers committed to {self.index.uri} {_MAX_ATTEMPTS} times in a row; try again"
         )
 
-    def decisions(self) -> pa.Table:
-        """The latest decision on each source: (source_id, decision, reason, retryable, recipe, sequence), sorted by source_id."""
-        self.index.refresh()
-        return self._decisions.table()
+    def read_decisions(self) -> pa.Table:
+        """Return the latest decision on each source, sorted by `source_id`.
 
-    def settled(self, recipe: str, source_ids: Collection[str]) -> set[str]:
-        """Those of some sources that are settled under a recipe."""
+        Columns: source_id, decision, reason, retryable, recipe, sequence.
+        """
+        self.index.refresh()
+        return self._decisions.to_table()
+
+    def find_final(self, recipe: str, source_ids: Collection[str]) -> set[str]:
+        """Return those of some sources whose latest row is final under a recipe."""
         self.index.refresh()
         return {
             source_id
-            for source_id, decided in self._decisions.of(source_ids).items()
-            if decided.recipe == recipe and decided.settled
+            for source_id, latest in self._decisions.find(source_ids).items()
+            if latest.recipe == recipe and latest.is_final
         }
 
-    def rows(self, source_ids: Collection[str]) -> dict[str, SourceRow]:
-        """The latest rows of some sources, whole, by their ids; those that have none are not there."""
+    def read_rows(self, source_ids: Collection[str]) -> dict[str, SourceRow]:
+        """Return the latest rows of some sources by their ids; unknown ids are left out."""
         self.index.refresh()
         latest = {
-            source_id: decided.sequence
-            for source_id, decided in self._decisions.of(source_ids).items()
+            source_id: decision.sequence
+            for source_id, decision in self._decisions.find(source_ids).items()
         }
         wanted = pa.array(latest, pa.string())
         parts = (
             part.filter(pc.is_in(part["source_id"], wanted))
-            for part in self.index.parts_at(latest.values())
+            for part in self.index.iter_parts_at(latest.values())
         )
-        every = (values for part in parts for values in part.to_pylist())
         return {
-            values["source_id"]: SourceRow.of(values)
-            for values in every
+            values["source_id"]: row_from_values(values)
+            for part in parts
+            for values in part.to_pylist()
             if values["sequence"] == latest[values["source_id"]]
         }
 
-    def latest_rows(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """The index, latest row of each source, sorted by source_id (`schemas.arrow.INDEX_SCHEMA`).
+    def read_latest(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the latest row of each source, sorted by `source_id`.
 
-        `clips.NAME` among the columns reads only those parts of the clips.
+        Args:
+            columns: of `schemas.arrow.INDEX_SCHEMA`; `clips.NAME` reads only that field of clips.
+
+        Raises:
+            InvalidInput: there is no dataset.
         """
         self._require()
         rows = self.index.latest_after(0, columns)
-        return (
-            rows
-            if columns is None
-            else rows.select(list(dict.fromkeys(column.partition(".")[0] for column in columns)))
-        )
+        if columns is None:
+            return rows
+        return rows.select(list(dict.fromkeys(column.partition(".")[0] for column in columns)))
 
-    def latest_after(self, sequence: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Of the commits after `sequence` (0: of all), the latest row of each source, sorted by source_id; no rows where there is no dataset.
+    def read_latest_after(self, sequence: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the latest row of each source among the commits after `sequence`.
 
-        source_id and sequence are always among the columns; `clips.NAME` are parts of the clips.
+        The rows are sorted by `source_id`; it and `sequence` are always among the columns. The
+        table is empty if there is no dataset.
         """
         self.index.refresh()
         return self.index.latest_after(sequence, columns)
 
-    def parts_after(
+    def iter_parts_after(
         self, sequence: int, columns: Sequence[str] | None = None
     ) -> Iterator[pa.Table]:
-        """The rows of the commits after `sequence` in parts, in no order, so that not all are in memory at once."""
+        """Return an iterator over the rows of the commits after `sequence`, in parts without order.
+
+        So not all rows are in memory at once.
+        """
         self.index.refresh()
-        return self.index.parts_after(sequence, columns)
+        return self.index.iter_parts_after(sequence, columns)
 
     def publish(self) -> Snapshot | None:
-        """Makes a snapshot of what is committed, where the clips changed since the newest; returns the newest then, None while none was ever kept."""
+        """Publish a snapshot of what is committed, if its clips differ from the newest snapshot's.
+
+        Returns:
+            The newest snapshot, or None if no clip was ever kept.
+        """
         self.index.refresh()
         return publish_snapshot(self.index, self.store)
 
-    def log(self) -> list[LoggedCommit]:
-        """All commits, oldest first."""
+    def list_commits(self) -> list[LoggedCommit]:
+        """Return all commits, oldest first."""
         self.index.refresh()
-        return logged_commits(self.index, {snapshot.version for snapshot in self.snapshots()})
+        return list_commits(self.index, {snapshot.version for snapshot in self.list_snapshots()})
 
-    def diff(self, before: int, after: int | None = None) -> SnapshotDiff:
-        """What became of the clips from one snapshot to another, or to the newest. Raises InvalidInput, naming those that exist."""
-        return snapshot_diff(self.snapshot(before), self.snapshot(after))
+    def diff_snapshots(self, before: int, after: int | None = None) -> SnapshotDiff:
+        """Compare the clips of two snapshots; None is the newest.
+
+        Raises:
+            InvalidInput: there is no such snapshot.
+        """
+        return diff_snapshots(self.get_snapshot(before), self.get_snapshot(after))
 
     def compact(
         self,
@@ -180,11 +212,17 @@ class Dataset:
         dry_run: bool = False,
         grace_h: float = GRACE_H,
     ) -> CompactReport:
-        """Makes few files of the index's many, and removes what nothing names any more; may run beside refreshes and training runs.
+        """Merge the files of the index and remove files that nothing refers to.
 
-        Snapshots are removed only where a bound is given: kept are the newest `keep_snapshots` and those published within `keep_days`, and the
-        newest always. Shards stay that such a snapshot or the latest decision on a source names, and thumbnails likewise. Apart from snapshots,
-        nothing younger than `grace_h` is removed; 0 is for when nobody else is at work. With `dry_run`, only says what it would do.
+        May run beside refreshes and training runs. Shards and thumbnails stay while the latest
+        decision on a source, or a kept snapshot, refers to them.
+
+        Args:
+            keep_snapshots: number of newest snapshots to keep. Without any bound all are kept; with
+                two, a snapshot is kept if either bound keeps it, and the newest always is.
+            keep_days: keep the snapshots that were published within so many days.
+            dry_run: remove nothing, only report.
+            grace_h: other files younger than this are kept; 0 only if nobody else uses the dataset.
         """
         self._require()
         return compact_dataset(
@@ -196,84 +234,90 @@ class Dataset:
             grace_h=grace_h,
         )
 
-    def snapshots(self) -> list[Snapshot]:
-        """All snapshots, oldest first."""
+    def list_snapshots(self) -> list[Snapshot]:
+        """Return all snapshots, oldest first."""
         return list_snapshots(self.store)
 
-    def snapshot(self, version: int | None = None) -> Snapshot:
-        """A snapshot by its version; None is the newest. Raises InvalidInput, naming those that exist."""
+    def get_snapshot(self, version: int | None = None) -> Snapshot:
+        """Return a snapshot by its version; None is the newest.
+
+        Raises:
+            InvalidInput: there is no such snapshot; the message lists those that exist.
+        """
         self._require()
-        known = {snapshot.version: snapshot for snapshot in self.snapshots()}
+        known = {snapshot.version: snapshot for snapshot in self.list_snapshots()}
         if not known:
             raise InvalidInput(
-                f"dataset {self.store.uri} has no snapshot: no clip was ever kept, or its refresh was killed before it published one"
+                f"dataset {self.store.uri} has no snapshot: either no clip was ever kept, or its "
+                "refresh was killed before it published one; run the refresh again"
             )
         chosen = max(known) if version is None else version
         if chosen not in known:
             raise InvalidInput(
-                f"dataset {self.store.uri} has no snapshot {chosen}; it has {', '.join(map(str, known))}"
+                f"dataset {self.store.uri} has no snapshot {chosen}; "
+                f"it has {', '.join(map(str, known))}"
             )
         return known[chosen]
 
-    def shard(self, name: str) -> ShardReader:
-        """Opens a shard, as snapshots name them. A context manager. Raises InvalidInput."""
+    def open_shard(self, name: str) -> ShardReader:
+        """Open a shard by the name that snapshots give. Raises InvalidInput if it is missing."""
         return ShardReader(name, self.store)
 
     def _require(self) -> None:
         if not self.exists:
             raise InvalidInput(
-                f"there is no dataset at {self.store.uri}; `argus refresh CATALOGUE --dataset {self.store.uri}` makes one"
+                f"there is no dataset at {self.store.uri}; create it with "
+                f"`argus refresh CATALOGUE --dataset {self.store.uri}`"
             )
 
-    def _news(self, videos: Sequence[DecidedVideo]) -> list[DecidedVideo]:
-        before = self._decisions.of([video.row.source_id for video in videos])
+    def _select_news(self, videos: Sequence[DecidedVideo]) -> list[DecidedVideo]:
+        before = self._decisions.find([video.row.source_id for video in videos])
         return [
             video for video in videos if not _repeats(video.row, before.get(video.row.source_id))
         ]
 
     def _write_shard(self, videos: Sequence[DecidedVideo]) -> list[SourceRow]:
-        """Writes the wave's shard, if it has a kept clip without a place, and returns the rows with their clips' places."""
+        """Write the shard of the chunk's new clips, and return the rows with their locations."""
         rows = [video.row for video in videos]
-        new = [clip.clip_id for row in rows for clip in _placeless(row)]
+        new = [clip.clip_id for row in rows for clip in _iter_new_clips(row)]
         if not new:
             return rows
-        name, checksums = place_shard(
-            self.store, (clip for video in videos for clip in _checked(video))
+        name, checksums = store_shard(
+            self.store, (clip for video in videos for clip in _iter_shard_clips(video))
         )
-        places = {
-            clip_id: (position, checksum)
-            for position, (clip_id, checksum) in enumerate(zip(new, checksums, strict=True))
+        locations = {
+            clip_id: (number, checksum)
+            for number, (clip_id, checksum) in enumerate(zip(new, checksums, strict=True))
         }
         return [
-            row.model_copy(
-                update={"clips": tuple(_placed(clip, name, places) for clip in row.clips)}
-            )
+            replace(row, clips=tuple(_locate(clip, name, locations) for clip in row.clips))
             for row in rows
         ]
 
 
-def _placeless(row: SourceRow) -> Iterator[ClipRow]:
+def _iter_new_clips(row: SourceRow) -> Iterator[CuratedClip]:
     return (clip for clip in row.kept_clips if clip.shard is None)
 
 
-def _checked(video: DecidedVideo) -> Iterator[ShardClip]:
-    for row, clip in zip(_placeless(video.row), video.clips, strict=True):
-        if clip.clip_id != row.clip_id:
+def _iter_shard_clips(video: DecidedVideo) -> Iterator[ShardClip]:
+    for expected, clip in zip(_iter_new_clips(video.row), video.clips, strict=True):
+        if clip.clip_id != expected.clip_id:
             raise InvalidInput(
-                f"clip {clip.clip_id} was given where the row of {video.row.source_id} has {row.clip_id}"
+                f"the clips of {video.row.source_id} do not match its row: "
+                f"got {clip.clip_id}, expected {expected.clip_id}"
             )
         yield clip
 
 
-def _placed(clip: ClipRow, shard: str, places: Mapping[str, tuple[int, str]]) -> ClipRow:
-    if clip.clip_id not in places or clip.shard is not None:
+def _locate(clip: CuratedClip, shard: str, locations: Mapping[str, tuple[int, str]]) -> CuratedClip:
+    if clip.clip_id not in locations or clip.shard is not None:
         return clip
-    row, checksum = places[clip.clip_id]
-    return clip.model_copy(update={"shard": shard, "row": row, "checksum": checksum})
+    row, checksum = locations[clip.clip_id]
+    return replace(clip, shard=shard, row=row, checksum=checksum)
 
 
-def _repeats(row: SourceRow, before: Decided | None) -> bool:
-    """Whether the index knows as much already: a settled row of the same recipe, or the same failure."""
+def _repeats(row: SourceRow, before: LatestDecision | None) -> bool:
+    """Return True if the index knows it: a final row of the same recipe, or the same failure."""
     if before is None or before.recipe != row.recipe:
         return False
-    return before.settled or (row.decision is Decision.FAILED and before.reason == row.reason)
+    return before.is_final or (row.decision is Decision.FAILED and before.reason == row.reason)

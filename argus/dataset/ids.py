@@ -1,4 +1,4 @@
-"""Stable identifiers: the id of a video, the id of a clip, and the split that a video belongs to."""
+"""Stable identifiers: the id of a video, the id of a clip, and the split of a video."""
 
 import hashlib
 import re

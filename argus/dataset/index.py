@@ -1,11 +1,12 @@
-"""The index: one append-only Delta table; a row per source video and decision; the latest row of a source wins.
+"""The index: one append-only Delta table with one row per source video and decision.
 
-A row's `sequence` is the version of the table that its commit made. What a reader computes from rows up to a sequence is therefore fixed for
-ever, whatever is compacted later. The table's small files are folded into larger ones as they become many, so that neither opening nor
-appending grows with the number of commits.
+The latest row of a source counts. A row's `sequence` is the table version that its commit created,
+so what a reader computes from the rows up to a sequence never changes, whatever is compacted later.
+Small files are merged into larger ones as they accumulate, so that neither opening nor appending
+grows with the number of commits.
 
-An `Index` looks at one version of the table until it is told to `refresh`. Parts of clips are named `clips.quality`: only they, and
-`clips.clip_id`, are read then.
+An `Index` reads one version of the table until `refresh` is called. In lists of columns,
+`clips.NAME` reads only that field of the clips, and `clips.clip_id`.
 """
 
 import contextlib
@@ -19,41 +20,41 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from argus.dataset.migration import check_columns, migrate_table, rename_column
 from argus.dataset.records import SourceRow
+from argus.dataset.rows import rows_to_arrow
 from argus.dataset.store import Store
 from argus.errors import InvalidInput
-from schemas.arrow import INDEX_SCHEMA
+from schemas.arrow import INDEX_SCHEMA, INDEX_VERSION
 
 FOLDER = "index"
-FOLD_FILES = 64
-"""So many small files are made one."""
-FOLDED_BYTES = 32 << 20
-"""A file of at least this size is left alone by folding: a commit's share of the work is bounded."""
+MERGE_FILES = 64
+"""Number of small files from which on a commit merges them."""
+MERGED_BYTES = 32 << 20
+"""Size from which on merging ignores a file, so that the work of one commit is bounded."""
 COMPACTED_BYTES = 128 << 20
 
 _PROPERTIES = {
-    "delta.dataSkippingStatsColumns": "sequence",
+    "delta.dataSkippingStatsColumns": "sequence",  # statistics of scores would not be used
     "delta.logRetentionDuration": "interval 7 days",
-}  # statistics of scores are of no use
+}
 
 
 class Index:
-    """The Delta table of a dataset, as it was when last looked at."""
+    """The Delta table of a dataset, at the version of the last `refresh`."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self._table: DeltaTable | None = None
-        self._spans: dict[
-            str, tuple[int, int]
-        ] = {}  # by file, which never change: the earliest and the latest sequence in it
+        self._spans: dict[str, tuple[int, int]] = {}  # by file: its first and last sequence
 
     @property
     def uri(self) -> str:
-        """What `deltalake.DeltaTable` opens, with the store's `options()`."""
+        """The table's address for `deltalake.DeltaTable`, to be used with `Store.options()`."""
         return self.store.uri_of(FOLDER)
 
     def refresh(self) -> int:
-        """Looks again; returns the version of the table, -1 where there is none."""
+        """Move to the newest version of the table; return it, or -1 if there is no table."""
         if self._table is not None:
             with contextlib.suppress(DeltaError, OSError):
                 self._table.update_incremental()
@@ -64,46 +65,40 @@ class Index:
 
     @property
     def version(self) -> int:
-        """The version of the table as last looked at; -1 where there was none."""
+        """The version of the table at the last refresh; -1 if there was no table."""
         return -1 if self._table is None else int(self._table.version())
 
     @property
     def table(self) -> DeltaTable:
-        """The table as last looked at. Raises InvalidInput where there is none."""
+        """The table at the last refresh. Raises InvalidInput if there was none."""
         if self._table is None:
             raise InvalidInput(
-                f"there is no index at {self.uri}; `argus refresh CATALOGUE --dataset {self.store.uri}` makes a dataset"
+                f"there is no index at {self.uri}; create a dataset with "
+                f"`argus refresh CATALOGUE --dataset {self.store.uri}`"
             )
         return self._table
 
     def append(self, rows: Sequence[SourceRow], *, after: int) -> int | None:
-        """Commits rows, all or none, as the version that follows `after`; returns it, or None where another writer was faster.
+        """Commit rows as the version that follows `after`; all rows count or none does.
 
-        The object store or file system lets only one writer make a version.
+        The object store or file system lets only one writer create a version.
+
+        Returns:
+            The new version, or None if another writer committed first.
         """
         if not rows:
             raise InvalidInput("a commit needs at least one row")
         if self._table is None:
-            with contextlib.suppress(CommitFailedError):  # another writer was faster
-                DeltaTable.create(
-                    self.uri,
-                    INDEX_SCHEMA.remove_metadata(),
-                    mode="ignore",
-                    name="argus.index",
-                    description="version 1",
-                    configuration=_PROPERTIES,
-                    storage_options=self.store.options(),
-                )
-            self.refresh()
+            self._create()
         if self.version != max(after, 0):
             return None
         sequence = self.version + 1
-        try:  # without retries inside: a rebased commit would carry another's sequence. Merging adds the columns that an older table has not
+        try:  # no retries inside: a rebased commit would carry the sequence of another
             write_deltalake(
                 self.table,
-                _to_arrow(rows, sequence),
+                rows_to_arrow(rows, sequence),
                 mode="append",
-                schema_mode="merge",
+                schema_mode="merge",  # adds columns that a table of an older version lacks
                 commit_properties=CommitProperties(max_commit_retries=0),
                 storage_options=self.store.options(),
             )
@@ -111,28 +106,34 @@ class Index:
             return None
         return sequence
 
-    def fold(self) -> None:
-        """Makes larger files of the small ones, where they are many. Losing against another writer is no matter: the next commit tries again."""
+    def merge_files(self) -> None:
+        """Merge the small files if there are many; a lost race leaves it to the next commit."""
         sizes = self._files().column("size_bytes").to_numpy()
-        if (sizes < FOLDED_BYTES).sum() >= FOLD_FILES:
+        if (sizes < MERGED_BYTES).sum() >= MERGE_FILES:
             with contextlib.suppress(CommitFailedError):
                 self.table.optimize.compact(
-                    target_size=FOLDED_BYTES,
+                    target_size=MERGED_BYTES,
                     max_concurrent_tasks=1,
                     commit_properties=CommitProperties(max_commit_retries=0),
                 )
             self._reopen()
 
     def compact(self, *, grace_h: float, dry_run: bool) -> tuple[int, int, int]:
-        """Makes few files of many and forgets earlier versions; returns how many files there were, are, and were removed (or would be).
+        """Merge all files into few and remove those of earlier versions.
 
-        Files that the table has not needed for `grace_h` are removed, so that readers of earlier versions have that long.
+        Args:
+            grace_h: files that the table still needed within this many hours are kept, which is how
+                long readers of earlier versions may go on.
+            dry_run: only count.
+
+        Returns:
+            The number of files before, after, and removed (or to be removed).
         """
         if self._table is None:
             return 0, 0, 0
         before = len(self._files())
         if not dry_run:
-            with contextlib.suppress(CommitFailedError):  # another writer does the same
+            with contextlib.suppress(CommitFailedError):  # another writer compacts it too
                 self.table.optimize.compact(target_size=COMPACTED_BYTES, max_concurrent_tasks=1)
             self._reopen()
             self.table.create_checkpoint()
@@ -147,124 +148,138 @@ class Index:
         return before, len(self._files()), len(removed)
 
     def rows_after(self, sequence: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows of later commits, in their order; none where there is no table. `sequence` is always among the columns."""
-        parts = list(self.parts_after(sequence, columns))
-        return (
-            pa.concat_tables(parts).sort_by("sequence")
-            if parts
-            else _projected(columns).empty_table()
-        )
+        """Return all rows of the commits after `sequence`, in their order.
+
+        The table is empty if there is no index. `sequence` is always among the columns.
+        """
+        parts = list(self.iter_parts_after(sequence, columns))
+        if not parts:
+            return _project_schema(columns).empty_table()
+        return pa.concat_tables(parts).sort_by("sequence")
 
     def latest_after(self, sequence: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Of later commits, the latest row of each source, sorted by source_id, which is always among the columns."""
-        return latest_of(
-            self.rows_after(sequence, None if columns is None else [*columns, "source_id"])
-        )
+        """Return the latest row of each source among the commits after `sequence`.
 
-    def parts_after(
+        The rows are sorted by `source_id`, which is always among the columns.
+        """
+        wanted = None if columns is None else [*columns, "source_id"]
+        return select_latest(self.rows_after(sequence, wanted))
+
+    def iter_parts_after(
         self, sequence: int, columns: Sequence[str] | None = None
     ) -> Iterator[pa.Table]:
-        """The rows of later commits file by file, in no order: for what need not be in memory at once."""
-        for part in self._parts(columns, lambda _, latest: latest > sequence):
+        """Yield the rows of the commits after `sequence` file by file, in no order."""
+        for part in self._iter_parts(columns, lambda _, last: last > sequence):
             yield part.filter(pc.greater(part["sequence"], sequence))
 
-    def parts_at(self, sequences: Iterable[int]) -> Iterator[pa.Table]:
-        """The rows of some commits file by file, in no order; other files are not read, once they have been."""
+    def iter_parts_at(self, sequences: Iterable[int]) -> Iterator[pa.Table]:
+        """Yield the rows of some commits file by file, in no order.
+
+        The span of sequences in a file is cached, so other files are read at most once.
+        """
         wanted = sorted(set(sequences))
-        for part in self._parts(
-            None,
-            lambda earliest, latest: bisect_left(wanted, earliest) < bisect_right(wanted, latest),
-        ):
+
+        def is_wanted(first: int, last: int) -> bool:
+            return bisect_left(wanted, first) < bisect_right(wanted, last)
+
+        for part in self._iter_parts(None, is_wanted):
             yield part.filter(pc.is_in(part["sequence"], pa.array(wanted, part["sequence"].type)))
 
-    def _parts(
+    def _iter_parts(
         self, columns: Sequence[str] | None, is_wanted: Callable[[int, int], bool]
     ) -> Iterator[pa.Table]:
-        """The files of which the earliest and the latest sequence are wanted."""
+        """Yield the files whose first and last sequence are wanted."""
         if self._table is None:
             return
-        schema = _projected(columns)
+        schema = _project_schema(columns)
         for name in self._files().column("path").to_pylist():
             if name in self._spans and not is_wanted(*self._spans[name]):
                 continue
-            part = self._read(name, schema)
+            part = self._read_file(name, schema)
             span = pc.min_max(part["sequence"]).as_py()
             self._spans[name] = span["min"] or 0, span["max"] or 0
             if is_wanted(*self._spans[name]):
                 yield part
 
-    def _read(self, name: str, schema: pa.Schema) -> pa.Table:
-        """The columns of a file; those that it has not, because it is older, are null."""
+    def _read_file(self, name: str, schema: pa.Schema) -> pa.Table:
+        """Return the columns of a file; those that an older version did not write are null."""
         with self.store.open(f"{FOLDER}/{name}") as file:
             parquet = pq.ParquetFile(file)
-            table = parquet.read(
-                columns=[leaf for leaf in _leaves(parquet) if _is_wanted(leaf, schema)]
+            check_columns(parquet.schema_arrow.names, self.store.uri_of(f"{FOLDER}/{name}"))
+            leaves = [leaf for leaf in _list_leaves(parquet) if _is_wanted(leaf, schema)]
+            table = parquet.read(columns=leaves)
+        return migrate_table(table, schema)
+
+    def _create(self) -> None:
+        with contextlib.suppress(CommitFailedError):  # another writer creates it too
+            DeltaTable.create(
+                self.uri,
+                INDEX_SCHEMA.remove_metadata(),
+                mode="ignore",
+                name="argus.index",
+                description=f"version {INDEX_VERSION}",
+                configuration=_PROPERTIES,
+                storage_options=self.store.options(),
             )
-        nulls = {field.name: pa.nulls(len(table), field.type) for field in schema}
-        return pa.table(
-            {
-                field.name: table[field.name]
-                if field.name in table.column_names
-                else nulls[field.name]
-                for field in schema
-            }
-        ).cast(schema)
+        self.refresh()
 
     def _reopen(self) -> None:
-        with self.store.answers():
+        with self.store.map_errors():
             self._table = DeltaTable(self.uri, storage_options=self.store.options())
 
     def _files(self) -> pa.Table:
         return pa.table(self.table.get_add_actions(flatten=True)).select(["path", "size_bytes"])
 
 
-def latest_of(rows: pa.Table) -> pa.Table:
-    """The latest row of each source, sorted by source_id; the table must have both columns."""
+def select_latest(rows: pa.Table) -> pa.Table:
+    """Return the row of each source with the largest sequence, sorted by `source_id`.
+
+    The table needs both columns.
+    """
     if not len(rows):
         return rows
     keys = rows.select(["source_id", "sequence"]).combine_chunks()
     order = pc.sort_indices(keys, sort_keys=[("source_id", "ascending"), ("sequence", "ascending")])
     names = keys["source_id"].take(order).combine_chunks()
-    last = np.append(pc.not_equal(names[:-1], names[1:]).to_numpy(zero_copy_only=False), True)
-    return rows.take(order.filter(pa.array(last)))
+    is_last = np.append(pc.not_equal(names[:-1], names[1:]).to_numpy(zero_copy_only=False), True)
+    return rows.take(order.filter(pa.array(is_last)))
 
 
-def _projected(columns: Sequence[str] | None) -> pa.Schema:
-    """The schema of some columns of the index; `clips.NAME` are some of a clip's."""
+def _project_schema(columns: Sequence[str] | None) -> pa.Schema:
+    """Return the schema of some columns of the index; `clips.NAME` is a field of the clips."""
     if columns is None:
         return INDEX_SCHEMA.remove_metadata()
     wanted: dict[str, set[str]] = {}
     for column in (*columns, "sequence"):
         name, _, part = column.partition(".")
         wanted.setdefault(name, set()).add(part)
-    return pa.schema([_field(INDEX_SCHEMA.field(name), parts) for name, parts in wanted.items()])
-
-
-def _field(field: pa.Field, parts: set[str]) -> pa.Field:
-    """With some parts of its records, the first (a clip's id) always among them: an older file may have no other."""
-    if "" in parts:
-        return field
-    first, *others = field.type.value_type
-    return pa.field(
-        field.name, pa.list_(pa.struct([first, *(part for part in others if part.name in parts)]))
+    return pa.schema(
+        [_project_field(INDEX_SCHEMA.field(name), parts) for name, parts in wanted.items()]
     )
 
 
-def _leaves(parquet: pq.ParquetFile) -> list[str]:
-    """Such as `clips.list.element.clip_id`."""
-    return [parquet.schema.column(place).path for place in range(len(parquet.schema))]
+def _project_field(field: pa.Field, parts: set[str]) -> pa.Field:
+    """Return the field with some parts of its records, and always the first (the clip id).
+
+    A file of an older version may lack all the others.
+    """
+    if "" in parts:
+        return field
+    first, *others = field.type.value_type
+    kept = [first, *(part for part in others if part.name in parts)]
+    return pa.field(field.name, pa.list_(pa.struct(kept)))
+
+
+def _list_leaves(parquet: pq.ParquetFile) -> list[str]:
+    """Return the paths of the stored columns, such as `clips.list.element.clip_id`."""
+    return [parquet.schema.column(number).path for number in range(len(parquet.schema))]
 
 
 def _is_wanted(leaf: str, schema: pa.Schema) -> bool:
-    name, *inner = leaf.split(".")
+    stored, *inner = leaf.split(".")
+    name = rename_column(stored)
     if name not in schema.names:
         return False
     kind = schema.field(name).type
     is_records = pa.types.is_list(kind) and pa.types.is_struct(kind.value_type)
     return not is_records or inner[2] in {part.name for part in kind.value_type}
-
-
-def _to_arrow(rows: Sequence[SourceRow], sequence: int) -> pa.Table:
-    return pa.Table.from_pylist(
-        [{**row.model_dump(), "sequence": sequence} for row in rows], schema=INDEX_SCHEMA
-    ).replace_schema_metadata(None)

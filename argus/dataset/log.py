@@ -1,4 +1,4 @@
-"""What happened to a dataset: its commits, and what one snapshot has that another has not."""
+"""The history of a dataset: its commits, and the differences between snapshots."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,36 +12,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from argus.dataset.index import Index
-from argus.dataset.snapshots import Snapshot, flat_clips
+from argus.dataset.snapshots import Snapshot, flatten_clips
 from schemas.names import Decision
 
 _KEYS = ["sequence", "run_id", "recipe", "decision"]
-_COLUMNS = ("run_id", "recipe", "decision", "decided", "clips.decision")
-_SHOWN = (
-    "split",
-    "quality",
-    "high_quality",
-    "frames",
-    "checksum",
-)  # where a clip lies is no difference
+_COLUMNS = ("run_id", "recipe", "decision", "decided_at", "clips.decision")
+_COMPARED = ("split", "quality", "high_quality", "frames", "checksum")  # not the clip's location
 
 
 @dataclass(frozen=True)
 class LoggedCommit:
-    """One wave that was committed."""
+    """One committed chunk."""
 
     sequence: int
     time: datetime  # UTC, of its last decision
     run_ids: tuple[str, ...]
     recipes: tuple[str, ...]
-    decisions: Mapping[Decision, int]  # how many sources; every decision is named
+    decisions: Mapping[Decision, int]  # number of sources; has every decision as a key
     clips: int  # kept
-    published: bool  # whether there is a snapshot that ends with it
+    published: bool  # True if a snapshot ends with this commit
 
 
 @dataclass(frozen=True)
 class SnapshotDiff:
-    """What became of the clips between two snapshots, by clip_id, sorted."""
+    """The differences between two snapshots by clip id, sorted."""
 
     before: int
     after: int
@@ -50,31 +44,31 @@ class SnapshotDiff:
     changed: tuple[str, ...]  # other bytes, another split or another quality
 
 
-def logged_commits(index: Index, published: set[int]) -> list[LoggedCommit]:
-    """All commits, oldest first."""
+def list_commits(index: Index, published: set[int]) -> list[LoggedCommit]:
+    """Return all commits, oldest first; `published` are the versions of the snapshots."""
     rows = index.rows_after(0, _COLUMNS)
-    clips, parents = flat_clips(rows)
+    clips, parents = flatten_clips(rows)
     kept = parents.filter(pc.equal(clips.field("decision"), str(Decision.KEPT))).to_numpy()
     rows = rows.drop_columns("clips").append_column(
         "kept", pa.array(np.bincount(kept, minlength=len(rows)))
     )
     groups = (
         rows.group_by(_KEYS)
-        .aggregate([("decided", "max"), ("kept", "sum"), ("kept", "count")])
+        .aggregate([("decided_at", "max"), ("kept", "sum"), ("kept", "count")])
         .sort_by("sequence")
         .to_pylist()
     )
     return [
-        _logged(sequence, list(parts), sequence in published)
+        _summarize(sequence, list(parts), sequence in published)
         for sequence, parts in groupby(groups, key=itemgetter("sequence"))
     ]
 
 
-def _logged(sequence: int, groups: Sequence[Mapping[str, Any]], published: bool) -> LoggedCommit:
-    """Of what a commit has in common by run, recipe and decision."""
+def _summarize(sequence: int, groups: Sequence[Mapping[str, Any]], published: bool) -> LoggedCommit:
+    """Combine the groups of a commit, which has one for each run, recipe and decision."""
     return LoggedCommit(
         sequence=sequence,
-        time=max(group["decided_max"] for group in groups),
+        time=max(group["decided_at_max"] for group in groups),
         run_ids=tuple(sorted({group["run_id"] for group in groups})),
         recipes=tuple(sorted({group["recipe"] for group in groups})),
         decisions={
@@ -86,32 +80,29 @@ def _logged(sequence: int, groups: Sequence[Mapping[str, Any]], published: bool)
     )
 
 
-def snapshot_diff(before: Snapshot, after: Snapshot) -> SnapshotDiff:
-    """What `after` has that `before` has not, and the other way round."""
+def diff_snapshots(before: Snapshot, after: Snapshot) -> SnapshotDiff:
+    """Compare the clips of two snapshots."""
     old, new = before.table, after.table
     both = new.filter(pc.is_in(new["clip_id"], old["clip_id"].combine_chunks()))
     own = old.take(pc.index_in(both["clip_id"], old["clip_id"].combine_chunks()))
-    differs = [pc.not_equal(_plain(both[name]), _plain(own[name])) for name in _SHOWN]
+    differs = [pc.not_equal(_as_text(both[name]), _as_text(own[name])) for name in _COMPARED]
     changed = differs[0]
     for one in differs[1:]:
         changed = pc.or_(changed, one)
     return SnapshotDiff(
         before.version,
         after.version,
-        _without(new, old),
-        _without(old, new),
+        _subtract(new, old),
+        _subtract(old, new),
         tuple(both["clip_id"].filter(changed).to_pylist()),
     )
 
 
-def _without(clips: pa.Table, others: pa.Table) -> tuple[str, ...]:
-    return tuple(
-        clips["clip_id"]
-        .filter(pc.invert(pc.is_in(clips["clip_id"], others["clip_id"].combine_chunks())))
-        .to_pylist()
-    )
+def _subtract(clips: pa.Table, others: pa.Table) -> tuple[str, ...]:
+    is_other = pc.is_in(clips["clip_id"], others["clip_id"].combine_chunks())
+    return tuple(clips["clip_id"].filter(pc.invert(is_other)).to_pylist())
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """As text, so that null, which older snapshots have, is equal to null."""
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the column as text, so that null, which older snapshots have, equals null."""
     return pc.fill_null(column.cast(pa.string()), "")

@@ -1,4 +1,7 @@
-"""Arrow IPC files of clips, uncompressed, one clip per record batch; the file's bytes are a pure function of the clips."""
+"""Shards: uncompressed Arrow IPC files with one clip per record batch.
+
+A shard's bytes are a pure function of its clips.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -17,50 +20,56 @@ from schemas.arrow import SHARD_SCHEMA
 from schemas.names import Split
 
 
-def place_shard(store: Store, clips: Iterable[ShardClip]) -> tuple[str, list[str]]:
-    """Puts a shard of these clips into a dataset; returns its name, `shards/{16 hex of its SHA-256}.arrow`, and the clips' checksums.
+def store_shard(store: Store, clips: Iterable[ShardClip]) -> tuple[str, list[str]]:
+    """Store a shard of these clips in a dataset.
 
-    The name being that of the bytes, what an earlier attempt or another writer left under it is the same.
+    The name is a hash of the bytes, so an earlier attempt or another writer can only have left the
+    same file under it.
+
+    Returns:
+        The name, `shards/{16 hex digits of its SHA-256}.arrow`, and the clips' checksums in order.
     """
     with store.scratch() as folder:
         path = folder / "shard.arrow"
         checksums = write_shard(path, clips)
         name = f"shards/{sha256_file(path)[:16]}.arrow"
-        store.put(
-            name, path
-        )  # also over an equal one: it is young again, and so not taken for a left-over
+        store.put(name, path)  # even over an equal file: a new time protects it from compaction
     return name, checksums
 
 
 def write_shard(path: Path, clips: Iterable[ShardClip]) -> list[str]:
-    """Writes a whole shard or nothing; holds one clip in memory at a time.
+    """Write a complete shard or nothing, with one clip in memory at a time.
 
-    Returns the SHA-256 of each clip's video bytes, in order.
+    Returns:
+        The SHA-256 of each clip's video bytes, in order.
     """
     checksums: list[str] = []
     options = pa.ipc.IpcWriteOptions(compression=None)
     with (
-        replace_atomically(path) as beside,
-        pa.ipc.new_file(str(beside), SHARD_SCHEMA, options=options) as writer,
+        replace_atomically(path) as temporary,
+        pa.ipc.new_file(str(temporary), SHARD_SCHEMA, options=options) as writer,
     ):
         for clip in clips:
-            writer.write_batch(_batch(clip))
+            writer.write_batch(_to_batch(clip))
             checksums.append(hashlib.sha256(clip.video).hexdigest())
     return checksums
 
 
 class ShardReader:
-    """A shard, memory-mapped or read by ranges; `reader.clip(row)` reads one clip and nothing else. A context manager."""
+    """A shard, memory-mapped or read by ranges. A context manager.
+
+    `reader.clip(row)` reads only that clip.
+    """
 
     def __init__(self, path: Path | str, store: Store | None = None) -> None:
-        """`path` is a local file, or, with a store, a name in it."""
+        """Open a local file, or with a store a name in it. Raises InvalidInput for other files."""
         self.path = Path(path) if store is None else store.uri_of(str(path))
         try:
             self._map = pa.memory_map(str(path)) if store is None else store.open(str(path))
             self._file = pa.ipc.open_file(self._map)
         except FileNotFoundError as error:
             raise InvalidInput(
-                f"shard {self.path} does not exist; the dataset is incomplete"
+                f"shard {self.path} does not exist, so the dataset is incomplete; restore the file"
             ) from error
         except pa.ArrowInvalid as error:
             raise InvalidInput(
@@ -68,7 +77,8 @@ class ShardReader:
             ) from error
         if not self._file.schema.equals(SHARD_SCHEMA):
             raise InvalidInput(
-                f"{self.path} is an Arrow file, but not a shard: its columns are {', '.join(self._file.schema.names)}"
+                f"{self.path} is an Arrow file, but not a shard: "
+                f"its columns are {', '.join(self._file.schema.names)}"
             )
 
     def __len__(self) -> int:
@@ -86,7 +96,7 @@ class ShardReader:
         self._map.close()
 
     def clip(self, row: int) -> ShardClip:
-        """The clip of a row, 0 <= row < len(reader)."""
+        """Return the clip of a row, 0 <= row < len(reader)."""
         if not 0 <= row < len(self):
             raise InvalidInput(f"shard {self.path} has rows 0 to {len(self) - 1}; got {row}")
         values = self._file.get_batch(row).to_pylist()[0]
@@ -94,7 +104,7 @@ class ShardReader:
         return ShardClip(**{**values, "split": Split(values["split"]), "fps": fps})
 
 
-def _batch(clip: ShardClip) -> pa.RecordBatch:
+def _to_batch(clip: ShardClip) -> pa.RecordBatch:
     values = {
         **vars(clip),
         "split": str(clip.split),

@@ -1,7 +1,8 @@
-"""Snapshots: immutable versions of the dataset, `snapshots/NNNNNN.parquet`, NNNNNN being the sequence of the last commit that it knows.
+"""Snapshots: immutable versions of a dataset, `snapshots/NNNNNN.parquet`.
 
-A snapshot is a pure function of the index's rows up to its sequence, whichever are published, by whom and how often: of each source it holds the
-kept clips of the latest row that settled it. A failure that may pass (`SourceRow.settled`) hides nothing.
+NNNNNN is the sequence of the last commit in it. A snapshot is a pure function of the index's rows
+up to that sequence, whoever publishes it and however often. For each source it holds the kept clips
+of the latest final row; a failure that will be retried hides nothing (`CuratedVideo.is_final`).
 """
 
 import hashlib
@@ -12,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from argus.dataset.decisions import unsettled
-from argus.dataset.index import Index, latest_of
+from argus.dataset.decisions import is_retryable_failure
+from argus.dataset.index import Index, select_latest
 from argus.dataset.store import Store
 from schemas.arrow import SNAPSHOT_SCHEMA
 from schemas.names import Decision, Split
@@ -40,17 +41,17 @@ class Snapshot:
 
     @property
     def name(self) -> str:
-        """Where it lies in the dataset."""
+        """Its name in the dataset."""
         return f"{FOLDER}/{self.version:06d}.parquet"
 
     @property
     def uri(self) -> str:
-        """Its path or uri, for other programs."""
+        """Its path or URI, for other programs."""
         return self.store.uri_of(self.name)
 
     @cached_property
     def digest(self) -> str:
-        """Hexadecimal SHA-256 of the file."""
+        """The hexadecimal SHA-256 of the file."""
         return hashlib.sha256(self.store.read(self.name)).hexdigest()
 
     @cached_property
@@ -60,7 +61,7 @@ class Snapshot:
             return _conform(pq.ParquetFile(file).read())
 
     def counts(self) -> dict[Split, int]:
-        """Clips by split; every split is named."""
+        """Return the number of clips by split; it has every split as a key."""
         counted = {
             item["values"]: item["counts"]
             for item in self.table["split"].value_counts().to_pylist()
@@ -69,9 +70,10 @@ class Snapshot:
 
 
 def list_snapshots(store: Store) -> list[Snapshot]:
-    """All snapshots, oldest first."""
+    """Return all snapshots, oldest first."""
     stems = (
-        name.removeprefix(f"{FOLDER}/").removesuffix(".parquet") for name in store.names(FOLDER)
+        name.removeprefix(f"{FOLDER}/").removesuffix(".parquet")
+        for name in store.list_names(FOLDER)
     )
     return [
         Snapshot(version, store)
@@ -80,9 +82,12 @@ def list_snapshots(store: Store) -> list[Snapshot]:
 
 
 def publish_snapshot(index: Index, store: Store) -> Snapshot | None:
-    """Writes the snapshot of the commits so far where their clips are other than the newest one's; returns the newest then, None without any.
+    """Write the snapshot of all commits, if its clips differ from the newest snapshot's.
 
-    Publishers at once write the same, or one a later version; none overtakes what is not committed.
+    Concurrent publishers write the same file, or one of them a later version.
+
+    Returns:
+        The newest snapshot, or None if there is none.
     """
     existing = list_snapshots(store)
     newest = existing[-1] if existing else None
@@ -90,11 +95,11 @@ def publish_snapshot(index: Index, store: Store) -> Snapshot | None:
     rows = index.rows_after(newest.version if newest else 0, _COLUMNS)
     if not len(rows):
         return newest
-    clips = clips_after(before, rows)
+    clips = update_clips(before, rows)
     if clips.equals(before):
         return newest
     snapshot = Snapshot(pc.max(rows["sequence"]).as_py(), store)
-    with store.writing(snapshot.name) as path:  # every setting that shapes the bytes is named here
+    with store.writing(snapshot.name) as path:  # every setting that affects the bytes is given
         pq.write_table(
             clips,
             path,
@@ -107,25 +112,25 @@ def publish_snapshot(index: Index, store: Store) -> Snapshot | None:
     return snapshot
 
 
-def clips_after(clips: pa.Table, rows: pa.Table) -> pa.Table:
-    """A snapshot's clips after further rows of the index: those of the sources that these settle are replaced."""
-    latest = latest_of(rows.filter(pc.invert(unsettled(rows))))
+def update_clips(clips: pa.Table, rows: pa.Table) -> pa.Table:
+    """Return a snapshot's clips after further rows: those of their sources are replaced."""
+    latest = select_latest(rows.filter(pc.invert(is_retryable_failure(rows))))
     others = clips.filter(
         pc.invert(pc.is_in(clips["source_id"], latest["source_id"].combine_chunks()))
     )
-    table = pa.concat_tables([others, _kept_clips(latest)]).sort_by("clip_id")
+    table = pa.concat_tables([others, _select_kept_clips(latest)]).sort_by("clip_id")
     return table.combine_chunks().replace_schema_metadata(SNAPSHOT_SCHEMA.metadata)
 
 
-def flat_clips(rows: pa.Table) -> tuple[pa.StructArray, pa.Array]:
-    """The clips of rows one after the other, and the position of each one's row."""
+def flatten_clips(rows: pa.Table) -> tuple[pa.StructArray, pa.Array]:
+    """Return the clips of all rows in order, and the number of each one's row."""
     lists = rows["clips"].combine_chunks()
     lists = lists if isinstance(lists, pa.Array) else pa.concat_arrays(lists.chunks)
     return lists.flatten(), pc.list_parent_indices(lists)
 
 
-def _kept_clips(rows: pa.Table) -> pa.Table:
-    clips, parents = flat_clips(rows)
+def _select_kept_clips(rows: pa.Table) -> pa.Table:
+    clips, parents = flatten_clips(rows)
     columns = {
         "source_id": rows["source_id"].combine_chunks().take(parents),
         "split": rows["split"].combine_chunks().take(parents),
@@ -136,7 +141,7 @@ def _kept_clips(rows: pa.Table) -> pa.Table:
 
 
 def _conform(table: pa.Table) -> pa.Table:
-    """Older snapshots have fewer columns: those are null."""
+    """Return the table with all columns; those that an older snapshot lacks are null."""
     own = set(table.column_names)
     columns = [
         table[field.name] if field.name in own else pa.nulls(len(table), field.type)

@@ -1,4 +1,4 @@
-"""What a dataset remembers, for looking only: the latest decision on each video, earlier ones, and the settings of its recipes. Writes nothing."""
+"""A read-only view of a dataset's decisions, for people: videos, history, search, recipes."""
 
 import difflib
 import json
@@ -9,114 +9,125 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from argus.dataset import ClipRow, SourceRow, Store
 from argus.dataset.ids import identify
 from argus.dataset.index import Index
-from argus.dataset.snapshots import flat_clips
+from argus.dataset.migration import migrate_recipe
+from argus.dataset.records import CuratedClip, SourceRow
+from argus.dataset.rows import row_from_values
+from argus.dataset.snapshots import flatten_clips
+from argus.dataset.store import Store
 from argus.errors import InvalidInput
-from schemas.config import FilterPolicy
+from schemas.config import FilterSettings
 
-_NEAREST = 5
-_COMPARED = 20_000  # at most so many ids are compared with one that is not there
+_MAX_SUGGESTIONS = 5
+_MAX_COMPARED = 20_000  # ids that are compared with one that does not exist
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a person meant: a video, or one of its clips."""
+class FoundItem:
+    """A video, or one of its clips, that a search found."""
 
     video: SourceRow
-    clip: ClipRow | None = None
+    clip: CuratedClip | None = None
 
 
 class DatasetView:
-    """The decisions of a dataset. Raises InvalidInput where there is no such folder."""
+    """The decisions of a dataset. Raises InvalidInput if the folder does not exist."""
 
     def __init__(self, place: Store | Path | str) -> None:
         self.store = Store.of(place)
         if self.store.local and not self.store.local.is_dir():
             raise InvalidInput(
-                f"there is no dataset at {self.store.uri}; `argus refresh CATALOGUE --dataset {self.store.uri}` makes one"
+                f"there is no dataset at {self.store.uri}; create it with "
+                f"`argus refresh CATALOGUE --dataset {self.store.uri}`"
             )
         self._index = Index(self.store)
         self._index.refresh()
 
-    def videos(self) -> list[SourceRow]:
-        """The latest decision on every video, sorted by source_id; empty where nothing was decided yet."""
-        return _rows(self._index.latest_after(0))
+    def list_videos(self) -> list[SourceRow]:
+        """Return the latest decision on every video, sorted by source id."""
+        return _to_rows(self._index.latest_after(0))
 
-    def history(self, source_id: str) -> list[SourceRow]:
-        """Every decision on a video, oldest first."""
-        parts = [_of(part, source_id) for part in self._index.parts_after(0)]
-        return _rows(pa.concat_tables(parts).sort_by("sequence")) if parts else []
+    def read_history(self, source_id: str) -> list[SourceRow]:
+        """Return every decision on a video, oldest first."""
+        parts = [
+            part.filter(pc.equal(part["source_id"], source_id))
+            for part in self._index.iter_parts_after(0)
+        ]
+        return _to_rows(pa.concat_tables(parts).sort_by("sequence")) if parts else []
 
-    def duplicates(self, clip_ids: Collection[str]) -> list[str]:
-        """The clips that were found to show what one of these shows."""
-        clips, _ = flat_clips(self._index.latest_after(0, ["clips.clip_id", "clips.duplicate_of"]))
-        same = pc.is_in(clips.field("duplicate_of"), pa.array(list(clip_ids), pa.string()))
-        return sorted(clips.field("clip_id").filter(same).to_pylist())
+    def find_duplicates(self, clip_ids: Collection[str]) -> list[str]:
+        """Return the ids of the clips that are marked as duplicates of these."""
+        rows = self._index.latest_after(0, ["clips.clip_id", "clips.duplicate_of"])
+        clips, _ = flatten_clips(rows)
+        matches = pc.is_in(clips.field("duplicate_of"), pa.array(list(clip_ids), pa.string()))
+        return sorted(clips.field("clip_id").filter(matches).to_pylist())
 
-    def find(self, text: str) -> Found:
-        """A video by its source_id, url or YouTube id, or a clip by its clip_id. Raises InvalidInput, naming the nearest that there are."""
+    def find(self, text: str) -> FoundItem:
+        """Find a video by its source id, URL or YouTube id, or a clip by its clip id.
+
+        Raises:
+            InvalidInput: there is none; the message lists the nearest names.
+        """
         names = self._index.latest_after(0, ["source_id", "url"]).to_pydict()
         known = set(names["source_id"])
         parent, at, _ = text.strip().rpartition("@")
         if at and parent in known:
-            return self._clip(parent, text.strip())
-        written = (
+            return self._find_clip(parent, text.strip())
+        by_url = (
             source_id
             for source_id, url in zip(names["source_id"], names["url"], strict=True)
             if url == text.strip()
         )
-        for source_id in (text.strip(), identify(text)[0], *written):
+        for source_id in (text.strip(), identify(text)[0], *by_url):
             if source_id in known:
-                return Found(self._video(source_id))
-        raise InvalidInput(
-            f"there is no video or clip {text!r} in {self.store.uri}{_nearest(text, [*names['source_id'], *names['url']])}"
-        )
+                return FoundItem(self._read_video(source_id))
+        nearest = _suggest(text, [*names["source_id"], *names["url"]])
+        raise InvalidInput(f"there is no video or clip {text!r} in {self.store.uri}{nearest}")
 
-    def _video(self, source_id: str) -> SourceRow:
-        return self.history(source_id)[-1]
+    def read_filter_settings(self) -> dict[str, FilterSettings]:
+        """Return the filter settings of each stored recipe by its digest.
 
-    def _clip(self, source_id: str, clip_id: str) -> Found:
-        video = self._video(source_id)
-        for clip in video.clips:
-            if clip.clip_id == clip_id:
-                return Found(video, clip)
-        raise InvalidInput(
-            f"{source_id} has no clip {clip_id!r}{_nearest(clip_id, [clip.clip_id for clip in video.clips])}"
-        )
+        Recipes with values that are out of range today are left out.
 
-    def policies(self) -> dict[str, FilterPolicy]:
-        """The thresholds of each recipe that is stored and that this version can read, by its digest."""
+        Raises:
+            InvalidInput: a recipe has a setting that is unknown.
+        """
+        known = {"filters": FilterSettings.model_fields}
         found = {}
-        for name in self.store.names("recipes"):
+        for name in self.store.list_names("recipes"):
             try:
-                policy = json.loads(self.store.read(name))["policy"]
-                found[PurePosixPath(name).stem] = FilterPolicy.model_validate(
-                    {name: policy[name] for name in FilterPolicy.model_fields if name in policy}
-                )
-            except (ValueError, KeyError, TypeError):
-                continue  # written by hand, or by a version whose thresholds mean something else
+                parts = json.loads(self.store.read(name))
+                values = migrate_recipe(parts, known, name)["filters"]
+                found[PurePosixPath(name).stem] = FilterSettings.model_validate(values)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue  # not a recipe, or one whose values are out of range
         return found
 
+    def _read_video(self, source_id: str) -> SourceRow:
+        return self.read_history(source_id)[-1]
 
-def _of(rows: pa.Table, source_id: str) -> pa.Table:
-    return rows.filter(pc.equal(rows["source_id"], source_id))
+    def _find_clip(self, source_id: str, clip_id: str) -> FoundItem:
+        video = self._read_video(source_id)
+        for clip in video.clips:
+            if clip.clip_id == clip_id:
+                return FoundItem(video, clip)
+        nearest = _suggest(clip_id, [clip.clip_id for clip in video.clips])
+        raise InvalidInput(f"{source_id} has no clip {clip_id!r}{nearest}")
 
 
-def _rows(table: pa.Table) -> list[SourceRow]:
-    return [SourceRow.of(values) for values in table.to_pylist()]
+def _to_rows(table: pa.Table) -> list[SourceRow]:
+    return [row_from_values(values) for values in table.to_pylist()]
 
 
-def _nearest(text: str, names: Sequence[str]) -> str:
-    """The end of an error's sentence: what is there instead."""
+def _suggest(text: str, names: Sequence[str]) -> str:
+    """Return the end of an error message that lists the nearest names."""
     if not names:
         return "; it has none"
-    near = [name for name in names if text in name][:_NEAREST] or difflib.get_close_matches(
-        text, names[:_COMPARED], _NEAREST, cutoff=0.3
+    near = [name for name in names if text in name][:_MAX_SUGGESTIONS] or difflib.get_close_matches(
+        text, names[:_MAX_COMPARED], _MAX_SUGGESTIONS, cutoff=0.3
     )
-    return (
-        f"; the nearest: {', '.join(near)}"
-        if near
-        else f"; it has {', '.join(names[:_NEAREST])}" + " …" * (len(names) > _NEAREST)
-    )
+    if near:
+        return f"; the nearest: {', '.join(near)}"
+    more = " …" if len(names) > _MAX_SUGGESTIONS else ""
+    return f"; it has {', '.join(names[:_MAX_SUGGESTIONS])}{more}"

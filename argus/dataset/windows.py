@@ -50,7 +50,9 @@ def select_usable_rows(
         high_quality: accept only clips that curation marked as high quality.
     """
     rows = [
-        SnapshotRow.from_values(values) for values in snapshot.table.to_pylist() if values["split"] == split
+        SnapshotRow.from_values(values)
+        for values in snapshot.table.to_pylist()
+        if values["split"] == split
     ]
     good = tuple(
         row
@@ -110,8 +112,8 @@ def load_window(
         clip = reader.clip(row.row)
     if clip.clip_id != row.clip_id:
         raise InvalidInput(
-            f"row {row.row} of {row.shard} is {clip.clip_id}, but the snapshot expects {row.clip_id}; "
-            "restore the shard"
+            f"row {row.row} of {row.shard} is {clip.clip_id}, but the snapshot expects "
+            f"{row.clip_id}; restore the shard"
         )
     erp = decode_clip(clip.video, indices=range(start, start + frames), size=(height, 2 * height))
     return Window(row.clip_id, erp, clip.fps, start)

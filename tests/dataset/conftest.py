@@ -11,7 +11,15 @@ from uuid import uuid4
 import pytest
 from pyarrow.fs import S3FileSystem
 
-from argus.dataset import ClipRow, Dataset, DecidedVideo, ScoreRow, ShardClip, SourceRow
+from argus.dataset import (
+    CuratedClip,
+    Dataset,
+    DecidedVideo,
+    Score,
+    ShardClip,
+    SourceRow,
+    row_from_values,
+)
 from schemas.names import Decision, Layout, Reason, Split
 
 RECIPE = "0" * 12
@@ -48,9 +56,9 @@ class Maker:
         frames: int = 50,
     ) -> DecidedVideo:
         shard_clips = [self.clip(source, number, split, frames) for number in range(clips)]
-        score = ScoreRow(filter="static", name="difference", value=0.02, threshold=0.005, kept=True)
+        score = Score(filter="static", name="difference", value=0.02, threshold=0.005, kept=True)
         rows = tuple(
-            ClipRow(
+            CuratedClip(
                 clip_id=clip.clip_id,
                 start_ms=clip.start_ms,
                 end_ms=clip.end_ms,
@@ -104,9 +112,9 @@ class Maker:
             "url": f"http://example.org/{source}",
             "run_id": "run",
             "code_version": "0",
-            "decided": datetime(2026, 1, 1, tzinfo=UTC),
+            "decided_at": datetime(2026, 1, 1, tzinfo=UTC),
         }
-        return SourceRow.model_validate(
+        return row_from_values(
             {
                 "source_id": source,
                 "split": split,
@@ -162,8 +170,8 @@ def settled() -> Callable[[Dataset, str], dict[str, bool]]:
     """`settled(dataset, recipe)`: by source_id, for sources whose latest row is of this recipe, whether they are settled."""
 
     def states(dataset: Dataset, recipe: str) -> dict[str, bool]:
-        rows = [row for row in dataset.decisions().to_pylist() if row["recipe"] == recipe]
-        settled = dataset.settled(recipe, [row["source_id"] for row in rows])
+        rows = [row for row in dataset.read_decisions().to_pylist() if row["recipe"] == recipe]
+        settled = dataset.find_final(recipe, [row["source_id"] for row in rows])
         return {row["source_id"]: row["source_id"] in settled for row in rows}
 
     return states

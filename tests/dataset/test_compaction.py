@@ -1,5 +1,6 @@
 """Compaction, the log and differences between snapshots."""
 
+from dataclasses import replace
 import os
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from argus.dataset import Dataset, SnapshotRow, is_remote
-from argus.dataset.index import FOLD_FILES
+from argus.dataset.index import MERGE_FILES
 from argus.errors import InvalidInput
 from schemas.names import Decision
 
@@ -24,9 +25,9 @@ def publish(dataset: Dataset, *waves: list) -> None:
 
 def readable(dataset: Dataset, version: int | None = None) -> list[str]:
     """The clips of a snapshot, each read from its shard."""
-    rows = [SnapshotRow.of(values) for values in dataset.snapshot(version).table.to_pylist()]
+    rows = [SnapshotRow.from_values(values) for values in dataset.get_snapshot(version).table.to_pylist()]
     for row in rows:
-        with dataset.shard(row.shard) as reader:
+        with dataset.open_shard(row.shard) as reader:
             assert reader.clip(row.row).clip_id == row.clip_id
     return [row.clip_id for row in rows]
 
@@ -45,9 +46,9 @@ def test_only_what_nothing_names_goes(tmp_path: Path, make) -> None:
     assert (
         dataset.compact(grace_h=0, dry_run=True).shards == ()
     )  # the older snapshots name every shard
-    before = dataset.store.names()
+    before = dataset.store.list_names()
     told = dataset.compact(keep_snapshots=1, grace_h=0, dry_run=True)
-    assert dataset.store.names() == before
+    assert dataset.store.list_names() == before
     done = dataset.compact(keep_snapshots=1, grace_h=0)
     assert (done.snapshots, done.thumbnails, done.staged) == (
         (1, 2),
@@ -108,9 +109,9 @@ def test_a_reader_of_a_kept_snapshot_and_a_writer_are_not_disturbed(
         [make.kept("url:a", recipe=OTHER), make.kept("url:b", recipe=OTHER)],
     )
     reader = Dataset(tmp_path)
-    table = reader.snapshot(1).table
+    table = reader.get_snapshot(1).table
     before = settled(writer, OTHER)
-    with reader.shard(table["shard"][0].as_py()) as shard:
+    with reader.open_shard(table["shard"][0].as_py()) as shard:
         dataset.compact(keep_snapshots=2, grace_h=0)
         assert shard.clip(2).clip_id == "url:a@20000-30000"
     assert readable(reader, 1) == ["url:a@0-10000", "url:a@10000-20000", "url:a@20000-30000"]
@@ -128,13 +129,13 @@ def test_a_clip_that_is_dropped_for_now_keeps_its_bytes(tmp_path: Path, make) ->
     first = make.kept("url:a", 2)
     (row,) = dataset.commit_chunk([first]).rows
     for decision, recipe in ((Decision.DROPPED, OTHER), (Decision.KEPT, "2" * 12)):
-        clips = tuple(clip.model_copy(update={"decision": decision}) for clip in row.clips)
-        row = row.model_copy(update={"decision": decision, "recipe": recipe, "clips": clips})
+        clips = tuple(replace(clip, decision=decision) for clip in row.clips)
+        row = replace(row, decision=decision, recipe=recipe, clips=clips)
         dataset.commit_chunk([type(first)(row)])
         dataset.publish()
         dataset.compact(grace_h=0)
     assert readable(dataset) == ["url:a@0-10000", "url:a@10000-20000"]
-    assert len(dataset.store.names("shards")) == 1
+    assert len(dataset.store.list_names("shards")) == 1
 
 
 def test_a_failure_that_may_pass_does_not_free_what_it_hides(tmp_path: Path, make) -> None:
@@ -150,21 +151,21 @@ def test_the_index_gets_few_files_and_says_the_same(tmp_path: Path, make) -> Non
     dataset = Dataset(tmp_path)
     for number in range(5):
         dataset.commit_chunk([make.kept(f"url:{number}")])
-    before = dataset.latest_rows()
+    before = dataset.read_latest()
     report = dataset.compact(grace_h=0)
     assert report.index_files == (5, 1)
     assert report.index_removed >= 5
-    assert dataset.latest_rows().equals(before)
-    assert Dataset(tmp_path).latest_rows().equals(before)
-    assert [commit.sequence for commit in dataset.log()] == [1, 2, 3, 4, 5]
+    assert dataset.read_latest().equals(before)
+    assert Dataset(tmp_path).read_latest().equals(before)
+    assert [commit.sequence for commit in dataset.list_commits()] == [1, 2, 3, 4, 5]
 
 
 def test_small_files_are_folded_as_they_become_many(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
-    for number in range(FOLD_FILES + 3):
+    for number in range(MERGE_FILES + 3):
         dataset.commit_chunk([make.dropped(f"url:{number:03d}")])
     assert len(DeltaTable(str(tmp_path / "index")).file_uris()) < 8
-    assert dataset.decisions().num_rows == Dataset(tmp_path).decisions().num_rows == FOLD_FILES + 3
+    assert dataset.read_decisions().num_rows == Dataset(tmp_path).read_decisions().num_rows == MERGE_FILES + 3
 
 
 def test_the_log_tells_every_commit(tmp_path: Path, make) -> None:
@@ -172,7 +173,7 @@ def test_the_log_tells_every_commit(tmp_path: Path, make) -> None:
     dataset.commit_chunk([make.kept("url:a", 2), make.dropped("url:b"), make.failed("url:c")])
     dataset.commit_chunk([make.kept("url:d", recipe=OTHER)])
     dataset.publish()
-    first, second = dataset.log()
+    first, second = dataset.list_commits()
     assert (first.sequence, first.run_ids, first.recipes, first.clips, first.published) == (
         1,
         ("run",),
@@ -188,8 +189,8 @@ def test_the_log_tells_every_commit(tmp_path: Path, make) -> None:
         True,
     )
     assert second.decisions == {Decision.KEPT: 1, Decision.DROPPED: 0, Decision.FAILED: 0}
-    assert second.time == make.kept("url:d").row.decided
-    assert Dataset(tmp_path / "none").log() == []
+    assert second.time == make.kept("url:d").row.decided_at
+    assert Dataset(tmp_path / "none").list_commits() == []
 
 
 def test_two_snapshots_differ_by_clips(tmp_path: Path, make) -> None:
@@ -205,16 +206,16 @@ def test_two_snapshots_differ_by_clips(tmp_path: Path, make) -> None:
             make.kept("url:c", recipe=OTHER),
         ],
     )
-    diff = dataset.diff(1)
+    diff = dataset.diff_snapshots(1)
     assert (diff.before, diff.after) == (1, 2)
     assert (diff.added, diff.removed, diff.changed) == (
         ("url:c@0-10000",),
         ("url:a@10000-20000",),
         ("url:b@0-10000",),
     )
-    back = dataset.diff(2, 1)
+    back = dataset.diff_snapshots(2, 1)
     assert (back.added, back.removed, back.changed) == (diff.removed, diff.added, diff.changed)
-    assert dataset.diff(2) == type(diff)(2, 2, (), (), ())
+    assert dataset.diff_snapshots(2) == type(diff)(2, 2, (), (), ())
 
 
 def test_uris_of_object_stores_are_told_from_paths() -> None:

@@ -8,7 +8,15 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from argus.dataset import Commit, Dataset, ShardReader, SnapshotRow, SourceRow, Store, usable_rows
+from argus.dataset import (
+    Commit,
+    Dataset,
+    ShardReader,
+    SnapshotRow,
+    Store,
+    row_from_json,
+    select_usable_rows,
+)
 from argus.dataset.index import Index
 from argus.errors import InvalidInput
 from argus.files import sha256_file
@@ -19,7 +27,7 @@ RECIPE = "0" * 12
 
 
 def clip_ids(dataset: Dataset, version: int | None = None) -> list[str]:
-    return dataset.snapshot(version).table["clip_id"].to_pylist()
+    return dataset.get_snapshot(version).table["clip_id"].to_pylist()
 
 
 def test_a_wave_is_found_again_clip_by_clip(tmp_path: Path, make) -> None:
@@ -27,7 +35,7 @@ def test_a_wave_is_found_again_clip_by_clip(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
     dataset.commit_chunk(wave)
     snapshot = dataset.publish()
-    rows = [SnapshotRow.of(values) for values in snapshot.table.to_pylist()]
+    rows = [SnapshotRow.from_values(values) for values in snapshot.table.to_pylist()]
     assert [row.clip_id for row in rows] == sorted(
         clip.clip_id for video in wave for clip in video.clips
     )
@@ -87,14 +95,14 @@ def test_rows_are_found_by_their_sources(tmp_path: Path, make) -> None:
         dataset.commit_chunk(
             [make.dropped(f"url:{number:02d}"), make.failed(f"url:{number + 1:02d}")]
         )
-    rows = Dataset(tmp_path).rows(["url:03", "url:70", "url:99", "url:00"])
+    rows = Dataset(tmp_path).read_rows(["url:03", "url:70", "url:99", "url:00"])
     assert {source_id: row.decision for source_id, row in rows.items()} == {
         "url:00": Decision.DROPPED,
         "url:03": Decision.DROPPED,  # after its failure
         "url:70": Decision.FAILED,
     }
-    assert dataset.rows(["url:03"]) == {"url:03": rows["url:03"]}
-    assert Dataset(tmp_path / "none").rows(["url:03"]) == {}
+    assert dataset.read_rows(["url:03"]) == {"url:03": rows["url:03"]}
+    assert Dataset(tmp_path / "none").read_rows(["url:03"]) == {}
 
 
 def test_the_latest_row_of_a_source_wins(tmp_path: Path, make) -> None:
@@ -107,7 +115,7 @@ def test_the_latest_row_of_a_source_wins(tmp_path: Path, make) -> None:
         dataset.commit_chunk(wave)
         dataset.publish()
     assert [len(clip_ids(dataset, version)) for version in (1, 2, 3)] == [3, 2, 1]
-    latest = dataset.latest_rows(["source_id", "decision", "recipe"]).to_pylist()
+    latest = dataset.read_latest(["source_id", "decision", "recipe"]).to_pylist()
     assert [(row["source_id"], row["decision"], row["recipe"][0]) for row in latest] == [
         ("url:a", "kept", "1"),
         ("url:b", "dropped", "1"),
@@ -135,13 +143,13 @@ def test_only_changed_clips_make_a_snapshot(tmp_path: Path, make) -> None:
     assert dataset.commit_chunk([dropped]) == Commit(1, (dropped.row,))
     assert dataset.publish() is None
     with pytest.raises(InvalidInput, match="no clip was ever kept"):
-        dataset.snapshot()
+        dataset.get_snapshot()
     dataset.commit_chunk([make.kept("url:b")])
-    assert dataset.snapshots() == []
+    assert dataset.list_snapshots() == []
     assert dataset.publish().version == 2
     dataset.commit_chunk([make.dropped("url:c")])
     assert dataset.publish().version == 2
-    assert [snapshot.version for snapshot in dataset.snapshots()] == [2]
+    assert [snapshot.version for snapshot in dataset.list_snapshots()] == [2]
 
 
 def test_a_snapshot_is_a_function_of_the_rows_whichever_were_published_before(
@@ -157,16 +165,16 @@ def test_a_snapshot_is_a_function_of_the_rows_whichever_were_published_before(
         often.publish()
         once.commit_chunk(wave)
     once.publish()
-    assert [snapshot.version for snapshot in often.snapshots()] == [1, 2, 3, 4]
-    assert [snapshot.version for snapshot in once.snapshots()] == [4]
+    assert [snapshot.version for snapshot in often.list_snapshots()] == [1, 2, 3, 4]
+    assert [snapshot.version for snapshot in once.list_snapshots()] == [4]
     assert (
-        once.snapshot(4).digest
-        == often.snapshot(4).digest
+        once.get_snapshot(4).digest
+        == often.get_snapshot(4).digest
         == sha256_file(tmp_path / "once" / "snapshots" / "000004.parquet")
     )
     for version in (2, 4):
         (tmp_path / "often" / "snapshots" / f"00000{version}.parquet").unlink()
-    assert Dataset(tmp_path / "often").publish().digest == once.snapshot().digest
+    assert Dataset(tmp_path / "often").publish().digest == once.get_snapshot().digest
 
 
 def test_a_failure_that_may_pass_hides_nothing(tmp_path: Path, make, settled: Any) -> None:
@@ -194,10 +202,10 @@ def test_a_kill_before_the_index_leaves_nothing_that_counts(
         patch.setattr(Index, "append", killed)
         Dataset(tmp_path / "torn").commit_chunk([make.kept("url:a", 3)])
     torn = Dataset(tmp_path / "torn")
-    assert (torn.exists, settled(torn, RECIPE), torn.snapshots()) == (False, {}, [])
+    assert (torn.exists, settled(torn, RECIPE), torn.list_snapshots()) == (False, {}, [])
     torn.commit_chunk([make.kept("url:a", 3)])
     assert torn.publish().digest == Dataset(tmp_path / "whole").publish().digest
-    assert Store.of(tmp_path / "torn").names("shards") == Store.of(tmp_path / "whole").names(
+    assert Store.of(tmp_path / "torn").list_names("shards") == Store.of(tmp_path / "whole").list_names(
         "shards"
     )
 
@@ -212,7 +220,7 @@ def test_writers_at_once_lose_nothing(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
     dataset.publish()
     assert clip_ids(dataset) == [f"{source}@0-10000" for source in sources]
-    assert len(set(dataset.latest_rows(["sequence"])["sequence"].to_pylist())) == len(sources)
+    assert len(set(dataset.read_latest(["sequence"])["sequence"].to_pylist())) == len(sources)
 
 
 def test_a_snapshot_has_the_schema_and_is_sorted(tmp_path: Path, make) -> None:
@@ -225,16 +233,16 @@ def test_a_snapshot_has_the_schema_and_is_sorted(tmp_path: Path, make) -> None:
 
 def test_what_does_not_exist_is_named(tmp_path: Path, make) -> None:
     with pytest.raises(InvalidInput, match=r"no dataset at .*argus refresh"):
-        Dataset(tmp_path / "none").snapshot()
+        Dataset(tmp_path / "none").get_snapshot()
     with pytest.raises(InvalidInput, match="no dataset at"):
-        Dataset(tmp_path / "none").latest_rows()
+        Dataset(tmp_path / "none").read_latest()
     assert not (tmp_path / "none").exists()
     dataset = Dataset(tmp_path / "some")
     for source in ("url:a", "url:b"):
         dataset.commit_chunk([make.kept(source)])
         dataset.publish()
     with pytest.raises(InvalidInput, match=r"has no snapshot 7; it has 1, 2"):
-        dataset.snapshot(7)
+        dataset.get_snapshot(7)
 
 
 def test_rows_that_do_not_match_their_clips_are_refused(tmp_path: Path, make) -> None:
@@ -256,15 +264,15 @@ def test_short_and_poor_clips_are_skipped_and_counted(tmp_path: Path, make) -> N
         ]
     )
     snapshot = dataset.publish()
-    usable = usable_rows(snapshot, Split.TRAIN, frames=25)
+    usable = select_usable_rows(snapshot, Split.TRAIN, frames=25)
     assert ([row.source_id for row in usable.rows], usable.skipped) == (["url:b", "url:b"], 1)
-    assert usable_rows(snapshot, Split.TRAIN, frames=5, min_quality=0.6).skipped == 3
-    assert usable_rows(snapshot, Split.TRAIN, frames=5, high_quality=True).skipped == 3
+    assert select_usable_rows(snapshot, Split.TRAIN, frames=5, min_quality=0.6).skipped == 3
+    assert select_usable_rows(snapshot, Split.TRAIN, frames=5, high_quality=True).skipped == 3
 
 
 def test_a_row_survives_json(make) -> None:
     row = make.kept("url:a", 2).row
-    assert SourceRow.model_validate_json(row.model_dump_json()) == row
+    assert row_from_json(row_to_json(row)) == row
 
 
 def test_a_dataset_of_an_older_version_is_read_and_goes_on(
@@ -289,7 +297,7 @@ def test_a_dataset_of_an_older_version_is_read_and_goes_on(
     )
     rows = [
         {**row, "clips": [{field.name: one[field.name] for field in clip} for one in row["clips"]]}
-        for row in new.latest_rows().drop_columns(list(gone)).to_pylist()
+        for row in new.read_latest().drop_columns(list(gone)).to_pylist()
     ]
     write_deltalake(str(tmp_path / "old" / "index"), pa.Table.from_pylist([], schema=schema))
     write_deltalake(
@@ -298,14 +306,14 @@ def test_a_dataset_of_an_older_version_is_read_and_goes_on(
     shutil.copytree(tmp_path / "new" / "shards", tmp_path / "old" / "shards")
     (tmp_path / "old" / "snapshots").mkdir()
     pq.write_table(
-        new.snapshot().table.drop_columns(["high_quality"]),
+        new.get_snapshot().table.drop_columns(["high_quality"]),
         tmp_path / "old" / "snapshots" / "000001.parquet",
     )
 
     old = Dataset(tmp_path / "old")
     assert settled(old, RECIPE) == {"url:a": True, "url:b": False}
-    assert old.snapshot().table["high_quality"].to_pylist() == [None, None]
-    assert old.latest_rows(["conversion", "clips.duplicate_of"]).to_pylist()[0] == {
+    assert old.get_snapshot().table["high_quality"].to_pylist() == [None, None]
+    assert old.read_latest(["conversion", "clips.duplicate_of"]).to_pylist()[0] == {
         "conversion": None,
         "clips": [
             {"clip_id": name, "duplicate_of": None}
@@ -320,4 +328,4 @@ def test_a_dataset_of_an_older_version_is_read_and_goes_on(
         "url:c@0-10000",
     ]
     old.compact(grace_h=0)
-    assert old.latest_rows(["source_id", "clips.checksum"]).num_rows == 3
+    assert old.read_latest(["source_id", "clips.checksum"]).num_rows == 3

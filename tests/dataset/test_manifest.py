@@ -11,7 +11,7 @@ from argus.dataset import (
     Dataset,
     compare_manifest,
     export_manifest,
-    manifest_recipes,
+    read_manifest_recipes,
     read_manifest,
 )
 from argus.errors import InvalidInput
@@ -37,7 +37,7 @@ def test_a_manifest_says_everything_but_the_pixels(dataset: Dataset, tmp_path: P
     assert table.schema.equals(MANIFEST_SCHEMA)
     assert table["source_id"].to_pylist() == ["url:c", "url:a"]
     shared = {clip["clip_id"]: clip for row in table.to_pylist() for clip in row["clips"]}
-    stored = {row["clip_id"]: row for row in dataset.snapshot().table.to_pylist()}
+    stored = {row["clip_id"]: row for row in dataset.get_snapshot().table.to_pylist()}
     assert {name: clip["checksum"] for name, clip in shared.items()} == {
         name: row["checksum"] for name, row in stored.items()
     }
@@ -46,7 +46,7 @@ def test_a_manifest_says_everything_but_the_pixels(dataset: Dataset, tmp_path: P
         shared["url:c@10000-20000"]["scores"][0]["value"],
     ) == (10_000, 0.02)
     assert not {"shard", "row", "signature", "video"} & set(shared["url:a@0-10000"])
-    assert json.loads(manifest_recipes(tmp_path / "m.parquet")[RECIPE]) == {"policy": {}}
+    assert json.loads(read_manifest_recipes(tmp_path / "m.parquet")[RECIPE]) == {"policy": {}}
 
 
 def test_a_manifest_is_a_catalogue(dataset: Dataset, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def rows(count: int) -> pa.Table:
         "retryable": False,
         "recipe": "0" * 12,
         "run_id": "run",
-        "decided": DECIDED,
+        "decided_at": DECIDED,
         "sequence": 2,
     }
     columns = {
@@ -79,7 +79,7 @@ def seconds(act: Callable[[], object], tries: int = 5) -> float:
 
 def test_what_is_asked_of_all_rows_is_answered_soon(large: Path, settled: Any) -> None:
     assert len(settled(Dataset(large), "0" * 12)) == ROWS + 1
-    assert seconds(lambda: Dataset(large).decisions(), 3) < 1
+    assert seconds(lambda: Dataset(large).read_decisions(), 3) < 1
     assert Dataset(large).publish().table.num_rows == ROWS
 
     def republish() -> None:
@@ -94,7 +94,7 @@ def test_a_commit_beside_them_costs_what_one_beside_none_does(
 ) -> None:
     def committing(folder: Path) -> Callable[[], object]:
         dataset, numbers = Dataset(folder), iter(range(1000))
-        dataset.decisions()
+        dataset.read_decisions()
         return lambda: dataset.commit_chunk(
             [make.dropped(f"url:new{next(numbers)}-{clip}") for clip in range(32)]
         )

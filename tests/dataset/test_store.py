@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from argus.curate import stored_recipe
+from argus.curate import load_recipe
 from argus.dataset import Dataset, SnapshotRow, Store, compare_manifest, export_manifest
 from argus.dataset.index import Index
 from argus.dataset.view import DatasetView
@@ -26,15 +26,15 @@ def store(place: str) -> Store:
 
 
 def test_what_is_written_is_read_listed_and_deleted(store: Store, tmp_path: Path) -> None:
-    assert (store.names(), store.exists("a/b")) == ([], False)
+    assert (store.list_names(), store.exists("a/b")) == ([], False)
     store.write("a/b", b"content")
     with store.writing("a/c.bin") as path:
         path.write_bytes(bytes(range(256)) * 100)
     (tmp_path / "file").write_bytes(b"")
     store.put("d", tmp_path / "file")
     assert not (tmp_path / "file").exists()
-    assert store.names() == ["a/b", "a/c.bin", "d"]
-    assert [(file.name, file.bytes) for file in store.files("a")] == [
+    assert store.list_names() == ["a/b", "a/c.bin", "d"]
+    assert [(file.name, file.bytes) for file in store.list_files("a")] == [
         ("a/b", 7),
         ("a/c.bin", 25_600),
     ]
@@ -47,7 +47,7 @@ def test_what_is_written_is_read_listed_and_deleted(store: Store, tmp_path: Path
     store.delete(["a/b", "never"])
     store.delete_folder("a")
     store.delete_folder("never")
-    assert store.names() == ["d"]
+    assert store.list_names() == ["d"]
     with pytest.raises(FileNotFoundError):
         store.read("a/b")
 
@@ -57,7 +57,7 @@ def test_a_file_is_whole_or_not_there(store: Store) -> None:
     with pytest.raises(RuntimeError, match="half-way"), store.writing("x") as path:
         path.write_bytes(b"af")
         raise RuntimeError("half-way")
-    assert (store.read("x"), store.names()) == (b"before", ["x"])
+    assert (store.read("x"), store.list_names()) == (b"before", ["x"])
 
 
 def test_a_folder_comes_whole_its_marker_last(
@@ -73,17 +73,17 @@ def test_a_folder_comes_whole_its_marker_last(
         )
         store.put_folder("staging/one", scratch / "staged", marker="row.json")
     assert order[-1:] in ([], ["staging/one/row.json"])  # a folder is renamed at once
-    assert store.names("staging") == [
+    assert store.list_names("staging") == [
         "staging/one/deep/a.bin",
         "staging/one/row.json",
         "staging/one/z.bin",
     ]
-    assert store.folders("staging") == ["staging/one"]
+    assert store.list_folders("staging") == ["staging/one"]
     assert store.read("staging/one/deep/a.bin") == b"deep/a.bin"
     with store.scratch() as scratch:
         (scratch / "row.json").write_bytes(b"new")
         store.put_folder("staging/one", scratch, marker="row.json")
-    assert store.names() == ["staging/one/row.json"]
+    assert store.list_names() == ["staging/one/row.json"]
 
 
 @pytest.mark.parametrize(
@@ -145,28 +145,28 @@ def test_a_dataset_on_s3_is_the_one_in_a_folder(
     s3: str, tmp_path: Path, make, settled: Any
 ) -> None:
     here, there = Dataset(tmp_path / "dataset"), Dataset(s3)
-    assert (there.exists, there.snapshots(), settled(there, OTHER)) == (False, [], {})
+    assert (there.exists, there.list_snapshots(), settled(there, OTHER)) == (False, [], {})
     for dataset in (here, there):
         dataset.commit_chunk([make.kept("url:a", 2), make.dropped("url:b"), make.failed("url:c")])
         dataset.commit_chunk([make.kept("url:d"), make.failed("url:a", recipe=OTHER)][:1])
         dataset.publish()
         dataset.store.write(f"recipes/{'0' * 12}.json", b"not a recipe")
-    assert there.snapshot().digest == here.snapshot().digest
-    assert there.store.names("shards") == here.store.names("shards")
-    assert there.decisions().equals(here.decisions())
-    for row in map(SnapshotRow.of, there.snapshot().table.to_pylist()):
-        with there.shard(row.shard) as remote, here.shard(row.shard) as local:
+    assert there.get_snapshot().digest == here.get_snapshot().digest
+    assert there.store.list_names("shards") == here.store.list_names("shards")
+    assert there.read_decisions().equals(here.read_decisions())
+    for row in map(SnapshotRow.from_values, there.get_snapshot().table.to_pylist()):
+        with there.open_shard(row.shard) as remote, here.open_shard(row.shard) as local:
             assert remote.clip(row.row) == local.clip(row.row)
-    assert [commit.sequence for commit in there.log()] == [1, 2]
-    assert stored_recipe(there.store, "0" * 12) is None
+    assert [commit.sequence for commit in there.list_commits()] == [1, 2]
+    assert load_recipe(there.store, "0" * 12) is None
     assert export_manifest(there, tmp_path / "m.parquet") == 2
     assert len(compare_manifest(there, tmp_path / "m.parquet").same) == 3
     ledger = DatasetView(s3)
-    assert [row.source_id for row in ledger.videos()] == ["url:a", "url:b", "url:c", "url:d"]
+    assert [row.source_id for row in ledger.list_videos()] == ["url:a", "url:b", "url:c", "url:d"]
     assert ledger.find("url:a@10000-20000").clip is not None
     there.store.write("shards/lost.arrow", b"")
     assert there.compact(grace_h=0).shards == ("shards/lost.arrow",)
-    assert Dataset(s3).publish().digest == here.snapshot().digest
+    assert Dataset(s3).publish().digest == here.get_snapshot().digest
 
 
 def test_of_two_writers_of_a_version_one_wins(place: str, make) -> None:
@@ -175,7 +175,7 @@ def test_of_two_writers_of_a_version_one_wins(place: str, make) -> None:
     assert (first.refresh(), second.refresh()) == (1, 1)
     assert second.append([make.dropped("url:b").row], after=1) == 2
     assert first.append([make.dropped("url:c").row], after=1) is None  # the store itself refuses
-    assert Dataset(place).decisions()["source_id"].to_pylist() == ["url:a", "url:b"]
+    assert Dataset(place).read_decisions()["source_id"].to_pylist() == ["url:a", "url:b"]
 
 
 def test_a_lost_race_is_run_again_and_what_the_other_settled_is_left(place: str, make) -> None:
@@ -195,7 +195,7 @@ def test_a_lost_race_is_run_again_and_what_the_other_settled_is_left(place: str,
     assert seen == [["url:a", "url:b", "url:c"], ["url:a", "url:c"]]
     assert (commit.sequence, [row.source_id for row in commit.rows]) == (3, ["url:a", "url:c"])
     dataset.publish()
-    assert dataset.snapshot().table["source_id"].to_pylist() == ["url:a", "url:a", "url:b", "url:c"]
+    assert dataset.get_snapshot().table["source_id"].to_pylist() == ["url:a", "url:a", "url:b", "url:c"]
     rows = (
         DeltaTable(dataset.index.uri, storage_options=dataset.store.options())
         .to_pyarrow_table(columns=["source_id"])["source_id"]

@@ -4,7 +4,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from argus.dataset import Dataset, DecidedVideo, load_window, usable_rows, window_start
+from argus.dataset import Dataset, DecidedVideo, load_window, select_usable_rows, choose_window_start
 from argus.errors import InvalidInput
 from argus.media import encode_clip
 from schemas.names import Split
@@ -30,10 +30,10 @@ def dataset(place: str, make) -> Dataset:
 def test_a_window_is_the_frames_from_its_start_at_the_asked_size(
     dataset: Dataset, key: tuple[int, ...]
 ) -> None:
-    row = usable_rows(dataset.snapshot(), Split.TRAIN, frames=5).rows[0]
+    row = select_usable_rows(dataset.get_snapshot(), Split.TRAIN, frames=5).rows[0]
     window = load_window(dataset, row, frames=5, height=16, key=key)
     assert (window.erp.shape, window.erp.dtype) == ((5, 16, 32, 3), np.uint8)
-    assert window.start == window_start(FRAMES, 5, key)
+    assert window.start == choose_window_start(FRAMES, 5, key)
     assert (window.clip_id, window.fps) == (row.clip_id, Fraction(30000, 6006))
     levels = 40 + 8 * (window.start + np.arange(5))
     assert np.abs(window.erp.mean((1, 2, 3)) - levels).max() < 3
@@ -58,4 +58,4 @@ def test_a_row_of_another_clip_is_refused(dataset: Dataset) -> None:
 
 
 def dataset_row(dataset: Dataset):
-    return usable_rows(dataset.snapshot(), Split.TRAIN, frames=5).rows[0]
+    return select_usable_rows(dataset.get_snapshot(), Split.TRAIN, frames=5).rows[0]

@@ -115,9 +115,9 @@ def gallery(
 
     Example: `argus dataset gallery look.html --limit 500`
     """
+    require_writable(page, "page", (".html", ".htm"))
     from argus.report import write_gallery
 
-    require_writable(page, "page", (".html", ".htm"))
     view = open_view(dataset)
     videos = read_videos(view)
     with ProgressDisplay("gallery", transient=True) as display:
@@ -221,7 +221,8 @@ def _print_row(found: "FoundItem") -> None:
 def _show_video(out: Console, found: "FoundItem") -> None:
     video = found.video
     media = video.media
-    stages = (f"{name} {seconds:.1f} s" for name, seconds in video.seconds or () if seconds)
+    spent = asdict(video.stage_seconds) if video.stage_seconds else {}
+    stages = (f"{name} {seconds:.1f} s" for name, seconds in spent.items() if seconds is not None)
     facts = {
         "url": video.url,
         "decision": format_decision(video.decision, video.reason),

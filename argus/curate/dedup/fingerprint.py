@@ -1,8 +1,10 @@
-"""The signature of a clip: what it shows and how that changes, whatever its yaw, encoding, size and start. Comparing lives in `duplicates`.
+"""The signature of a clip: its content over time, robust to yaw, encoding, size and start.
 
-A moment is a triangle-weighted mean of the frames around it, so that it hardly changes when the frames are taken a little earlier or
-later. Of its luma, eight bands of equal solid angle are averaged over latitude, and of each band the first harmonics along longitude are kept
-but the mean: turning the camera by an angle multiplies harmonic k by exp(i·k·angle), and what every panorama has in common (a bright sky) is gone.
+A moment is a triangle-weighted mean of the frames around it, so that it hardly changes if the
+frames are taken a little earlier or later. Its luma is averaged over latitude in eight bands of
+equal solid angle. Of each band the first harmonics along longitude are kept, without the mean: a
+rotation of the camera by an angle multiplies harmonic k by exp(i·k·angle), and what all panoramas
+have in common (a bright sky) is removed. `argus.curate.dedup.index` compares signatures.
 """
 
 import struct
@@ -16,37 +18,39 @@ from numpy.typing import NDArray
 
 BANDS, HARMONICS = 8, 12
 MOMENTS = 10
-"""At most, in a clip: a signature has at most 4 + 10·8·12·2 = 1924 bytes."""
+"""Largest number of moments of a clip; a signature has at most 4 + 10·8·12·2 = 1924 bytes."""
 
-_ROWS, _COLUMNS = 128, 64  # of the luma that is averaged over latitude
-_LEAST_CONTRAST = (
-    2.0  # grey levels, rms along longitude; below it a moment shows nothing that could be compared
-)
+_ROWS, _COLUMNS = 128, 64  # size of the luma image
+_MIN_CONTRAST = 2.0  # gray levels, RMS along longitude; below it a moment cannot be compared
 _HEADER = struct.Struct("<HH")  # version, spacing of the moments in ms
 _VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Signature:
-    """The moments of a clip, `spacing_ms` apart, the first half a spacing after the clip's start."""
+    """The moments of a clip, `spacing_ms` apart, the first half a spacing after its start.
+
+    Attributes:
+        spacing_ms: milliseconds between moments.
+        moments: int8 [n, BANDS, HARMONICS, 2], real and imaginary parts; each moment is scaled to
+            its largest value, and all zeros if there is nothing to compare.
+    """
 
     spacing_ms: int
-    moments: NDArray[
-        np.int8
-    ]  # [n, BANDS, HARMONICS, 2] real and imaginary parts, each moment scaled to its largest; all 0: nothing to compare
+    moments: NDArray[np.int8]
 
     @property
     def times_ms(self) -> NDArray[np.float64]:
-        """Of each moment from the clip's start, [n]."""
+        """The time of each moment from the start of the clip, [n]."""
         return np.asarray((np.arange(len(self.moments)) + 0.5) * self.spacing_ms)
 
     def to_bytes(self) -> bytes:
-        """At most 1924 bytes, equal for equal signatures on every machine."""
+        """Return at most 1924 bytes, the same on every machine."""
         return _HEADER.pack(_VERSION, self.spacing_ms) + self.moments.tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """The signature that `to_bytes` wrote. Raises ValueError for other bytes."""
+        """Return the signature that `to_bytes` wrote. Raises ValueError for other bytes."""
         size = BANDS * HARMONICS * 2
         if (
             len(data) < _HEADER.size
@@ -54,12 +58,13 @@ class Signature:
             or data[: _HEADER.size] == bytes(_HEADER.size)
         ):
             raise ValueError(
-                f"{len(data)} bytes are no signature, which has {_HEADER.size} + n·{size}"
+                f"got {len(data)} bytes, but a signature has {_HEADER.size} + n·{size}"
             )
         version, spacing_ms = _HEADER.unpack_from(data)
         if version != _VERSION:
             raise ValueError(
-                f"the signature has version {version}, but this code reads version {_VERSION}; curate the clip again"
+                f"the signature has version {version}, but this code reads version {_VERSION}; "
+                "curate the clip again"
             )
         return cls(
             spacing_ms,
@@ -67,23 +72,27 @@ class Signature:
         )
 
 
-def clip_signature(frames: NDArray[np.uint8], fps: float, clip_s: float) -> Signature:
-    """The signature of a clip of mono ERP frames [T, H, W, 3] RGB of any size at `fps`; `clip_s` is how long a clip may be.
+def compute_signature(frames: NDArray[np.uint8], fps: float, clip_s: float) -> Signature:
+    """Compute the signature of a clip.
 
-    Moments are clip_s / MOMENTS apart in clips of any length, so that they can be compared.
+    Args:
+        frames: uint8 [T, H, W, 3] RGB, mono ERP, of any size.
+        fps: frame rate.
+        clip_s: largest length of a clip. Moments are `clip_s / MOMENTS` apart in clips of any
+            length, so that they can be compared.
     """
     spacing = clip_s / MOMENTS
     times = (np.arange(len(frames)) + 0.5) / fps
     count = min(MOMENTS, max(1, round(len(frames) / fps / spacing)))
-    centres = (np.arange(count) + 0.5) * spacing
+    centers = (np.arange(count) + 0.5) * spacing
     reach = 2 * max(spacing, 1 / fps)
-    weights = np.maximum(0, 1 - np.abs(times - centres[:, None]) / reach)  # [n, T]
+    weights = np.maximum(0, 1 - np.abs(times - centers[:, None]) / reach)  # [n, T]
     weights /= weights.sum(axis=1, keepdims=True)
     means = np.tensordot(
-        weights, np.stack([_harmonics(frame) for frame in frames]), axes=1
+        weights, np.stack([_compute_harmonics(frame) for frame in frames]), axes=1
     )  # [n, BANDS, HARMONICS]
     contrast = np.sqrt((np.abs(means) ** 2).sum(axis=(1, 2)) / 2 / BANDS)
-    means *= (contrast >= _LEAST_CONTRAST)[:, None, None] * np.sqrt(np.arange(1, HARMONICS + 1))
+    means *= (contrast >= _MIN_CONTRAST)[:, None, None] * np.sqrt(np.arange(1, HARMONICS + 1))
     parts = np.stack([means.real, means.imag], axis=-1)
     largest = np.abs(parts).max(axis=(1, 2, 3), keepdims=True)
     return Signature(
@@ -91,15 +100,18 @@ def clip_signature(frames: NDArray[np.uint8], fps: float, clip_s: float) -> Sign
     )
 
 
-def spectra(moments: NDArray[np.int8]) -> NDArray[np.complex64]:
-    """Unit vectors [n, BANDS, HARMONICS] of a signature's moments; zeros where there is nothing to compare."""
+def compute_spectra(moments: NDArray[np.int8]) -> NDArray[np.complex64]:
+    """Return unit vectors [n, BANDS, HARMONICS] of a signature's moments; zeros stay zero."""
     values = moments.astype(np.float32)
     norms = np.sqrt((values**2).sum(axis=(1, 2, 3), keepdims=True))
     return np.ascontiguousarray(values / np.maximum(norms, 1)).view(np.complex64)[..., 0]
 
 
-def _harmonics(frame: NDArray[np.uint8]) -> NDArray[np.complex128]:
-    """Amplitudes in grey levels [BANDS, HARMONICS] along longitude; of tall frames some rows are enough."""
+def _compute_harmonics(frame: NDArray[np.uint8]) -> NDArray[np.complex128]:
+    """Return amplitudes in gray levels [BANDS, HARMONICS] along longitude.
+
+    Rows of tall frames are subsampled.
+    """
     rows = frame[:: max(1, len(frame) // (2 * _ROWS))]
     luma = cv2.resize(
         cv2.cvtColor(rows, cv2.COLOR_RGB2GRAY), (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA
@@ -109,15 +121,13 @@ def _harmonics(frame: NDArray[np.uint8]) -> NDArray[np.complex128]:
 
 @cache
 def _band_weights() -> NDArray[np.float64]:
-    """[BANDS, _ROWS]: the share of each row in the mean of each band of equal solid angle; rows sum to 1.
+    """Return the weight of each row in the mean of each band, [BANDS, _ROWS]; rows sum to 1.
 
-    The area above sine s of a latitude is (1 − s)/2 of the sphere, and a row's pieces lie in one band or two.
+    The bands have equal solid angle. The area north of a latitude with sine s is (1 − s)/2 of the
+    sphere, and a row lies in one band or two.
     """
-    top_down = (
-        (1 - np.sin(np.linspace(np.pi / 2, -np.pi / 2, _ROWS + 1))) / 2 * BANDS
-    )  # rows' edges in bands
+    latitudes = np.linspace(np.pi / 2, -np.pi / 2, _ROWS + 1)
+    edges = (1 - np.sin(latitudes)) / 2 * BANDS  # of the rows, in bands
     bands = np.arange(BANDS)[:, None]
-    shares = np.clip(
-        np.minimum(top_down[1:], bands + 1) - np.maximum(top_down[:-1], bands), 0, None
-    )
+    shares = np.clip(np.minimum(edges[1:], bands + 1) - np.maximum(edges[:-1], bands), 0, None)
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))

@@ -1,7 +1,9 @@
-"""What becomes of the duplicates in a wave of decided sources, before it is committed.
+"""Resolution of duplicates in a chunk of decided videos, before the chunk is committed.
 
-The earlier clip in the order of commits, and within a wave of the catalogue, stays. A source of which a clip equals an earlier source's takes that
-source's split, so that nothing is trained on and held out at once; where the policy keeps duplicates, those of sources in yet another split go.
+The earlier clip stays, in the order of commits and, within a chunk, of the catalogue. A source with
+a clip that duplicates an earlier source's takes that source's split, so that nothing is both
+trained on and held out. If duplicates are kept, those of sources in yet another split are dropped
+nevertheless.
 """
 
 from collections import ChainMap
@@ -13,10 +15,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from argus.curate.dedup.fingerprint import Signature
-from argus.curate.dedup.index import CHANGE, LIKENESS, Duplicate, DuplicateIndex, SignedClip
-from argus.dataset import ClipRow, Dataset, DecidedVideo, ScoreRow, ShardClip, SourceRow
-from argus.dataset.decisions import unsettled
-from argus.dataset.index import latest_of
+from argus.curate.dedup.index import (
+    MIN_CHANGE_CORRELATION,
+    MIN_SIMILARITY,
+    Duplicate,
+    DuplicateIndex,
+    SignedClip,
+)
+from argus.dataset import (
+    CuratedClip,
+    Dataset,
+    DecidedVideo,
+    Score,
+    ShardClip,
+    SourceRow,
+    is_retryable_failure,
+    select_latest,
+)
 from schemas.names import Decision, Reason, Split
 
 _STATE = ("source_id", "decision", "retryable")
@@ -24,88 +39,85 @@ _CLIPS = (*_STATE, "split", "clips.clip_id", "clips.start_ms", "clips.decision",
 
 
 @dataclass
-class _Known:
+class _KnownClips:
     """Clips to compare with, and the splits of their sources."""
 
     index: DuplicateIndex = field(default_factory=DuplicateIndex)
     splits: MutableMapping[str, Split] = field(default_factory=dict)
 
     def add(self, rows: pa.Table) -> None:
-        """Rows of the index, one of each source, in place of what was known of these."""
-        for source_id, split in zip(
-            rows["source_id"].to_pylist(), rows["split"].to_pylist(), strict=True
-        ):
+        """Add rows of the index, one per source, in place of what was known of these sources."""
+        splits = zip(rows["source_id"].to_pylist(), rows["split"].to_pylist(), strict=True)
+        for source_id, split in splits:
             self.index.discard(source_id)
             self.splits[source_id] = Split(split)
-        self.index.add(_signed_clips(rows))
+        self.index.add(_iter_signed_clips(rows))
 
 
 class DuplicateResolver:
-    """Knows the kept clips of a dataset, also those that others commit meanwhile.
+    """Resolver of the duplicates of one refresh; knows the kept clips of the whole dataset.
 
-    What a dataset says of `pending` sources, which this refresh decides anew, counts from their new rows on. So a refresh that was killed and
-    begins again settles every wave as one that was not. Settling remembers nothing of a wave: what counts is what is committed, so that a wave
-    whose commit lost a race is settled again as if for the first time. `left_out` are the videos of the wave that was settled last which keep,
-    after all, a clip that has neither a place nor bytes (decided again from stored numbers): they must be fetched.
+    Clips that other writers commit meanwhile are included. Pending sources, which the refresh
+    decides anew, count only from their new rows on, so that a refresh that was killed and repeated
+    resolves every chunk in the same way. `resolve` remembers nothing of a chunk: only what is
+    committed counts, so a chunk whose commit lost a race may be resolved again.
+
+    Attributes:
+        unresolved: rows of the last chunk that keep a clip after all which has neither a location
+            nor bytes, because it was decided from stored scores. Their videos must be fetched.
     """
 
     def __init__(
-        self, dataset: Dataset, pending: Collection[str], policy: Literal["drop", "keep"]
+        self, dataset: Dataset, pending: Collection[str], on_duplicate: Literal["drop", "keep"]
     ) -> None:
-        self.left_out: tuple[SourceRow, ...] = ()
+        self.unresolved: tuple[SourceRow, ...] = ()
         self._dataset = dataset
-        self._policy = policy
-        self._known = _Known()
+        self._on_duplicate = on_duplicate
+        self._known = _KnownClips()
         self._sequence = 0
-        self._begin(pending)
+        self._read_committed(pending)
 
-    def settle(self, wave: Sequence[DecidedVideo]) -> list[DecidedVideo]:
-        """The wave in its order, duplicates dropped or marked, without what is `left_out`."""
+    def resolve(self, chunk: Sequence[DecidedVideo]) -> list[DecidedVideo]:
+        """Return the chunk in its order, duplicates dropped or marked, without the `unresolved`."""
         self._catch_up()
-        before = _Known(splits=ChainMap({}, self._known.splits))
-        settled, left_out = [], []
-        for video in wave:
-            done = self._settled(video, before)
-            if _is_written(done):
-                settled.append(done)
+        earlier = _KnownClips(splits=ChainMap({}, self._known.splits))
+        resolved, unresolved = [], []
+        for video in chunk:
+            done = self._resolve_video(video, earlier)
+            if _has_bytes(done):
+                resolved.append(done)
             else:
-                left_out.append(done.row)
-        self.left_out = tuple(left_out)
-        return settled
+                unresolved.append(done.row)
+        self.unresolved = tuple(unresolved)
+        return resolved
 
-    def _begin(self, pending: Collection[str]) -> None:
-        """Reads what is committed part by part: of each source the latest row that says something of its clips."""
-        parts = list(self._dataset.parts_after(0, _STATE))
+    def _read_committed(self, pending: Collection[str]) -> None:
+        """Read the latest final row of each source, part by part."""
+        parts = list(self._dataset.iter_parts_after(0, _STATE))
         if not parts:
             return
         states = pa.concat_tables(parts)
         self._sequence = pc.max(states["sequence"]).as_py()
-        settled = latest_of(states.filter(pc.invert(unsettled(states))))
+        final = select_latest(states.filter(pc.invert(is_retryable_failure(states))))
         latest = dict(
-            zip(settled["source_id"].to_pylist(), settled["sequence"].to_pylist(), strict=True)
+            zip(final["source_id"].to_pylist(), final["sequence"].to_pylist(), strict=True)
         )
         for source_id in pending:
             latest.pop(source_id, None)
-        for part in self._dataset.parts_after(0, _CLIPS):
+        for part in self._dataset.iter_parts_after(0, _CLIPS):
             rows = zip(part["source_id"].to_pylist(), part["sequence"].to_pylist(), strict=True)
-            self._known.add(
-                part.filter(
-                    pa.array(
-                        [latest.get(source_id) == sequence for source_id, sequence in rows],
-                        pa.bool_(),
-                    )
-                )
-            )
+            is_latest = [latest.get(source_id) == sequence for source_id, sequence in rows]
+            self._known.add(part.filter(pa.array(is_latest, pa.bool_())))
 
     def _catch_up(self) -> None:
-        """Adds what was committed since, by whomever."""
-        rows = self._dataset.latest_after(self._sequence, _CLIPS)
+        """Add what any writer committed since."""
+        rows = self._dataset.read_latest_after(self._sequence, _CLIPS)
         if len(rows):
             self._sequence = pc.max(rows["sequence"]).as_py()
-            self._known.add(rows.filter(pc.invert(unsettled(rows))))
+            self._known.add(rows.filter(pc.invert(is_retryable_failure(rows))))
 
-    def _settled(self, video: DecidedVideo, before: _Known) -> DecidedVideo:
-        """Beside the dataset and what comes `before` it in the wave, to which it is added."""
+    def _resolve_video(self, video: DecidedVideo, earlier: _KnownClips) -> DecidedVideo:
+        """Resolve a video against the dataset and the chunk's earlier videos; add it to them."""
         row = video.row
         signed = [
             SignedClip(
@@ -114,23 +126,24 @@ class DuplicateResolver:
             for clip in row.kept_clips
             if clip.signature
         ]
-        matches = {clip.clip_id: match for clip in signed if (match := self._match(clip, before))}
+        matches = {
+            clip.clip_id: match for clip in signed if (match := self._find_match(clip, earlier))
+        }
         if matches:
-            row = self._marked(row, matches, before.splits)
-            video = DecidedVideo(row, _kept(video, row))
-        if _is_written(video):
+            row = self._mark_duplicates(row, matches, earlier.splits)
+            video = DecidedVideo(row, _select_shard_clips(video, row))
+        if _has_bytes(video):
             kept = {clip.clip_id for clip in row.kept_clips}
-            before.index.add(clip for clip in signed if clip.clip_id in kept)
-            before.splits[row.source_id] = row.split
+            earlier.index.add(clip for clip in signed if clip.clip_id in kept)
+            earlier.splits[row.source_id] = row.split
         return video
 
-    def _match(self, clip: SignedClip, before: _Known) -> Duplicate | None:
-        found = [
-            match for match in (known.index.find(clip) for known in (self._known, before)) if match
-        ]
-        return max(found, key=lambda match: (match.likeness, match.earlier), default=None)
+    def _find_match(self, clip: SignedClip, earlier: _KnownClips) -> Duplicate | None:
+        matches = (known.index.find(clip) for known in (self._known, earlier))
+        found = [match for match in matches if match]
+        return max(found, key=lambda match: (match.similarity, match.earlier), default=None)
 
-    def _marked(
+    def _mark_duplicates(
         self, row: SourceRow, matches: Mapping[str, Duplicate], splits: Mapping[str, Split]
     ) -> SourceRow:
         first = next(iter(matches.values()))
@@ -138,34 +151,40 @@ class DuplicateResolver:
         dropped = {
             match.clip_id
             for match in matches.values()
-            if self._policy == "drop" or splits[match.source_id] != split
+            if self._on_duplicate == "drop" or splits[match.source_id] != split
         }
         clips = tuple(
-            _with_match(clip, matches.get(clip.clip_id), clip.clip_id in dropped)
+            _mark_clip(clip, matches.get(clip.clip_id), clip.clip_id in dropped)
             for clip in row.clips
         )
         turned = f"{first.clip_id} shows what {first.earlier} shows, turned by {first.yaw_deg:.0f}°"
-        news: dict[str, object] = {"split": split, "clips": clips}
-        if len(dropped) == len(row.kept_clips):
-            news |= {
-                "decision": Decision.DROPPED,
-                "reason": Reason.DUPLICATE,
-                "detail": f"every clip that it could give is there already: {turned}",
-            }
-        else:
-            news["detail"] = (
-                f"{row.detail}; {len(dropped)} of these dropped and {len(matches) - len(dropped)} marked as duplicates: {turned}"
+        if len(dropped) < len(row.kept_clips):
+            marked = len(matches) - len(dropped)
+            detail = (
+                f"{row.detail}; {len(dropped)} of these dropped and {marked} marked as duplicates: "
+                f"{turned}"
             )
-        return row.model_copy(update=news)
+            return replace(row, split=split, clips=clips, detail=detail)
+        return replace(
+            row,
+            split=split,
+            clips=clips,
+            decision=Decision.DROPPED,
+            reason=Reason.DUPLICATE,
+            detail=f"every clip that it could give is there already: {turned}",
+        )
 
 
-def _is_written(video: DecidedVideo) -> bool:
-    """Whether each kept clip has a place, or bytes to be written. Rows that were decided from stored numbers come without any clips."""
+def _has_bytes(video: DecidedVideo) -> bool:
+    """Return True if each kept clip has a location, or bytes to be written.
+
+    A row that was decided from stored scores comes without any clips.
+    """
     return video.clips != () or all(clip.shard is not None for clip in video.row.kept_clips)
 
 
-def _signed_clips(rows: pa.Table) -> Iterator[SignedClip]:
-    """The kept clips with a signature (one from before there were any has none) of rows of the index, read without their other columns."""
+def _iter_signed_clips(rows: pa.Table) -> Iterator[SignedClip]:
+    """Yield the kept clips with a signature, of rows that were read with only these columns."""
     lists = rows["clips"].combine_chunks()
     clips = lists.flatten()
     if clips.type.get_field_index("signature") < 0:
@@ -173,49 +192,32 @@ def _signed_clips(rows: pa.Table) -> Iterator[SignedClip]:
     sources = rows["source_id"].take(pc.list_parent_indices(lists))
     names = ("clip_id", "start_ms", "signature")
     table = pa.table({"source_id": sources, **{name: clips.field(name) for name in names}})
-    kept = pc.and_(
-        pc.equal(clips.field("decision"), str(Decision.KEPT)), pc.is_valid(clips.field("signature"))
-    )
-    for batch in table.filter(kept).to_batches():
+    is_kept = pc.equal(clips.field("decision"), str(Decision.KEPT))
+    has_signature = pc.is_valid(clips.field("signature"))
+    for batch in table.filter(pc.and_(is_kept, has_signature)).to_batches():
         for row in batch.to_pylist():
-            yield SignedClip(
-                row["clip_id"],
-                row["source_id"],
-                row["start_ms"],
-                Signature.from_bytes(row["signature"]),
-            )
+            signature = Signature.from_bytes(row["signature"])
+            yield SignedClip(row["clip_id"], row["source_id"], row["start_ms"], signature)
 
 
-def _with_match(clip: ClipRow, match: Duplicate | None, dropped: bool) -> ClipRow:
+def _mark_clip(clip: CuratedClip, match: Duplicate | None, is_dropped: bool) -> CuratedClip:
     if match is None:
         return clip
+    kept = not is_dropped
     scores = (
-        ScoreRow(
-            filter="duplicate",
-            name="likeness",
-            value=match.likeness,
-            threshold=LIKENESS,
-            kept=not dropped,
-        ),
-        ScoreRow(
-            filter="duplicate",
-            name="change",
-            value=match.change,
-            threshold=CHANGE,
-            kept=not dropped,
-        ),
-        ScoreRow(filter="duplicate", name="yaw_deg", value=match.yaw_deg),
-        ScoreRow(filter="duplicate", name="offset_s", value=match.offset_s),
+        Score("duplicate", "likeness", match.similarity, MIN_SIMILARITY, kept),
+        Score("duplicate", "change", match.change_correlation, MIN_CHANGE_CORRELATION, kept),
+        Score("duplicate", "yaw_deg", match.yaw_deg),
+        Score("duplicate", "offset_s", match.offset_s),
     )
-    news: dict[str, object] = {"scores": clip.scores + scores, "duplicate_of": match.earlier}
-    return clip.model_copy(
-        update=news
-        | ({"decision": Decision.DROPPED, "reason": Reason.DUPLICATE} if dropped else {})
-    )
+    marked = replace(clip, scores=clip.scores + scores, duplicate_of=match.earlier)
+    if not is_dropped:
+        return marked
+    return replace(marked, decision=Decision.DROPPED, reason=Reason.DUPLICATE)
 
 
-def _kept(video: DecidedVideo, row: SourceRow) -> Iterator[ShardClip] | tuple[()]:
-    """The clips to be written that the marked row still keeps, in its split."""
+def _select_shard_clips(video: DecidedVideo, row: SourceRow) -> Iterator[ShardClip] | tuple[()]:
+    """Return the clips to write that the marked row still keeps, in its split."""
     if video.clips == ():
         return ()
     kept = {clip.clip_id for clip in row.kept_clips}
