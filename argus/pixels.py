@@ -25,7 +25,7 @@ def frames_to_tensor(frames: NDArray[np.uint8], device: str | torch.device = "cp
     Returns:
         float32 [T, 3, H, W] in [-1, 1], a permuted view of channels-last memory.
     """
-    levels = torch.tensor(np.ascontiguousarray(frames), device=device)
+    levels = torch.from_numpy(np.array(frames, order="C")).to(device)
     return levels.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 

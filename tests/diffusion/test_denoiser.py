@@ -9,7 +9,7 @@ from argus.diffusion.denoiser import c_in, c_noise, c_out, c_skip, loss_weight
 SIGMAS = torch.tensor([1e-3, 0.1, 1.0, 7.0, 80.0, 700.0])
 
 
-def test_the_weight_makes_every_noise_level_count_the_same_in_v_space() -> None:
+def test_loss_weight_is_uniform_in_v_space() -> None:
     torch.testing.assert_close(loss_weight(SIGMAS) * c_out(SIGMAS).square(), torch.ones(6))
 
 
@@ -29,27 +29,27 @@ def test_noise_conditioning_is_a_quarter_of_the_logarithm() -> None:
     torch.testing.assert_close(c_noise(torch.tensor([torch.e**4])), torch.tensor([1.0]))
 
 
-def test_a_silent_network_denoises_towards_the_fill(
+def test_zero_output_of_the_network_denoises_toward_the_fill(
     tiny: ArgusPipeline, condition: Callable[..., Condition]
 ) -> None:
-    told = condition(tiny)
-    assert told.fill is not None
+    cond = condition(tiny)
+    assert cond.fill is not None
     weight, bias = tiny.unet.conv_out.weight.clone(), tiny.unet.conv_out.bias.clone()
     with torch.no_grad():
         tiny.unet.conv_out.weight.zero_()
         tiny.unet.conv_out.bias.zero_()
-        noisy = torch.randn(told.latents.shape, generator=torch.Generator().manual_seed(0))
-        denoised = tiny.denoiser(noisy, torch.tensor([3.0]), told)
+        noisy = torch.randn(cond.latents.shape, generator=torch.Generator().manual_seed(0))
+        denoised = tiny.denoiser(noisy, torch.tensor([3.0]), cond)
         tiny.unet.conv_out.weight.copy_(weight)
         tiny.unet.conv_out.bias.copy_(bias)
-    torch.testing.assert_close(denoised, told.fill + (noisy - told.fill) / 10)
+    torch.testing.assert_close(denoised, cond.fill + (noisy - cond.fill) / 10)
 
 
-def test_a_sharp_input_is_hardly_changed(
+def test_input_with_little_noise_hardly_changes(
     tiny: ArgusPipeline, condition: Callable[..., Condition]
 ) -> None:
-    told = condition(tiny)
-    sharp = torch.randn(told.latents.shape, generator=torch.Generator().manual_seed(0))
+    cond = condition(tiny)
+    sharp = torch.randn(cond.latents.shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        denoised = tiny.denoiser(sharp, torch.tensor([1e-5]), told)
+        denoised = tiny.denoiser(sharp, torch.tensor([1e-5]), cond)
     torch.testing.assert_close(denoised, sharp, atol=1e-3, rtol=0)

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from argus.diffusion import diffusion_loss, draw_sigma, height_weight
-from argus.diffusion.noise import p_mean_at
+from argus.diffusion import diffusion_loss, height_weight, sample_sigma
+from argus.diffusion.loss import mean_log_sigma
 from schemas.config import NoisePhase, NoiseSettings
 from schemas.names import HeightWeight
 
@@ -28,12 +28,12 @@ def test_cos_weight_is_the_solid_angle() -> None:
     torch.testing.assert_close(weight / weight[0], lat.cos() / lat.cos()[0])
 
 
-def test_the_loss_weighs_noise_levels_and_rows() -> None:
+def test_loss_weights_noise_levels_and_rows() -> None:
     target = torch.zeros(2, 3, 4, 8, 16)
-    wrong = target.clone()
-    wrong[0, :, :, 0] = 1  # one pole row of the first sample
+    output = target.clone()
+    output[0, :, :, 0] = 1  # one pole row of the first sample
     rows = height_weight(HeightWeight.COS, 8)
-    loss = diffusion_loss(wrong, target, torch.tensor([1.0, 5.0]), rows)
+    loss = diffusion_loss(output, target, torch.tensor([1.0, 5.0]), rows)
     assert loss == pytest.approx(2 * float(rows[0]) / 16)
     assert diffusion_loss(target, target, torch.tensor([1.0, 5.0]), rows) == 0
 
@@ -41,21 +41,21 @@ def test_the_loss_weighs_noise_levels_and_rows() -> None:
 def test_sigma_is_log_normal_with_a_floor() -> None:
     settings = NoiseSettings(p_mean=(NoisePhase(step=0, p_mean=0.5),), p_std=1.5)
     generator = torch.Generator().manual_seed(0)
-    logs = torch.stack([draw_sigma(settings, 0, generator) for _ in range(4000)]).log()
+    logs = torch.stack([sample_sigma(settings, 0, generator) for _ in range(4000)]).log()
     assert logs.mean() == pytest.approx(0.5, abs=0.1)
     assert logs.std() == pytest.approx(1.5, abs=0.1)
     floor = NoiseSettings(p_mean=(NoisePhase(step=0, p_mean=-50.0),), sigma_min=1e-5)
-    assert draw_sigma(floor, 0, generator) == pytest.approx(1e-5)
+    assert sample_sigma(floor, 0, generator) == pytest.approx(1e-5)
 
 
-def test_the_noise_schedule_has_phases() -> None:
+def test_noise_schedule_has_phases() -> None:
     settings = NoiseSettings(
         p_mean=tuple(
             NoisePhase(step=step, p_mean=mean)
             for step, mean in ((0, 0.0), (5000, 0.5), (10000, 1.0))
         )
     )
-    assert [p_mean_at(settings, step) for step in (0, 4999, 5000, 9999, 10000, 90000)] == [
+    assert [mean_log_sigma(settings, step) for step in (0, 4999, 5000, 9999, 10000, 90000)] == [
         0,
         0,
         0.5,

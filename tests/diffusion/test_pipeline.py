@@ -12,32 +12,35 @@ from argus.diffusion import (
     PipelineKind,
     build_pipeline,
     make_condition,
-    sample,
+    read_settings,
+    sample_video,
 )
 from argus.diffusion.image_encoder import ThumbnailEncoder, orthonormal_projection
 from argus.errors import InvalidInput, ServiceError
 from schemas.config import ModelSettings, SampleSettings
 
-Make = Callable[..., Condition]
+MakeCondition = Callable[..., Condition]
 QUICK = SampleSettings(steps=2, guidance=1.0, guidance_start=1.0)
 
 
-def test_a_saved_tiny_model_generates_the_same(
-    tiny: ArgusPipeline, condition: Make, tmp_path: Path
+def test_saved_tiny_model_generates_the_same(
+    tiny: ArgusPipeline, condition: MakeCondition, tmp_path: Path
 ) -> None:
     folder = tiny.with_provenance(snapshot=3, step=7).save_pretrained(tmp_path / "model")
     loaded = ArgusPipeline.from_pretrained(folder)
     assert loaded.settings == tiny.settings
     assert loaded.settings.provenance["snapshot"] == 3
-    told = condition(tiny)
-    assert torch.equal(sample(loaded, told, QUICK, seed=0), sample(tiny, told, QUICK, seed=0))
+    cond = condition(tiny)
+    assert torch.equal(
+        sample_video(loaded, cond, QUICK, seed=0), sample_video(tiny, cond, QUICK, seed=0)
+    )
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {
         ".json",
         ".safetensors",
     }
 
 
-def test_saving_again_replaces_a_model_and_nothing_else(
+def test_saving_replaces_a_pipeline_but_no_other_folder(
     tiny: ArgusPipeline, tmp_path: Path
 ) -> None:
     folder = tiny.save_pretrained(tmp_path / "model")
@@ -51,7 +54,7 @@ def test_saving_again_replaces_a_model_and_nothing_else(
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_an_untrained_tiny_model_has_the_size_meant_and_is_a_function_of_its_seed(
+def test_untrained_tiny_model_has_3_1_m_parameters_and_is_a_function_of_its_seed(
     tiny: ArgusPipeline,
 ) -> None:
     fresh = build_pipeline(ModelSettings(height=32, frames=3), statistics=tiny.settings.bands)
@@ -68,17 +71,17 @@ def test_an_untrained_tiny_model_has_the_size_meant_and_is_a_function_of_its_see
     assert not torch.equal(fresh.unet.conv_in.weight, other.unet.conv_in.weight)
 
 
-def test_thumbnail_tokens_are_a_fixed_orthonormal_map_of_the_whole_frame() -> None:
+def test_thumbnail_encoder_is_an_orthonormal_map_of_the_whole_frame() -> None:
     projection = orthonormal_projection(64, seed=0)
     torch.testing.assert_close(projection @ projection.T, torch.eye(64), atol=1e-5, rtol=0)
     view = torch.linspace(-1, 1, 8)[:, None].expand(1, 1, 3, 8, 8)
     large = view.repeat_interleave(5, -1).repeat_interleave(3, -2)
-    tokens = ThumbnailEncoder(projection)
-    torch.testing.assert_close(tokens.encode(large), tokens.encode(view))
+    encoder = ThumbnailEncoder(projection)
+    torch.testing.assert_close(encoder.encode(large), encoder.encode(view))
 
 
 @pytest.mark.parametrize("damage", ["settings", "unknown field", "weights", "tokens", "unet"])
-def test_a_damaged_folder_is_refused_with_its_fault(
+def test_error_of_a_damaged_folder_names_the_file_or_field(
     tiny: ArgusPipeline, tmp_path: Path, damage: str
 ) -> None:
     folder = tiny.save_pretrained(tmp_path / "model")
@@ -90,51 +93,83 @@ def test_a_damaged_folder_is_refused_with_its_fault(
         case "settings":
             settings.write_text("{")
         case "unknown field":
-            settings.write_text(json.dumps({**json.loads(settings.read_text()), "colour": "red"}))
+            settings.write_text(json.dumps({**json.loads(settings.read_text()), "color": "red"}))
         case "weights":
             weights.write_bytes(weights.read_bytes()[:1000])
         case "tokens":
             (folder / "tokens.safetensors").unlink()
         case "unet":
             shutil.rmtree(folder / "unet")
-    place = {
+    named = {
         "settings": "argus.json",
-        "unknown field": "colour",
-        "weights": "UNet",
+        "unknown field": "color",
+        "weights": "unet",
         "tokens": "tokens.safetensors",
-        "unet": "no UNet",
+        "unet": "unet",
     }[damage]
-    with pytest.raises(InvalidInput, match=place):
+    with pytest.raises(InvalidInput) as caught:
         ArgusPipeline.from_pretrained(folder)
+    assert named in str(caught.value)
 
 
-def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no model folder"):
-        ArgusPipeline.from_pretrained(tmp_path / "absent")
-    with pytest.raises(InvalidInput, match="no pipeline"):
-        ArgusPipeline.from_pretrained(tmp_path)
-    (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
-    with pytest.raises(InvalidInput, match="must name StableVideoDiffusionPipeline"):
-        ArgusPipeline.from_pretrained(tmp_path)
+def test_folders_that_are_not_pipelines_are_refused(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
+    cases = {
+        tmp_path / "absent": "absent",
+        tmp_path: "argus.json",
+        other: "StableVideoDiffusionPipeline",
+    }
+    for folder, named in cases.items():
+        with pytest.raises(InvalidInput) as caught:
+            ArgusPipeline.from_pretrained(folder)
+        assert named in str(caught.value)
 
 
-def test_a_hub_id_without_the_hub_is_a_service_error() -> None:
-    with pytest.raises(ServiceError, match="hub"):
+def test_hub_id_without_the_hub_is_a_service_error() -> None:
+    with pytest.raises(ServiceError):
         ArgusPipeline.from_pretrained("argus-nobody/argus-nothing")
 
 
-def test_a_network_that_does_not_fit_is_refused(tiny: ArgusPipeline, full_folder: Path) -> None:
-    full = ArgusPipeline.from_pretrained(full_folder)
-    with pytest.raises(InvalidInput, match=r"channels are 96 in.*cross_attention_dim"):
-        ArgusPipeline(tiny.unet, full.latents, full.tokens, full.settings)
+def test_argus_json_has_the_fields_of_format_version_1(tiny: ArgusPipeline, tmp_path: Path) -> None:
+    folder = tiny.save_pretrained(tmp_path / "model")
+    stored = json.loads((folder / "argus.json").read_text())
+    assert stored["version"] == 1
+    assert set(stored) == {
+        "version",
+        "kind",
+        "height",
+        "frames",
+        "context_frames",
+        "view_height",
+        "circular",
+        "residual",
+        "sigma_min",
+        "sigma_max",
+        "rho",
+        "sample",
+        "bands",
+        "provenance",
+    }
+    assert read_settings(folder) == tiny.settings
 
 
-def test_a_stable_video_diffusion_folder_opens_trains_sizes_and_is_opened_by_diffusers(
-    full_folder: Path, tmp_path: Path
+def test_network_that_does_not_fit_is_refused_with_every_fault(
+    tiny: ArgusPipeline, svd_folder: Path
+) -> None:
+    full = ArgusPipeline.from_pretrained(svd_folder)
+    with pytest.raises(InvalidInput) as caught:
+        ArgusPipeline(tiny.unet, full.latents, full.image_encoder, full.settings)
+    assert all(named in str(caught.value) for named in ("96", "cross_attention_dim"))
+
+
+def test_svd_folder_opens_with_other_sizes_and_is_saved_for_diffusers(
+    svd_folder: Path, tmp_path: Path
 ) -> None:
     import diffusers
 
-    model = ModelSettings(name=str(full_folder), height=64, frames=3, context_frames=1)
+    model = ModelSettings(name=str(svd_folder), height=64, frames=3, context_frames=1)
     pipeline = build_pipeline(model)
     assert pipeline.settings.kind == PipelineKind.SVD
     assert (pipeline.settings.sigma_max, pipeline.settings.height, pipeline.settings.residual) == (
@@ -156,49 +191,52 @@ def test_a_stable_video_diffusion_folder_opens_trains_sizes_and_is_opened_by_dif
     assert not [path for path in folder.rglob("*") if path.suffix in {".bin", ".pt", ".pkl"}]
 
 
-def test_the_full_size_kind_samples(full_folder: Path) -> None:
+def test_svd_pipeline_samples(svd_folder: Path) -> None:
     pipeline = build_pipeline(
-        ModelSettings(name=str(full_folder), height=64, frames=3, context_frames=1)
+        ModelSettings(name=str(svd_folder), height=64, frames=3, context_frames=1)
     )
     erp, mask = torch.zeros(1, 3, 3, 64, 128), torch.ones(1, 3, 64, 128, dtype=torch.bool)
-    told = make_condition(
-        pipeline,
-        erp,
-        mask,
-        torch.zeros(1, 3, 3, 40, 60),
+    cond = make_condition(
+        pipeline.latents,
+        pipeline.image_encoder,
+        pipeline.settings,
+        erp=erp,
+        mask=mask,
+        views=torch.zeros(1, 3, 3, 40, 60),
         fps=5,
         sigma_c=0.02,
         generator=torch.Generator().manual_seed(0),
     )
-    assert told.latents.shape == (1, 3, 4, 8, 16)
-    assert told.fill is None
-    video = sample(pipeline, told, QUICK, seed=0)
+    assert cond.latents.shape == (1, 3, 4, 8, 16)
+    assert cond.fill is None
+    video = sample_video(pipeline, cond, QUICK, seed=0)
     assert video.shape == (1, 3, 3, 64, 128)
     assert video.isfinite().all()
 
 
-def test_a_released_unet_folder_loads_onto_a_base(full_folder: Path, tmp_path: Path) -> None:
+def test_unet_folder_opens_with_a_base(svd_folder: Path, tmp_path: Path) -> None:
     import diffusers
 
     unet = diffusers.UNetSpatioTemporalConditionModel.from_pretrained(
-        full_folder / "unet", low_cpu_mem_usage=False
+        svd_folder / "unet", low_cpu_mem_usage=False
     )
     with torch.no_grad():
         unet.conv_out.bias.fill_(7)
     unet.save_pretrained(tmp_path / "alone")
     unet.save_pretrained(tmp_path / "below" / "unet")
     for folder in (tmp_path / "alone", tmp_path / "below"):
-        with pytest.raises(InvalidInput, match="base="):
+        with pytest.raises(InvalidInput) as caught:
             ArgusPipeline.from_pretrained(folder)
+        assert "base=" in str(caught.value)
         assert (
-            ArgusPipeline.from_pretrained(folder, base=full_folder).unet.conv_out.bias == 7
+            ArgusPipeline.from_pretrained(folder, base=svd_folder).unet.conv_out.bias == 7
         ).all()
 
 
-def test_pickled_weights_are_not_read(full_folder: Path, tmp_path: Path) -> None:
+def test_pickled_weights_are_not_read(svd_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pickled"
-    shutil.copytree(full_folder, folder)
+    shutil.copytree(svd_folder, folder)
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
-    with pytest.raises(InvalidInput, match="cannot be read"):
+    with pytest.raises(InvalidInput):
         ArgusPipeline.from_pretrained(folder)

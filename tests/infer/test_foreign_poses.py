@@ -1,4 +1,4 @@
-"""Poses of other programs in generation: the frame rate and the size come from the video."""
+"""Generation with poses of other programs; frame rate and size come from the video."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -18,7 +18,7 @@ FOV = (75.0, 61.0)
 TURNS = Rotation.from_euler("YXZ", np.linspace([10, -20, 5], [90, 40, -10], 16), degrees=True)
 
 
-def _evaluation(folder: Path) -> Path:
+def write_evaluation_files(folder: Path) -> Path:
     yaw, pitch, roll = TURNS.as_euler("YXZ").T
     for name, numbers in (("motion", [pitch, yaw, roll]), ("fov", FOV)):
         (folder / name).mkdir()
@@ -26,7 +26,7 @@ def _evaluation(folder: Path) -> Path:
     return folder / "motion/clip.txt"
 
 
-def _megasam(folder: Path) -> Path:
+def write_megasam(folder: Path) -> Path:
     poses = np.tile(np.eye(4), (16, 1, 1))
     poses[:, :3, :3] = TURNS.as_matrix()
     fx, fy = np.array([256, 192]) / np.tan(np.radians(FOV) / 2)
@@ -38,7 +38,7 @@ def _megasam(folder: Path) -> Path:
     return folder / "out.npz"
 
 
-def _colmap(folder: Path) -> Path:
+def write_colmap(folder: Path) -> Path:
     fx, fy = np.array([32, 24]) / np.tan(np.radians(FOV) / 2)
     (folder / "cameras.txt").write_text(f"1 PINHOLE 64 48 {fx} {fy} 32 24\n")
     lines = [
@@ -49,8 +49,8 @@ def _colmap(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("write", [_evaluation, _megasam, _colmap])
-def test_poses_of_other_programs(
+@pytest.mark.parametrize("write", [write_evaluation_files, write_megasam, write_colmap])
+def test_poses_of_other_programs_equal_our_own(
     write: Callable[[Path], Path],
     pipeline: ArgusPipeline,
     video: Callable[..., Path],
@@ -61,7 +61,7 @@ def test_poses_of_other_programs(
     Trajectory(TURNS.as_matrix(), Camera(FOV[0], 64, 48, FOV[1]), Fraction(10)).save(
         tmp_path / "own.npz"
     )
-    made = []
+    videos = []
     for poses in (write(tmp_path / "poses"), tmp_path / "own.npz", None):
         result = generate_video(
             pipeline,
@@ -73,7 +73,7 @@ def test_poses_of_other_programs(
         )
         assert (result.frames, result.fps) == (8, Fraction(5))
         with open_video(tmp_path / "out.mp4") as reader:
-            made.append(reader.frames(range(8)).astype(float))
-    foreign, own, still = made
+            videos.append(reader.frames(range(8)).astype(float))
+    foreign, own, still = videos
     assert np.abs(foreign - own).mean() < 0.05
     assert np.abs(foreign - still).mean() > 1

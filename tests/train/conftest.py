@@ -1,4 +1,4 @@
-"""A small real dataset on disk, and the configuration of a run over it."""
+"""A small dataset on disk, and the configuration of a run over it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from argus.dataset import ClipRow, Dataset, DecidedVideo, ShardClip, SourceRow
+from argus.dataset import CuratedClip, Dataset, DecidedVideo, ShardClip, SourceRow
 from argus.media import encode_clip
 from schemas.config import ModelSettings, OptimSettings, SampleSettings, TrainConfig
 from schemas.names import Decision, Layout, Split
@@ -20,8 +20,8 @@ HEIGHT = 32
 FPS = Fraction(5)
 
 
-def _scene(seed: int) -> np.ndarray:
-    """uint8 [T, H, 2H, 3]: a sky, a ground and coloured waves of whole periods along longitude, turning slowly."""
+def make_scene(seed: int) -> np.ndarray:
+    """Draw uint8 [T, H, 2H, 3]: sky, ground and slowly turning colored waves along longitude."""
     random = np.random.default_rng(seed)
     lon, lat = (
         np.linspace(0, 2 * np.pi, 2 * HEIGHT, endpoint=False),
@@ -39,19 +39,19 @@ def _scene(seed: int) -> np.ndarray:
     ]
     speed = random.uniform(-0.1, 0.1)
     frames = [
-        base + sum(_wave(lat, lon + speed * k, *wave) for wave in waves) for k in range(FRAMES)
+        base + sum(draw_wave(lat, lon + speed * k, *wave) for wave in waves) for k in range(FRAMES)
     ]
     return np.clip(np.stack(frames), 0, 255).astype(np.uint8)
 
 
-def _wave(
-    lat: np.ndarray, lon: np.ndarray, colour: np.ndarray, period: int, phase: float, centre: float
+def draw_wave(
+    lat: np.ndarray, lon: np.ndarray, color: np.ndarray, period: int, phase: float, center: float
 ) -> np.ndarray:
-    return colour * (np.cos(period * lon + phase) * np.exp(-8 * (lat - centre) ** 2))[..., None]
+    return color * (np.cos(period * lon + phase) * np.exp(-8 * (lat - center) ** 2))[..., None]
 
 
-def _video(number: int, split: Split) -> DecidedVideo:
-    source, frames = f"url:{number:016x}", _scene(number)
+def make_video(number: int, split: Split) -> DecidedVideo:
+    source, frames = f"url:{number:016x}", make_scene(number)
     clip = ShardClip(
         clip_id=f"{source}@0-1200",
         source_id=source,
@@ -65,7 +65,7 @@ def _video(number: int, split: Split) -> DecidedVideo:
         quality=0.5,
         video=encode_clip(frames, FPS),
     )
-    row = ClipRow(
+    row = CuratedClip(
         clip_id=clip.clip_id,
         start_ms=0,
         end_ms=1200,
@@ -83,18 +83,20 @@ def _video(number: int, split: Split) -> DecidedVideo:
         recipe="0" * 12,
         run_id="test",
         code_version="0",
-        decided=datetime(2026, 1, 1, tzinfo=UTC),
+        decided_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
     return DecidedVideo(decided, [clip])
 
 
 @pytest.fixture(scope="session")
 def write_dataset() -> Callable[[Path, list[Split]], Dataset]:
-    """Commits one source of one clip for each split named, as a refresh would."""
+    """(folder, splits, first=0) → dataset with a source of one clip for each split."""
 
     def write(folder: Path, splits: list[Split], first: int = 0) -> Dataset:
         dataset = Dataset(folder)
-        dataset.commit_chunk([_video(number, split) for number, split in enumerate(splits, first)])
+        dataset.commit_chunk(
+            [make_video(number, split) for number, split in enumerate(splits, first)]
+        )
         dataset.publish()
         return dataset
 
@@ -105,7 +107,7 @@ def write_dataset() -> Callable[[Path, list[Split]], Dataset]:
 def dataset(
     tmp_path_factory: pytest.TempPathFactory, write_dataset: Callable[..., Dataset]
 ) -> Dataset:
-    """Five sources to train on, three held out."""
+    """Five sources in the training split, three in the validation split."""
     return write_dataset(
         tmp_path_factory.mktemp("dataset") / "d", [Split.TRAIN] * 5 + [Split.VAL] * 3
     )
@@ -113,7 +115,7 @@ def dataset(
 
 @pytest.fixture(scope="session")
 def quick() -> TrainConfig:
-    """A run of seconds."""
+    """Configuration of a run of seconds."""
     return TrainConfig(
         run_id="run",
         model=ModelSettings(height=HEIGHT, frames=3, view_height=32),
@@ -131,7 +133,7 @@ def quick() -> TrainConfig:
 
 @pytest.fixture
 def configure(quick: TrainConfig, tmp_path: Path) -> Callable[..., TrainConfig]:
-    """The quick run in a folder of its own; keywords replace fields."""
+    """(**changes) → the quick configuration in a folder of its own, with changed fields."""
 
     def make(**changes: Any) -> TrainConfig:
         return TrainConfig.model_validate({**quick.model_dump(), "home": str(tmp_path), **changes})
@@ -140,5 +142,5 @@ def configure(quick: TrainConfig, tmp_path: Path) -> Callable[..., TrainConfig]:
 
 
 @pytest.fixture(autouse=True, scope="module")  # before the runs that a module shares
-def _one_thread() -> None:
-    torch.set_num_threads(1)  # several tests run beside each other on few cores
+def use_one_thread() -> None:
+    torch.set_num_threads(1)  # test processes share few cores

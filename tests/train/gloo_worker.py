@@ -1,4 +1,7 @@
-"""One of several workers: `python gloo_worker.py CONFIG DATASET`, with torch.distributed's variables in the environment."""
+"""One of several training workers: `python gloo_worker.py CONFIG DATASET`.
+
+The environment holds the variables of torch.distributed.
+"""
 
 import os
 import sys
@@ -15,6 +18,7 @@ from schemas.names import JobKind
 if __name__ == "__main__":
     config = TrainConfig.model_validate_json(Path(sys.argv[1]).read_text())
     dist.init_process_group("gloo")
-    position = DistributedContext(rank=int(os.environ["RANK"]), size=int(os.environ["WORLD_SIZE"]))
-    train(config, RunFolder.of(config, JobKind.TRAIN), Dataset(Path(sys.argv[2])), world=position)
+    context = DistributedContext(rank=int(os.environ["RANK"]), size=int(os.environ["WORLD_SIZE"]))
+    folder = RunFolder.of(config, JobKind.TRAIN)
+    train(config, folder, Dataset(Path(sys.argv[2])), distributed=context)
     dist.destroy_process_group()

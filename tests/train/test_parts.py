@@ -1,5 +1,6 @@
-"""The average of the weights, the optimiser's step, checkpoints."""
+"""EMA, optimizer step, checkpoints and distributed context."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from argus.train.checkpoint import (
 )
 from argus.train.distributed import DistributedContext
 from argus.train.ema import Ema, ema_decay
-from argus.train.step import learning_rate, make_optimizer, optimise
+from argus.train.step import learning_rate, make_optimizer, optimizer_step
 from schemas.config import OptimSettings
 
 CPU = torch.device("cpu")
@@ -36,7 +37,7 @@ def network() -> Callable[[], nn.Linear]:
     return make
 
 
-def test_the_average_of_constant_weights_is_those_weights_and_decays_towards_others(
+def test_ema_moves_toward_the_weights_and_is_applied_temporarily(
     network: Callable[[], nn.Linear],
 ) -> None:
     layer = network()
@@ -51,7 +52,7 @@ def test_the_average_of_constant_weights_is_those_weights_and_decays_towards_oth
     torch.testing.assert_close(layer.weight.detach(), before + 1)
 
 
-def test_the_average_forgets_its_start_quickly_and_zero_follows_the_weights(
+def test_ema_decay_grows_with_steps_and_zero_copies_the_weights(
     network: Callable[[], nn.Linear],
 ) -> None:
     assert [ema_decay(0.999, step) for step in (1, 90)] == [2 / 11, 0.91]
@@ -64,13 +65,13 @@ def test_the_average_forgets_its_start_quickly_and_zero_follows_the_weights(
     assert torch.equal(ema.weights["weight"], layer.weight)
 
 
-def test_the_rate_warms_up_and_the_gradient_is_clipped(network: Callable[[], nn.Linear]) -> None:
+def test_learning_rate_warms_up_and_gradient_is_clipped(network: Callable[[], nn.Linear]) -> None:
     settings = OptimSettings(lr=0.1, warmup=4, clip_norm=1e-3)
     assert [learning_rate(settings, step) for step in (0, 1, 3, 50)] == pytest.approx(
         [0.025, 0.05, 0.1, 0.1]
     )
     layer = network()
-    norm = optimise(
+    norm = optimizer_step(
         make_optimizer(layer, settings, CPU),
         layer,
         100 * layer(torch.ones(1, 3)).square().sum(),
@@ -86,16 +87,16 @@ def test_the_rate_warms_up_and_the_gradient_is_clipped(network: Callable[[], nn.
     )
 
 
-def test_a_checkpoint_restores_network_average_and_optimiser(
+def test_checkpoint_restores_network_ema_and_optimizer(
     network: Callable[[], nn.Linear], tmp_path: Path
 ) -> None:
     settings = OptimSettings()
 
-    def moved(
+    def take_steps(
         layer: nn.Linear, optimizer: torch.optim.Optimizer, ema: Ema, steps: range
     ) -> list[torch.Tensor]:
         for step in steps:
-            optimise(
+            optimizer_step(
                 optimizer,
                 layer,
                 layer(torch.full((1, 3), float(step + 1))).square().sum(),
@@ -107,9 +108,9 @@ def test_a_checkpoint_restores_network_average_and_optimiser(
 
     layer = network()
     optimizer, ema = make_optimizer(layer, settings, CPU), Ema(layer, 0.9)
-    moved(layer, optimizer, ema, range(3))
+    take_steps(layer, optimizer, ema, range(3))
     path = save_checkpoint(tmp_path, state(3), layer, ema, optimizer)
-    truth = moved(layer, optimizer, ema, range(3, 6))
+    truth = take_steps(layer, optimizer, ema, range(3, 6))
 
     again = nn.Linear(3, 2)
     optimizer, ema = make_optimizer(again, settings, CPU), Ema(again, 0.9)
@@ -117,7 +118,7 @@ def test_a_checkpoint_restores_network_average_and_optimiser(
     load_checkpoint(path, again, ema, optimizer)
     assert all(
         torch.equal(one, other)
-        for one, other in zip(truth, moved(again, optimizer, ema, range(3, 6)), strict=True)
+        for one, other in zip(truth, take_steps(again, optimizer, ema, range(3, 6)), strict=True)
     )
     assert {file.suffix for file in path.iterdir()} == {".json", ".safetensors"}
 
@@ -126,7 +127,7 @@ def test_a_checkpoint_restores_network_average_and_optimiser(
     "name", ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"]
 )
 @pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_a_damaged_checkpoint_is_refused_and_the_one_before_is_used(
+def test_damaged_checkpoint_is_refused_and_the_previous_one_is_used(
     network: Callable[[], nn.Linear], tmp_path: Path, name: str, damage: str
 ) -> None:
     layer = network()
@@ -135,16 +136,15 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_is_used(
         path = save_checkpoint(tmp_path, state(step), layer, ema, optimizer)
     file = path / name
     file.write_bytes(file.read_bytes()[:-3]) if damage == "cut" else file.unlink()
-    with pytest.raises(InvalidInput, match="step-000002"):
+    with pytest.raises(InvalidInput) as caught:
         read_checkpoint(path)
+    assert "step-000002" in str(caught.value)
     found = newest_checkpoint(tmp_path)
     assert found is not None
     assert found[1].step == 1
 
 
-def test_the_last_two_checkpoints_are_kept(
-    network: Callable[[], nn.Linear], tmp_path: Path
-) -> None:
+def test_last_two_checkpoints_are_kept(network: Callable[[], nn.Linear], tmp_path: Path) -> None:
     layer = network()
     optimizer, ema = make_optimizer(layer, OptimSettings(), CPU), Ema(layer, 0.9)
     for step in (1, 2, 10, 11):
@@ -153,9 +153,33 @@ def test_the_last_two_checkpoints_are_kept(
     assert newest_checkpoint(tmp_path / "absent") is None
 
 
-def test_a_position_outside_the_world_is_refused() -> None:
-    with pytest.raises(ValueError, match="not one of"):
-        DistributedContext(rank=2, size=2)
-    with pytest.raises(ValueError, match="initialised"):
-        DistributedContext(rank=0, size=2)
-    assert DistributedContext().summed(1.5, 2) == [1.5, 2]
+def test_state_json_with_an_unknown_field_is_refused(
+    network: Callable[[], nn.Linear], tmp_path: Path
+) -> None:
+    layer = network()
+    optimizer, ema = make_optimizer(layer, OptimSettings(), CPU), Ema(layer, 0.9)
+    path = save_checkpoint(tmp_path, state(1), layer, ema, optimizer)
+    stored = json.loads((path / "state.json").read_text())
+    assert set(stored) == {
+        "version",
+        "step",
+        "seed",
+        "config_digest",
+        "snapshot",
+        "snapshot_digest",
+        "validation",
+    }
+    (path / "state.json").write_text(json.dumps({**stored, "colour": "red"}))
+    with pytest.raises(InvalidInput) as caught:
+        read_checkpoint(path)
+    assert "colour" in str(caught.value)
+
+
+def test_rank_outside_the_group_is_refused_and_one_worker_needs_no_group() -> None:
+    for rank in (0, 2):
+        with pytest.raises(ValueError, match="2"):
+            DistributedContext(rank=rank, size=2)
+    alone = DistributedContext()
+    assert alone.is_main
+    assert alone.all_reduce_sum(1.5, 2) == [1.5, 2]
+    assert alone.broadcast(7) == 7
