@@ -1,4 +1,4 @@
-"""Prefect: what happens when. Refresh, train, evaluate, promote, generate, and pipeline (the first four in a row).
+"""Prefect flows: refresh, train, evaluate, promote, generate, and pipeline (the first four).
 
-`flows.local` starts loopback servers; it and this package import nothing heavy.
+`flows.local` starts servers on loopback. It and this package import nothing heavy.
 """

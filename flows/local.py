@@ -1,7 +1,7 @@
-"""Loopback servers for one machine: a Ray head, Prefect and MLflow, each only where none is configured.
+"""Servers on loopback for one machine: a Ray head, Prefect and MLflow, unless configured elsewhere.
 
-They live as long as the process that started them, even when that is killed (`ray_jobs.supervisor`), and write only below ARGUS_HOME.
-Imports no Prefect: the environment must be set before Prefect is imported.
+They end with the process that started them, even if it is killed (`ray_jobs.supervisor`), and write
+only to ARGUS_HOME. This module imports no Prefect, which reads the environment when imported.
 """
 
 import contextlib
@@ -21,47 +21,49 @@ from typing import Self
 
 from argus.errors import InvalidInput, ServiceError
 from argus.runs import argus_home
-from ray_jobs.client import ray_headers
+from ray_jobs.client import ray_auth_headers
 from ray_jobs.supervisor import SupervisedProcess
+from schemas.names import TELEMETRY_OFF
 
 HOST = "127.0.0.1"
-QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-"""Nothing tells anybody that it was used."""
+MAX_RAY_TEMP_CHARACTERS = 40  # Ray's socket paths are 64 longer; the kernel allows 107
 
-OBJECT_STORE_BYTES = 512 * 2**20  # jobs pass paths, not frames
-RAY_TEMP_LONGEST = (
-    40  # characters; Ray puts sockets 64 characters below it, and the kernel allows 107
-)
-JOB_STOP_WAIT_S = 60  # between SIGTERM and SIGKILL of a job: a checkpoint must fit
-START_S = 120.0
-TAIL_LINES = 15
+_OBJECT_STORE_BYTES = 512 * 2**20  # jobs pass paths rather than frames
+_JOB_STOP_WAIT_S = 60  # between SIGTERM and SIGKILL of a job: enough to save a checkpoint
+_START_TIMEOUT_S = 120.0
+_LOG_TAIL_LINES = 15
 
 
 @dataclass(frozen=True)
-class Server:
-    """One server: how it starts and when it is ready."""
+class ServerSpec:
+    """Command and health check of one server."""
 
     name: str
     command: tuple[str, ...]
     url: str
-    health: str  # answers 200 with `expected` in it when the server is ready
+    health: str  # answers with status 200 and `expected` in the body when the server is ready
     environ: Mapping[str, str]
     headers: Mapping[str, str] = field(default_factory=dict)
     expected: str = ""
-    remove: Path | None = None  # a folder to delete at its end
+    remove: Path | None = None  # a folder to delete after the server's end
     grace_s: float = 10.0
 
 
 class LocalStack:
-    """A context in which Ray, Prefect and MLflow run and `os.environ` names them.
+    """A context in which Ray, Prefect and MLflow run, with their addresses in `os.environ`.
 
-    `home` is ARGUS_HOME by default; `cpus` what Ray may reserve (default: this machine's, at least 2, so that two training workers fit). A given
-    port must be free, or InvalidInput is raised; the others are found. Raises ServiceError, with the end of its log, where a server does not start.
+    A server that ARGUS_RAY_ADDRESS or RAY_ADDRESS, PREFECT_API_URL or MLFLOW_TRACKING_URI names is
+    not started. Entering raises InvalidInput if a given port is in use, and ServiceError, with the
+    end of the log, if a server does not start.
+
+    Args:
+        home: The folder to write to (default: ARGUS_HOME).
+        cpus: CPUs that Ray may reserve (default: this machine's, at least 2 for two training
+            workers).
+        ray_port: Port of Ray's dashboard (default: a free one).
+        prefect_port: Port of Prefect (default: a free one).
+        mlflow_port: Port of MLflow (default: a free one).
+        start_s: Time within which each server must start, in seconds.
     """
 
     def __init__(
@@ -72,55 +74,35 @@ class LocalStack:
         ray_port: int | None = None,
         prefect_port: int | None = None,
         mlflow_port: int | None = None,
-        start_s: float = START_S,
+        start_s: float = _START_TIMEOUT_S,
     ) -> None:
         self.home = (home or argus_home()).absolute()
         self.cpus = cpus or max(2, os.cpu_count() or 1)
         self.start_s = start_s
-        self._given = {"ray": ray_port, "prefect": prefect_port, "mlflow": mlflow_port}
-        self._running: dict[str, SupervisedProcess] = {}
-        self._before: dict[str, str | None] = {}
+        self._requested_ports = {"ray": ray_port, "prefect": prefect_port, "mlflow": mlflow_port}
+        self._processes: dict[str, SupervisedProcess] = {}
+        self._previous_environ: dict[str, str | None] = {}
 
     ray_url: str
-    """The dashboard and Jobs API; also ARGUS_RAY_ADDRESS."""
+    """Address of the dashboard and Jobs API; also ARGUS_RAY_ADDRESS."""
     prefect_url: str
-    """The user interface; PREFECT_API_URL is below it."""
+    """Address of the user interface; PREFECT_API_URL is below it."""
     mlflow_uri: str
-    """Also MLFLOW_TRACKING_URI."""
+    """Tracking URI; also MLFLOW_TRACKING_URI."""
 
     def __enter__(self) -> Self:
-        environ = dict(os.environ)
-        ports = _ports(self._given)
-        self.environ = {**QUIET, "ARGUS_HOME": str(self.home)}
-        wanted = []
-        self.ray_url = environ.get("ARGUS_RAY_ADDRESS") or environ.get("RAY_ADDRESS") or ""
-        self.mlflow_uri = environ.get("MLFLOW_TRACKING_URI") or ""
-        self.prefect_url = environ.get("PREFECT_API_URL", "").removesuffix("/api")
-        if not self.mlflow_uri:
-            wanted.append(server := _mlflow(self.home, ports["mlflow"]))
-            self.mlflow_uri = self.environ["MLFLOW_TRACKING_URI"] = server.url
-        if not self.prefect_url:
-            wanted.append(server := _prefect(self.home, ports["prefect"]))
-            self.prefect_url = server.url
-            self.environ |= {
-                "PREFECT_API_URL": f"{server.url}/api",
-                "PREFECT_HOME": str(self.home / "prefect"),
-            }
-        if not self.ray_url:
-            wanted.append(server := _ray(self.home, ports["ray"], self.cpus))
-            self.ray_url = self.environ["ARGUS_RAY_ADDRESS"] = server.url
-            self.environ |= {
-                name: server.environ[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
-            }
+        servers = self._configure()
         try:
-            for server in wanted:
+            for server in servers:
                 self._start(server)
-            for server in wanted:
-                self._await(server)
+            for server in servers:
+                self._wait_until_ready(server)
         except BaseException:
             self._stop()
             raise
-        self._apply()
+        self._previous_environ = {name: os.environ.get(name) for name in self.environ}
+        os.environ.update(self.environ)
+        _reload_prefect_settings()
         return self
 
     def __exit__(
@@ -129,131 +111,146 @@ class LocalStack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for name, value in self._before.items():
+        for name, value in self._previous_environ.items():
             os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
-        _refresh_prefect()
+        _reload_prefect_settings()
         self._stop()
 
     def log(self, name: str) -> Path:
-        """The log file of `ray`, `prefect` or `mlflow`."""
+        """Return the log file of `ray`, `prefect`, `mlflow` or another process."""
         return self.home / "logs" / f"{name}.log"
 
-    def _start(self, server: Server) -> None:
+    def _configure(self) -> list[ServerSpec]:
+        """Set the addresses and `environ`; return the servers to start."""
+        environ = os.environ
+        ports = _choose_ports(self._requested_ports)
+        self.environ = {**TELEMETRY_OFF, "ARGUS_HOME": str(self.home)}
+        servers = []
+        self.ray_url = environ.get("ARGUS_RAY_ADDRESS") or environ.get("RAY_ADDRESS") or ""
+        self.mlflow_uri = environ.get("MLFLOW_TRACKING_URI") or ""
+        self.prefect_url = environ.get("PREFECT_API_URL", "").removesuffix("/api")
+        if not self.mlflow_uri:
+            servers.append(server := mlflow_server(self.home, ports["mlflow"]))
+            self.mlflow_uri = self.environ["MLFLOW_TRACKING_URI"] = server.url
+        if not self.prefect_url:
+            servers.append(server := prefect_server(self.home, ports["prefect"]))
+            self.prefect_url = server.url
+            self.environ |= {
+                "PREFECT_API_URL": f"{server.url}/api",
+                "PREFECT_HOME": str(self.home / "prefect"),
+            }
+        if not self.ray_url:
+            servers.append(server := ray_server(self.home, ports["ray"], self.cpus))
+            self.ray_url = self.environ["ARGUS_RAY_ADDRESS"] = server.url
+            self.environ |= {
+                name: server.environ[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+            }
+        return servers
+
+    def _start(self, server: ServerSpec) -> None:
         self.log(server.name).unlink(missing_ok=True)
-        environ = {**os.environ, **self.environ, **server.environ}
-        self._running[server.name] = SupervisedProcess(
+        self._processes[server.name] = SupervisedProcess(
             server.command,
             self.log(server.name),
-            env=environ,
+            env={**os.environ, **self.environ, **server.environ},
             cwd=self.home,
             grace_s=server.grace_s,
             remove=server.remove,
         )
 
-    def _await(self, server: Server) -> None:
-        end = time.monotonic() + self.start_s
-        guarded = self._running[server.name]
+    def _wait_until_ready(self, server: ServerSpec) -> None:
+        deadline = time.monotonic() + self.start_s
+        process = self._processes[server.name]
         while not _is_ready(server):
-            if guarded.poll() is not None or time.monotonic() > end:
-                what = (
-                    "ended while it started"
-                    if guarded.poll() is not None
+            has_ended = process.poll() is not None
+            if has_ended or time.monotonic() > deadline:
+                problem = (
+                    "ended while starting"
+                    if has_ended
                     else f"was not ready within {self.start_s:g} s"
                 )
-                tail = "\n".join(
-                    self.log(server.name).read_text(errors="replace").splitlines()[-TAIL_LINES:]
-                )
-                raise ServiceError(
-                    f"{server.name} {what}; the end of its log ({self.log(server.name)}):\n{tail}"
-                )
-            guarded.wait(0.2)
-
-    def _apply(self) -> None:
-        self._before = {name: os.environ.get(name) for name in self.environ}
-        os.environ.update(self.environ)
-        _refresh_prefect()
+                log = self.log(server.name)
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:])
+                raise ServiceError(f"{server.name} {problem}; end of its log ({log}):\n{tail}")
+            process.wait(0.2)
 
     def _stop(self) -> None:
-        for guarded in self._running.values():
-            guarded.ask()  # all at once
-        for guarded in self._running.values():
-            guarded.stop()
-        self._running.clear()
+        for process in self._processes.values():
+            process.request_end()  # all of them, before waiting for each
+        for process in self._processes.values():
+            process.stop()
+        self._processes.clear()
 
 
-def mlflow_database(home: Path) -> str:
-    """The uri of the database that the MLflow server of this home serves: it can be read when no server runs."""
+def mlflow_database_uri(home: Path) -> str:
+    """Return the URI of the local MLflow server's database, which also works without the server."""
     folder = home.absolute() / "mlflow"
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
-def _ray(home: Path, port: int, cpus: int) -> Server:
+def ray_server(home: Path, port: int, cpus: int) -> ServerSpec:
+    """Return a Ray head node with token authentication.
+
+    Args:
+        home: Its temporary folder is `home/ray`, or one in the system's if that path is too long.
+        port: Port of the dashboard.
+        cpus: CPUs that jobs may reserve.
+    """
     temp = home / "ray"
-    short = len(str(temp)) <= RAY_TEMP_LONGEST
-    folder = temp if short else Path(tempfile.mkdtemp(prefix="argus-"))
-    head, client, agent, agent_rpc, environment, metrics, *monitors = _free_ports(8)
+    is_short = len(str(temp)) <= MAX_RAY_TEMP_CHARACTERS
+    folder = temp if is_short else Path(tempfile.mkdtemp(prefix="argus-"))
+    head, client, agent, agent_rpc, environment, metrics, *monitors = _find_free_ports(8)
     token = secrets.token_hex(32)
-    return Server(
+    options = (
+        "--head",
+        "--block",
+        "--disable-usage-stats",
+        f"--node-ip-address={HOST}",
+        f"--port={head}",
+        f"--ray-client-server-port={client}",
+        f"--dashboard-host={HOST}",
+        f"--dashboard-port={port}",
+        "--include-dashboard=true",
+        f"--dashboard-agent-listen-port={agent}",
+        f"--dashboard-agent-grpc-port={agent_rpc}",
+        f"--runtime-env-agent-port={environment}",
+        f"--metrics-export-port={metrics}",
+        "--min-worker-port=0",
+        "--max-worker-port=0",
+        f"--num-cpus={cpus}",
+        f"--object-store-memory={_OBJECT_STORE_BYTES}",
+        f"--temp-dir={folder}",
+    )
+    return ServerSpec(
         name="ray",
-        command=(
-            *(
-                sys.executable,
-                "-m",
-                "ray.scripts.scripts",
-                "start",
-                "--head",
-                "--block",
-                "--disable-usage-stats",
-            ),
-            *(f"--node-ip-address={HOST}", f"--port={head}", f"--ray-client-server-port={client}"),
-            *(f"--dashboard-host={HOST}", f"--dashboard-port={port}", "--include-dashboard=true"),
-            *(f"--dashboard-agent-listen-port={agent}", f"--dashboard-agent-grpc-port={agent_rpc}"),
-            *(
-                f"--runtime-env-agent-port={environment}",
-                f"--metrics-export-port={metrics}",
-                "--min-worker-port=0",
-                "--max-worker-port=0",
-            ),
-            *(
-                f"--num-cpus={cpus}",
-                f"--object-store-memory={OBJECT_STORE_BYTES}",
-                f"--temp-dir={folder}",
-            ),
-        ),
+        command=(sys.executable, "-m", "ray.scripts.scripts", "start", *options),
         url=f"http://{HOST}:{port}",
         health=f"http://{HOST}:{port}/api/v0/nodes",
         expected="ALIVE",  # the dashboard answers before there is a node to run anything
         environ={
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": token,
-            "RAY_JOB_STOP_WAIT_TIME_S": str(JOB_STOP_WAIT_S),
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # otherwise Ray replaces a loopback address by the machine's own, and binds that
+            "RAY_JOB_STOP_WAIT_TIME_S": str(_JOB_STOP_WAIT_S),
+            # Otherwise Ray replaces a loopback address with the machine's, and binds to that.
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "AUTOSCALER_METRIC_PORT": str(monitors[0]),
             "DASHBOARD_METRIC_PORT": str(monitors[1]),
         },
-        headers=ray_headers({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}),
-        remove=None if short else folder,
+        headers=ray_auth_headers({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}),
+        remove=None if is_short else folder,
     )
 
 
-def _prefect(home: Path, port: int) -> Server:
+def prefect_server(home: Path, port: int) -> ServerSpec:
+    """Return a Prefect server that stores its data in `home/prefect`."""
     folder = home / "prefect"
     folder.mkdir(parents=True, exist_ok=True)
     url = f"http://{HOST}:{port}"
-    return Server(
+    options = ("--host", HOST, "--port", str(port))
+    return ServerSpec(
         name="prefect",
-        command=(
-            sys.executable,
-            "-m",
-            "prefect",
-            "server",
-            "start",
-            "--host",
-            HOST,
-            "--port",
-            str(port),
-        ),
+        command=(sys.executable, "-m", "prefect", "server", "start", *options),
         url=url,
         health=f"{url}/api/health",
         environ={
@@ -265,54 +262,42 @@ def _prefect(home: Path, port: int) -> Server:
     )
 
 
-def _mlflow(home: Path, port: int) -> Server:
+def mlflow_server(home: Path, port: int) -> ServerSpec:
+    """Return an MLflow server over the database of `mlflow_database_uri`."""
     url = f"http://{HOST}:{port}"
-    return Server(
+    options = (
+        *("--host", HOST, "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", mlflow_database_uri(home)),
+        "--no-serve-artifacts",
+        *("--default-artifact-root", (home / "mlflow" / "artifacts").as_uri()),
+    )
+    return ServerSpec(
         name="mlflow",
-        command=(
-            *(
-                sys.executable,
-                "-m",
-                "mlflow",
-                "server",
-                "--host",
-                HOST,
-                "--port",
-                str(port),
-                "--workers",
-                "1",
-            ),
-            *("--backend-store-uri", mlflow_database(home)),
-            *(
-                "--no-serve-artifacts",
-                "--default-artifact-root",
-                (home / "mlflow" / "artifacts").as_uri(),
-            ),
-        ),
+        command=(sys.executable, "-m", "mlflow", "server", *options),
         url=url,
         health=f"{url}/health",
         environ={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
     )
 
 
-def _ports(given: Mapping[str, int | None]) -> dict[str, int]:
-    """The given ports, checked, and free ones for the rest."""
-    for name, port in given.items():
+def _choose_ports(requested: Mapping[str, int | None]) -> dict[str, int]:
+    """Return the requested ports, and free ones for those that are None."""
+    for name, port in requested.items():
         if port is not None and not _is_free(port):
             raise InvalidInput(
-                f"port {port} for {name} is in use; choose another one, or give none to let a free one be found"
+                f"port {port} for {name} is in use; choose another port, or none for a free one"
             )
+    free = _find_free_ports(len(requested))
     return {
-        name: port or found
-        for (name, port), found in zip(given.items(), _free_ports(len(given)), strict=True)
+        name: port or free_port
+        for (name, port), free_port in zip(requested.items(), free, strict=True)
     }
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # a port that lingers after its server's end is free
+        # A port in TIME_WAIT after the end of its server counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
@@ -320,7 +305,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _free_ports(count: int) -> list[int]:
+def _find_free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -328,20 +313,19 @@ def _free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
-def _is_ready(server: Server) -> bool:
-    request = urllib.request.Request(server.health, headers=dict(server.headers))  # noqa: S310  our own http address
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({})
-    )  # a loopback address goes through no proxy
+def _is_ready(server: ServerSpec) -> bool:
+    request = urllib.request.Request(server.health, headers=dict(server.headers))  # noqa: S310  our own URL
+    # Loopback addresses must not go through a proxy.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=5) as answer:
-            return bool(answer.status == 200 and server.expected in answer.read().decode())
+        with opener.open(request, timeout=5) as response:
+            return bool(response.status == 200 and server.expected in response.read().decode())
     except (OSError, urllib.error.URLError):
         return False
 
 
-def _refresh_prefect() -> None:
-    """Prefect reads its environment when it is imported; where that has happened, it must look again."""
+def _reload_prefect_settings() -> None:
+    """Make Prefect read the environment again, if it is already imported."""
     if "prefect" in sys.modules:
         from prefect.context import refresh_global_settings_context
 

@@ -1,4 +1,4 @@
-"""Refresh: a catalogue's new videos become clips of a new snapshot."""
+"""Flow that adds the new videos of a catalogue to the dataset."""
 
 from hashlib import blake2b
 from pathlib import Path
@@ -9,32 +9,32 @@ from prefect.events import emit_event
 
 from argus.runs import RunFolder
 from flows.forms import refresh_config
-from flows.jobs import flow_run_id, is_stage, run_job, show_result, show_table, stop_jobs
+from flows.jobs import flow_run_id, is_subflow, run_ray_job, show_result, show_table, stop_jobs
 from schemas.forms import RefreshForm
 from schemas.names import JobKind, Outcome
 from schemas.records import JobResult
 
-PUBLISHED = "argus.dataset.published"
+PUBLISHED_EVENT = "argus.dataset.published"
 
 
 @flow(name="refresh", persist_result=False, on_cancellation=[stop_jobs])
 def refresh(form: RefreshForm) -> JobResult:
-    """Fetches and judges what is new in a catalogue and commits it.
+    """Download and process the new videos of a catalogue, and commit their clips.
 
-    Emits `argus.dataset.published` when there is a new snapshot, and only then.
+    Emits the event `argus.dataset.published` if there is a new snapshot.
     """
     config = refresh_config(form, flow_run_id())
-    result = run_job(JobKind.CURATE, config)
+    result = run_ray_job(JobKind.CURATE, config)
     show_result(result)
-    show_table("curate-reasons", reasons(result), ("decision and reason", "videos"))
-    show_report(RunFolder.of(config, JobKind.CURATE).path)
-    if published(result):
-        announce(config.dataset, result)
+    show_table("curate-reasons", count_reasons(result), ("decision and reason", "videos"))
+    show_refresh_report(RunFolder.of(config, JobKind.CURATE).path)
+    if has_new_clips(result):
+        emit_published_event(config.dataset, result)
     return result
 
 
-def show_report(folder: Path) -> None:
-    """The report that the job has written, with its pictures; one that was stopped early has none."""
+def show_refresh_report(folder: Path) -> None:
+    """Create an artifact of the job's report. A job that was stopped early has none."""
     path = folder / "report.md"
     if path.exists():
         create_markdown_artifact(
@@ -44,8 +44,8 @@ def show_report(folder: Path) -> None:
         )
 
 
-def reasons(result: JobResult) -> list[tuple[str, int]]:
-    """How many videos were dropped or failed for which reason, the most frequent first."""
+def count_reasons(result: JobResult) -> list[tuple[str, int]]:
+    """Return the numbers of dropped and failed videos by reason, the most frequent first."""
     counts = [
         (name, int(value))
         for name, value in result.metrics.items()
@@ -54,21 +54,24 @@ def reasons(result: JobResult) -> list[tuple[str, int]]:
     return sorted(counts, key=lambda pair: (-pair[1], pair[0]))
 
 
-def published(result: JobResult) -> bool:
-    """Whether there is a new snapshot: a refresh that found nothing, or nothing worth keeping, must start no training."""
+def has_new_clips(result: JobResult) -> bool:
+    """Return whether a refresh added clips. Otherwise no training must start."""
     return result.outcome is Outcome.DONE and result.metrics.get("clips", 0) > 0
 
 
-def announce(dataset: str, result: JobResult) -> None:
-    """The event that other deployments can wait for."""
+def emit_published_event(dataset: str, result: JobResult) -> None:
+    """Emit the event that a snapshot was published, for triggers of other deployments.
+
+    `argus.origin` is "pipeline" if the refresh is part of a pipeline, which trains by itself, so
+    that triggers can ignore the event.
+    """
+    digest = blake2b(dataset.encode(), digest_size=8).hexdigest()
     emit_event(
-        event=PUBLISHED,
+        event=PUBLISHED_EVENT,
         resource={
-            "prefect.resource.id": f"argus.dataset.{blake2b(dataset.encode(), digest_size=8).hexdigest()}",
+            "prefect.resource.id": f"argus.dataset.{digest}",
             "prefect.resource.name": dataset,
-            "argus.origin": "pipeline"
-            if is_stage()
-            else "refresh",  # a pipeline trains by itself: triggers leave its events alone
+            "argus.origin": "pipeline" if is_subflow() else "refresh",
         },
         payload={
             "dataset": dataset,

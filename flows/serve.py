@@ -1,4 +1,4 @@
-"""`argus up`: the servers of this machine, the deployments of prefect.yaml, and a worker that runs them."""
+"""`argus up`: servers on this machine, the deployments of prefect.yaml, and a worker for them."""
 
 import os
 import signal
@@ -14,100 +14,108 @@ from argus.errors import InvalidInput, ServiceError
 from flows.local import LocalStack
 from ray_jobs.supervisor import SupervisedProcess
 
-POOL = "argus"
-WORKER_GRACE_S = 60.0  # its flow runs stop their jobs
-DEPLOY_S = 180.0
+WORK_POOL = "argus"
+_WORKER_GRACE_S = 60.0  # its flow runs stop their jobs
+_DEPLOY_TIMEOUT_S = 180.0
 
 
-def checkout() -> Path:
-    """The folder with prefect.yaml and `flows/`. Raises InvalidInput where this is an installed copy without it."""
+def find_checkout() -> Path:
+    """Return the folder with prefect.yaml and `flows/`.
+
+    Raises:
+        InvalidInput: The package is installed without prefect.yaml.
+    """
     folder = Path(flows.__file__).parents[1]
     if not (folder / "prefect.yaml").exists():
         raise InvalidInput(
-            f"{folder} has no prefect.yaml: deployments need a checkout of the repository; install that with `pip install -e .`"
+            f"{folder} has no prefect.yaml, which deployments need; "
+            "install from a checkout of the repository with `pip install -e .`"
         )
     return folder
 
 
-def deploy() -> None:
-    """Creates the work pool and every deployment of prefect.yaml on the server of PREFECT_API_URL; doing it again changes nothing."""
-    folder = checkout()
-    _prefect(folder, "work-pool", "create", POOL, "--type", "process", "--overwrite")
-    _prefect(folder, "--no-prompt", "deploy", "--all")
+def deploy_flows() -> None:
+    """Create the work pool and all deployments on the server of PREFECT_API_URL (idempotent).
+
+    Raises:
+        ServiceError: Prefect's command failed.
+    """
+    folder = find_checkout()
+    _run_prefect(folder, "work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")
+    _run_prefect(folder, "--no-prompt", "deploy", "--all")
 
 
-def worker(log: Path) -> SupervisedProcess:
-    """A process that runs the flow runs of the pool; it ends with this process."""
-    command = (
-        sys.executable,
-        "-m",
-        "prefect",
-        "worker",
-        "start",
-        "--pool",
-        POOL,
-        "--type",
-        "process",
-        "--name",
-        "local",
-    )
-    return SupervisedProcess(command, log, cwd=checkout(), grace_s=WORKER_GRACE_S)
+def start_worker(log: Path) -> SupervisedProcess:
+    """Start a worker that executes the work pool's flow runs; it ends with this process."""
+    options = ("--pool", WORK_POOL, "--type", "process", "--name", "local")
+    command = (sys.executable, "-m", "prefect", "worker", "start", *options)
+    return SupervisedProcess(command, log, cwd=find_checkout(), grace_s=_WORKER_GRACE_S)
 
 
-def up(say: Callable[[str], None] = print, stack: LocalStack | None = None) -> None:
-    """Starts what is not configured, deploys, serves flow runs until Ctrl-C or SIGTERM, and leaves no process."""
-    checkout()
+def serve_flows(show: Callable[[str], None] = print, stack: LocalStack | None = None) -> None:
+    """Start missing servers, deploy the flows, and execute flow runs until Ctrl-C or SIGTERM.
+
+    All processes end with this function.
+
+    Args:
+        show: Called with the text to show.
+        stack: The servers (default: a LocalStack with free ports).
+
+    Raises:
+        ServiceError: A server does not start, or the worker ends.
+    """
+    find_checkout()
     before = {
         number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
         with stack or LocalStack() as servers:
-            deploy()
-            running = worker(servers.log("worker"))
+            deploy_flows()
+            worker = start_worker(servers.log("worker"))
             try:
-                say(addresses(servers))
-                while running.poll() is None:
+                show(format_addresses(servers))
+                while worker.poll() is None:
                     time.sleep(0.5)
-                raise ServiceError(f"the worker ended; see {running.log}")
+                raise ServiceError(f"the Prefect worker ended; see {worker.log}")
             except KeyboardInterrupt:
-                say("stopping")
+                show("stopping")
             finally:
-                running.stop()
+                worker.stop()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def addresses(servers: LocalStack) -> str:
-    """What a person needs to use the servers."""
-    lines = {
+def format_addresses(servers: LocalStack) -> str:
+    """Return the servers' addresses and the environment variables to use them, as text."""
+    token = os.environ.get("RAY_AUTH_TOKEN")
+    addresses = {
         "Prefect": servers.prefect_url,
-        "Ray": f"{servers.ray_url}  (token: {token})"
-        if (token := os.environ.get("RAY_AUTH_TOKEN"))
-        else servers.ray_url,
+        "Ray": f"{servers.ray_url}  (token: {token})" if token else servers.ray_url,
         "MLflow": servers.mlflow_uri,
         "Logs": str(servers.home / "logs"),
     }
-    shown = "\n".join(f"{name + ':':<9}{value}" for name, value in lines.items())
-    exports = f"export MLFLOW_TRACKING_URI={servers.mlflow_uri}\nexport PREFECT_API_URL={servers.prefect_url}/api"
-    return f"{shown}\n\n{exports}\n\nCtrl-C stops all of it."
+    lines = [f"{name + ':':<9}{address}" for name, address in addresses.items()]
+    exports = [
+        f"export MLFLOW_TRACKING_URI={servers.mlflow_uri}",
+        f"export PREFECT_API_URL={servers.prefect_url}/api",
+    ]
+    return "\n".join([*lines, "", *exports, "", "Press Ctrl-C to stop all servers."])
 
 
-def _prefect(folder: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "prefect", *arguments]
-    done = subprocess.run(
-        command,
+def _run_prefect(folder: Path, *arguments: str) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=DEPLOY_S,
+        timeout=_DEPLOY_TIMEOUT_S,
         stdin=subprocess.DEVNULL,
         check=False,
     )
-    if done.returncode:
-        raise ServiceError(
-            f"`prefect {' '.join(arguments)}` failed:\n{(done.stdout + done.stderr).strip()[-2000:]}"
-        )
+    if process.returncode:
+        output = (process.stdout + process.stderr).strip()[-2000:]
+        raise ServiceError(f"`prefect {' '.join(arguments)}` failed:\n{output}")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

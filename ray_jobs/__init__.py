@@ -1,4 +1,4 @@
-"""What Ray runs (`python -m ray_jobs.curate|train|evaluate|generate --config FILE`), and the client that starts, follows and stops it.
+"""Ray jobs (`python -m ray_jobs.curate|train|evaluate|generate --config FILE`) and their client.
 
-Importing this package imports nothing heavy: flows use it.
+Importing this package imports nothing heavy, because flows use it.
 """

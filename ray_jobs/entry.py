@@ -18,7 +18,7 @@ from typing import NoReturn, TypeVar
 from argus.config import resolve_config, validate_config
 from argus.dataset import migrate_config
 from argus.errors import ArgusError, InvalidInput, ServiceError
-from argus.files import is_full
+from argus.files import is_disk_full
 from argus.runs import RunFolder, with_run_id
 from schemas.config import JobConfig
 from schemas.names import EXIT_CODES, TELEMETRY_OFF, JobKind, Outcome
@@ -80,7 +80,7 @@ def run_body(config: ConfigT, folder: RunFolder, body: Body[ConfigT]) -> JobResu
         _print_error(f"{error.outcome}: {error}")
         return folder.finish(error.outcome, str(error))
     except Exception as error:  # noqa: BLE001  process boundary: every error becomes a result
-        if is_full(error):
+        if is_disk_full(error):
             return folder.finish(
                 Outcome.RETRY, f"the disk is full ({error}); free space, then run the job again"
             )

@@ -23,7 +23,7 @@ from argus.dataset import (
 )
 from argus.errors import InvalidInput
 from argus.evaluate import ClipEvaluation, ErrorSums, evaluate_clip
-from argus.files import replacing
+from argus.files import replace_atomically
 from argus.registry import (
     UNTRAINED,
     LocatedModel,
@@ -37,7 +37,7 @@ from argus.registry import (
     open_run,
     record_measurement,
 )
-from argus.report import contact_sheet, encode_png
+from argus.report import encode_png, make_contact_sheet
 from argus.runs import RunFolder
 from ray_jobs.entry import run_entry_point, start_ray, submission_tags
 from schemas.config import EvaluateConfig, SampleOverrides
@@ -296,10 +296,10 @@ def _record_metrics(
 def _write_picture(path: Path, panels: Sequence[Mapping[str, Any]]) -> Path:
     """Write the middle frames of the first clips, one row each: input, every method, truth."""
     names = list(panels[0])
-    sheet = contact_sheet(
+    sheet = make_contact_sheet(
         [row[name] for row in panels for name in names], names * len(panels), columns=len(names)
     )
-    with replacing(path) as temporary:
+    with replace_atomically(path) as temporary:
         temporary.write_bytes(encode_png(sheet))
     return path
 

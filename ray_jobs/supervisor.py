@@ -1,11 +1,11 @@
-"""A process that starts another one and outlives nobody.
+"""Supervisor: kills the child's process tree when the child or its owner exits.
 
-Whatever the child starts, and whatever its children leave behind, is a descendant of the guardian (Linux: it is their "subreaper") and ends
-with it: when the child ends, when the owner says so, and when the owner is gone, even by `kill -9`. The owner's sign of life is a pipe.
+    python -I supervisor.py --grace SECONDS [--remove FOLDER] -- COMMAND…
 
-    python -I guardian.py --grace SECONDS [--remove FOLDER] -- COMMAND…
-
-This file is run by its path and imports only the standard library, so that it starts at once.
+On Linux the supervisor is the "subreaper" of all its descendants: processes that the child leaves
+behind become its own children. The owner holds the write end of a pipe on the supervisor's standard
+input, which closes when the owner exits, even by `kill -9`. This file runs by its path and imports
+only the standard library, so that it starts fast.
 """
 
 import argparse
@@ -22,16 +22,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
-POLL_S = 0.1
-LEFTOVER_S = 5.0  # between SIGTERM and SIGKILL, for what the child left behind
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_POLL_S = 0.1
+_LEFTOVER_GRACE_S = 5.0  # between SIGTERM and SIGKILL, for processes that the child left behind
 
 
 class SupervisedProcess:
-    """The owner's side: a command under a guardian, its output in a log file.
+    """The owner's handle of a command that runs under a supervisor.
 
-    `grace_s` is the time that the command has between SIGTERM and SIGKILL. `remove` is a folder to delete when all is over.
-    `keep_fds` stay open in the command (a lock that must last as long as it does).
+    Args:
+        command: The command and its arguments.
+        log: File to which its output is appended.
+        env: Its environment (default: this process's).
+        cwd: Its working folder.
+        grace_s: Time between SIGTERM and SIGKILL, in seconds.
+        remove: A folder to delete after the end.
+        keep_fds: File descriptors that stay open in the command, such as that of a lock.
     """
 
     def __init__(
@@ -58,52 +64,52 @@ class SupervisedProcess:
                 env=None if env is None else dict(env),
                 cwd=cwd,
                 pass_fds=keep_fds,
-                start_new_session=True,  # Ctrl-C reaches the owner only, which then asks for the end in good order
+                start_new_session=True,  # Ctrl-C reaches only the owner, which then stops the child
             )
 
     @property
     def pid(self) -> int:
-        """The guardian's process id."""
+        """The supervisor's process id."""
         return self._process.pid
 
     def poll(self) -> int | None:
-        """The command's exit status (128 + signal), or None while anything of it runs."""
+        """Return the command's exit status (128 + signal), or None while it runs."""
         status = self._process.poll()
         if status is not None:
-            self.ask()  # closes the pipe
+            self.request_end()  # closes the pipe
         return status
 
     def wait(self, timeout_s: float) -> int | None:
-        """Waits at most so long; the exit status or None."""
+        """Wait at most `timeout_s` seconds; return the exit status, or None if it still runs."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
         return self.poll()
 
-    def ask(self) -> None:
-        """Asks the command to end (SIGTERM, then SIGKILL after the grace time); does not wait."""
+    def request_end(self) -> None:
+        """Request the end of the command (SIGTERM, then SIGKILL) without waiting for it."""
         if self._process.stdin and not self._process.stdin.closed:
             self._process.stdin.close()
 
     def stop(self) -> int:
-        """Ends the command and all that it started, and waits for it; the exit status."""
-        self.ask()
-        return self._process.wait(self.grace_s + 4 * LEFTOVER_S)
+        """End the command and all its descendants, and return its exit status."""
+        self.request_end()
+        return self._process.wait(self.grace_s + 4 * _LEFTOVER_GRACE_S)
 
 
 def descendants(root: int) -> list[int]:
-    """Process ids of all children of a process and their children, without zombies."""
+    """Return the process ids of all descendants of a process, without zombies."""
     children: dict[int, list[int]] = {}
-    for pid, parent in _parents():
+    for pid, parent in _list_processes():
         children.setdefault(parent, []).append(pid)
-    found, queue = [], [root]
+    pids, queue = [], [root]
     while queue:
-        queue[:0] = (below := children.get(queue.pop(), []))
-        found += below
-    return found
+        queue[:0] = (direct := children.get(queue.pop(), []))
+        pids += direct
+    return pids
 
 
-def _parents() -> list[tuple[int, int]]:
-    """(pid, parent) of every process that is not a zombie."""
+def _list_processes() -> list[tuple[int, int]]:
+    """Return (pid, parent pid) of every process that is not a zombie."""
     if not Path("/proc/self/stat").exists():
         listing = subprocess.run(
             ["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True
@@ -112,66 +118,65 @@ def _parents() -> list[tuple[int, int]]:
     pairs = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
-            with contextlib.suppress(OSError):  # it ended meanwhile
-                state, parent = (
-                    (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
-                )
+            with contextlib.suppress(OSError):  # the process ended meanwhile
+                fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                state, parent = fields[:2]
                 if state not in "ZX":
                     pairs.append((int(folder.name), int(parent)))
     return pairs
 
 
 class _Supervisor:
+    """The supervisor's side: starts the child and ends all descendants."""
+
     def __init__(self, command: list[str], grace_s: float) -> None:
         self.owner = os.getppid()
         self.grace_s = grace_s
-        self.told = False
-        self.status: int | None = None
-        for number in (
-            signal.SIGTERM,
-            signal.SIGHUP,
-            signal.SIGINT,
-        ):  # handled here, default in the child, ignored in neither
-            signal.signal(number, self._tell)
+        self.is_signaled = False
+        self.status: int | None = None  # exit status of the child
+        # A handler, rather than SIG_IGN, so that the child inherits the default action.
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, self._handle_signal)
         if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self.child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, start_new_session=True, close_fds=False
         ).pid
 
     def run(self) -> int:
-        """Waits for the child or the owner's end, whichever comes first; leaves no descendant."""
-        while self._reap() and not self._alone():
+        """Wait until the child or the owner ends, then end all descendants."""
+        while self._reap() and not self._must_end():
             pass
         if self.status is None:
-            _send([self.child], signal.SIGTERM)
-            self._linger(self.grace_s, lambda: self.status is None)
-            _send([self.child] if self.status is None else [], signal.SIGKILL)
-        _send(descendants(os.getpid()), signal.SIGTERM)
-        self._linger(LEFTOVER_S, lambda: bool(descendants(os.getpid())))
-        while left := descendants(os.getpid()):
-            _send(left, signal.SIGKILL)
-            self._linger(POLL_S, lambda: True)
+            _send_signal([self.child], signal.SIGTERM)
+            self._wait_while(lambda: self.status is None, self.grace_s)
+            _send_signal([self.child] if self.status is None else [], signal.SIGKILL)
+        _send_signal(descendants(os.getpid()), signal.SIGTERM)
+        self._wait_while(lambda: bool(descendants(os.getpid())), _LEFTOVER_GRACE_S)
+        while remaining := descendants(os.getpid()):
+            _send_signal(remaining, signal.SIGKILL)
+            self._wait_while(lambda: True, _POLL_S)
         self._reap()
         assert self.status is not None
         return self.status
 
-    def _tell(self, _number: int, _frame: FrameType | None) -> None:
-        self.told = True
+    def _handle_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.is_signaled = True
 
-    def _alone(self) -> bool:
-        """Waits a moment; whether the owner is gone or wants the end."""
-        readable, _, _ = select.select([0], [], [], POLL_S)
-        return self.told or os.getppid() != self.owner or (bool(readable) and not os.read(0, 1))
+    def _must_end(self) -> bool:
+        """Wait one interval; return whether the owner has exited or requests the end."""
+        readable, _, _ = select.select([0], [], [], _POLL_S)
+        is_pipe_closed = bool(readable) and not os.read(0, 1)
+        return self.is_signaled or os.getppid() != self.owner or is_pipe_closed
 
-    def _linger(self, seconds: float, going: Callable[[], bool]) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and going():
-            time.sleep(POLL_S / 2)
+    def _wait_while(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and condition():
+            time.sleep(_POLL_S / 2)
             self._reap()
 
     def _reap(self) -> bool:
-        """Collects ended children, our own and adopted ones; whether the command still runs."""
+        """Collect ended child processes; return whether the command still runs."""
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 if ended[0] == self.child:
@@ -180,14 +185,14 @@ class _Supervisor:
         return self.status is None
 
 
-def _send(pids: Sequence[int], number: int) -> None:
+def _send_signal(pids: Sequence[int], number: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 
 
 def _main() -> int:
-    parser = argparse.ArgumentParser(description="Runs a command that ends with its owner.")
+    parser = argparse.ArgumentParser(description="Run a command that ends with its owner.")
     parser.add_argument("--grace", type=float, required=True)
     parser.add_argument("--remove", type=Path)
     parser.add_argument("command", nargs="+")

@@ -1,7 +1,8 @@
-"""Training on Ray Train, then registration: `python -m ray_jobs.train --config FILE`.
+"""Train a model with Ray Train and register it: `python -m ray_jobs.train --config FILE`.
 
-The run folder holds everything that a resumed job needs: checkpoints, the MLflow run, and trained.json, which says that training is over.
-A stop request reaches the ranks through the run folder; they leave with a checkpoint.
+The run folder contains all that a resumed job needs: checkpoints, the id of the MLflow run
+(mlflow.json), and the summary of a finished training (trained.json). A stop request reaches the
+ranks through the run folder; they end after saving a checkpoint.
 """
 
 import logging
@@ -10,36 +11,58 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from argus.dataset import Dataset, Snapshot
-from argus.diffusion.serialization import read_settings
-from argus.errors import ArgusError, InvalidInput, ServiceError
+from argus.dataset import Dataset
+from argus.errors import ArgusError, ServiceError
 from argus.files import write_text
-from argus.registry import models
-from argus.registry.tracking import RunLogger, TrackedRun, close_run, code_tags, open_run
+from argus.registry import (
+    ModelVersion,
+    RunLogger,
+    TrackedData,
+    TrackedRun,
+    close_run,
+    code_tags,
+    open_run,
+    register_model,
+)
 from argus.runs import RunFolder
-from argus.train import DistributedContext, NullObserver, TrainSummary, train, training_rows
-from ray_jobs.client import check_needs, needs
-from ray_jobs.entry import run_job, start_ray
-from ray_jobs.tracked import job_tags, tracked_data
+from argus.train import (
+    DistributedContext,
+    NullObserver,
+    TrainSummary,
+    check_training_data,
+    recorded_snapshot,
+    train,
+)
+from ray_jobs.client import check_resources, required_resources
+from ray_jobs.entry import run_entry_point, start_ray, submission_tags
 from schemas.config import TrainConfig
-from schemas.names import JobKind, Outcome, Split
+from schemas.names import JobKind, Outcome
 from schemas.records import JobResult
 
-TRAINED = "trained.json"
+SUMMARY_FILE = "trained.json"
 _SUMMARY = TypeAdapter(TrainSummary)
 _log = logging.getLogger(__name__)
 
 
 def run(config: TrainConfig, folder: RunFolder) -> JobResult:
-    """Trains, or goes on, and registers the model once. Raises InvalidInput for data or resources that do not suffice."""
+    """Train, or resume training, and register the model once.
+
+    Args:
+        config: Dataset, model and training settings.
+        folder: The run folder.
+
+    Raises:
+        InvalidInput: The dataset or the cluster's resources do not suffice.
+        ServiceError: Ray or MLflow does not answer.
+    """
     dataset = Dataset(config.dataset)
-    snapshot = dataset.snapshot(bound_snapshot(config, folder))
+    snapshot = dataset.get_snapshot(read_snapshot_version(config, folder))
     config = config.model_copy(update={"snapshot": snapshot.version})
-    tags = {"run_id": folder.run_id, **job_tags()}
-    data = tracked_data(dataset, snapshot)
+    tags = {"run_id": folder.run_id, **submission_tags()}
     summary = read_summary(folder)
     if summary is None:
-        check_data(config, snapshot)
+        check_training_data(config, snapshot)  # before the workers, which would retry
+        folder.phase("starting Ray")
         start_ray()
         _check_cluster(config)
     tracked = open_run(
@@ -48,42 +71,46 @@ def run(config: TrainConfig, folder: RunFolder) -> JobResult:
         experiment=config.tracking.experiment,
         name=folder.run_id,
         tracking_uri=config.tracking.uri,
-        data=data,
+        data=TrackedData.of(dataset, snapshot),
         tags=tags,
     )
     try:
         summary = summary or fit(config, folder, tracked)
-        version = (
-            _register(config, folder, tracked, summary, tags)
-            if config.register_model and summary.pipeline
-            else None
-        )
+        version = None
+        if config.register_model and summary.pipeline:
+            folder.phase("registering the model")
+            version = _register(config, folder, tracked, summary, tags)
     except ArgusError:
         close_run(tracked, status="FAILED")
         raise
     close_run(tracked, status="KILLED" if summary.stopped else "FINISHED")
     reason = (
-        f"stopped after {summary.step} of {config.steps} steps; the same run_id goes on"
+        f"stopped after {summary.step} of {config.steps} steps; the same run_id resumes it"
         if summary.stopped
         else ""
     )
     return folder.finish(
         Outcome.CANCELLED if summary.stopped else Outcome.DONE,
         reason,
-        _outputs(summary, tracked, version),
-        _metrics(summary),
+        _result_outputs(summary, tracked, version),
+        _result_metrics(summary),
     )
 
 
 def fit(config: TrainConfig, folder: RunFolder, tracked: TrackedRun) -> TrainSummary:
-    """Trains on Ray; what rank 0 summed up. A lost worker restarts the group from the newest checkpoint, `max_failures` times."""
+    """Train on Ray and return the summary of rank 0.
+
+    If a worker dies, the group restarts from the newest checkpoint, at most `max_failures` times.
+
+    Raises:
+        ArgusError: The training failed; an ArgusError of a worker is raised as it was.
+    """
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
 
     on_gpu = config.gpus_per_worker > 0
-    threads = (
-        {} if on_gpu else {"OMP_NUM_THREADS": "1"}
-    )  # several workers share the cores: spinning threads would slow them twentyfold
+    # Workers share the cores: with several spinning threads each, they are 20 times slower.
+    threads = {} if on_gpu else {"OMP_NUM_THREADS": "1"}
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
@@ -103,81 +130,86 @@ def fit(config: TrainConfig, folder: RunFolder, tracked: TrackedRun) -> TrainSum
             worker_runtime_env={"env_vars": {"OMP_WAIT_POLICY": "passive", **threads}},
         ),
     )
+    folder.phase(f"starting {config.workers} worker{'s' if config.workers > 1 else ''}")
     try:
         trainer.fit()
     except TrainingFailedError as error:
-        raise _cause(error) from error
-    summary = read_summary(folder, stopped=True)
-    assert summary is not None, "rank 0 writes it before it reports"
+        raise _find_cause(error) from error
+    summary = read_summary(folder, include_stopped=True)
+    assert summary is not None, "rank 0 writes the summary before it reports"
     return summary
 
 
 def train_worker(settings: dict[str, Any]) -> None:
-    """What each rank runs."""
+    """Run the training loop of one rank."""
     import ray.train
     from ray.train.torch import get_device
 
     config = TrainConfig.model_validate_json(settings["config"])
     folder = RunFolder(config.home, JobKind.TRAIN, settings["run_id"])
     context = ray.train.get_context()
-    world = DistributedContext(context.get_world_rank(), context.get_world_size(), get_device())
-    logger = RunLogger(TrackedRun(**settings["tracked"])) if world.first else None
+    rank = context.get_world_rank()
+    distributed = DistributedContext(rank, context.get_world_size(), get_device())
+    logger = None
+    if rank == 0:
+        folder.phase("loading the model")
+        logger = RunLogger(TrackedRun(**settings["tracked"]))
     summary = train(
-        config, folder, Dataset(config.dataset), world=world, observer=logger or NullObserver()
+        config,
+        folder,
+        Dataset(config.dataset),
+        distributed=distributed,
+        observer=logger or NullObserver(),
     )
     if logger:
         _flush(logger)
-        write_text(folder.path / TRAINED, _SUMMARY.dump_json(summary, indent=2).decode())
+        write_text(folder.path / SUMMARY_FILE, _SUMMARY.dump_json(summary, indent=2).decode())
     ray.train.report({"step": summary.step, "validation_loss": summary.last_validation_loss})
 
 
-def read_summary(folder: RunFolder, *, stopped: bool = False) -> TrainSummary | None:
-    """What a finished training left; with `stopped`, also what a stopped one left."""
-    path = folder.path / TRAINED
+def read_summary(folder: RunFolder, *, include_stopped: bool = False) -> TrainSummary | None:
+    """Return the summary of a finished training, or None.
+
+    Args:
+        folder: The run folder.
+        include_stopped: Also return the summary of a stopped training.
+    """
+    path = folder.path / SUMMARY_FILE
     summary = _SUMMARY.validate_json(path.read_bytes()) if path.exists() else None
-    return summary if summary and (stopped or not summary.stopped) else None
+    return summary if summary and (include_stopped or not summary.stopped) else None
 
 
-def bound_snapshot(config: TrainConfig, folder: RunFolder) -> int | None:
-    """The snapshot that a run began with, though newer ones came; before that, the configured one."""
-    untrained = folder.path / "untrained"
-    settings = read_settings(untrained) if untrained.exists() else None
-    return int(settings.provenance["snapshot"] or 0) if settings else config.snapshot
+def read_snapshot_version(config: TrainConfig, folder: RunFolder) -> int | None:
+    """Return the snapshot with which a run started; before that, the configured one.
 
-
-def check_data(config: TrainConfig, snapshot: Snapshot) -> None:
-    """Raises InvalidInput where a split that training needs has no usable clip: better here than on every worker, again and again."""
-    for split in (Split.TRAIN, Split.VAL):
-        usable = training_rows(snapshot, split, config)
-        if not usable.rows:
-            raise InvalidInput(
-                f"snapshot {snapshot.version} has no usable clip in split '{split}' ({usable.skipped} skipped for length or quality); "
-                "add videos, or name splits in the catalogue's split column"
-            )
+    A resumed run thus keeps its snapshot even if there are newer ones.
+    """
+    recorded = recorded_snapshot(folder)
+    return config.snapshot if recorded is None else recorded
 
 
 def _check_cluster(config: TrainConfig) -> None:
     import ray
 
-    check_needs(JobKind.TRAIN, needs(config), ray.cluster_resources())
+    check_resources(JobKind.TRAIN, required_resources(config), ray.cluster_resources())
 
 
 def _flush(logger: RunLogger) -> None:
     try:
         logger.flush()
     except ServiceError as error:
-        _log.warning("the last entries of the curves are lost: %s", error)
+        _log.warning("the last metrics were not logged: %s", error)
 
 
-def _cause(error: Exception) -> ArgusError:
-    """Our own error out of a failed group's, the ranks' in order; else one that names the first."""
+def _find_cause(error: Exception) -> ArgusError:
+    """Return the ArgusError of the first failed rank that has one, or a new one for the first."""
     failures = getattr(error, "worker_failures", {})
     for _, failure in sorted(failures.items()):
-        seen: BaseException | None = failure
-        while seen is not None:
-            if isinstance(seen, ArgusError):
-                return seen
-            seen = getattr(seen, "cause", None) or seen.__cause__
+        cause: BaseException | None = failure
+        while cause is not None:
+            if isinstance(cause, ArgusError):
+                return cause
+            cause = getattr(cause, "cause", None) or cause.__cause__
     first = str(next((failure for _, failure in sorted(failures.items())), error))
     return ArgusError(f"training failed: {first.strip().splitlines()[-1]}")
 
@@ -188,9 +220,9 @@ def _register(
     tracked: TrackedRun,
     summary: TrainSummary,
     tags: dict[str, str],
-) -> models.ModelVersion:
+) -> ModelVersion:
     assert summary.pipeline is not None
-    return models.register(
+    return register_model(
         summary.pipeline,
         config.tracking.model_name,
         mlflow_run_id=tracked.run_id,
@@ -211,8 +243,8 @@ def _register(
     )
 
 
-def _outputs(
-    summary: TrainSummary, tracked: TrackedRun, version: models.ModelVersion | None
+def _result_outputs(
+    summary: TrainSummary, tracked: TrackedRun, version: ModelVersion | None
 ) -> dict[str, Any]:
     return {
         "mlflow_run_id": tracked.run_id,
@@ -227,20 +259,19 @@ def _outputs(
     }
 
 
-def _metrics(summary: TrainSummary) -> dict[str, float]:
-    pace = (
-        {} if summary.seconds_per_step is None else {"seconds_per_step": summary.seconds_per_step}
-    )
-    losses = {
+def _result_metrics(summary: TrainSummary) -> dict[str, float]:
+    metrics = {
+        "steps": float(summary.step),
         "validation_loss_first": summary.first_validation_loss,
         "validation_loss_last": summary.last_validation_loss,
     }
-    return {"steps": float(summary.step), **losses, **pace}
+    if summary.seconds_per_step is not None:
+        metrics["seconds_per_step"] = summary.seconds_per_step
+    return metrics
 
 
 if __name__ == "__main__":
-    from ray_jobs.train import (
-        run as importable,  # so that the workers import this module instead of unpickling it
-    )
+    # Imported by name, so that workers import this module instead of unpickling __main__.
+    from ray_jobs.train import run as importable_run
 
-    run_job(JobKind.TRAIN, TrainConfig, importable)
+    run_entry_point(JobKind.TRAIN, TrainConfig, importable_run)

@@ -1,4 +1,4 @@
-"""What crosses a boundary: enumerations, records, configurations and Arrow schemas, versioned.
+"""Data that crosses a boundary: enumerations, records, configurations, forms and Arrow schemas.
 
-Imports only pyarrow and pydantic, so that anything may import it.
+Imports only pyarrow and pydantic, so that every other package may import it.
 """

@@ -1,15 +1,13 @@
-"""Every enumeration that is stored or shown: layouts, reasons, outcomes, splits, decisions."""
+"""Enumerations that are stored or shown, exit codes, and telemetry settings."""
 
 from enum import StrEnum
 
 
 class Layout(StrEnum):
-    """How the sphere lies in a video's frames."""
+    """Mapping of the sphere to a video's frames."""
 
     MONO_ERP = "mono_erp"
-    MONO_ERP_16X9 = (
-        "mono_erp_16x9"  # the whole sphere, squeezed into 16:9 or another shape that is not 2:1
-    )
+    MONO_ERP_16X9 = "mono_erp_16x9"  # the whole sphere, resized to 16:9 or another non-2:1 shape
     MONO_ERP_LETTERBOXED = "mono_erp_letterboxed"  # the whole sphere between black bars
     STEREO_TB = "stereo_tb"
     STEREO_SBS = "stereo_sbs"
@@ -17,19 +15,19 @@ class Layout(StrEnum):
     EAC = "eac"  # equi-angular cubemap, 3x2
     CUBEMAP = "cubemap"
     DUAL_FISHEYE = "dual_fisheye"
-    CONVERTED_TWICE = "converted_twice"  # a map that was taken for a cubemap and made into a map once more: garbage
+    CONVERTED_TWICE = "converted_twice"  # an ERP converted again as if it were a cubemap: garbage
     PARTIAL = "partial"  # a mesh or bounds that cover less than the sphere
     FLAT = "flat"  # an ordinary perspective video
-    NONE = "none"  # no picture at all
+    NONE = "none"  # no picture
     UNKNOWN = "unknown"
 
 
 class Reason(StrEnum):
-    """Why a video or a clip was not kept. One code, one cause."""
+    """Reason for dropping, or failing to process, a video or a clip. One code per cause."""
 
-    # fetching
+    # download
     BAD_URL = "bad_url"
-    FORBIDDEN_HOST = "forbidden_host"  # loopback or private address without permission
+    FORBIDDEN_HOST = "forbidden_host"  # a loopback or private address, which is not allowed
     UNREACHABLE = "unreachable"
     NOT_FOUND = "not_found"
     FORBIDDEN = "forbidden"
@@ -48,7 +46,7 @@ class Reason(StrEnum):
     TIMED_OUT = "timed_out"
     FETCH_FAILED = "fetch_failed"
     DISK_FULL = "disk_full"
-    # reading
+    # decoding
     EMPTY_FILE = "empty_file"
     NOT_A_VIDEO = "not_a_video"
     NO_VIDEO_STREAM = "no_video_stream"
@@ -68,23 +66,23 @@ class Reason(StrEnum):
     STATIC = "static"
     TOO_SHORT = "too_short"
     BLURRED = "blurred"
-    EXPOSURE = "exposure"  # mostly too dark, or burnt out
-    OPERATOR = "operator"  # too much at the nadir that goes with the camera
-    TILTED = "tilted"  # the vertical is not upright
+    EXPOSURE = "exposure"  # mostly too dark or overexposed
+    OPERATOR = "operator"  # a large part of the nadir moves with the camera
+    TILTED = "tilted"  # the vertical axis is not upright
     DUPLICATE = "duplicate"
-    TEXT = "text"  # lettering laid over the picture, or too much of it
+    TEXT = "text"  # overlaid text, or too much text
     SHOT_BOUNDARY = "shot_boundary"
     LOW_AESTHETIC = "low_aesthetic"
-    # faults of ours: never a judgement on the video's quality
+    # internal faults: no statement about the video's quality
     SCORER_FAILED = "scorer_failed"
     WORKER_DIED = "worker_died"
 
 
 class Outcome(StrEnum):
-    """How a job ended."""
+    """Outcome of a job."""
 
     DONE = "done"
-    NOTHING = "nothing"  # there was nothing to do, and that is fine
+    NOTHING = "nothing"  # there was nothing to do; a success
     INVALID = "invalid"  # the input can never work
     RETRY = "retry"  # trying again later may work
     CANCELLED = "cancelled"
@@ -92,15 +90,15 @@ class Outcome(StrEnum):
 
 
 class Decision(StrEnum):
-    """What a refresh decided about a source video or a clip."""
+    """Decision of a refresh about a source video or a clip."""
 
     KEPT = "kept"
-    DROPPED = "dropped"  # judged, and not wanted
-    FAILED = "failed"  # could not be judged; `retryable` says whether a later refresh tries again
+    DROPPED = "dropped"  # processed and rejected
+    FAILED = "failed"  # not processed; `retryable` says whether a later refresh tries again
 
 
 class Split(StrEnum):
-    """Held-out sets are by source video, never by clip."""
+    """Part of the dataset. Splits are by source video, never by clip."""
 
     TRAIN = "train"
     VAL = "val"
@@ -108,7 +106,7 @@ class Split(StrEnum):
 
 
 class JobKind(StrEnum):
-    """The kinds of Ray jobs; also the folder names under `$ARGUS_HOME/runs`."""
+    """Kind of a Ray job; also the name of its folder in `$ARGUS_HOME/runs`."""
 
     CURATE = "curate"
     TRAIN = "train"
@@ -117,7 +115,7 @@ class JobKind(StrEnum):
 
 
 class HeightWeight(StrEnum):
-    """Loss weight by latitude (ARGUS method, section 2); each is normalised to mean 1."""
+    """Loss weight by latitude (ARGUS method, section 2), normalized to mean 1."""
 
     PAPER = "paper"
     SQRT = "sqrt"
@@ -125,8 +123,8 @@ class HeightWeight(StrEnum):
     NONE = "none"
 
 
-class GateDecision(StrEnum):
-    """What the gate says of a candidate model."""
+class PromotionDecision(StrEnum):
+    """Decision about a candidate model."""
 
     PROMOTE = "promote"
     HOLD = "hold"
@@ -141,4 +139,12 @@ EXIT_CODES: dict[Outcome, int] = {
     Outcome.RETRY: 30,
     Outcome.CANCELLED: 130,
 }
-"""Process exit status by outcome, for Ray jobs and for the command line alike."""
+"""Exit status of Ray jobs and of the command line, by outcome."""
+
+TELEMETRY_OFF: dict[str, str] = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""Environment variables that turn off the telemetry of Prefect, Ray and MLflow."""

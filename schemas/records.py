@@ -1,4 +1,4 @@
-"""What jobs write for others to read: `JobResult` and `Progress`."""
+"""Records that jobs write to their run folder: `JobResult` and `Progress`."""
 
 from datetime import datetime
 from typing import Any
@@ -15,14 +15,14 @@ class Record(BaseModel):
 
 
 class JobResult(Record):
-    """How a job ended and what it made; `result.json` of its run folder."""
+    """Outcome and outputs of a job, stored as `result.json`."""
 
     schema_version: int = Field(1, alias="schema", serialization_alias="schema")
     kind: JobKind
     run_id: str
     outcome: Outcome
-    reason: str = ""  # one sentence for a person; empty when all is well
-    outputs: dict[str, Any] = Field(default_factory=dict)  # paths, ids, uris
+    reason: str = ""  # one sentence; empty on success
+    outputs: dict[str, Any] = Field(default_factory=dict)  # paths, ids, URIs
     metrics: dict[str, float] = Field(default_factory=dict)
     started: datetime
     ended: datetime
@@ -31,10 +31,10 @@ class JobResult(Record):
 
 
 class Progress(Record):
-    """How far a job is; `progress.json` of its run folder."""
+    """Progress of a job, stored as `progress.json`. A phase without a step count has 0 of 0."""
 
     step: int = Field(ge=0)
     total: int = Field(ge=0)
-    unit: str  # "video", "step", "clip", "window"
+    unit: str  # "video", "step", "clip", "window", or empty for a phase without steps
     message: str = ""
     updated: datetime

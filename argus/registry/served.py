@@ -1,7 +1,11 @@
-"""The registered model, as MLflow loads it ("models from code"): paths of videos in, paths of 360° videos out.
+"""The registered model as MLflow loads it ("models from code").
 
-`mlflow.pyfunc.load_model("models:/argus@champion").predict([{"input": "in.mp4", "output": "out.mp4", "fov_deg": 75}])`.
-This file is copied beside each model's weights. Pixels never travel as JSON: they would cost 3.7 times their size.
+    model = mlflow.pyfunc.load_model("models:/argus@champion")
+    model.predict([{"input": "in.mp4", "output": "out.mp4", "fov_deg": 75}])
+
+Requests and responses contain paths of videos, not pixels, which would be 3.7 times larger as JSON.
+A copy of this file is stored with each model's weights: the names that it imports from `argus` and
+`schemas` must stay importable.
 """
 
 from pathlib import Path
@@ -13,24 +17,22 @@ from pydantic import BaseModel, Field
 
 
 class GenerateRequest(BaseModel):
-    """One ordinary video to turn into a 360° video. Paths are read and written where the model runs.
+    """An ordinary video to turn into a 360° video. Paths are those of the machine that serves.
 
-    What may be left out is None: MLflow's signature calls any other default required.
+    Optional fields default to None, because MLflow's signature calls any other default required.
     """
 
     input: str
     output: str
-    fov_deg: float | None = Field(
-        None, gt=5, lt=179
-    )  # horizontal, where no poses are given; default 75
-    poses: str | None = None  # whatever `Trajectory.load` reads
+    fov_deg: float | None = Field(None, gt=5, lt=179)  # horizontal; ignored with poses; default 75
+    poses: str | None = None  # a trajectory file that `Trajectory.load` reads
     max_seconds: float | None = Field(None, gt=0)
     seed: int | None = None  # default 0
-    steps: int | None = Field(None, ge=1)  # of the sampler; default the model's own
+    steps: int | None = Field(None, ge=1)  # sampling steps; default: the model's own
 
 
 class GenerateResponse(BaseModel):
-    """The video that was written."""
+    """The generated video."""
 
     output: str
     frames: int
@@ -39,15 +41,15 @@ class GenerateResponse(BaseModel):
 
 
 class ArgusModel(PythonModel):
-    """Generates with the pipeline that is stored beside it; the weights are read at the first request, once."""
+    """Generates 360° videos with the stored pipeline, which is loaded at the first request."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Remembers where the pipeline lies."""
+        """Store the path of the pipeline folder."""
         self._folder = Path(context.artifacts["pipeline"])
         self._pipeline: Any = None
 
     def predict(self, model_input: list[GenerateRequest]) -> list[GenerateResponse]:
-        """Writes one 360° video per request, in order."""
+        """Write one 360° video per request, in order."""
         return [self._generate(request) for request in model_input]
 
     def _generate(self, request: GenerateRequest) -> GenerateResponse:
@@ -57,20 +59,20 @@ class ArgusModel(PythonModel):
 
         if self._pipeline is None:
             self._pipeline = ArgusPipeline.from_pretrained(self._folder)
-        given = request.model_dump(exclude_none=True)
-        wanted = GenerateConfig(sample=SampleOverrides(steps=given.pop("steps", None)), **given)
-        made = generate_video(
+        fields = request.model_dump(exclude_none=True)
+        config = GenerateConfig(sample=SampleOverrides(steps=fields.pop("steps", None)), **fields)
+        video = generate_video(
             self._pipeline,
-            wanted.input,
-            wanted.output,
-            fov_deg=wanted.fov_deg,
-            poses=wanted.poses,
-            max_seconds=wanted.max_seconds,
-            settings=wanted.sample.over(self._pipeline.settings.sample),
-            seed=wanted.seed,
+            config.input,
+            config.output,
+            fov_deg=config.fov_deg,
+            poses=config.poses,
+            max_seconds=config.max_seconds,
+            settings=config.sample.over(self._pipeline.settings.sample),
+            seed=config.seed,
         )
         return GenerateResponse(
-            output=str(made.path), frames=made.frames, height=made.height, width=made.width
+            output=str(video.path), frames=video.frames, height=video.height, width=video.width
         )
 
 

@@ -39,8 +39,8 @@ _MAX_PARAMS_PER_REQUEST = 100
 _MAX_DIGEST_CHARACTERS = 36  # MLflow's limit for a dataset's digest
 _RETRY_S = 30.0
 _PICTURE_PATH = re.compile(
-    r"^images/(?P<name>[^%]+)%step%(?P<step>\d+)%.*\.png$"
-)  # the file names that MlflowClient.log_image gives
+    r"^images/(?P<name>[^%+]+)(?P<sep>[%+])step(?P=sep)(?P<step>\d+)(?P=sep).*\.png$"
+)  # the file names that MlflowClient.log_image gives; older versions separate with %
 
 _log = logging.getLogger(__name__)
 

@@ -1,33 +1,8 @@
-"""Reports: pictures, plots, and one self-contained HTML page.
+"""Reports for people: HTML pages, plots, pictures and explanations of decisions.
 
-Importing this package loads nothing heavy; numpy, Pillow, matplotlib and jinja2 come in when a function needs them.
+The names are loaded on first use, because some of them import numpy, Pillow or pyarrow.
 """
 
-from argus.report.data import Picture, Point, ReportData, VideoCard
-from argus.report.page import render_report, write_report
-from argus.report.pictures import (
-    contact_sheet,
-    encode_jpeg,
-    encode_png,
-    first_picture,
-    seam_view,
-    strip,
-)
-from argus.report.plots import loss_curve, reason_bars
+import lazy_loader
 
-__all__ = [
-    "Picture",
-    "Point",
-    "ReportData",
-    "VideoCard",
-    "contact_sheet",
-    "encode_jpeg",
-    "encode_png",
-    "first_picture",
-    "loss_curve",
-    "reason_bars",
-    "render_report",
-    "seam_view",
-    "strip",
-    "write_report",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,10 +1,9 @@
-"""Why a video or a clip is what it is: every stage that it met, in words."""
+"""Explanation of a decision: every stage that a video or a clip went through, in words."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from argus.dataset import ClipRow, ScoreRow, SourceRow
-from argus.dataset.view import DatasetView, Found
+from argus.dataset import CuratedClip, DatasetView, FoundItem, Score, SourceRow
 from schemas.names import Decision
 
 Facts = dict[str, str]
@@ -12,7 +11,7 @@ Facts = dict[str, str]
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """One stored number beside what decided by it."""
+    """A stored score and the threshold that decided about it."""
 
     filter: str
     score: str
@@ -22,66 +21,58 @@ class ScoreLine:
 
     @property
     def margin(self) -> str:
-        """How far it is from the threshold, in words; empty where there is none."""
+        """Distance from the threshold in words; empty without a value or a threshold."""
         if self.value is None or self.threshold is None:
             return ""
         distance = self.value - self.threshold
-        side = "above" if distance > 0 else "below"
         if not distance:
             return "at the threshold"
-        return f"{abs(distance):.4g} {side}" + (
-            f" ({abs(distance / self.threshold):.0%})" if self.threshold else ""
-        )
+        side = "above" if distance > 0 else "below"
+        relative = f" ({abs(distance / self.threshold):.0%})" if self.threshold else ""
+        return f"{abs(distance):.4g} {side}{relative}"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a video's way: facts by name, scores, and what was decided there; `kept` is None where nothing was."""
+    """One stage of processing: facts by name, scores and the decision."""
 
     title: str
     facts: Facts
     scores: tuple[ScoreLine, ...] = ()
-    said: str = ""
-    kept: bool | None = None
+    summary: str = ""
+    kept: bool | None = None  # None for a stage without a decision
 
 
-def lineage(ledger: DatasetView, found: Found) -> Iterator[Stage]:
-    """The stages of a video, or of a clip and the video that it is of, in the order in which they happened."""
+def explain_decision(dataset: DatasetView, found: FoundItem) -> Iterator[Stage]:
+    """Yield the stages of a video, or of a clip and its video, in processing order.
+
+    Args:
+        dataset: The dataset, from which duplicates and earlier decisions are read.
+        found: The video, or the clip and its video.
+    """
     video = found.video
-    yield _source(video)
-    yield _fetching(video)
+    yield Stage("Source", {"id": video.source_id, "url": video.url, "split": video.split})
+    yield _describe_download(video)
     if video.media:
-        yield _file(video)
-    yield _layout(video)
-    if judged := _lines(video, layout=False):
-        yield Stage("Filters of the whole video", {}, judged, *_filtered(judged))
+        yield _describe_file(video)
+    yield _describe_layout(video)
+    if lines := _score_lines(video, layout=False):
+        yield Stage("Filters of the whole video", {}, lines, *_summarize_filters(lines))
     if found.clip:
-        yield _clip(found.clip)
+        yield _describe_clip(found.clip)
     elif video.clips:
-        kept = len(video.kept_clips)
-        yield Stage(
-            "Clips",
-            {_span(clip): _outcome(clip) for clip in video.clips},
-            (),
-            f"{kept} of {len(video.clips)} kept",
-            kept > 0,
-        )
-    if likes := _likes(ledger, (found.clip,) if found.clip else video.clips):
-        yield Stage("Duplicates", likes)
-    yield _verdict(video, found.clip)
-    yield _provenance(ledger, video)
+        yield _list_clips(video)
+    if duplicates := _find_duplicates(dataset, (found.clip,) if found.clip else video.clips):
+        yield Stage("Duplicates", duplicates)
+    yield _describe_decision(video, found.clip)
+    yield _describe_provenance(dataset, video)
 
 
-def _source(video: SourceRow) -> Stage:
-    return Stage("Source", {"id": video.source_id, "url": video.url, "split": video.split})
-
-
-def _fetching(video: SourceRow) -> Stage:
+def _describe_download(video: SourceRow) -> Stage:
     fetch = video.fetch
     if fetch is None:
-        return Stage(
-            "Fetching", {}, (), f"nothing was fetched: {video.reason}: {video.detail}", kept=False
-        )
+        summary = f"not downloaded: {video.reason}: {video.detail}"
+        return Stage("Download", {}, (), summary, kept=False)
     facts = {
         "tool": f"{fetch.tool} {fetch.version}",
         "client": fetch.client,
@@ -89,119 +80,122 @@ def _fetching(video: SourceRow) -> Stage:
         "size": f"{fetch.bytes / 1e6:.2f} MB" if fetch.bytes is not None else None,
         "SHA-256": fetch.sha256,
     }
-    return Stage("Fetching", {name: value for name, value in facts.items() if value}, kept=True)
+    return Stage("Download", {name: value for name, value in facts.items() if value}, kept=True)
 
 
-def _file(video: SourceRow) -> Stage:
-    assert video.media is not None, "asked only where there is one"
+def _describe_file(video: SourceRow) -> Stage:
+    assert video.media is not None, "called only for a video that could be read"
     media = video.media
-    rate = media.fps_num / max(1, media.fps_den)
-    length = media.frames / rate if rate else 0.0
+    length_s = float(media.frames / media.fps) if media.fps else 0.0
     facts = {
         "container": media.container,
         "codec": media.codec,
         "size": f"{media.width}×{media.height}",
+        "length": f"{length_s:.2f} s, {media.frames} frames at {float(media.fps):.6g} per second",
     }
-    return Stage(
-        "File",
-        {**facts, "length": f"{length:.2f} s, {media.frames} frames at {rate:.6g} per second"},
-    )
+    return Stage("File", facts)
 
 
-def _layout(video: SourceRow) -> Stage:
+def _describe_layout(video: SourceRow) -> Stage:
     facts = {
-        "metadata declares": video.layout_declared or "nothing",
-        "pixels say": video.layout or "not looked at",
+        "declared in metadata": video.layout_declared or "nothing",
+        "detected in the pixels": video.layout or "not examined",
     }
-    return Stage("Layout", facts, _lines(video, layout=True))
+    return Stage("Layout", facts, _score_lines(video, layout=True))
 
 
-def _filtered(lines: tuple[ScoreLine, ...]) -> tuple[str, bool]:
-    failing = list(dict.fromkeys(line.filter for line in lines if not line.kept))
-    return (f"dropped by {', '.join(failing)}", False) if failing else ("all of them keep it", True)
+def _summarize_filters(lines: tuple[ScoreLine, ...]) -> tuple[str, bool]:
+    """Return the summary and whether all filters keep the video."""
+    dropping = list(dict.fromkeys(line.filter for line in lines if not line.kept))
+    return (f"dropped by {', '.join(dropping)}", False) if dropping else ("all passed", True)
 
 
-def _clip(clip: ClipRow) -> Stage:
-    facts = {"id": clip.clip_id, "span": _span(clip), "frames": str(clip.frames)}
+def _list_clips(video: SourceRow) -> Stage:
+    kept = len(video.kept_clips)
+    facts = {_format_span(clip): _format_clip_decision(clip) for clip in video.clips}
+    return Stage("Clips", facts, (), f"{kept} of {len(video.clips)} kept", kept > 0)
+
+
+def _describe_clip(clip: CuratedClip) -> Stage:
+    facts = {"id": clip.clip_id, "span": _format_span(clip), "frames": str(clip.frames)}
     if clip.quality is not None:
         facts["quality"] = f"{clip.quality:.4f} of 1"
     if clip.shard:
         facts |= {"shard": clip.shard, "row": str(clip.row), "SHA-256": str(clip.checksum)}
-    return Stage("Clip", facts, tuple(map(_line, clip.scores)))
+    return Stage("Clip", facts, tuple(map(_score_line, clip.scores)))
 
 
-def _verdict(video: SourceRow, clip: ClipRow | None) -> Stage:
-    kept = video.decision is Decision.KEPT if clip is None else clip.decision is Decision.KEPT
-    said = (
-        _outcome(clip)
-        if clip
-        else " ".join(filter(None, (video.decision, f"({video.reason})" if video.reason else "")))
-    )
-    facts = {"in words": video.detail} if video.detail and not clip else {}
-    if clip:
-        facts["its video"] = (
-            f"{video.decision}{f' ({video.reason})' if video.reason else ''}: {video.detail}"
-        )
+def _describe_decision(video: SourceRow, clip: CuratedClip | None) -> Stage:
+    facts = {}
+    if clip is None:
+        kept = video.decision is Decision.KEPT
+        summary = _format_decision(video)
+        if video.detail:
+            facts["detail"] = video.detail
+    else:
+        kept = clip.decision is Decision.KEPT
+        summary = _format_clip_decision(clip)
+        facts["its video"] = f"{_format_decision(video)}: {video.detail}"
     if video.decision is Decision.FAILED:
-        facts["again"] = (
-            "a later refresh tries it again"
-            if video.retryable
-            else "it is not tried again under this recipe"
+        facts["retry"] = (
+            "the next refresh tries again" if video.retryable else "no retry with this recipe"
         )
-    return Stage("Decision", facts, (), said, kept)
+    return Stage("Decision", facts, (), summary, kept)
 
 
-def _provenance(ledger: DatasetView, video: SourceRow) -> Stage:
+def _describe_provenance(dataset: DatasetView, video: SourceRow) -> Stage:
+    recipe_file = f"recipes/{video.recipe}.json"
+    recipe = video.recipe
+    if dataset.store.exists(recipe_file):
+        recipe = f"{recipe} ({dataset.store.uri_of(recipe_file)})"
     facts = {
-        "decided": f"{video.decided:%Y-%m-%d %H:%M:%S} UTC",
+        "decided": f"{video.decided_at:%Y-%m-%d %H:%M:%S} UTC",
         "run": video.run_id,
         "code version": video.code_version,
+        "recipe": recipe,
     }
-    stored = f"recipes/{video.recipe}.json"
-    facts["recipe"] = (
-        f"{video.recipe} ({ledger.store.uri_of(stored)})"
-        if ledger.store.exists(stored)
-        else video.recipe
-    )
-    before = ledger.history(video.source_id)[:-1]
-    for row in before[::-1]:
-        facts[f"before, {row.decided:%Y-%m-%d %H:%M}"] = (
-            f"{row.decision}{f' ({row.reason})' if row.reason else ''} under recipe {row.recipe}"
-        )
+    for row in dataset.read_history(video.source_id)[-2::-1]:
+        name = f"earlier, {row.decided_at:%Y-%m-%d %H:%M}"
+        facts[name] = f"{_format_decision(row)} with recipe {row.recipe}"
     return Stage("Provenance", facts)
 
 
-def _likes(ledger: DatasetView, clips: tuple[ClipRow, ...]) -> Facts:
+def _find_duplicates(dataset: DatasetView, clips: tuple[CuratedClip, ...]) -> Facts:
     facts = {}
     for clip in clips:
         if clip.duplicate_of:
-            numbers = {
+            scores = {
                 score.name: score.value
                 for score in clip.scores
                 if score.filter == "duplicate" and score.value is not None
             }
-            turned = f", turned by {numbers['yaw_deg']:.0f}°" if "yaw_deg" in numbers else ""
-            facts[clip.clip_id] = f"shows what {clip.duplicate_of} shows{turned}"
-    if later := ledger.duplicates([clip.clip_id for clip in clips]):
-        facts["shown again by"] = ", ".join(later)
+            rotation = f", rotated by {scores['yaw_deg']:.0f}°" if "yaw_deg" in scores else ""
+            facts[clip.clip_id] = f"duplicate of {clip.duplicate_of}{rotation}"
+    if duplicates := dataset.find_duplicates([clip.clip_id for clip in clips]):
+        facts["duplicated by"] = ", ".join(duplicates)
     return facts
 
 
-def _outcome(clip: ClipRow) -> str:
+def _format_decision(video: SourceRow) -> str:
+    return f"{video.decision} ({video.reason})" if video.reason else str(video.decision)
+
+
+def _format_clip_decision(clip: CuratedClip) -> str:
     quality = f", quality {clip.quality:.2f}" if clip.quality is not None else ""
-    return f"{clip.decision}{f' ({clip.reason})' if clip.reason else ''}{quality}"
+    reason = f" ({clip.reason})" if clip.reason else ""
+    return f"{clip.decision}{reason}{quality}"
 
 
-def _span(clip: ClipRow) -> str:
+def _format_span(clip: CuratedClip) -> str:
     return f"{clip.start_ms / 1000:g}–{clip.end_ms / 1000:g} s"
 
 
-def _lines(video: SourceRow, *, layout: bool) -> tuple[ScoreLine, ...]:
-    """The scores that decided the layout, or the others: filters come after the length was measured."""
+def _score_lines(video: SourceRow, *, layout: bool) -> tuple[ScoreLine, ...]:
+    """Return the scores of layout detection, or those of the filters, which follow `length`."""
     names = [score.filter for score in video.scores]
     border = names.index("length") if "length" in names else len(names)
-    return tuple(map(_line, video.scores[:border] if layout else video.scores[border:]))
+    return tuple(map(_score_line, video.scores[:border] if layout else video.scores[border:]))
 
 
-def _line(score: ScoreRow) -> ScoreLine:
+def _score_line(score: Score) -> ScoreLine:
     return ScoreLine(score.filter, score.name, score.value, score.threshold, score.kept)

@@ -1,53 +1,51 @@
-"""The page: one HTML file that needs nothing else. Every text is escaped, every picture is inside it."""
+"""Rendering of self-contained HTML pages: templates, escaping and embedded pictures."""
 
 import base64
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from argus.errors import InvalidInput
-from argus.files import write_text
-from argus.report.data import Image, Point, ReportData, VideoCard
 
-_MAGIC = {
+Image = Path | bytes
+"""An encoded JPEG, PNG, WebP or GIF: its file or its content."""
+
+_MEDIA_TYPES = {
     b"\xff\xd8\xff": "image/jpeg",
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"GIF8": "image/gif",
     b"RIFF": "image/webp",
-}
-_METRIC_NAMES = {
-    "psnr_all": "PSNR all",
-    "psnr_seen": "PSNR seen",
-    "psnr_unseen": "PSNR unseen",
-    "ws_psnr_all": "WS-PSNR all",
-    "ws_psnr_seen": "WS-PSNR seen",
-    "ws_psnr_unseen": "WS-PSNR unseen",
-}
+}  # by the first bytes of the file
 
 
 @dataclass(frozen=True)
 class Plot:
-    """The same plot for light and for dark pages."""
+    """A plot for light and for dark pages, as data URIs."""
 
-    light: str  # data URIs
+    light: str
     dark: str
 
+    @classmethod
+    def draw(cls, draw_svg: Callable[[bool], bytes]) -> "Plot":
+        """Draw both variants.
 
-def write_report(path: Path, data: ReportData) -> None:
-    """Writes the page, whole or not at all. Raises InvalidInput when a picture cannot be read or is no JPEG, PNG, GIF or WebP."""
-    write_text(path, render_report(data))
+        Args:
+            draw_svg: Returns the plot as SVG; its argument says whether the page is dark.
+        """
+        return cls(_svg_uri(draw_svg(False)), _svg_uri(draw_svg(True)))
 
 
-def render_report(data: ReportData) -> str:
-    """The page's HTML."""
-    return render_page("report.html", data=data, **_derived(data))
+def render_page(template: str, **values: Any) -> str:
+    """Render a template of this package as HTML.
 
+    All values are escaped. The template filter `picture` makes a data URI of an image.
 
-def render_page(name: str, **values: Any) -> str:
-    """The HTML of a template of this package; whatever is put into it is escaped, and `picture` makes a data: URI of an image."""
+    Args:
+        template: File name of the template.
+        values: The variables of the template.
+    """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     def load(name: str) -> str:
@@ -61,72 +59,30 @@ def render_page(name: str, **values: Any) -> str:
         loader=FunctionLoader(load),
     )
     environment.filters["picture"] = data_uri
-    return environment.get_template(name).render(**values)
+    return environment.get_template(template).render(**values)
 
 
 def data_uri(image: Image) -> str:
-    """An encoded picture as a data: URI."""
+    """Return an encoded picture as a data URI.
+
+    Raises:
+        InvalidInput: It cannot be read, or is not a JPEG, PNG, GIF or WebP.
+    """
     try:
         content = image if isinstance(image, bytes) else image.read_bytes()
     except OSError as error:
-        raise InvalidInput(f"picture {image!r} of the report cannot be read: {error}") from error
-    kind = next((kind for magic, kind in _MAGIC.items() if content.startswith(magic)), None)
-    if kind is None:
-        raise InvalidInput(
-            f"a picture of the report starts with {content[:8]!r}, but must be a JPEG, PNG, GIF or WebP file"
-        )
-    return _uri(content, kind)
-
-
-def _derived(data: ReportData) -> dict[str, Any]:
-    kept = [video for video in data.videos if video.decision == "kept"]
-    dropped = sorted(
-        (video for video in data.videos if video.decision != "kept"),
-        key=lambda video: (video.reason, video.source_id),
-    )
-    names = list(dict.fromkeys(name for values in data.metrics.values() for name in values))
-    return {
-        "kept": kept,
-        "dropped": dropped,
-        "reasons": Counter(video.reason or video.decision for video in dropped).most_common(),
-        "bars": _bars(data.videos),
-        "loss": _loss(data.train_loss, data.validation_loss),
-        "metric_names": {name: _METRIC_NAMES.get(name, name.replace("_", " ")) for name in names},
-        "best": _best(data.metrics, names),
-    }
-
-
-def _best(metrics: Mapping[str, Mapping[str, float]], names: list[str]) -> dict[str, float]:
-    return {
-        name: max(values[name] for values in metrics.values() if name in values) for name in names
-    }
-
-
-def _bars(videos: tuple[VideoCard, ...]) -> Plot | None:
-    if not videos:
-        return None
-    from argus.report.plots import reason_bars
-
-    counts = Counter(
-        "kept" if video.decision == "kept" else video.reason or video.decision for video in videos
-    )
-    return Plot(svg_uri(reason_bars(counts)), svg_uri(reason_bars(counts, dark=True)))
-
-
-def _loss(train: tuple[Point, ...], validation: tuple[Point, ...]) -> Plot | None:
-    if not train and not validation:
-        return None
-    from argus.report.plots import loss_curve
-
-    return Plot(
-        svg_uri(loss_curve(train, validation)), svg_uri(loss_curve(train, validation, dark=True))
+        raise InvalidInput(f"cannot read picture {image!r} of the report: {error}") from error
+    for magic, media_type in _MEDIA_TYPES.items():
+        if content.startswith(magic):
+            return _encode_uri(content, media_type)
+    raise InvalidInput(
+        f"a picture of the report starts with {content[:8]!r}; it must be JPEG, PNG, GIF or WebP"
     )
 
 
-def svg_uri(content: bytes) -> str:
-    """An SVG file as a data: URI."""
-    return _uri(content, "image/svg+xml")
+def _svg_uri(content: bytes) -> str:
+    return _encode_uri(content, "image/svg+xml")
 
 
-def _uri(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def _encode_uri(content: bytes, media_type: str) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

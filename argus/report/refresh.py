@@ -1,4 +1,7 @@
-"""The report of one refresh: a page with pictures, which needs nothing else, and beside it the same in Markdown, which Prefect shows."""
+"""The report of one refresh: a self-contained HTML page, and the same content as Markdown.
+
+Prefect shows the Markdown.
+"""
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,275 +11,268 @@ from pathlib import Path
 from argus.dataset import Dataset
 from argus.files import write_text
 from argus.report.page import data_uri, render_page
-from argus.report.pictures import contact_sheet, encode_jpeg, first_picture
+from argus.report.pictures import crop_thumbnail, encode_jpeg, make_contact_sheet
 from argus.report.refresh_figures import STAGES, RefreshedVideo, RefreshFigures
-from argus.report.refresh_rows import refreshed_videos
+from argus.report.refresh_rows import read_refreshed_videos
 from schemas.names import Decision
 
-_HOLDS = {
+_STAGE_NAMES = {
     "network": "the network",
     "decode": "decoding",
     "filters": "the filters",
     "encode": "encoding",
 }
-_SHEET_COLUMNS, _SHEET_PICTURES = 4, 24  # of the Markdown's picture
+_SHEET_COLUMNS, _SHEET_PICTURES = 4, 24  # of the picture in the Markdown
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A line of a bar chart; `share` is of the longest bar, `of_all` of the sum, both in [0,1]."""
+    """A line of a bar chart."""
 
     name: str
-    kind: str  # a class of the page's style
+    kind: str  # CSS class
     amount: str
-    share: float
-    of_all: float
+    share_of_longest: float  # in [0, 1]
+    share_of_total: float  # in [0, 1]
 
 
 @dataclass(frozen=True)
-class Strip:
-    """Pictures of some of the videos that met the same end: (JPEG, caption) each."""
+class PictureStrip:
+    """Pictures of some videos with the same outcome."""
 
     name: str
-    kind: str
+    kind: str  # CSS class
     videos: int
-    pictures: tuple[tuple[bytes, str], ...]
+    pictures: tuple[tuple[bytes, str], ...]  # (JPEG, caption)
 
 
 @dataclass(frozen=True)
 class RefreshReport:
-    """What the report of a refresh says, in words and pictures; `figures` has the numbers."""
+    """Content of a refresh's report; `figures` has the numbers."""
 
     run_id: str
     place: str  # of the dataset
     figures: RefreshFigures
     facts: Mapping[str, str]
     outcomes: tuple[Bar, ...]
-    clip_outcomes: tuple[Bar, ...]  # of clips that are not kept
-    stages: tuple[Bar, ...]  # none where nothing was measured
-    held_up: str  # the stage that does, and by how much; empty where nothing was measured
+    clip_outcomes: tuple[Bar, ...]  # of clips that were not kept
+    stages: tuple[Bar, ...]  # empty if no time was measured
+    bottleneck: str  # empty if no time was measured
     advice: str
-    strips: tuple[Strip, ...]
+    strips: tuple[PictureStrip, ...]
     provenance: Mapping[str, str]
 
 
 def write_refresh_report(
     dataset: Dataset, run_id: str, metrics: Mapping[str, float], path: Path
 ) -> RefreshReport:
-    """Writes `path` (HTML) and, with the ending .md, the same in Markdown. Both are of all that the run committed, however often it was begun again.
+    """Write the report of all that a run committed, including earlier attempts of the same run.
 
-    Of the result's metrics it shows `considered`, `known` and `failed`, and reckons with `workers`, the videos judged at once, where they are there.
+    Args:
+        dataset: The dataset.
+        run_id: The run.
+        metrics: Metrics of the job's result. `considered`, `known` and `failed` are shown if
+            present; `workers`, the number of videos processed at the same time, helps to find the
+            bottleneck.
+        path: The HTML file to write; the Markdown file has the suffix .md.
+
+    Returns:
+        The content of the report.
     """
     figures = RefreshFigures()
-    for video in refreshed_videos(dataset, run_id):
+    for video in read_refreshed_videos(dataset, run_id):
         figures.add(video)
-    bottleneck = figures.bottleneck(metrics.get("workers"))
-    idle = (
-        f", {bottleneck.idle:.0%} of the workers' time unused"
-        if bottleneck and bottleneck.idle is not None
-        else ""
-    )
+    bottleneck = figures.find_bottleneck(metrics.get("workers"))
+    bottleneck_text = ""
+    if bottleneck:
+        bottleneck_text = _STAGE_NAMES[bottleneck.stage]
+        if bottleneck.idle is not None:
+            bottleneck_text += f" (workers were idle {bottleneck.idle:.0%} of the time)"
     report = RefreshReport(
         run_id=run_id,
         place=dataset.store.uri,
         figures=figures,
-        facts=_facts(figures, metrics),
-        outcomes=_counts(figures.outcomes),
-        clip_outcomes=_counts(
-            ("dropped", reason, count) for reason, count in figures.clip_reasons.most_common()
+        facts=_format_facts(figures, metrics),
+        outcomes=_count_bars(figures.outcomes),
+        clip_outcomes=_count_bars(
+            (Decision.DROPPED, reason, count)
+            for reason, count in figures.clip_reasons.most_common()
         ),
-        stages=_stages(figures),
-        held_up=f"{_HOLDS[bottleneck.stage]}{idle}" if bottleneck else "",
+        stages=_stage_bars(figures),
+        bottleneck=bottleneck_text,
         advice=bottleneck.advice if bottleneck else "",
-        strips=tuple(_strips(dataset, figures)),
-        provenance=_provenance(dataset, run_id, figures),
+        strips=tuple(_picture_strips(dataset, figures)),
+        provenance=_format_provenance(dataset, run_id, figures),
     )
     write_text(path, render_page("refresh.html", report=report, stages=STAGES))
-    write_text(path.with_suffix(".md"), refresh_markdown(report))
+    write_text(path.with_suffix(".md"), render_refresh_markdown(report))
     return report
 
 
-def refresh_markdown(report: RefreshReport) -> str:
-    """The report as Markdown; its pictures are one data: URI."""
+def render_refresh_markdown(report: RefreshReport) -> str:
+    """Return the report as Markdown, with all pictures in one data URI."""
     figures = report.figures
     parts = [
-        f"# Refresh {_plain(report.run_id)}",
+        f"# Refresh {_escape(report.run_id)}",
         _table(("figure", "value"), report.facts.items()),
-    ]
-    parts += [
-        "## What became of the videos",
-        _table(("outcome", "videos", "share"), map(_cells, report.outcomes)),
+        "## Decisions",
+        _table(("outcome", "videos", "share"), map(_bar_cells, report.outcomes)),
     ]
     if report.stages:
         parts += [
-            "## Where the time went",
-            _table(("stage", "time", "share"), map(_cells, report.stages)),
+            "## Processing time by stage",
+            _table(("stage", "time", "share"), map(_bar_cells, report.stages)),
+            f"**Bottleneck: {_escape(report.bottleneck)}.** {report.advice}",
         ]
-        parts += [f"**Held up by {_plain(report.held_up)}.** {report.advice}"]
-    if sheet := _sheet(report.strips):
+    if sheet := _picture_sheet(report.strips):
         parts += ["## Pictures", f"![some of the videos, by outcome]({data_uri(sheet)})"]
     if figures.slowest:
-        slowest = (
+        rows = (
             (
-                one.source_id,
-                f"{one.worked_s:.1f} s",
-                f"{one.length_s:.0f} s",
-                one.reason or one.decision,
+                video.source_id,
+                f"{video.work_s:.1f} s",
+                f"{video.length_s:.0f} s",
+                video.reason or video.decision,
             )
-            for one in figures.slowest
+            for video in figures.slowest
         )
-        parts += ["## The slowest videos", _table(("video", "work", "length", "outcome"), slowest)]
+        headers = ("video", "processing time", "length", "outcome")
+        parts += ["## Slowest videos", _table(headers, rows)]
     if figures.to_retry:
-        again = ((one.source_id, one.reason, one.detail) for one in figures.to_retry)
+        retries = ((video.source_id, video.reason, video.detail) for video in figures.to_retry)
         parts += [
-            f"## To be tried again: {figures.retryable}",
-            _table(("video", "reason", "what was said"), again),
+            f"## Retried by the next refresh: {figures.retryable}",
+            _table(("video", "reason", "message"), retries),
         ]
     return "\n\n".join(parts) + "\n"
 
 
-def _facts(figures: RefreshFigures, metrics: Mapping[str, float]) -> dict[str, str]:
-    repeated = (
-        metrics.get(Decision.FAILED, 0) - figures.decisions[Decision.FAILED]
-    )  # which is not committed again
-    videos, hours, moved = (
-        figures.per_hour(amount) for amount in (figures.videos, figures.hours_in, figures.fetched)
-    )
+def _format_facts(figures: RefreshFigures, metrics: Mapping[str, float]) -> dict[str, str]:
+    # A video that fails again with the same reason is counted in the metrics, but not committed.
+    repeated = metrics.get(Decision.FAILED, 0) - figures.decisions[Decision.FAILED]
+    videos = figures.rate_per_hour(figures.videos)
+    hours = figures.rate_per_hour(figures.hours_in)
+    downloaded = figures.rate_per_hour(figures.download_bytes)
     facts = {
         "considered": f"{metrics['considered']:,.0f}" if "considered" in metrics else None,
         "known before": f"{metrics['known']:,.0f}" if "known" in metrics else None,
         "decided": f"{figures.videos:,}",
-        "of these from stored scores": f"{figures.decided_again:,}"
-        if figures.decided_again
-        else None,
-        "failed as they did before": f"{repeated:,.0f}" if repeated > 0 else None,
+        "decided from stored scores": f"{figures.reevaluated:,}" if figures.reevaluated else None,
+        "failed again": f"{repeated:,.0f}" if repeated > 0 else None,
         "kept": f"{figures.decisions[Decision.KEPT]:,}",
         "clips kept": f"{figures.clips:,}",
-        "hours of video in": _figure(figures.hours_in),
-        "hours of clips out": _figure(figures.hours_out),
-        "fetched": _bytes(figures.fetched),
-        "worked for": _duration(figures.worked_s) if figures.seconds else None,
-        "videos an hour": f"{videos:,.0f}" if videos is not None else None,
-        "video-hours an hour": _figure(hours) if hours is not None else None,
-        "fetched a second": _bytes(moved / 3600) if moved is not None else None,
+        "hours of video": _format_hours(figures.hours_in),
+        "hours of kept clips": _format_hours(figures.hours_out),
+        "downloaded": _format_bytes(figures.download_bytes),
+        "working time": _format_duration(figures.working_s) if figures.seconds else None,
+        "videos per hour": f"{videos:,.0f}" if videos is not None else None,
+        "hours of video per hour": _format_hours(hours) if hours is not None else None,
+        "download rate": f"{_format_bytes(downloaded / 3600)}/s"
+        if downloaded is not None
+        else None,
     }
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _counts(outcomes: Iterable[tuple[str, str, int]]) -> tuple[Bar, ...]:
-    """Of (decision, reason, how many)."""
+def _count_bars(outcomes: Iterable[tuple[str, str, int]]) -> tuple[Bar, ...]:
+    """Return the bars of (decision, reason, count)."""
+    return _make_bars(
+        ((reason or "kept").replace("_", " "), decision, float(count), f"{count:,}")
+        for decision, reason, count in outcomes
+    )
+
+
+def _stage_bars(figures: RefreshFigures) -> tuple[Bar, ...]:
+    if not figures.seconds:
+        return ()
+    return _make_bars(
+        (name, "stage", figures.seconds[name], _format_duration(figures.seconds[name]))
+        for name in STAGES.values()
+    )
+
+
+def _make_bars(lines: Iterable[tuple[str, str, float, str]]) -> tuple[Bar, ...]:
+    """Return the bars of (name, kind, value, text)."""
+    lines = list(lines)
+    values = [value for _, _, value, _ in lines]
+    longest, total = max(values, default=0) or 1, sum(values) or 1
     return tuple(
-        _bars(
-            [
-                ((reason or "kept").replace("_", " "), decision, float(count), f"{count:,}")
-                for decision, reason, count in outcomes
-            ]
-        )
+        Bar(name, kind, text, value / longest, value / total) for name, kind, value, text in lines
     )
 
 
-def _stages(figures: RefreshFigures) -> tuple[Bar, ...]:
-    return tuple(
-        _bars(
-            [
-                (name, "stage", figures.seconds[name], _duration(figures.seconds[name]))
-                for name in STAGES.values()
-                if figures.seconds
-            ]
-        )
-    )
-
-
-def _bars(lines: Sequence[tuple[str, str, float, str]]) -> Iterator[Bar]:
-    longest, total = (
-        max((value for *_, value, _ in lines), default=0),
-        sum(value for *_, value, _ in lines),
-    )
-    for name, kind, value, amount in lines:
-        yield Bar(
-            name, kind, amount, value / longest if longest else 0.0, value / total if total else 0.0
-        )
-
-
-def _strips(dataset: Dataset, figures: RefreshFigures) -> Iterator[Strip]:
-    """The kept ones first, then by reason, as the bars are; a lost picture is left out."""
+def _picture_strips(dataset: Dataset, figures: RefreshFigures) -> Iterator[PictureStrip]:
+    """Yield strips in the order of the bars; lost pictures are left out."""
     for kind, reason, videos in figures.outcomes:
-        shown = (
-            (_picture(dataset, video), video.detail or video.source_id)
+        pictures = tuple(
+            (picture, video.detail or video.source_id)
             for video in figures.pictured.get(reason, ())
+            if (picture := _read_picture(dataset, video)) is not None
         )
-        if pictures := tuple(
-            (picture, caption) for picture, caption in shown if picture is not None
-        ):
-            yield Strip((reason or "kept").replace("_", " "), kind, videos, pictures)
+        if pictures:
+            yield PictureStrip((reason or "kept").replace("_", " "), kind, videos, pictures)
 
 
-def _picture(dataset: Dataset, video: RefreshedVideo) -> bytes | None:
+def _read_picture(dataset: Dataset, video: RefreshedVideo) -> bytes | None:
     try:
-        return first_picture(dataset.store.read(str(video.thumbnail)))
+        return crop_thumbnail(dataset.store.read(str(video.thumbnail)))
     except FileNotFoundError:
         return None
 
 
-def _sheet(strips: Sequence[Strip]) -> bytes | None:
-    """One of each kind, then the second of each, … as one labelled JPEG."""
+def _picture_sheet(strips: Sequence[PictureStrip]) -> bytes | None:
+    """Return a labeled JPEG of the first pictures of each strip, as many as fit."""
     import numpy as np
     from PIL import Image
 
     ranked = sorted(
-        (place, number)
-        for number, strip in enumerate(strips)
-        for place in range(len(strip.pictures))
+        (rank, number) for number, strip in enumerate(strips) for rank in range(len(strip.pictures))
     )
-    chosen = sorted((number, place) for place, number in ranked[:_SHEET_PICTURES])
-    if not chosen:
+    selected = sorted((number, rank) for rank, number in ranked[:_SHEET_PICTURES])
+    if not selected:
         return None
     arrays = [
-        np.asarray(Image.open(io.BytesIO(strips[number].pictures[place][0])).convert("RGB"))
-        for number, place in chosen
+        np.asarray(Image.open(io.BytesIO(strips[number].pictures[rank][0])).convert("RGB"))
+        for number, rank in selected
     ]
-    return encode_jpeg(
-        contact_sheet(
-            arrays, [strips[number].name for number, _ in chosen], columns=_SHEET_COLUMNS
-        ),
-        quality=75,
-    )
+    labels = [strips[number].name for number, _ in selected]
+    return encode_jpeg(make_contact_sheet(arrays, labels, columns=_SHEET_COLUMNS), quality=75)
 
 
-def _provenance(dataset: Dataset, run_id: str, figures: RefreshFigures) -> dict[str, str]:
-    snapshots = dataset.snapshots() if dataset.exists else []
+def _format_provenance(dataset: Dataset, run_id: str, figures: RefreshFigures) -> dict[str, str]:
+    snapshots = dataset.list_snapshots() if dataset.exists else []
     facts = {
         "run": run_id,
         "dataset": dataset.store.uri,
-        "newest snapshot": str(snapshots[-1].version) if snapshots else "none",
+        "latest snapshot": str(snapshots[-1].version) if snapshots else "none",
         "recipe": ", ".join(sorted(figures.recipes)),
         "code version": ", ".join(sorted(figures.code_versions)),
     }
     return {name: value for name, value in facts.items() if value}
 
 
-def _cells(bar: Bar) -> tuple[str, str, str]:
-    return bar.name, bar.amount, f"{bar.of_all:.0%}"
+def _bar_cells(bar: Bar) -> tuple[str, str, str]:
+    return bar.name, bar.amount, f"{bar.share_of_total:.0%}"
 
 
 def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [headers, ["---"] * len(headers), *rows]
-    return "\n".join(f"| {' | '.join(map(_plain, line))} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_escape, line))} |" for line in lines)
 
 
-def _plain(text: str) -> str:
-    """A stranger's text as Markdown that says it and does nothing: no markup, no link, one line."""
+def _escape(text: str) -> str:
+    """Return text from strangers as one line of Markdown without markup or links."""
     return "".join(
         f"\\{letter}" if letter in "\\`*_[]<>|#!" else letter for letter in " ".join(text.split())
     )
 
 
-def _figure(value: float) -> str:
-    """Two digits after the point, more where that would show little."""
+def _format_hours(value: float) -> str:
+    """Return two decimals, or two significant digits for small values."""
     return f"{value:,.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
-def _bytes(amount: float) -> str:
+def _format_bytes(amount: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000:
             return f"{amount:.3g} {unit}"
@@ -284,8 +280,8 @@ def _bytes(amount: float) -> str:
     return f"{amount:,.3g} TB"
 
 
-def _duration(seconds: float) -> str:
-    """Such as 42.5 s, 12:05 min, 3:07 h."""
+def _format_duration(seconds: float) -> str:
+    """Return a duration such as 42.5 s, 12:05 min or 3:07 h."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

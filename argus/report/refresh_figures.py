@@ -1,4 +1,4 @@
-"""The figures of one refresh, from the rows that it committed: what became of the videos, where the time went, and what holds it up."""
+"""Figures of one refresh: decisions, time by stage, and the bottleneck."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -9,96 +9,94 @@ from hashlib import sha256
 from schemas.names import Decision
 
 STAGES = {"fetch": "network", "decode": "decode", "filters": "filters", "encode": "encode"}
-"""The measured parts of a video's time, and what each is called here."""
+"""Names of the measured stages in the report, by their stored names."""
 
-PAUSE_S = 900
-"""A refresh that works on nothing for longer was stopped and begun again; a shorter pause, for a site's sake, is time that it took."""
+MAX_PAUSE_S = 900
+"""Longer pauses are not part of the working time: the refresh was stopped and resumed later.
+Shorter ones are, because a refresh waits for rate limits."""
 
-IDLE = 0.4  # with more of the workers' time unused, they wait for files
-SLOWEST, TO_RETRY, PICTURED = 10, 50, 6  # how many videos are told of; the last of each reason
+MAX_SLOWEST, MAX_RETRIES, MAX_PICTURES = 10, 50, 6
+"""Number of videos that are listed as slowest, as to be retried, and pictured per reason."""
+
+_IDLE_SHARE = 0.4  # if workers are idle for a larger share of the time, they wait for the network
 _ADVICE = {
-    "network": "Workers wait for files, so more workers will not help. What may: more videos an hour where the site allows them (fetch.per_hour, "
-    "fetch.youtube_per_hour), more addresses to come from (fetch.proxies_file), a catalogue that mixes sites.",
-    "decode": "Reading frames takes the most. More CPUs help in proportion; so do files with a smaller picture or more keyframes.",
-    "filters": "Measuring takes the most. More CPUs help in proportion.",
-    "encode": "Writing clips takes the most. More CPUs help in proportion; so does a smaller clip.height.",
+    "network": "Workers wait for downloads, so more workers will not help. Options: raise the "
+    "limits where the site allows it (fetch.per_hour, fetch.youtube_per_hour), use more IP "
+    "addresses (fetch.proxies_file), or mix more sites in the catalogue.",
+    "decode": "Decoding takes the most time. More CPUs help in proportion. Files with smaller "
+    "frames or more keyframes decode faster.",
+    "filters": "Filters take the most time. More CPUs help in proportion.",
+    "encode": "Encoding clips takes the most time. More CPUs help in proportion, and a smaller "
+    "clip.height is faster.",
 }
 
 
 @dataclass(frozen=True)
 class RefreshedVideo:
-    """One video that a refresh decided, as its report tells of it."""
+    """One video that a refresh decided."""
 
     source_id: str
     url: str
     split: str
     decision: str  # a schemas.names.Decision
-    reason: str  # a schemas.names.Reason; empty when kept
+    reason: str  # a schemas.names.Reason; empty if kept
     detail: str
     retryable: bool
     layout: str
-    decided: datetime
+    decided_at: datetime
     recipe: str
     code_version: str
-    seconds: Mapping[str, float] = field(
-        default_factory=dict
-    )  # of STAGES, those that were measured
-    length_s: float = 0.0  # of the whole video; 0 where it could not be read
-    fetched: int = 0  # bytes
-    clips: int = 0  # kept
-    clips_s: float = 0.0  # their length together
-    clip_reasons: tuple[str, ...] = ()  # of its other clips
-    thumbnail: str | None = None  # path below the dataset's folder
+    seconds: Mapping[str, float] = field(default_factory=dict)  # by stage, if measured
+    length_s: float = 0.0  # of the whole video; 0 if it could not be read
+    download_bytes: int = 0
+    clips: int = 0  # number of kept clips
+    clips_s: float = 0.0  # total length of the kept clips
+    clip_reasons: tuple[str, ...] = ()  # of the other clips
+    thumbnail: str | None = None  # path relative to the dataset
 
     @property
-    def worked_s(self) -> float:
-        """The time it took, all stages together."""
+    def work_s(self) -> float:
+        """Processing time of all stages together, in seconds."""
         return sum(self.seconds.values())
 
 
 @dataclass(frozen=True)
 class Bottleneck:
-    """What holds a refresh up, and what to do about it."""
+    """The stage that limits a refresh, and advice."""
 
     stage: str  # a value of STAGES
     advice: str
-    idle: (
-        float | None
-    )  # share of the workers' time that went unused; None where their number is not known
+    idle: float | None  # share of the workers' time that was unused; None if unknown
 
 
 @dataclass
 class RefreshFigures:
-    """ErrorSums over the videos of a refresh; of the videos themselves only a few are kept."""
+    """Totals over the videos of a refresh, and a bounded selection of videos."""
 
     decisions: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[tuple[str, str]] = field(
-        default_factory=Counter
-    )  # (decision, reason) of videos that are not kept
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By (decision, reason), of videos that were not kept."""
     clips: int = 0  # kept
-    clip_reasons: Counter[str] = field(default_factory=Counter)  # of clips that are not kept
-    hours_in: float = 0.0  # of video that could be read
+    clip_reasons: Counter[str] = field(default_factory=Counter)  # of clips that were not kept
+    hours_in: float = 0.0  # of videos that could be read
     hours_out: float = 0.0  # of kept clips
-    fetched: int = 0  # bytes
-    seconds: defaultdict[str, float] = field(
-        default_factory=lambda: defaultdict(float)
-    )  # by stage (a value of STAGES), all videos together
-    longest_s: float = 0.0  # that one video kept a worker
+    download_bytes: int = 0
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Total time by stage (a value of STAGES)."""
+    longest_s: float = 0.0  # longest time for which one video occupied a worker
     retryable: int = 0
-    decided_again: int = 0  # from stored scores: nothing was fetched or decoded
+    reevaluated: int = 0  # decided from stored scores, without download or decoding
     recipes: set[str] = field(default_factory=set)
     code_versions: set[str] = field(default_factory=set)
-    stretches: list[tuple[float, float]] = field(
-        default_factory=list
-    )  # of work: begin and end, seconds since 1970
+    work_intervals: list[tuple[float, float]] = field(default_factory=list)
+    """Start and end of the work on each video, in seconds since 1970."""
     slowest: list[RefreshedVideo] = field(default_factory=list)  # the slowest first
     to_retry: list[RefreshedVideo] = field(default_factory=list)
-    pictured: dict[str, list[RefreshedVideo]] = field(
-        default_factory=dict
-    )  # by reason; "" are the kept ones
+    pictured: dict[str, list[RefreshedVideo]] = field(default_factory=dict)
+    """By reason; "" for kept videos."""
 
     def add(self, video: RefreshedVideo) -> None:
-        """Counts one video."""
+        """Count one video."""
         self.decisions[video.decision] += 1
         if video.reason:
             self.reasons[video.decision, video.reason] += 1
@@ -106,39 +104,39 @@ class RefreshFigures:
         self.clip_reasons.update(video.clip_reasons)
         self.hours_in += video.length_s / 3600
         self.hours_out += video.clips_s / 3600
-        self.fetched += video.fetched
+        self.download_bytes += video.download_bytes
         for name, seconds in video.seconds.items():
             self.seconds[STAGES[name]] += seconds
-        self.longest_s = max(self.longest_s, video.worked_s - video.seconds.get("fetch", 0.0))
-        self.decided_again += bool(video.length_s) and not video.seconds
+        self.longest_s = max(self.longest_s, video.work_s - video.seconds.get("fetch", 0.0))
+        self.reevaluated += bool(video.length_s) and not video.seconds
         self.recipes.add(video.recipe)
         self.code_versions.add(video.code_version)
-        end = video.decided.timestamp()
-        self.stretches.append((end - video.worked_s, end))
-        self._choose(video)
+        end = video.decided_at.timestamp()
+        self.work_intervals.append((end - video.work_s, end))
+        self._select(video)
 
-    def _choose(self, video: RefreshedVideo) -> None:
-        """Which videos are told of is the same whatever their order."""
+    def _select(self, video: RefreshedVideo) -> None:
+        """Update the selected videos; the selection does not depend on the order of videos."""
         if video.seconds:
             self.slowest = sorted(
-                [*self.slowest, video], key=lambda one: (-one.worked_s, one.source_id)
-            )[:SLOWEST]
+                [*self.slowest, video], key=lambda video: (-video.work_s, video.source_id)
+            )[:MAX_SLOWEST]
         if video.retryable:
             self.retryable += 1
-            self.to_retry = sorted([*self.to_retry, video], key=_chance)[:TO_RETRY]
+            self.to_retry = sorted([*self.to_retry, video], key=_hash_id)[:MAX_RETRIES]
         if video.thumbnail:
             self.pictured[video.reason] = sorted(
-                [*self.pictured.get(video.reason, ()), video], key=_chance
-            )[:PICTURED]
+                [*self.pictured.get(video.reason, ()), video], key=_hash_id
+            )[:MAX_PICTURES]
 
     @property
     def videos(self) -> int:
-        """How many were decided."""
+        """Number of videos that were decided."""
         return sum(self.decisions.values())
 
     @property
     def outcomes(self) -> list[tuple[str, str, int]]:
-        """(decision, reason, videos): the kept ones, whose reason is empty, then the others, the most frequent first."""
+        """(decision, reason, videos): kept ones first, then others, the most frequent first."""
         others = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
         return [
             (Decision.KEPT, "", self.decisions[Decision.KEPT]),
@@ -146,37 +144,42 @@ class RefreshFigures:
         ]
 
     @property
-    def worked_s(self) -> float:
-        """The time during which it worked; pauses of up to `PAUSE_S` are part of it."""
+    def working_s(self) -> float:
+        """Elapsed time of the refresh, in seconds, without pauses longer than `MAX_PAUSE_S`."""
         total, latest = 0.0, float("-inf")
-        for begin, end in sorted(self.stretches):
-            total += end - begin if begin > latest + PAUSE_S else max(0.0, end - latest)
+        for start, end in sorted(self.work_intervals):
+            total += end - start if start > latest + MAX_PAUSE_S else max(0.0, end - latest)
             latest = max(latest, end)
         return total
 
-    def per_hour(self, amount: float) -> float | None:
-        """A rate over the time during which it worked; None where no time was measured."""
-        return 3600 * amount / self.worked_s if self.seconds and self.worked_s else None
+    def rate_per_hour(self, amount: float) -> float | None:
+        """Return an amount per hour of working time; None if no time was measured."""
+        return 3600 * amount / self.working_s if self.seconds and self.working_s else None
 
-    def bottleneck(self, workers: float | None = None) -> Bottleneck | None:
-        """What holds it up; None where nothing was measured. `workers` is how many videos are judged at once, where that is known.
+    def find_bottleneck(self, workers: float | None = None) -> Bottleneck | None:
+        """Return the stage that limits the refresh; None if no time was measured.
 
-        Workers that stand still wait for files, but for what one long video at the end explains. Where their number is not known, the longest
-        stage is taken.
+        If workers are idle for more than 40% of the time (not counting what one long video at the
+        end explains), they wait for the network. If the number of workers is unknown, the network
+        is the bottleneck if it took longer than all other stages together.
+
+        Args:
+            workers: Number of videos that are processed at the same time, if known.
         """
         if not sum(self.seconds.values()):
             return None
-        judging = {stage: seconds for stage, seconds in self.seconds.items() if stage != "network"}
+        processing = {name: value for name, value in self.seconds.items() if name != "network"}
+        total_s = sum(processing.values())
         idle = None
         if workers:
-            offered = workers * self.worked_s
-            idle = (
-                max(0.0, offered - sum(judging.values()) - (workers - 1) * self.longest_s) / offered
-            )
-        waits = idle > IDLE if idle is not None else self.seconds["network"] > sum(judging.values())
-        stage = "network" if waits or not judging else max(judging, key=lambda name: judging[name])
+            available_s = workers * self.working_s
+            idle = max(0.0, available_s - total_s - (workers - 1) * self.longest_s) / available_s
+        is_waiting = idle > _IDLE_SHARE if idle is not None else self.seconds["network"] > total_s
+        stage = "network"
+        if processing and not is_waiting:
+            stage = max(processing, key=lambda name: processing[name])
         return Bottleneck(stage, _ADVICE[stage], idle)
 
 
-def _chance(video: RefreshedVideo) -> bytes:
+def _hash_id(video: RefreshedVideo) -> bytes:
     return sha256(video.source_id.encode()).digest()

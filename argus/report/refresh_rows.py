@@ -1,4 +1,4 @@
-"""Reads what a refresh committed, for its report."""
+"""Reading of the decisions that a refresh committed, for its report."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -11,49 +11,53 @@ from argus.dataset import Dataset
 from argus.report.refresh_figures import STAGES, RefreshedVideo
 
 _COLUMNS = (
-    *(
-        "source_id",
-        "url",
-        "split",
-        "decision",
-        "reason",
-        "detail",
-        "retryable",
-        "layout",
-        "fetch",
-        "media",
-        "thumbnail",
-    ),
-    *(
-        "recipe",
-        "run_id",
-        "code_version",
-        "decided",
-        "seconds",
-        "clips.start_ms",
-        "clips.end_ms",
-        "clips.reason",
-    ),
+    "source_id",
+    "url",
+    "split",
+    "decision",
+    "reason",
+    "detail",
+    "retryable",
+    "layout",
+    "fetch",
+    "media",
+    "thumbnail",
+    "recipe",
+    "run_id",
+    "code_version",
+    "decided_at",
+    "stage_seconds",
+    "clips.start_ms",
+    "clips.end_ms",
+    "clips.reason",
 )
-_BATCH = 1024  # rows
+_BATCH_ROWS = 1024
 
 
-def refreshed_videos(dataset: Dataset, run_id: str) -> Iterator[RefreshedVideo]:
-    """The videos that a run decided, in no order; one that it tried again counts once, as it ended. Only some of them are in memory at once."""
-    ended = _ended(dataset, run_id)
-    for part in dataset.parts_after(0, _COLUMNS):
-        for batch in part.filter(pc.equal(part["run_id"], run_id)).to_batches(max_chunksize=_BATCH):
+def read_refreshed_videos(dataset: Dataset, run_id: str) -> Iterator[RefreshedVideo]:
+    """Yield the videos that a run decided, in no particular order, with little memory.
+
+    A video that the run decided repeatedly is yielded once, with its last decision.
+
+    Args:
+        dataset: The dataset.
+        run_id: The run.
+    """
+    last = _last_sequences(dataset, run_id)
+    for part in dataset.iter_parts_after(0, _COLUMNS):
+        rows_of_run = part.filter(pc.equal(part["run_id"], run_id))
+        for batch in rows_of_run.to_batches(max_chunksize=_BATCH_ROWS):
             rows = batch.drop_columns(["clips"]).to_pylist()
-            for row, clips in zip(rows, _clips(batch["clips"]), strict=True):
-                if row["sequence"] >= ended.get(row["source_id"], 0):
-                    yield _video(row, clips)
+            for row, clips in zip(rows, _read_clips(batch["clips"]), strict=True):
+                if row["sequence"] >= last.get(row["source_id"], 0):
+                    yield _to_video(row, clips)
 
 
-def _ended(dataset: Dataset, run_id: str) -> dict[str, int]:
-    """The sequences of the last rows of the sources that a run decided more than once."""
+def _last_sequences(dataset: Dataset, run_id: str) -> dict[str, int]:
+    """Return the sequence number of the last row of each source with more than one."""
     parts = [
         part.filter(pc.equal(part["run_id"], run_id))
-        for part in dataset.parts_after(0, ["source_id", "run_id"])
+        for part in dataset.iter_parts_after(0, ["source_id", "run_id"])
     ]
     if not parts:
         return {}
@@ -62,13 +66,15 @@ def _ended(dataset: Dataset, run_id: str) -> dict[str, int]:
         .group_by("source_id")
         .aggregate([("sequence", "max"), ("sequence", "count")])
     )
-    again = rows.filter(pc.greater(rows["sequence_count"], 1))
-    return dict(zip(again["source_id"].to_pylist(), again["sequence_max"].to_pylist(), strict=True))
+    repeated = rows.filter(pc.greater(rows["sequence_count"], 1))
+    return dict(
+        zip(repeated["source_id"].to_pylist(), repeated["sequence_max"].to_pylist(), strict=True)
+    )
 
 
-def _video(row: Mapping[str, Any], clips: list[tuple[int, str | None]]) -> RefreshedVideo:
-    """`clips` are (milliseconds, reason) each; the kept ones have no reason."""
-    media, fetch, seconds = row["media"], row["fetch"] or {}, row["seconds"] or {}
+def _to_video(row: Mapping[str, Any], clips: list[tuple[int, str | None]]) -> RefreshedVideo:
+    """Convert a row; `clips` are (length in ms, reason), and the reason of a kept one is None."""
+    media, fetch, seconds = row["media"], row["fetch"] or {}, row["stage_seconds"] or {}
     kept = [length for length, reason in clips if reason is None]
     return RefreshedVideo(
         source_id=row["source_id"],
@@ -79,12 +85,12 @@ def _video(row: Mapping[str, Any], clips: list[tuple[int, str | None]]) -> Refre
         detail=row["detail"] or "",
         retryable=bool(row["retryable"]),
         layout=row["layout"] or "",
-        decided=row["decided"],
+        decided_at=row["decided_at"],
         recipe=row["recipe"],
         code_version=row["code_version"],
         seconds={name: seconds[name] for name in STAGES if seconds.get(name) is not None},
         length_s=media["frames"] * media["fps_den"] / max(1, media["fps_num"]) if media else 0.0,
-        fetched=fetch.get("bytes") or 0,
+        download_bytes=fetch.get("bytes") or 0,
         clips=len(kept),
         clips_s=sum(kept) / 1000,
         clip_reasons=tuple(reason for _, reason in clips if reason is not None),
@@ -92,8 +98,8 @@ def _video(row: Mapping[str, Any], clips: list[tuple[int, str | None]]) -> Refre
     )
 
 
-def _clips(lists: pa.ListArray) -> Iterator[list[tuple[int, str | None]]]:
-    """Of each row, its clips as (milliseconds, reason); their scores are not looked at."""
+def _read_clips(lists: pa.ListArray) -> Iterator[list[tuple[int, str | None]]]:
+    """Yield the clips of each row as (length in ms, reason), without converting their scores."""
     flat = lists.flatten()
     lengths = pc.subtract(flat.field("end_ms"), flat.field("start_ms")).to_pylist()
     clips = iter(zip(lengths, flat.field("reason").to_pylist(), strict=True))

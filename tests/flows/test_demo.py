@@ -14,17 +14,18 @@ from deltalake import DeltaTable
 
 from argus.dataset import Dataset
 from argus.errors import InvalidInput
-from flows.demo import by_method, read_labels
+from flows.demo import read_labels
+from flows.demo_report import group_by_method
 
 ARGUS = Path(sys.executable).parent / "argus"
 
 
 def test_methods_are_told_apart_the_model_first() -> None:
-    assert by_method({"fill.psnr_all": 2.0, "model.psnr_all": 1.0, "clips": 3.0}) == {
+    assert group_by_method({"fill.psnr_all": 2.0, "model.psnr_all": 1.0, "clips": 3.0}) == {
         "model": {"psnr_all": 1.0},
         "fill": {"psnr_all": 2.0},
     }
-    assert list(by_method({"fill.psnr_all": 2.0, "model.psnr_all": 1.0})) == ["model", "fill"]
+    assert list(group_by_method({"fill.psnr_all": 2.0, "model.psnr_all": 1.0})) == ["model", "fill"]
 
 
 def test_a_folder_of_videos_needs_no_labels(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_the_demonstration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert words in done.stdout, words
     assert processes_of(home) == []
 
-    snapshot = Dataset(home / "dataset").snapshot()
+    snapshot = Dataset(home / "dataset").get_snapshot()
     shard = home / "dataset" / snapshot.table["shard"][0].as_py()
     assert pa.ipc.open_file(pa.memory_map(str(shard))).num_record_batches > 0
     assert DeltaTable(home / "dataset" / "index").to_pyarrow_table().num_rows >= 33
@@ -114,7 +115,7 @@ def test_the_demonstration_with_real_media(tmp_path: Path, media: Path) -> None:
         env=plain_environment(),
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = Dataset(home / "dataset").latest_rows(["url", "decision", "reason"]).to_pylist()
+    rows = Dataset(home / "dataset").read_latest(["url", "decision", "reason"]).to_pylist()
     decided = {row["url"].split("/", 3)[3]: (row["decision"], row["reason"]) for row in rows}
     for name in ("overpass.mp4", "prison_handheld.mp4", "city_cg.ts"):
         assert decided[f"360/{name}"] == ("kept", None)

@@ -9,8 +9,8 @@ import yaml
 from prefect.events import DeploymentEventTrigger
 from prefect.flows import Flow
 
-from flows.jobs import KINDS
-from flows.refresh import PUBLISHED
+from flows.jobs import JOB_KINDS
+from flows.refresh import PUBLISHED_EVENT
 
 ROOT = Path(__file__).parents[2]
 FILE = yaml.safe_load((ROOT / "prefect.yaml").read_text())
@@ -28,10 +28,10 @@ def flow_of(deployment: dict[str, Any]) -> Flow[..., Any]:
 
 
 def test_all_six_are_deployed_to_the_pool_that_is_served() -> None:
-    from flows.serve import POOL
+    from flows.serve import WORK_POOL
 
     assert set(DEPLOYMENTS) == {"refresh", "train", "evaluate", "promote", "generate", "pipeline"}
-    assert {deployment["work_pool"]["name"] for deployment in DEPLOYMENTS.values()} == {POOL}
+    assert {deployment["work_pool"]["name"] for deployment in DEPLOYMENTS.values()} == {WORK_POOL}
 
 
 def test_runs_start_in_the_checkout() -> None:
@@ -47,7 +47,7 @@ def test_a_deployment_is_a_real_flow_and_its_parameters_are_right(name: str) -> 
         flow.validate_parameters(parameters)
 
 
-@pytest.mark.parametrize("name", sorted(KINDS))
+@pytest.mark.parametrize("name", sorted(JOB_KINDS))
 def test_cancelling_a_flow_with_jobs_stops_them(name: str) -> None:
     assert flow_of(DEPLOYMENTS[name]).on_cancellation_hooks
 
@@ -62,7 +62,7 @@ def test_the_refresh_is_daily_and_never_twice_at_once() -> None:
 def test_new_data_starts_training_but_not_a_pipelines_own() -> None:
     (declared,) = DEPLOYMENTS["train"]["triggers"]
     trigger = DeploymentEventTrigger.model_validate(declared)
-    assert trigger.expect == {PUBLISHED}
+    assert trigger.expect == {PUBLISHED_EVENT}
     assert trigger.match.root == {"argus.origin": "refresh"}
     filled = {**declared["parameters"]["form"], "dataset": "/data", "snapshot": 3}
     flow_of(DEPLOYMENTS["train"]).validate_parameters({"form": filled})

@@ -9,9 +9,9 @@ import pytest
 from argus.errors import InvalidInput
 from argus.runs import RunFolder
 from flows import local
-from flows.jobs import LOG_LINES, mlflow_link, shortened
+from flows.jobs import MAX_LOG_LINES, mlflow_run_url, shorten_log
 from flows.local import LocalStack
-from flows.refresh import published, reasons
+from flows.refresh import count_reasons, has_new_clips
 from schemas.names import JobKind, Outcome
 
 
@@ -44,26 +44,26 @@ def test_what_is_configured_is_used_and_not_started(
 
 
 def test_rays_folder_is_short_enough_for_its_sockets(tmp_path: Path) -> None:
-    deep = tmp_path / ("a" * local.RAY_TEMP_LONGEST)
-    server = local._ray(deep, 1, 2)
+    deep = tmp_path / ("a" * local.MAX_RAY_TEMP_CHARACTERS)
+    server = local.ray_server(deep, 1, 2)
     folder = Path(
         next(part for part in server.command if part.startswith("--temp-dir=")).removeprefix(
             "--temp-dir="
         )
     )
-    assert len(str(folder)) <= local.RAY_TEMP_LONGEST
+    assert len(str(folder)) <= local.MAX_RAY_TEMP_CHARACTERS
     assert server.remove == folder
     folder.rmdir()
-    near = local._ray(Path("/srv/argus"), 1, 2)
+    near = local.ray_server(Path("/srv/argus"), 1, 2)
     assert near.remove is None
     assert "--temp-dir=/srv/argus/ray" in near.command
 
 
 def test_every_server_listens_on_loopback_only(tmp_path: Path) -> None:
     for server in (
-        local._ray(Path("/srv/argus"), 1, 2),
-        local._prefect(tmp_path, 2),
-        local._mlflow(tmp_path, 3),
+        local.ray_server(Path("/srv/argus"), 1, 2),
+        local.prefect_server(tmp_path, 2),
+        local.mlflow_server(tmp_path, 3),
     ):
         assert server.url.startswith("http://127.0.0.1:")
         assert "0.0.0.0" not in " ".join(server.command)
@@ -71,9 +71,9 @@ def test_every_server_listens_on_loopback_only(tmp_path: Path) -> None:
 
 def test_a_refresh_without_a_new_clip_is_no_news(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, JobKind.CURATE, "r")
-    assert not published(folder.finish(Outcome.NOTHING, metrics={"clips": 0}))
-    assert not published(folder.finish(Outcome.DONE, metrics={"clips": 0, "dropped.seam": 2}))
-    assert published(folder.finish(Outcome.DONE, metrics={"clips": 3}))
+    assert not has_new_clips(folder.finish(Outcome.NOTHING, metrics={"clips": 0}))
+    assert not has_new_clips(folder.finish(Outcome.DONE, metrics={"clips": 0, "dropped.seam": 2}))
+    assert has_new_clips(folder.finish(Outcome.DONE, metrics={"clips": 3}))
 
 
 def test_reasons_are_counted_the_most_frequent_first(tmp_path: Path) -> None:
@@ -85,24 +85,24 @@ def test_reasons_are_counted_the_most_frequent_first(tmp_path: Path) -> None:
         "dropped.black": 2.0,
     }
     result = RunFolder(tmp_path, JobKind.CURATE, "r").finish(Outcome.DONE, metrics=metrics)
-    assert reasons(result) == [("failed.not_found", 3), ("dropped.black", 2), ("dropped.seam", 2)]
+    assert count_reasons(result) == [("failed.not_found", 3), ("dropped.black", 2), ("dropped.seam", 2)]
 
 
 def test_a_long_log_is_shortened_in_the_middle() -> None:
-    lines = [str(number) for number in range(10 * LOG_LINES)]
-    short = shortened(lines)
-    assert len(short) == LOG_LINES + 1
+    lines = [str(number) for number in range(10 * MAX_LOG_LINES)]
+    short = shorten_log(lines)
+    assert len(short) == MAX_LOG_LINES + 1
     assert (short[0], short[-1]) == ("0", lines[-1])
-    assert str(9 * LOG_LINES) in short[LOG_LINES // 2]
-    assert shortened(lines[:LOG_LINES]) == lines[:LOG_LINES]
+    assert str(9 * MAX_LOG_LINES) in short[MAX_LOG_LINES // 2]
+    assert shorten_log(lines[:MAX_LOG_LINES]) == lines[:MAX_LOG_LINES]
 
 
 def test_a_run_that_a_server_shows_has_a_link(tmp_path: Path) -> None:
-    assert mlflow_link(tmp_path) is None
+    assert mlflow_run_url(tmp_path) is None
     run = {"tracking_uri": "http://127.0.0.1:5000", "run_id": "abc", "experiment_id": "1"}
     (tmp_path / "mlflow.json").write_text(json.dumps(run))
-    assert mlflow_link(tmp_path) == "http://127.0.0.1:5000/#/experiments/1/runs/abc"
+    assert mlflow_run_url(tmp_path) == "http://127.0.0.1:5000/#/experiments/1/runs/abc"
     (tmp_path / "mlflow.json").write_text(
         json.dumps({**run, "tracking_uri": "sqlite:///mlflow.db"})
     )
-    assert mlflow_link(tmp_path) is None
+    assert mlflow_run_url(tmp_path) is None

@@ -14,7 +14,7 @@ import pytest
 
 from argus.runs import RunFolder
 from flows.local import LocalStack
-from flows.serve import deploy, worker
+from flows.serve import deploy_flows, start_worker
 from ray_jobs.client import JobClient
 from ray_jobs.supervisor import SupervisedProcess, descendants
 from schemas.names import JobKind, Outcome
@@ -99,8 +99,8 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("home")
     with LocalStack(home, cpus=2) as stack:
-        deploy()
-        running = worker(stack.log("worker"))
+        deploy_flows()
+        running = start_worker(stack.log("worker"))
         try:
             yield Served(stack, running, home)
         finally:
@@ -142,7 +142,7 @@ def test_deploying_again_changes_nothing(served: Served) -> None:
         )
 
     before = state()
-    deploy()
+    deploy_flows()
     assert [name for name, *_ in before] == [
         "evaluate",
         "generate",
@@ -228,7 +228,7 @@ def test_cancel_stops_the_ray_job(served: Served, refreshed: str) -> None:
     served.call("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
     assert served.wait(run)["type"] == "CANCELLED"
     client = JobClient()
-    job = client.find(JobKind.TRAIN, run, served.home)
+    job = client.find_job(JobKind.TRAIN, run, served.home)
     assert job
     assert client.follow(job).outcome is Outcome.CANCELLED
     assert any(folder.checkpoints.iterdir())

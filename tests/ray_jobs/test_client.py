@@ -9,11 +9,11 @@ from argus.errors import ArgusError, InvalidInput, ServiceError
 from argus.runs import RunFolder
 from ray_jobs import client
 from ray_jobs.client import (
-    attempt_of,
-    check_needs,
+    parse_attempt,
+    check_resources,
     entrypoint,
     needs,
-    ray_headers,
+    ray_auth_headers,
     require,
     run_locally,
     submission_prefix,
@@ -42,35 +42,35 @@ def folder(tmp_path: Path) -> RunFolder:
     ],
 )
 def test_an_attempt_belongs_to_one_run(submission_id: str | None, attempt: int | None) -> None:
-    assert attempt_of(submission_id, submission_prefix(JobKind.TRAIN, "a")) == attempt
+    assert parse_attempt(submission_id, submission_prefix(JobKind.TRAIN, "a")) == attempt
 
 
 def test_attempts_of_a_run_whose_name_ends_in_a_number() -> None:
-    assert attempt_of("argus-train-a-1-2", submission_prefix(JobKind.TRAIN, "a-1")) == 2
+    assert parse_attempt("argus-train-a-1-2", submission_prefix(JobKind.TRAIN, "a-1")) == 2
 
 
 def test_a_job_that_the_cluster_can_never_hold_is_refused() -> None:
-    wanted = needs(TrainConfig(workers=4, batch=4, gpus_per_worker=1))
+    wanted = required_resources(TrainConfig(workers=4, batch=4, gpus_per_worker=1))
     with pytest.raises(InvalidInput, match="train needs 4 GPUs, the cluster has 1"):
-        check_needs(JobKind.TRAIN, wanted, {"CPU": 8, "GPU": 1})
-    check_needs(JobKind.TRAIN, wanted, {"CPU": 4, "GPU": 4, "memory": 1})
+        check_resources(JobKind.TRAIN, wanted, {"CPU": 8, "GPU": 1})
+    check_resources(JobKind.TRAIN, wanted, {"CPU": 4, "GPU": 4, "memory": 1})
 
 
 def test_a_job_without_gpus_needs_no_gpu_in_the_cluster() -> None:
-    check_needs(JobKind.TRAIN, needs(TrainConfig(workers=2)), {"CPU": 2})
+    check_resources(JobKind.TRAIN, required_resources(TrainConfig(workers=2)), {"CPU": 2})
 
 
 def test_the_token_is_found_or_its_absence_said(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret\n")
-    assert ray_headers({}) == {}
-    assert ray_headers({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t"}) == {
+    assert ray_auth_headers({}) == {}
+    assert ray_auth_headers({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t"}) == {
         "Authorization": "Bearer t"
     }
-    assert ray_headers(
+    assert ray_auth_headers(
         {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}
     ) == {"Authorization": "Bearer secret"}
     with pytest.raises(InvalidInput, match="RAY_AUTH_TOKEN"):
-        ray_headers({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "none")})
+        ray_auth_headers({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "none")})
 
 
 def test_the_entry_point_names_a_file_and_no_json(folder: RunFolder) -> None:
@@ -123,12 +123,12 @@ def test_a_result_that_is_not_good_is_an_error(
     folder: RunFolder, outcome: Outcome, error: type[ArgusError]
 ) -> None:
     with pytest.raises(error, match="because"):
-        require(folder.finish(outcome, "because"))
+        raise_for_outcome(folder.finish(outcome, "because"))
 
 
 def test_a_result_that_is_good_passes(folder: RunFolder) -> None:
     result = folder.finish(Outcome.NOTHING)
-    assert require(result) is result
+    assert raise_for_outcome(result) is result
 
 
 def test_one_process_at_a_time_works_on_a_run(folder: RunFolder) -> None:

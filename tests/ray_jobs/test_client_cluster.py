@@ -100,10 +100,10 @@ def test_a_job_that_succeeded_is_not_run_twice(cluster: LocalStack, tmp_path: Pa
     again = client.submit_or_attach(JobKind.CURATE, config)
     assert again.attached
     assert client.follow(again) == result
-    found = client.find(JobKind.CURATE, "once", tmp_path)
+    found = client.find_job(JobKind.CURATE, "once", tmp_path)
     assert found
     assert found.submission_id == again.submission_id
-    assert client.find(JobKind.CURATE, "never", tmp_path) is None
+    assert client.find_job(JobKind.CURATE, "never", tmp_path) is None
 
 
 def test_a_job_that_cannot_fit_is_refused_before_it_is_submitted(
@@ -115,7 +115,7 @@ def test_a_job_that_cannot_fit_is_refused_before_it_is_submitted(
         client.submit_or_attach(
             JobKind.TRAIN, TrainConfig(run_id="big", home=str(tmp_path), workers=4, batch=4)
         )
-    assert client.find(JobKind.TRAIN, "big", tmp_path) is None
+    assert client.find_job(JobKind.TRAIN, "big", tmp_path) is None
 
 
 def test_a_wrong_token_is_refused(cluster: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:

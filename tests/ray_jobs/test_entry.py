@@ -9,7 +9,7 @@ import pytest
 
 from argus.errors import FetchError, InvalidInput, ServiceError
 from argus.runs import RunFolder
-from ray_jobs.entry import run_job
+from ray_jobs.entry import run_entry_point
 from schemas.config import CurateConfig
 from schemas.names import EXIT_CODES, JobKind, Outcome, Reason
 from schemas.records import JobResult
@@ -28,7 +28,7 @@ class Job:
 
     def __call__(self, body) -> tuple[int, JobResult | None]:
         with pytest.raises(SystemExit) as leaving:
-            run_job(JobKind.CURATE, CurateConfig, body, ["--config", str(self.file)])
+            run_entry_point(JobKind.CURATE, CurateConfig, body, ["--config", str(self.file)])
         return leaving.value.code, self.run.read_result()
 
 

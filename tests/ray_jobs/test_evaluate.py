@@ -9,7 +9,7 @@ import pytest
 
 from argus.dataset import Snapshot, Store
 from argus.errors import InvalidInput
-from ray_jobs.evaluate import EvaluationPlan, chosen_rows
+from ray_jobs.evaluate import EvaluationPlan, select_rows
 from schemas.arrow import SNAPSHOT_SCHEMA
 from schemas.config import EvaluateConfig, SampleOverrides
 from schemas.names import Split
@@ -42,9 +42,9 @@ PLAN = EvaluationPlan("dataset", {}, 5, 64, 64, SampleOverrides(), 0)
 
 
 def test_clips_are_taken_evenly_over_the_sources(snapshot: Snapshot) -> None:
-    everything = chosen_rows(snapshot, EvaluateConfig(), frames=5)
+    everything = select_rows(snapshot, EvaluateConfig(), frames=5)
     assert [row.clip_id for row in everything] == [f"{k:02d}" for k in range(16) if k not in (3, 5)]
-    some = chosen_rows(snapshot, EvaluateConfig(max_clips=4), frames=5)
+    some = select_rows(snapshot, EvaluateConfig(max_clips=4), frames=5)
     assert [row.source_id for row in some] == ["0", "1", "2", "3"]
 
 
@@ -53,13 +53,13 @@ def test_no_clip_to_measure_on_says_what_to_do(snapshot: Snapshot) -> None:
         InvalidInput,
         match=r"no clip of 11 frames in split 'test' \(15 are shorter\); add videos, or name their split",
     ):
-        chosen_rows(snapshot, EvaluateConfig(), frames=11)
+        select_rows(snapshot, EvaluateConfig(), frames=11)
     with pytest.raises(InvalidInput, match="in split 'val'"):
-        chosen_rows(snapshot, EvaluateConfig(split=Split.VAL), frames=5)
+        select_rows(snapshot, EvaluateConfig(split=Split.VAL), frames=5)
 
 
 def test_a_test_is_its_clips_and_how_they_are_sampled(snapshot: Snapshot) -> None:
-    rows = chosen_rows(snapshot, EvaluateConfig(), frames=5)
+    rows = select_rows(snapshot, EvaluateConfig(), frames=5)
     same = dataclasses.replace(PLAN, dataset="elsewhere", pipelines={"model": Path("other")})
     assert same.test_digest(rows) == PLAN.test_digest(rows)
     other_clip = [*rows[:-1], dataclasses.replace(rows[-1], checksum="other")]

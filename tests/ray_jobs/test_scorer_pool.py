@@ -11,12 +11,12 @@ from safetensors.torch import save_file
 from argus.dataset import Dataset
 from argus.networks.lpips import LpipsVgg
 from argus.synth import serve_folder, write_video_kind
-from ray_jobs.client import run_locally
+from ray_jobs.local import run_locally
 from schemas.config import (
     ClipSettings,
     CurateConfig,
     FetchSettings,
-    FilterPolicy,
+    FilterSettings,
     LearnedSettings,
     LearnedThresholds,
 )
@@ -62,12 +62,12 @@ def refresh(
         dataset=str(folder / "dataset"),
         fetch=FetchSettings(allow_private_hosts=True, attempts=1),
         clip=ClipSettings(height=64, clip_s=2.5),
-        policy=FilterPolicy(learned=LearnedThresholds(**thresholds)),
+        filters=FilterSettings(learned=LearnedThresholds(**thresholds)),
         learned=LearnedSettings(scorers=scorers, weights=str(folder / "weights"), batch_clips=1),
     )
     result = run_locally(JobKind.CURATE, config)
     dataset = Dataset(folder / "dataset")
-    rows = dataset.latest_rows().to_pylist() if dataset.exists else []
+    rows = dataset.read_latest().to_pylist() if dataset.exists else []
     return result, rows[0] if rows else None
 
 
@@ -133,7 +133,7 @@ def test_a_refresh_that_cannot_decide_does_not_begin(tmp_path: Path, url: str) -
     result, row = refresh(tmp_path, url, "lpips", "raft", raft_speed_deg_s=1.0)
     assert (result.outcome, row) == (Outcome.INVALID, None)
     assert result.reason.startswith(
-        "policy.learned.raft_speed_deg_s is 1, but the scorer raft cannot run: raft/raft_large.safetensors missing in"
+        "filters.learned.raft_speed_deg_s is 1, but the scorer raft cannot run: raft/raft_large.safetensors missing in"
     )
     negative, row = refresh(tmp_path / "negative", url, "lpips", head=-1.0)
     assert (negative.outcome, row) == (Outcome.INVALID, None)

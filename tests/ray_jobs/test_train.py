@@ -11,7 +11,7 @@ from argus.errors import ArgusError, InvalidInput
 from argus.runs import RunFolder
 from argus.train import TrainSummary
 from ray_jobs import train
-from ray_jobs.tracked import job_tags
+from ray_jobs.entry import submission_tags
 from schemas.config import TrainConfig
 from schemas.names import JobKind
 
@@ -61,9 +61,9 @@ def test_our_own_error_comes_back_out_of_a_failed_group() -> None:
 
 def test_job_id_is_the_submission(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
-    assert job_tags() == {}
+    assert submission_tags() == {}
     monkeypatch.setenv(
         "RAY_JOB_CONFIG_JSON_ENV_VAR",
         json.dumps({"metadata": {"job_submission_id": "argus-train-r-1"}}),
     )
-    assert job_tags() == {"job_id": "argus-train-r-1"}
+    assert submission_tags() == {"job_id": "argus-train-r-1"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from argus.dataset import ClipRow, Dataset, DecidedVideo, ShardClip, SourceRow
+from argus.dataset import CuratedClip, Dataset, DecidedVideo, ShardClip, SourceRow
 from argus.media import encode_clip, open_video, read_spherical, write_video
 from argus.registry import models
 from argus.registry.server import connect
@@ -27,7 +27,7 @@ from schemas.config import (
     TrackingSettings,
     TrainConfig,
 )
-from schemas.names import EXIT_CODES, Decision, GateDecision, JobKind, Layout, Outcome, Split
+from schemas.names import EXIT_CODES, Decision, PromotionDecision, JobKind, Layout, Outcome, Split
 from schemas.records import JobResult
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -71,11 +71,11 @@ def video(number: int, split: Split) -> DecidedVideo:
         split=split,
         decision=Decision.KEPT,
         layout=Layout.MONO_ERP,
-        clips=(ClipRow(decision=Decision.KEPT, **values),),
+        clips=(CuratedClip(decision=Decision.KEPT, **values),),
         recipe="0" * 12,
         run_id="test",
         code_version="0",
-        decided=datetime(2026, 1, 1, tzinfo=UTC),
+        decided_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
     return DecidedVideo(row, [clip])
 
@@ -170,7 +170,7 @@ def trained(place: Path) -> JobResult:
     return run(JobKind.TRAIN, train_config(place, "whole"))
 
 
-def curve(place: Path, run_id: str) -> list[dict]:
+def read_metric_history(place: Path, run_id: str) -> list[dict]:
     return history(RunFolder(place / "home", JobKind.TRAIN, run_id))
 
 
@@ -178,7 +178,7 @@ def test_training_registers_a_candidate(trained: JobResult, place: Path) -> None
     assert trained.outcome is Outcome.DONE
     assert trained.metrics["steps"] == STEPS
     assert trained.metrics["validation_loss_last"] < trained.metrics["validation_loss_first"]
-    version = models.find("argus", "candidate", tracking_uri=trained.outputs["tracking_uri"])
+    version = find_version("argus", "candidate", tracking_uri=trained.outputs["tracking_uri"])
     assert (version.uri, version.tags["run_id"]) == (trained.outputs["model_uri"], "whole")
     assert version.tags["snapshot_digest"] == trained.outputs["digest"]
     tracked = connect(version.tracking_uri).get_run(trained.outputs["mlflow_run_id"])
@@ -217,7 +217,7 @@ def test_killed_and_stopped_training_goes_on_as_if_it_had_not_been(
 
     job, folder = start(JobKind.TRAIN, config)
     wait_for_step(job, folder, 9)
-    job.ask()  # SIGTERM
+    job.request_end()  # SIGTERM
     stopped = finish(job, folder)
     assert stopped.outcome is Outcome.CANCELLED
     assert "the same run_id goes on" in stopped.reason
@@ -226,7 +226,7 @@ def test_killed_and_stopped_training_goes_on_as_if_it_had_not_been(
     resumed = run(JobKind.TRAIN, config)
     assert resumed.outcome is Outcome.DONE
     assert resumed.outputs["mlflow_run_id"] == stopped.outputs["mlflow_run_id"]
-    whole, broken = curve(place, "whole"), curve(place, "broken")
+    whole, broken = read_metric_history(place, "whole"), read_metric_history(place, "broken")
     assert [line["samples"] for line in broken] == [line["samples"] for line in whole]
     assert [line["loss"] for line in broken] == pytest.approx(
         [line["loss"] for line in whole], rel=1e-4
@@ -254,17 +254,17 @@ def test_evaluation_feeds_the_gate(trained: JobResult, place: Path) -> None:
     for method in ("model", "untrained", "fill"):
         assert 0 < result.metrics[f"{method}.ws_psnr_all"] < 60
     assert Path(result.outputs["picture"]).read_bytes().startswith(b"\x89PNG")
-    found = models.measurement_of(
-        models.find("argus", int(model.rpartition("/")[2]), tracking_uri=uri)
+    found = read_measurement(
+        find_version("argus", int(model.rpartition("/")[2]), tracking_uri=uri)
     )
     assert found.test == result.outputs["test"]
     assert found.metrics["psnr_all"] == result.metrics["model.psnr_all"]
     assert found.metrics["untrained.psnr_all"] == result.metrics["untrained.psnr_all"]
     better = found.metrics["psnr_all"] > found.metrics["untrained.psnr_all"]
-    verdict = models.judge(PromoteConfig(version=int(model.rpartition("/")[2]), tracking_uri=uri))
-    assert verdict.decision == (GateDecision.PROMOTE if better else GateDecision.HOLD)
+    verdict = promote_if_better(PromoteConfig(version=int(model.rpartition("/")[2]), tracking_uri=uri))
+    assert verdict.decision == (PromotionDecision.PROMOTE if better else PromotionDecision.HOLD)
 
-    models.promote(models.find("argus", int(model.rpartition("/")[2]), tracking_uri=uri))
+    promote_version(find_version("argus", int(model.rpartition("/")[2]), tracking_uri=uri))
     later = run(JobKind.TRAIN, train_config(place, "later", steps=2, snapshot=1))
     second = run(
         JobKind.EVALUATE,
@@ -274,9 +274,9 @@ def test_evaluation_feeds_the_gate(trained: JobResult, place: Path) -> None:
         second.metrics["champion.psnr_all"] == result.metrics["model.psnr_all"]
     )  # measured beside it, on the same test
     assert second.outputs["test"] == result.outputs["test"]
-    assert models.judge(PromoteConfig(tracking_uri=uri)).decision in (
-        GateDecision.PROMOTE,
-        GateDecision.HOLD,
+    assert promote_if_better(PromoteConfig(tracking_uri=uri)).decision in (
+        PromotionDecision.PROMOTE,
+        PromotionDecision.HOLD,
     )
 
 

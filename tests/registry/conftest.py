@@ -1,9 +1,8 @@
-"""A real MLflow server on loopback, and a folder that looks like a pipeline's."""
+"""Fixtures: a real MLflow server on loopback, and folders in the format of a pipeline."""
 
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,62 +16,50 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tests.support.forwarding import find_free_port
+
+START_TIMEOUT_S = 240
+
 
 @dataclass(frozen=True)
-class Mlflow:
-    """A running server, and the database below it."""
+class MlflowServer:
+    """A running server and its database."""
 
     uri: str
+    port: int
     sqlite: str
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     folder = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_free_port()
     sqlite = f"sqlite:///{folder}/mlflow.db"
-    artifacts = f"file://{folder}/artifacts"
-    remote = f"{folder}/remote"  # what lies here is reached through the server alone, as on another machine
     options = [
-        "--backend-store-uri",
-        sqlite,
-        "--artifacts-destination",
-        remote,
-        "--default-artifact-root",
-        artifacts,
-        "--workers",
-        "1",
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", sqlite),
+        # Files below this folder are served by the server only, as on another machine.
+        *("--artifacts-destination", f"{folder}/remote"),
+        *("--default-artifact-root", f"file://{folder}/artifacts"),
     ]
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "mlflow",
-                "server",
-                *options,
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(port),
-            ],
+            [sys.executable, "-m", "mlflow", "server", *options],
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
+            env=os.environ,
         )
     try:
-        wait_for(f"http://127.0.0.1:{port}/health", server, folder / "server.log")
-        yield Mlflow(f"http://127.0.0.1:{port}", sqlite)
+        wait_until_healthy(f"http://127.0.0.1:{port}/health", server, folder / "server.log")
+        yield MlflowServer(f"http://127.0.0.1:{port}", port, sqlite)
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
 
-def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 240
+def wait_until_healthy(url: str, server: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         assert server.poll() is None, log.read_text()
         try:
@@ -85,7 +72,7 @@ def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
 
 
 def make_pipeline(folder: Path, seed: int) -> Path:
-    """A folder of a pipeline's form, with weights that tell it from others."""
+    """Write a folder in the format of a pipeline, with weights that depend on the seed."""
     (folder / "unet").mkdir(parents=True)
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "ArgusPipeline"}))
     save_file(

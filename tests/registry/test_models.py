@@ -1,4 +1,4 @@
-"""Registration over a real MLflow server."""
+"""The model registry, with a real MLflow server."""
 
 import itertools
 import json
@@ -11,11 +11,25 @@ import pytest
 
 from argus.errors import InvalidInput, ServiceError
 from argus.files import sha256_file
-from argus.registry import models, tracking
-from argus.registry.models import ModelVersion
-from argus.registry.promotion import Measurement
+from argus.registry import (
+    CHAMPION,
+    Measurement,
+    ModelVersion,
+    code_tags,
+    connect,
+    find_champion,
+    find_version,
+    locate_model,
+    open_run,
+    promote_if_better,
+    promote_version,
+    read_measurement,
+    record_measurement,
+    register_model,
+    set_alias,
+)
 from schemas.config import PromoteConfig, TrainConfig
-from schemas.names import GateDecision
+from schemas.names import PromotionDecision
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 LOSSES = {"validation_loss": 0.5, "untrained.validation_loss": 1.0}
@@ -28,22 +42,22 @@ def name() -> str:
 
 
 @pytest.fixture
-def add(
+def register(
     mlflow_server, tmp_path: Path, pipeline: Path, untrained: Path, name: str
 ) -> Callable[[str], ModelVersion]:
-    def register(run_id: str) -> ModelVersion:
+    """A function that registers a version for a run id."""
+
+    def register_run(run_id: str) -> ModelVersion:
         uri = mlflow_server.uri
-        folder = tmp_path / run_id
-        run = tracking.open_run(
-            folder,
+        run = open_run(
+            tmp_path / run_id,
             TrainConfig(run_id=run_id),
             experiment="models",
             name=run_id,
             tracking_uri=uri,
             tags={},
         )
-        tags = {"snapshot": "3", "snapshot_digest": "ab" * 32, **tracking.code_tags()}
-        return models.register(
+        return register_model(
             pipeline,
             name,
             mlflow_run_id=run.run_id,
@@ -51,195 +65,179 @@ def add(
             tracking_uri=uri,
             untrained=untrained,
             metrics=LOSSES,
-            tags=tags,
+            tags={"snapshot": "3", "snapshot_digest": "ab" * 32, **code_tags()},
         )
 
-    return register
+    return register_run
 
 
-def test_registered_model_brings_its_weights_back(
-    add, mlflow_server, name: str, pipeline: Path, untrained: Path
+def test_a_registered_model_is_located_with_its_weights(
+    register, mlflow_server, name: str, pipeline: Path, untrained: Path
 ) -> None:
-    version = add("one")
-    assert (version.version, version.aliases, version.tags["snapshot"], version.tags["run_id"]) == (
-        1,
-        ("candidate",),
-        "3",
-        "one",
-    )
+    version = register("one")
+    assert (version.version, version.aliases) == (1, ("candidate",))
+    assert (version.tags["snapshot"], version.tags["run_id"]) == ("3", "one")
     assert version.tags["code_version"]
-    for uri in (
-        mlflow_server.uri,
-        mlflow_server.sqlite,
-    ):  # through the server, and where it is down
-        found = models.locate(f"models:/{name}@candidate", uri)
-        assert found.version is not None
-        assert found.version.version == 1
-        assert found.untrained is not None
-        assert sha256_file(found.pipeline / WEIGHTS) == sha256_file(pipeline / WEIGHTS)
-        assert sha256_file(found.untrained / WEIGHTS) == sha256_file(untrained / WEIGHTS)
-    assert models.resolve(f"models:/{name}/1", mlflow_server.uri) == models.resolve(
-        f"models:/{name}@candidate", mlflow_server.uri
-    )
+    for uri in (mlflow_server.uri, mlflow_server.sqlite):  # the database works without the server
+        located = locate_model(f"models:/{name}@candidate", uri)
+        assert located.version is not None
+        assert located.version.version == 1
+        assert located.untrained is not None
+        assert sha256_file(located.pipeline / WEIGHTS) == sha256_file(pipeline / WEIGHTS)
+        assert sha256_file(located.untrained / WEIGHTS) == sha256_file(untrained / WEIGHTS)
+        assert locate_model(f"models:/{name}/1", uri).pipeline == located.pipeline
 
 
-def test_nothing_in_a_model_can_execute_but_its_source(add, name: str) -> None:
-    folder = models.locate(f"models:/{name}/1", add("one").tracking_uri).pipeline.parents[1]
-    names = sorted(path.suffix for path in folder.rglob("*") if path.is_file())
-    assert set(names) == {"", ".json", ".py", ".safetensors", ".txt", ".yaml"}
+def test_a_stored_model_contains_no_code_but_its_source(register, name: str) -> None:
+    uri = register("one").tracking_uri
+    folder = locate_model(f"models:/{name}/1", uri).pipeline.parents[1]
+    suffixes = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert suffixes == {"", ".json", ".py", ".safetensors", ".txt", ".yaml"}
     assert json.loads((folder / "input_example.json").read_text())[0]["input"] == "in.mp4"
     requirements = (folder / "requirements.txt").read_text().split()
     assert all("==" in line for line in requirements)
     assert any(line.startswith("torch==") for line in requirements)
 
 
-def test_a_run_registers_once(add) -> None:
-    first, second = add("one"), add("two")
-    assert add("one").version == first.version == 1
+def test_a_run_is_registered_once(register) -> None:
+    first, second = register("one"), register("two")
+    assert register("one").version == first.version == 1
     assert second.version == 2
-    assert (
-        models.find(second.name, "candidate", tracking_uri=second.tracking_uri).version == 2
-    )  # the older one did not take it back
+    candidate = find_version(second.name, "candidate", tracking_uri=second.tracking_uri)
+    assert candidate.version == 2, "the newer version remains the candidate"
 
 
-def test_promotion_keeps_the_champion_before(add, mlflow_server, name: str) -> None:
-    first, second = add("one"), add("two")
-    assert models.champion(name, tracking_uri=mlflow_server.uri) is None
-    models.promote(first)
-    models.promote(first)
-    models.promote(second)
-    models.promote(second)
-    assert models.find(name, "champion", tracking_uri=mlflow_server.uri).version == 2
-    assert models.find(name, "previous", tracking_uri=mlflow_server.uri).version == 1
-    models.set_alias(first, models.CHAMPION)
-    found = models.champion(name, tracking_uri=mlflow_server.uri)
-    assert found is not None
-    assert found.version == 1
+def test_promotion_keeps_the_former_champion(register, mlflow_server, name: str) -> None:
+    first, second = register("one"), register("two")
+    assert find_champion(name, tracking_uri=mlflow_server.uri) is None
+    for version in (first, first, second, second):
+        promote_version(version)
+    assert find_version(name, "champion", tracking_uri=mlflow_server.uri).version == 2
+    assert find_version(name, "previous", tracking_uri=mlflow_server.uri).version == 1
+    set_alias(first, CHAMPION)
+    champion = find_champion(name, tracking_uri=mlflow_server.uri)
+    assert champion is not None
+    assert champion.version == 1
 
 
-def test_measurement_is_read_back(add) -> None:
-    version = add("one")
-    assert models.measurement_of(version) == Measurement(LOSSES, "")
-    models.record_measurement(version, Measurement({"psnr_all": 11.0, "fill.psnr_all": 9.0}, "old"))
-    models.record_measurement(
+def test_the_last_measurement_is_read_back(register) -> None:
+    version = register("one")
+    assert read_measurement(version) == Measurement(LOSSES, "")
+    record_measurement(version, Measurement({"psnr_all": 11.0, "fill.psnr_all": 9.0}, "old"))
+    record_measurement(
         version,
         Measurement({"psnr_all": 12.5, "ws_psnr_all": float("nan")}, "abc"),
         dataset=("dataset", "ab"),
     )
-    found = models.measurement_of(version)
-    assert found.test == "abc"
-    assert found.metrics.keys() == {
-        *LOSSES,
-        "psnr_all",
-        "ws_psnr_all",
-    }  # nothing of another test stays
-    assert found.metrics["psnr_all"] == 12.5
-    assert math.isnan(found.metrics["ws_psnr_all"])
-    logged = models.connect(version.tracking_uri).get_logged_model(version.model_id)
-    assert {metric.key for metric in logged.metrics} >= {*LOSSES, "psnr_all"}
-    assert {metric.dataset_digest for metric in logged.metrics if metric.key == "psnr_all"} >= {
-        "ab"
-    }
+    measurement = read_measurement(version)
+    assert measurement.test == "abc"
+    assert measurement.metrics.keys() == {*LOSSES, "psnr_all", "ws_psnr_all"}
+    assert measurement.metrics["psnr_all"] == 12.5
+    assert math.isnan(measurement.metrics["ws_psnr_all"])
+    metrics = connect(version.tracking_uri).get_logged_model(version.model_id).metrics
+    assert {metric.key for metric in metrics} >= {*LOSSES, "psnr_all"}
+    assert "ab" in {metric.dataset_digest for metric in metrics if metric.key == "psnr_all"}
 
 
-def test_judging_promotes_what_the_gate_promotes(add, mlflow_server, name: str) -> None:
+def test_only_a_better_candidate_is_promoted(register, mlflow_server, name: str) -> None:
     config = PromoteConfig(model_name=name, tracking_uri=mlflow_server.uri)
-    first = add("one")
-    assert models.judge(config).decision == GateDecision.HOLD  # not evaluated yet
-    models.record_measurement(
-        first,
-        Measurement({"psnr_all": 12.0, "untrained.psnr_all": 6.0, "ws_psnr_all": 12.0}, "test"),
-    )
-    assert models.judge(config).decision == GateDecision.PROMOTE
-    assert "champion already" in models.judge(config).reasons[0]
-    models.record_measurement(add("two"), Measurement({"ws_psnr_all": 11.0}, "test"))
-    assert models.judge(config).decision == GateDecision.HOLD
-    models.record_measurement(add("three"), Measurement({"ws_psnr_all": 13.0}, "test"))
-    assert models.judge(config).decision == GateDecision.PROMOTE
-    assert models.judge(config.model_copy(update={"version": 2})).decision == GateDecision.HOLD
+    first = register("one")
+    assert promote_if_better(config).decision == PromotionDecision.HOLD, "not evaluated yet"
+    metrics = {"psnr_all": 12.0, "untrained.psnr_all": 6.0, "ws_psnr_all": 12.0}
+    record_measurement(first, Measurement(metrics, "test"))
+    assert promote_if_better(config).decision == PromotionDecision.PROMOTE
+    assert promote_if_better(config).decision == PromotionDecision.HOLD, "already the champion"
+    record_measurement(register("two"), Measurement({"ws_psnr_all": 11.0}, "test"))
+    assert promote_if_better(config).decision == PromotionDecision.HOLD
+    record_measurement(register("three"), Measurement({"ws_psnr_all": 13.0}, "test"))
+    assert promote_if_better(config).decision == PromotionDecision.PROMOTE
+    second = config.model_copy(update={"version": 2})
+    assert promote_if_better(second).decision == PromotionDecision.HOLD
     aliases = {
-        alias: models.find(name, alias, tracking_uri=mlflow_server.uri).version
+        alias: find_version(name, alias, tracking_uri=mlflow_server.uri).version
         for alias in ("champion", "previous", "candidate")
     }
     assert aliases == {"champion": 3, "previous": 1, "candidate": 3}
 
 
 @pytest.mark.parametrize(
-    ("uri", "message"),
+    ("uri", "named"),
     [
-        ("models:/{name}@champion", "there are versions 1 and aliases candidate → 1"),
-        ("models:/{name}/7", "there are versions 1 and aliases candidate → 1"),
-        ("models:/nobody@champion", "no version of 'nobody' is registered"),
-        ("models:/it's@champion", "use models:/NAME@ALIAS"),
-        ("models:/{name}", "use models:/NAME@ALIAS"),
-        ("/not/there", "does not exist; give models:/NAME@ALIAS"),
+        ("models:/{name}@champion", "candidate → 1"),
+        ("models:/{name}/7", "candidate → 1"),
+        ("models:/nobody@champion", "nobody"),
+        ("models:/it's@champion", "models:/NAME@ALIAS"),
+        ("models:/{name}", "models:/NAME@ALIAS"),
+        ("/not/there", "models:/NAME@ALIAS"),
     ],
 )
-def test_a_model_that_is_not_there_is_named(
-    add, mlflow_server, name: str, uri: str, message: str
+def test_a_model_that_does_not_exist_is_an_error_that_names_the_alternatives(
+    register, mlflow_server, name: str, uri: str, named: str
 ) -> None:
-    add("one")
-    with pytest.raises(InvalidInput, match=message):
-        models.resolve(uri.format(name=name), mlflow_server.uri)
+    register("one")
+    with pytest.raises(InvalidInput) as caught:
+        locate_model(uri.format(name=name), mlflow_server.uri)
+    assert named in str(caught.value)
 
 
-def test_folder_without_a_pipeline_is_refused(mlflow_server, tmp_path: Path, name: str) -> None:
-    with pytest.raises(InvalidInput, match="holds no pipeline"):
-        models.register(
+def test_a_folder_without_a_pipeline_is_refused(mlflow_server, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidInput):
+        register_model(
             tmp_path, name, mlflow_run_id="x", run_id="x", tracking_uri=mlflow_server.uri
         )
-    with pytest.raises(InvalidInput, match="holds no pipeline"):
-        models.resolve(str(tmp_path))
+    with pytest.raises(InvalidInput):
+        locate_model(str(tmp_path))
 
 
-def test_files_that_are_gone_are_named(add, name: str) -> None:
-    version = add("one")
-    shutil.rmtree(models.resolve(version.uri, version.tracking_uri).parents[1])
-    with pytest.raises(InvalidInput, match=r"the files of models:/.* are gone"):
-        models.resolve(version.uri, version.tracking_uri)
+def test_deleted_files_are_an_error_that_names_them(register) -> None:
+    version = register("one")
+    folder = locate_model(version.uri, version.tracking_uri).pipeline.parents[1]
+    shutil.rmtree(folder)
+    with pytest.raises(InvalidInput) as caught:
+        locate_model(version.uri, version.tracking_uri)
+    assert str(folder) in str(caught.value)
 
 
-def test_plain_folder_finds_the_untrained_one_beside_it(pipeline: Path, tmp_path: Path) -> None:
-    assert models.locate(str(pipeline)).untrained is None
+def test_the_untrained_pipeline_is_found_beside_a_plain_folder(
+    pipeline: Path, tmp_path: Path
+) -> None:
+    assert locate_model(str(pipeline)).untrained is None
     for name in ("pipeline", "untrained"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "argus.json").write_text("{}")
-    assert models.locate(str(tmp_path / "pipeline")).untrained == tmp_path / "untrained"
+    assert locate_model(str(tmp_path / "pipeline")).untrained == tmp_path / "untrained"
 
 
-def test_model_on_another_machine_is_downloaded_once(
-    mlflow_server, tmp_path: Path, pipeline: Path, name: str, monkeypatch: pytest.MonkeyPatch
+def test_a_remote_model_is_downloaded_once(
+    mlflow_server, home: Path, tmp_path: Path, pipeline: Path, name: str, monkeypatch
 ) -> None:
-    monkeypatch.setenv("ARGUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
-    models.connect(mlflow_server.uri).create_experiment(
-        "elsewhere", artifact_location="mlflow-artifacts:/elsewhere"
+    connect(mlflow_server.uri).create_experiment(
+        "remote", artifact_location="mlflow-artifacts:/remote"
     )
-    run = tracking.open_run(
-        tmp_path, TrainConfig(run_id="r"), experiment="elsewhere", name="r", tags={}
-    )
-    models.register(pipeline, name, mlflow_run_id=run.run_id, run_id="r")
-    first = models.resolve(f"models:/{name}/1")
-    assert tmp_path / "home" / "models" in first.parents
+    config = TrainConfig(run_id="r")
+    run = open_run(tmp_path / "run", config, experiment="remote", name="r", tags={})
+    register_model(pipeline, name, mlflow_run_id=run.run_id, run_id="r")
+    first = locate_model(f"models:/{name}/1").pipeline
+    assert home / "models" in first.parents
     assert sha256_file(first / WEIGHTS) == sha256_file(pipeline / WEIGHTS)
-    (first / "mine").touch()
-    assert (
-        models.resolve(f"models:/{name}/1") / "mine"
-    ).exists()  # the same folder, not fetched again
+    (first / "mark").touch()
+    assert (locate_model(f"models:/{name}/1").pipeline / "mark").exists()
 
 
-def test_server_that_is_away_is_said_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    with pytest.raises(
-        ServiceError,
-        match=r"MLflow at http://127.0.0.1:9 does not answer .* start it, or correct MLFLOW_TRACKING_URI",
-    ):
-        models.champion("argus", tracking_uri="http://127.0.0.1:9")
+    with pytest.raises(ServiceError) as caught:
+        find_champion("argus", tracking_uri="http://127.0.0.1:9")
+    assert "http://127.0.0.1:9" in str(caught.value)
+    assert "MLFLOW_TRACKING_URI" in str(caught.value)
 
 
-def test_no_tracking_uri_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_or_wrong_tracking_uri_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(InvalidInput, match="set MLFLOW_TRACKING_URI"):
-        models.resolve("models:/argus@champion")
-    with pytest.raises(InvalidInput, match="not an MLflow tracking uri"):
-        models.resolve("models:/argus@champion", "./mlruns")
+    with pytest.raises(InvalidInput) as caught:
+        locate_model("models:/argus@champion")
+    assert "MLFLOW_TRACKING_URI" in str(caught.value)
+    with pytest.raises(InvalidInput) as caught:
+        locate_model("models:/argus@champion", "./mlruns")
+    assert "./mlruns" in str(caught.value)

@@ -1,8 +1,9 @@
-"""The gallery: what is on the page, and what a browser makes of it (Debian's package chromium; skipped without one)."""
+"""The gallery: its content, and its behavior in a browser (Chromium; skipped without one)."""
 
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from argus.curate.thumbnails import CLIP_ROWS, encode_sheet
-from argus.dataset import SourceRow
-from argus.dataset.view import DatasetView
-from argus.report.gallery import chosen, write_gallery
+from argus.curate.thumbnails import MAX_CLIP_ROWS, encode_contact_sheet
+from argus.dataset import DatasetView, SourceRow
+from argus.report import select_videos, write_gallery
 from schemas.names import Decision, Reason
 
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">"
@@ -21,7 +21,7 @@ HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">"
 
 @pytest.fixture
 def videos(decided: Path) -> list[SourceRow]:
-    return DatasetView(decided).videos()
+    return DatasetView(decided).list_videos()
 
 
 def data(page: Path) -> Any:
@@ -32,7 +32,7 @@ def data(page: Path) -> Any:
     return json.loads(found[1])
 
 
-def test_every_video_and_clip_is_on_the_page_with_its_scores_and_its_row_of_the_sheet(
+def test_every_video_and_clip_has_its_scores_and_its_row_of_the_sheet(
     decided: Path, videos: list[SourceRow], tmp_path: Path
 ) -> None:
     made = write_gallery(tmp_path / "page.html", decided, videos, limit=100)
@@ -64,7 +64,7 @@ def test_every_video_and_clip_is_on_the_page_with_its_scores_and_its_row_of_the_
     assert values["seam.seam_value"][1:] == (None, 1)
 
 
-def test_many_pictures_lie_beside_the_page(
+def test_large_pictures_are_stored_beside_the_page(
     decided: Path, videos: list[SourceRow], tmp_path: Path
 ) -> None:
     made = write_gallery(tmp_path / "page.html", decided, videos, limit=100, embedded_bytes=1000)
@@ -77,7 +77,7 @@ def test_many_pictures_lie_beside_the_page(
     assert data(again.page)["sheets"][0]["src"] == sources[0]
 
 
-def test_a_lost_thumbnail_is_no_picture_and_no_error(
+def test_a_lost_thumbnail_is_left_out(
     decided: Path, videos: list[SourceRow], tmp_path: Path
 ) -> None:
     shutil.copytree(decided / "thumbs", tmp_path / "thumbs")
@@ -89,25 +89,25 @@ def test_a_lost_thumbnail_is_no_picture_and_no_error(
     assert items[lost.clips[0].clip_id] is None
 
 
-def test_a_limit_takes_some_of_every_reason(videos: list[SourceRow]) -> None:
+def test_a_limited_selection_contains_every_reason(videos: list[SourceRow]) -> None:
     many = [
-        video.model_copy(update={"source_id": f"url:{k:04d}"})
+        replace(video, source_id=f"url:{k:04d}")
         for k, video in enumerate([videos[0]] * 50 + videos)
     ]
-    few = chosen(many, 7)
+    few = select_videos(many, 7)
     assert {video.reason for video in few} == {video.reason for video in videos}
     assert len(few) == 7
     assert [video.source_id for video in few] == sorted(video.source_id for video in few)
-    assert few == chosen(many[::-1], 7), "whatever their order was"
-    assert chosen(many, 1000) == many
+    assert few == select_videos(many[::-1], 7), "the selection does not depend on the order"
+    assert select_videos(many, 1000) == many
 
 
-def test_a_sheet_is_bounded_and_the_same_each_time() -> None:
-    rows = [np.full((128, 768, 3), k, np.uint8) for k in range(CLIP_ROWS + 10)]
-    sheet = cv2.imdecode(np.frombuffer(encode_sheet(rows), np.uint8), cv2.IMREAD_COLOR)
-    assert sheet.shape == (128 * (1 + CLIP_ROWS), 768, 3)
+def test_a_sheet_has_a_maximum_size_and_is_deterministic() -> None:
+    rows = [np.full((128, 768, 3), k, np.uint8) for k in range(MAX_CLIP_ROWS + 10)]
+    sheet = cv2.imdecode(np.frombuffer(encode_contact_sheet(rows), np.uint8), cv2.IMREAD_COLOR)
+    assert sheet.shape == (128 * (1 + MAX_CLIP_ROWS), 768, 3)
     assert np.abs(sheet[128 * 5 : 128 * 6].astype(int) - 5).max() <= 2
-    assert encode_sheet(rows) == encode_sheet(rows)
+    assert encode_contact_sheet(rows) == encode_contact_sheet(rows)
 
 
 def shown(page: Any) -> list[str]:
@@ -164,7 +164,7 @@ def test_the_filters_work_in_a_browser(
     assert np.ptp(cv2.imread(str(tmp_path / "page.png"))) > 200
 
 
-def test_a_range_of_scores_and_their_order(
+def test_scores_can_be_filtered_by_range_and_sorted(
     opened: Any, gallery: Path, videos: list[SourceRow]
 ) -> None:
     page = opened(gallery)
@@ -197,10 +197,10 @@ def test_a_range_of_scores_and_their_order(
     kept = shown(page)
     assert 0 < len(kept) < len(values)
     page.reload()
-    assert shown(page) == kept, "the address holds the filters"
+    assert shown(page) == kept, "the address stores the filters"
 
 
-def test_scores_come_when_they_are_asked_for(
+def test_scores_are_added_when_the_details_are_opened(
     opened: Any, gallery: Path, videos: list[SourceRow]
 ) -> None:
     page = opened(gallery)
@@ -216,7 +216,7 @@ def test_scores_come_when_they_are_asked_for(
     )
 
 
-def test_pictures_are_seen_beside_the_page_and_inside_it_each_cut_to_its_row(
+def test_each_card_shows_its_row_of_the_sheet(
     opened: Any, decided: Path, videos: list[SourceRow], tmp_path: Path
 ) -> None:
     walk = next(video for video in videos if video.url.endswith("walk.mp4"))
@@ -240,7 +240,9 @@ def test_pictures_are_seen_beside_the_page_and_inside_it_each_cut_to_its_row(
             assert errors[row] < 8
 
 
-def test_a_video_leads_to_its_clips(opened: Any, gallery: Path, videos: list[SourceRow]) -> None:
+def test_the_button_of_a_video_shows_its_clips(
+    opened: Any, gallery: Path, videos: list[SourceRow]
+) -> None:
     page = opened(gallery)
     walk = next(video for video in videos if video.url.endswith("walk.mp4"))
     page.locator("article", has=page.get_by_text(walk.source_id, exact=True)).locator(
@@ -249,36 +251,32 @@ def test_a_video_leads_to_its_clips(opened: Any, gallery: Path, videos: list[Sou
     assert shown(page) == [walk.source_id, *(clip.clip_id for clip in walk.clips)]
 
 
-def test_text_of_strangers_stays_text(
+def test_text_of_strangers_is_escaped(
     opened: Any, decided: Path, videos: list[SourceRow], tmp_path: Path
 ) -> None:
-    hostile = videos[0].model_copy(
-        update={
-            "url": f"javascript:{HOSTILE}",
-            "detail": HOSTILE,
-            "source_id": HOSTILE,
-            "decision": Decision.DROPPED,
-        }
+    hostile = replace(
+        videos[0],
+        url=f"javascript:{HOSTILE}",
+        detail=HOSTILE,
+        source_id=HOSTILE,
+        decision=Decision.DROPPED,
     )
     page = opened(write_gallery(tmp_path / "page.html", decided, [hostile], limit=100).page)
     assert HOSTILE in page.inner_text("article")
     assert page.title() != "owned"
-    assert page.locator("article a").count() == 0, "only web addresses are links"
+    assert page.locator("article a").count() == 0, "only http URLs are links"
 
 
-def test_thousands_of_clips_are_drawn_a_few_at_a_time(
+def test_thousands_of_clips_are_rendered_in_pages(
     opened: Any, decided: Path, videos: list[SourceRow], tmp_path: Path
 ) -> None:
     walk = next(video for video in videos if video.url.endswith("walk.mp4"))
-    clips = tuple(
-        walk.clips[0].model_copy(update={"clip_id": f"{walk.source_id}@{k:04d}"})
-        for k in range(5000)
-    )
+    clips = tuple(replace(walk.clips[0], clip_id=f"{walk.source_id}@{k:04d}") for k in range(5000))
     page = opened(
         write_gallery(
             tmp_path / "page.html",
             decided,
-            [walk.model_copy(update={"clips": clips})],
+            [replace(walk, clips=clips)],
             limit=1,
             embedded_bytes=0,
         ).page
@@ -293,7 +291,7 @@ def test_thousands_of_clips_are_drawn_a_few_at_a_time(
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
-def test_it_is_light_or_dark_and_fits_a_narrow_window(
+def test_it_supports_dark_mode_and_narrow_windows(
     opened: Any, gallery: Path, scheme: str, dark: bool
 ) -> None:
     page = opened(gallery, color_scheme=scheme)
@@ -302,6 +300,6 @@ def test_it_is_light_or_dark_and_fits_a_narrow_window(
     page.set_viewport_size({"width": 380, "height": 800})
     page.reload()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert not page.is_visible("#text"), "the filters are folded"
+    assert not page.is_visible("#text"), "the filters are collapsed"
     page.click(".panel summary")
     assert page.is_visible("#text")

@@ -1,0 +1,111 @@
+"""The public names of the package; `lazy_loader` reads this file at run time."""
+
+from .demo_report import (
+    Picture,
+    ReportData,
+    VideoCard,
+    render_report,
+    write_report,
+)
+from .gallery import (
+    Gallery,
+    select_videos,
+    write_gallery,
+)
+from .lineage import (
+    ScoreLine,
+    Stage,
+    explain_decision,
+)
+from .pictures import (
+    crop_seam,
+    crop_thumbnail,
+    encode_jpeg,
+    encode_png,
+    make_contact_sheet,
+    make_strip,
+)
+from .plots import (
+    Point,
+    draw_histogram,
+    draw_loss_curve,
+    draw_reason_bars,
+    draw_yield_curves,
+)
+from .refresh import (
+    RefreshReport,
+    render_refresh_markdown,
+    write_refresh_report,
+)
+from .refresh_figures import (
+    MAX_PAUSE_S,
+    MAX_PICTURES,
+    MAX_RETRIES,
+    MAX_SLOWEST,
+    Bottleneck,
+    RefreshedVideo,
+    RefreshFigures,
+)
+from .refresh_rows import (
+    read_refreshed_videos,
+)
+from .stats import (
+    FilterTally,
+    Tallies,
+    render_stats,
+    tally_videos,
+)
+from .sweep import (
+    Sweep,
+    compute_sweep,
+)
+from .versions import (
+    clip_hours,
+    removal_reasons,
+    snapshot_facts,
+)
+
+__all__ = [
+    "MAX_PAUSE_S",
+    "MAX_PICTURES",
+    "MAX_RETRIES",
+    "MAX_SLOWEST",
+    "Bottleneck",
+    "FilterTally",
+    "Gallery",
+    "Picture",
+    "Point",
+    "RefreshFigures",
+    "RefreshReport",
+    "RefreshedVideo",
+    "ReportData",
+    "ScoreLine",
+    "Stage",
+    "Sweep",
+    "Tallies",
+    "VideoCard",
+    "clip_hours",
+    "compute_sweep",
+    "crop_seam",
+    "crop_thumbnail",
+    "draw_histogram",
+    "draw_loss_curve",
+    "draw_reason_bars",
+    "draw_yield_curves",
+    "encode_jpeg",
+    "encode_png",
+    "explain_decision",
+    "make_contact_sheet",
+    "make_strip",
+    "read_refreshed_videos",
+    "removal_reasons",
+    "render_refresh_markdown",
+    "render_report",
+    "render_stats",
+    "select_videos",
+    "snapshot_facts",
+    "tally_videos",
+    "write_gallery",
+    "write_refresh_report",
+    "write_report",
+]
