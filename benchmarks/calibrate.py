@@ -1,9 +1,9 @@
-"""How often curation is right: the real media beside their labels, and generated videos of every layout and defect in every codec.
+"""Accuracy of curation: on labeled real media, and on generated videos of every layout, defect and codec.
 
-The generated set has two halves. Thresholds may be chosen by looking at the tuning half; what counts is the scored half, whose worlds, sizes, rates,
-encoders and settings occur nowhere in the other. Every video is written, judged and deleted by itself. Exit status 1 when a target is missed.
+The generated set has two halves. Thresholds may be chosen on the tuning half; the scored half counts, whose worlds, sizes, frame rates, encoders and
+settings occur nowhere in the tuning half. Each video is written, processed and deleted by itself. The exit status is 1 if a target is missed.
 
-    python benchmarks/calibrate.py [--media DIR] [--count N] [--half scored|tuning|both] [--policy FILE] [--jobs N]
+    python benchmarks/calibrate.py [--media DIR] [--count N] [--half scored|tuning|both] [--filters FILE] [--jobs N]
         [--scores FILE] [--write FILE]
 """
 
@@ -29,12 +29,12 @@ from calibration_set import (
     Half,
     Label,
     Outcome,
-    cases,
-    judge_case,
-    judge_label,
-    labels,
-    prepare,
-    with_duplicates,
+    evaluate_case,
+    evaluate_label,
+    init_worker,
+    make_cases,
+    mark_duplicates,
+    read_labels,
 )
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -45,9 +45,9 @@ from schemas.config import FilterSettings
 from schemas.names import Decision, Layout, Reason
 
 T = TypeVar("T", Case, Label)
-LAYOUTS, DECISIONS = 0.98, 0.95
-"""The targets: shares of the scored half whose layout is right, and which are kept, or dropped for the right reason."""
-_FILTERS: dict[str, tuple[str, ...]] = {
+MIN_LAYOUT_ACCURACY, MIN_DECISION_ACCURACY = 0.98, 0.95
+"""Targets of the scored half: shares with the correct layout, and with the correct decision and reason."""
+_FILTERS_BY_REASON: dict[str, tuple[str, ...]] = {
     Reason.SEAM: ("seam",),
     Reason.BLACK: ("black", "caps"),
     Reason.LOW_VARIANCE: ("variance",),
@@ -57,29 +57,27 @@ _FILTERS: dict[str, tuple[str, ...]] = {
     Reason.BLURRED: ("blur",),
     Reason.TEXT: ("text",),
 }
-_MEASURES = {"cuts": "shots", "tilt": "upright"}
-_STANDS = (
-    "converted as wanted, then dropped: the camera stands, and but for one figure nothing moves"
-)
-EXPLAINED = {"jungle_stereo_tb_v1meta.mp4": _STANDS, "room_stereo_sbs_2to1.mp4": _STANDS}
-"""Real files that are judged wrongly, and why that is left so."""
+_FILTER_BY_FAULT = {"cuts": "shots", "tilt": "upright"}
+_STILL = "converted as expected, then dropped: the camera stands still and only one figure moves"
+KNOWN_MISSES = {"jungle_stereo_tb_v1meta.mp4": _STILL, "room_stereo_sbs_2to1.mp4": _STILL}
+"""Real files with a wrong result that is accepted, and why."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Printed, and written as Markdown."""
+    """Table that is printed and written as Markdown."""
 
     title: str
     head: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
-    words: str = ""
+    caption: str = ""
 
     def print(self, console: Console) -> None:
         table = RichTable(
             *self.head,
             title=self.title,
             title_justify="left",
-            caption=self.words or None,
+            caption=self.caption or None,
             caption_justify="left",
         )
         for row in self.rows:
@@ -92,21 +90,23 @@ class Table:
             "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells
         ]
         return "\n".join(
-            [f"## {self.title}", "", *([self.words, ""] if self.words else []), *lines, ""]
+            [f"## {self.title}", "", *([self.caption, ""] if self.caption else []), *lines, ""]
         )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures, prints and, if asked, writes; the exit status."""
+    """Run the calibration, print its tables and return the exit status."""
     options = _options(arguments)
-    policy = _policy(options.policy)
+    settings = _read_filters(options.filters)
     console = Console() if sys.stdout.isatty() else Console(width=190)
     start = time.monotonic()
-    real = _real(options.media, policy, options.jobs, console)
+    real = _real(options.media, settings, options.jobs, console)
     wanted = [half for half in (TUNING, SCORED) if options.half in (half.name, "both")]
     each = options.count // len(wanted)
     halves = {
-        half: run(cases(half, each), judge_case, policy, options.jobs, f"the {half.name} half")
+        half: run_cases(
+            make_cases(half, each), evaluate_case, settings, options.jobs, f"the {half.name} half"
+        )
         for half in wanted
         if each
     }
@@ -121,9 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{sum(map(len, halves.values()))} generated videos and {len(real)} real files in {time.monotonic() - start:.0f} s",
         markup=False,
     )
-    faults = missed(halves.get(SCORED, []), real)
+    faults = find_missed_targets(halves.get(SCORED, []), real)
     for fault in faults:
-        console.print(f"missed: {fault}", markup=False)
+        console.print(f"missed target: {fault}", markup=False)
     if options.scores:
         write_text(
             options.scores,
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
         )
     if options.write:
-        write_text(options.write, document(tables, faults))
+        write_text(options.write, render_document(tables, faults))
     return 1 if faults else 0
 
 
@@ -151,13 +151,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--half", choices=("scored", "tuning", "both"), default="both")
     parser.add_argument(
-        "--policy", type=Path, help="YAML of other thresholds, alone or under `filters`"
+        "--filters", type=Path, help="YAML of other filter settings, alone or under `filters`"
     )
-    parser.add_argument("--jobs", type=int, default=2, help="processes that judge")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     parser.add_argument(
         "--scores",
         type=Path,
-        help="write truth, judgement and scores of each video, as lines of JSON, to choose thresholds by",
+        help="write truth, result and scores of each video as JSON Lines, for choosing thresholds",
     )
     parser.add_argument("--write", type=Path, help="write the tables as Markdown")
     return parser.parse_args(arguments)
@@ -180,46 +180,50 @@ def _record(one: Outcome) -> dict[str, object]:
     }
 
 
-def _policy(file: Path | None) -> FilterSettings:
+def _read_filters(file: Path | None) -> FilterSettings:
     values = yaml.safe_load(file.read_text(encoding="utf-8")) if file else {}
     return FilterSettings.model_validate(values.get("filters", values))
 
 
-def _real(media: Path | None, policy: FilterSettings, jobs: int, console: Console) -> list[Outcome]:
+def _real(
+    media: Path | None, settings: FilterSettings, jobs: int, console: Console
+) -> list[Outcome]:
     if media is None:
         console.print("no real media: name their folder with --media or ARGUS_TEST_MEDIA\n")
         return []
-    return with_duplicates(run(labels(media), judge_label, policy, jobs, "real files"))
+    return mark_duplicates(
+        run_cases(read_labels(media), evaluate_label, settings, jobs, "real files")
+    )
 
 
-def run(
+def run_cases(
     tasks: Sequence[T],
-    judge: Callable[[T, FilterSettings], Outcome],
-    policy: FilterSettings,
+    evaluate: Callable[[T, FilterSettings], Outcome],
+    settings: FilterSettings,
     jobs: int,
     name: str,
 ) -> list[Outcome]:
-    """The outcomes in the order of the tasks."""
+    """Evaluate tasks in processes; return the outcomes in the order of the tasks."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    context = multiprocessing.get_context("spawn")  # a forked OpenCV hangs
+    context = multiprocessing.get_context("spawn")  # OpenCV hangs in a forked process
     with (
         Progress(*columns, console=Console(stderr=True)) as progress,
-        ProcessPoolExecutor(jobs, context, prepare) as pool,
+        ProcessPoolExecutor(jobs, context, init_worker) as pool,
     ):
         shown = progress.add_task(name, total=len(tasks))
-        futures = [pool.submit(judge, task, policy) for task in tasks]
+        futures = [pool.submit(evaluate, task, settings) for task in tasks]
         for _ in as_completed(futures):
             progress.advance(shown)
         return [future.result() for future in futures]
 
 
 def real_tables(outcomes: Sequence[Outcome]) -> list[Table]:
-    """A confusion matrix of layouts and a line per file."""
+    """Return a confusion matrix of layouts and a table of all files."""
     if not outcomes:
         return []
     rows = [
@@ -229,71 +233,73 @@ def real_tables(outcomes: Sequence[Outcome]) -> list[Table]:
             one.layout,
             one.expected,
             str(one.reason or one.decision),
-            _sentence(one) if one.faults else "right",
+            _describe_fault(one) if one.faults else "correct",
         )
         for one in outcomes
     ]
-    head = ("file", "layout", "judged to be", "should be", "was", "")
+    head = ("file", "layout", "detected layout", "expected", "decision", "result")
     return [_confusion("Real files: layouts", outcomes), Table("Real files", head, rows)]
 
 
-def _sentence(one: Outcome) -> str:
-    words = EXPLAINED.get(one.name) or f"wrong {' and '.join(one.faults)}: {one.detail}"
-    return f"{words}. {_numbers(one)}"
+def _describe_fault(one: Outcome) -> str:
+    cause = KNOWN_MISSES.get(one.name) or f"wrong {' and '.join(one.faults)}: {one.detail}"
+    return f"{cause}. {_relevant_scores(one)}"
 
 
 def half_tables(half: Half, outcomes: Sequence[Outcome]) -> list[Table]:
-    """All that is said of a half."""
+    """Return all tables of a half."""
     name = f"The {half.name} half"
     seconds = sum(one.seconds for one in outcomes) / max(1, len(outcomes))
-    made = (
-        f"{len(outcomes)} videos: {', '.join(half.codecs)}; maps of {', '.join(map(str, sorted(set(half.heights))))} rows; "
-        f"{' or '.join(map(str, half.rates))} frames per second; groups of {' or '.join(map(str, half.gops))}. "
-        f"Judging takes {seconds:.2f} s of a core each."
+    caption = (
+        f"{len(outcomes)} videos: {', '.join(half.codecs)}; ERP maps of {', '.join(map(str, sorted(set(half.heights))))} rows; "
+        f"{' or '.join(map(str, half.rates))} frames per second; GOPs of {' or '.join(map(str, half.gops))}. "
+        f"Processing takes {seconds:.2f} s of processor time per video."
     )
     rows = [
         (what, f"{right} of {of}", f"{right / of:.1%}")
-        for what, right, of in tallies(outcomes)
+        for what, right, of in count_correct(outcomes)
         if of
     ]
     return [
-        Table(f"{name}: how often it is right", ("what", "right", "share"), rows, made),
+        Table(f"{name}: accuracy", ("what", "correct", "share"), rows, caption),
         _confusion(f"{name}: layouts", outcomes),
         _reasons(f"{name}: decisions", outcomes),
         _yields(f"{name}: yield of each filter", outcomes),
         _causes(f"{name}: misses by cause", outcomes),
-        _misses(f"{name}: every miss with its scores", outcomes),
+        _misses(f"{name}: misses with scores", outcomes),
     ]
 
 
-def tallies(outcomes: Sequence[Outcome]) -> list[tuple[str, int, int]]:
-    """(what, right, of how many)."""
+def count_correct(outcomes: Sequence[Outcome]) -> list[tuple[str, int, int]]:
+    """Return (what, number correct, number of all) for each measure."""
     seen = [one for one in outcomes if one.truth is not Layout.NONE]
     kept = [one for one in outcomes if one.decision is Decision.KEPT]
     return [
-        ("layout, of readable videos", *_right(seen, "layout")),
-        ("kept, or dropped for the right reason", *_right(outcomes, "decision")),
+        ("layout of readable videos", *_count_without_fault(seen, "layout")),
+        ("decision and reason", *_count_without_fault(outcomes, "decision")),
         (
-            "kept, of what should be",
-            *_right([one for one in outcomes if one.expected == "kept"], "decision"),
+            "kept, of videos to keep",
+            *_count_without_fault([one for one in outcomes if one.expected == "kept"], "decision"),
         ),
         (
-            "dropped for the right reason, of what should be dropped",
-            *_right([one for one in outcomes if one.expected != "kept"], "decision"),
+            "dropped for a correct reason, of videos to drop",
+            *_count_without_fault([one for one in outcomes if one.expected != "kept"], "decision"),
         ),
-        ("shot boundaries, of kept videos", *_right(kept, "cuts")),
+        ("shot boundaries of kept videos", *_count_without_fault(kept, "cuts")),
         (
-            "camera's tilt within 4°, where kept",
-            *_right([one for one in kept if one.name.startswith("tilted")], "tilt"),
+            "camera tilt within 4°, of kept tilted videos",
+            *_count_without_fault([one for one in kept if one.name.startswith("tilted")], "tilt"),
         ),
         (
-            "operator's share within 0.15, where kept",
-            *_right([one for one in kept if one.name.startswith("operator")], "nadir"),
+            "operator share within 0.15, of kept videos with an operator",
+            *_count_without_fault(
+                [one for one in kept if one.name.startswith("operator")], "nadir"
+            ),
         ),
     ]
 
 
-def _right(outcomes: Sequence[Outcome], fault: str) -> tuple[int, int]:
+def _count_without_fault(outcomes: Sequence[Outcome], fault: str) -> tuple[int, int]:
     return sum(fault not in one.faults for one in outcomes), len(outcomes)
 
 
@@ -304,30 +310,30 @@ def _confusion(title: str, outcomes: Sequence[Outcome]) -> Table:
         for one in outcomes
         if one.truth is not one.layout and "layout" not in one.faults
     )
-    columns = [layout for layout in Layout if any(layout is judged for _, judged in counts)]
+    columns = [layout for layout in Layout if any(layout is detected for _, detected in counts)]
     rows = [layout for layout in Layout if any(layout is truth for truth, _ in counts)]
 
-    def cell(truth: Layout, judged: Layout) -> str:
+    def cell(truth: Layout, detected: Layout) -> str:
         return (
-            f"{counts[truth, judged]}{'*' * ((truth, judged) in allowed)}"
-            if counts[truth, judged]
+            f"{counts[truth, detected]}{'*' * ((truth, detected) in allowed)}"
+            if counts[truth, detected]
             else "·"
         )
 
-    words = (
-        "Rows: what it is; columns: what it was judged to be."
-        + " *: that name is right too, or where nothing is declared." * bool(allowed)
+    caption = (
+        "Rows: true layout; columns: detected layout."
+        + " *: also correct for these videos." * bool(allowed)
     )
     return Table(
         title,
         ("", *columns),
-        [(truth, *(cell(truth, judged) for judged in columns)) for truth in rows],
-        words,
+        [(truth, *(cell(truth, detected) for detected in columns)) for truth in rows],
+        caption,
     )
 
 
 def _reasons(title: str, outcomes: Sequence[Outcome]) -> Table:
-    """What should become of videos, and what became of them."""
+    """Compare expected and actual decisions."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     wrong: Counter[str] = Counter()
     for one in outcomes:
@@ -336,21 +342,21 @@ def _reasons(title: str, outcomes: Sequence[Outcome]) -> Table:
     rows = [
         (
             expected,
-            str(judged.total()),
+            str(actual.total()),
             str(wrong[expected] or "·"),
-            ", ".join(f"{what} {n}" for what, n in judged.most_common()),
+            ", ".join(f"{what} {n}" for what, n in actual.most_common()),
         )
-        for expected, judged in sorted(
+        for expected, actual in sorted(
             counts.items(), key=lambda item: (item[0] != "kept", item[0])
         )
     ]
-    return Table(title, ("should be", "videos", "wrong", "was"), rows)
+    return Table(title, ("expected", "videos", "wrong", "decisions"), rows)
 
 
 def _yields(title: str, outcomes: Sequence[Outcome]) -> Table:
     reached: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
-    rightly: Counter[str] = Counter()
+    correct: Counter[str] = Counter()
     for one in outcomes:
         stages = one.stages
         first = next((name for name, kept in stages if not kept), None)
@@ -364,23 +370,23 @@ def _yields(title: str, outcomes: Sequence[Outcome]) -> Table:
             reached[name] += 1
             if name == first:
                 dropped[name] += 1
-                rightly[name] += "decision" not in one.faults
+                correct[name] += "decision" not in one.faults
                 break
     rows = [
         (
             name,
             str(count),
             str(dropped[name]),
-            str(rightly[name]),
+            str(correct[name]),
             f"{1 - dropped[name] / count:.1%}",
         )
         for name, count in reached.items()
     ]
     return Table(
         title,
-        ("filter", "judged", "dropped", "for the right reason", "yield"),
+        ("filter", "videos", "dropped", "correctly", "yield"),
         rows,
-        "In the order in which they judge.",
+        "In the order of processing.",
     )
 
 
@@ -399,7 +405,7 @@ def _causes(title: str, outcomes: Sequence[Outcome]) -> Table:
         (*key, f"{len(group)} of {of[key[0]]}")
         for key, group in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
-    return Table(title, ("kind", "wrong", "should be", "judged", "how many"), rows)
+    return Table(title, ("kind", "wrong", "expected", "found", "videos"), rows)
 
 
 def _misses(title: str, outcomes: Sequence[Outcome]) -> Table:
@@ -409,21 +415,21 @@ def _misses(title: str, outcomes: Sequence[Outcome]) -> Table:
             one.about,
             one.expected,
             f"{one.layout}: {one.reason or one.decision}",
-            f"{one.detail}. {_numbers(one)}",
+            f"{one.detail}. {_relevant_scores(one)}",
         )
         for one in outcomes
         if one.faults
     ]
-    return Table(title, ("kind", "made with", "should be", "judged", "why, and scores"), rows)
+    return Table(title, ("kind", "parameters", "expected", "found", "detail and scores"), rows)
 
 
-def _numbers(one: Outcome) -> str:
-    """The scores that matter: of the layout where that is wrong, else of the filters that dropped it or should have."""
+def _relevant_scores(one: Outcome) -> str:
+    """List the scores that explain an outcome: of the layout, or of the filters that dropped or should drop."""
     names = {name for name, kept in one.stages if not kept} | {
-        name for reason in one.expected.split(" or ") for name in _FILTERS.get(reason, ())
+        name for reason in one.expected.split(" or ") for name in _FILTERS_BY_REASON.get(reason, ())
     }
     names |= {fault for fault in one.faults if fault in ("layout", "nadir")} | {
-        _MEASURES[fault] for fault in one.faults if fault in _MEASURES
+        _FILTER_BY_FAULT[fault] for fault in one.faults if fault in _FILTER_BY_FAULT
     }
     return ", ".join(
         f"{score.filter}.{score.name} {score.value:.3g}"
@@ -432,24 +438,28 @@ def _numbers(one: Outcome) -> str:
     )
 
 
-def missed(scored: Sequence[Outcome], real: Sequence[Outcome]) -> list[str]:
-    """Which targets are missed, in words."""
+def find_missed_targets(scored: Sequence[Outcome], real: Sequence[Outcome]) -> list[str]:
+    """Return a sentence per missed target."""
     found = []
-    for (what, right, of), least in zip(tallies(scored)[:2], (LAYOUTS, DECISIONS), strict=True):
+    for (what, right, of), least in zip(
+        count_correct(scored)[:2], (MIN_LAYOUT_ACCURACY, MIN_DECISION_ACCURACY), strict=True
+    ):
         if of and right < least * of:
             found.append(
-                f"{what}: {right / of:.1%} of the scored half are right, the target is {least:.0%}"
+                f"{what}: {right / of:.1%} of the scored half are correct, the target is {least:.0%}"
             )
     return found + [
-        f"{one.name}: {_sentence(one)}" for one in real if one.faults and one.name not in EXPLAINED
+        f"{one.name}: {_describe_fault(one)}"
+        for one in real
+        if one.faults and one.name not in KNOWN_MISSES
     ]
 
 
-def document(tables: Sequence[Table], faults: Sequence[str]) -> str:
-    """The page for `docs/`."""
-    words, _, _ = (__doc__ or "").partition("\n\n    python")
-    start = "# Calibration\n\nWritten by `make calibrate`; not by hand. " + words
-    targets = f"Targets of the scored half: layouts {LAYOUTS:.0%}, decisions {DECISIONS:.0%}; and every real file right, or explained. "
+def render_document(tables: Sequence[Table], faults: Sequence[str]) -> str:
+    """Return the page for `docs/` as Markdown."""
+    introduction, _, _ = (__doc__ or "").partition("\n\n    python")
+    start = "# Calibration\n\nGenerated by `make calibrate`. " + introduction
+    targets = f"Targets: on the scored half {MIN_LAYOUT_ACCURACY:.0%} correct layouts and {MIN_DECISION_ACCURACY:.0%} correct decisions; every real file correct, or explained. "
     state = "All are met." if not faults else "Missed: " + "; ".join(faults)
     return (
         "\n\n".join(

@@ -1,6 +1,6 @@
-"""What `calibrate.py` measures: which videos are generated, how one is judged, and whether the judgement is right.
+"""Videos of the calibration: which are generated, and the comparison of each result with the truth.
 
-Every case is a function of its half and number. The scored half's worlds, sizes, rates, encoders and their settings occur nowhere in the tuning half.
+Each case is a function of its half and number. Worlds, sizes, rates, encoders and their settings of the scored half occur nowhere in the tuning half.
 """
 
 import csv
@@ -15,35 +15,34 @@ import cv2
 import numpy as np
 
 from argus.curate import VideoSource, process_isolated, process_video
-from argus.curate.dedup.fingerprint import Signature
-from argus.curate.dedup.index import DuplicateIndex, SignedClip
+from argus.curate.dedup import DuplicateIndex, Signature, SignedClip
 from argus.dataset import CuratedVideo, Score
-from argus.media import write_video
+from argus.media import frame_stride, write_video
 from argus.synth import VIDEO_KINDS, Codec, SynthVideo, write_video_kind
 from schemas.config import ClipSettings, CurateConfig, FilterSettings
 from schemas.names import Decision, Layout, Reason
 
 SOURCE = VideoSource("url:0123456789abcdef", "https://example.com/a.mp4")
-OFTEN = {"walk": 3, "drive": 3, "title": 2, "watermark": 2}
-"""How many times as many videos there are of these kinds as of any other."""
-TILT_WITHIN_DEG, NADIR_WITHIN = 4.0, 0.15
-CUT_WITHIN_FRAMES = 1
-_LONG_S, _SHOT_S = (
-    3.0,
-    2.25,
-)  # a video of one shot; each shot of one with more, so that it is long enough for a clip
-_FINE = frozenset({"title", "watermark", "tilted"})  # what can only be seen in a map of some size
-_FINE_ROWS = 256
+KIND_WEIGHTS = {"walk": 3, "drive": 3, "title": 2, "watermark": 2}
+"""Weight of these kinds; all others have weight 1."""
+TILT_TOLERANCE_DEG, NADIR_TOLERANCE = 4.0, 0.15
+CUT_TOLERANCE_FRAMES = 1
+_SINGLE_SHOT_S = 3.0  # duration of a video of one shot
+_SHOT_S = 2.25  # duration of each of several shots; long enough for a clip
+_FINE_KINDS = frozenset(
+    {"title", "watermark", "tilted"}
+)  # visible only in maps of `_MIN_FINE_ROWS`
+_MIN_FINE_ROWS = 256
 
 
 @dataclass(frozen=True, eq=False)
 class Half:
-    """What the videos of a half may be made with; the first worlds' seeds follow one another from `seed` on."""
+    """Parameters from which the videos of a half are drawn; seeds of worlds count from `seed`."""
 
     name: str
     seed: int
     heights: tuple[int, ...]
-    codecs: Mapping[Codec, tuple[int, ...]]  # and their crf, each on its own scale
+    codecs: Mapping[Codec, tuple[int, ...]]  # codec -> values of crf on the codec's scale
     gops: tuple[int, ...]
     rates: tuple[int, ...]
 
@@ -82,13 +81,13 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Kind, and whether metadata says so."""
+        """Kind, and whether the file declares its layout."""
         return f"{self.kind}{', tagged' if self.tagged else ''}"
 
     def write(self, folder: Path) -> SynthVideo:
-        """The file and its truth."""
+        """Write the file and return the truth about it."""
         shots = VIDEO_KINDS[self.kind].shots
-        seconds = _LONG_S if shots == 1 else shots * _SHOT_S
+        seconds = _SINGLE_SHOT_S if shots == 1 else shots * _SHOT_S
         return write_video_kind(
             folder / "video.mp4",
             self.kind,
@@ -102,111 +101,113 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A judgement beside the truth. `faults` is empty where all of it is right."""
+    """Result of a video beside the truth; `faults` is empty if all of it is correct."""
 
-    name: str  # what was judged, for a person
-    about: str  # how it was made
+    name: str  # kind or file name
+    about: str  # parameters of the video
     truth: Layout
     layout: Layout
     decision: Decision
     reason: Reason | None
-    expected: str  # what is right
+    expected: str  # the correct decision or reasons
     detail: str
     faults: tuple[str, ...]  # of "layout", "decision", "cuts", "tilt", "nadir"
     scores: tuple[Score, ...]
-    seconds: float  # of processor time for judging
+    seconds: float  # of processor time
     signatures: tuple[SignedClip, ...] = field(default=(), repr=False)
 
     @property
     def stages(self) -> list[tuple[str, bool]]:
-        """Each filter that judged the video or its first clip, in order, and whether it kept it."""
-        found: dict[str, bool] = {}
+        """Filters that ran on the video or its first clip, in order, and whether each kept it."""
+        stages: dict[str, bool] = {}
         for score in self.scores:
-            found[score.filter] = found.get(score.filter, True) and score.kept
-        return list(found.items())
+            stages[score.filter] = stages.get(score.filter, True) and score.kept
+        return list(stages.items())
 
 
-def cases(half: Half, count: int) -> list[Case]:
-    """The first `count` videos of a half: every kind comes up before any comes again."""
-    entries = _entries()
+def make_cases(half: Half, count: int) -> list[Case]:
+    """Return the first `count` videos of a half; every kind occurs once before any is repeated."""
+    kinds = _list_kinds()
     chosen = []
     for number in range(count):
-        kind, tagged = entries[number % len(entries)]
-        chance = np.random.default_rng((half.seed, number))
-        codec = list(half.codecs)[(number + number // len(entries)) % len(half.codecs)]
-        heights = [height for height in half.heights if kind not in _FINE or height >= _FINE_ROWS]
+        kind, tagged = kinds[number % len(kinds)]
+        rng = np.random.default_rng((half.seed, number))
+        codec = list(half.codecs)[(number + number // len(kinds)) % len(half.codecs)]
+        heights = [
+            height for height in half.heights if kind not in _FINE_KINDS or height >= _MIN_FINE_ROWS
+        ]
         height, crf, gop, fps = (
-            int(chance.choice(values))
+            int(rng.choice(values))
             for values in (heights, half.codecs[codec], half.gops, half.rates)
         )
-        may_tag = VIDEO_KINDS[kind].spherical is not None
-        tagged = bool(chance.integers(2)) and may_tag if tagged is None else tagged
+        can_be_tagged = VIDEO_KINDS[kind].spherical is not None
+        tagged = bool(rng.integers(2)) and can_be_tagged if tagged is None else tagged
         chosen.append(
             Case(half.name, kind, tagged, half.seed + 10 * number, height, codec, crf, gop, fps)
         )
     return chosen
 
 
-def _entries() -> list[tuple[str, bool | None]]:
-    """Kinds, tagged or not; None where that is left to chance, as it tells nothing."""
+def _list_kinds() -> list[tuple[str, bool | None]]:
+    """Return kinds, tagged or not; None if that is drawn, because it does not change the truth."""
     found: list[tuple[str, bool | None]] = []
     for name, kind in VIDEO_KINDS.items():
         if kind.spherical is None or kind.layout is Layout.NONE:
             found.append((name, False))
         elif (
             name.endswith("_mistagged") or kind.layout is Layout.PARTIAL
-        ):  # without its metadata it would be another kind
+        ):  # without its metadata the layout would be another
             found.append((name, True))
         elif kind.layout is Layout.MONO_ERP:
-            found += [(name, None)] * OFTEN.get(name, 1)
+            found += [(name, None)] * KIND_WEIGHTS.get(name, 1)
         else:
             found += [(name, True), (name, False)]
     order = np.random.default_rng(5).permutation(len(found))
     return [found[k] for k in order]
 
 
-def settings(policy: FilterSettings) -> CurateConfig:
-    """As a refresh judges, but with small clips."""
-    return CurateConfig(catalogue="none", clip=ClipSettings(height=64), filters=policy)
+def curate_config(settings: FilterSettings) -> CurateConfig:
+    """Return the configuration of a refresh with small clips."""
+    return CurateConfig(catalogue="none", clip=ClipSettings(height=64), filters=settings)
 
 
-def prepare() -> None:
-    """What each process that judges does first: as many of them as processors share the work, so none may take more than one."""
+def init_worker() -> None:
+    """Initialize a worker process: there is one per processor, so each uses one thread."""
     cv2.setNumThreads(1)
     os.environ.setdefault("SVT_LOG", "1")
 
 
-def judge_case(case: Case, policy: FilterSettings) -> Outcome:
-    """Writes one video, judges it and deletes it."""
+def evaluate_case(case: Case, settings: FilterSettings) -> Outcome:
+    """Write a video, process it, delete it and compare the result with the truth."""
     with tempfile.TemporaryDirectory() as folder:
         truth = case.write(Path(folder))
-        judge = (
+        process = (
             process_isolated if VIDEO_KINDS[case.kind].damage else process_video
         )  # damaged files may crash a decoder
         start = time.process_time()
-        video = judge(truth.path, SOURCE, settings(policy))
-        spent = time.process_time() - start
+        video = process(truth.path, SOURCE, curate_config(settings))
+        seconds = time.process_time() - start
     about = f"{case.codec} crf {case.crf} gop {case.gop}, {case.height} rows, {case.fps} fps, seed {case.seed}"
-    keep = truth.keep or (
-        truth.layout in policy.convert and Reason.LAYOUT_MISMATCH not in truth.reasons
+    keep = truth.is_kept or (
+        truth.layout in settings.convert and Reason.LAYOUT_MISMATCH not in truth.reasons
     )
     expected = "kept" if keep else " or ".join(sorted(truth.reasons))
     faults = tuple(
         name
         for name, right in (
-            ("layout", video.layout in {truth.layout, *truth.also}),
+            ("layout", video.layout in {truth.layout, *truth.other_layouts}),
             (
                 "decision",
                 video.decision is (Decision.KEPT if keep else Decision.DROPPED)
                 and (keep or video.reason in truth.reasons),
             ),
             ("cuts", not keep or not video.clips or _has_cuts(video, truth.cuts_s)),
-            ("tilt", _is_near(video, "upright", "tilt_deg", truth.tilt_deg, TILT_WITHIN_DEG)),
-            ("nadir", _is_near(video, "nadir", "share", truth.nadir_share, NADIR_WITHIN)),
+            ("tilt", _is_near(video, "upright", "tilt_deg", truth.tilt_deg, TILT_TOLERANCE_DEG)),
+            ("nadir", _is_near(video, "nadir", "share", truth.nadir_share, NADIR_TOLERANCE)),
         )
         if not right
     )
-    return _outcome(case.name, about, video, truth.layout, expected, faults, spent)
+    return _outcome(case.name, about, video, truth.layout, expected, faults, seconds)
 
 
 def _outcome(
@@ -216,7 +217,7 @@ def _outcome(
     truth: Layout,
     expected: str,
     faults: tuple[str, ...],
-    spent: float,
+    seconds: float,
 ) -> Outcome:
     first = video.clips[0].scores if video.clips else ()
     return Outcome(
@@ -230,14 +231,15 @@ def _outcome(
         video.detail,
         faults,
         (*video.scores, *first),
-        spent,
+        seconds,
     )
 
 
 def _has_cuts(video: CuratedVideo, cuts_s: Sequence[float]) -> bool:
-    """Whether clips end where shots do, and nowhere else but at the video's end."""
+    """Return True if clips end with shots, and nowhere else but at the end of the video."""
     assert video.media is not None
-    near = (CUT_WITHIN_FRAMES + 0.01) / min(float(clip.fps) for clip in video.clips)
+    clip_fps = video.media.fps / frame_stride(video.media.fps, ClipSettings().fps)
+    near = (CUT_TOLERANCE_FRAMES + 0.01) / float(clip_fps)
     ends = sorted(
         {clip.start_ms / 1000 for clip in video.clips}
         | {clip.end_ms / 1000 for clip in video.clips}
@@ -250,7 +252,7 @@ def _has_cuts(video: CuratedVideo, cuts_s: Sequence[float]) -> bool:
 def _is_near(
     video: CuratedVideo, name: str, score: str, truth: float | None, within: float
 ) -> bool:
-    """Whether a number that is only recorded is right, where it is known and was measured."""
+    """Return True if a recorded score is correct; also if the truth or the score is missing."""
     values = [
         one.value
         for clip in video.clips
@@ -266,16 +268,16 @@ def _is_near(
 
 @dataclass(frozen=True)
 class Label:
-    """A line of `labels.csv`."""
+    """Row of `labels.csv`."""
 
     path: Path
     layout: Layout
     keep: str  # yes, no, convert
-    reason: str  # several right ones joined by _or_
+    reason: str  # several correct ones are joined by _or_
 
 
-def labels(media: Path) -> list[Label]:
-    """The labelled real files of a folder, videos and stills."""
+def read_labels(media: Path) -> list[Label]:
+    """Read the labeled real files of a folder, videos and stills."""
     with (media / "labels.csv").open(newline="", encoding="utf-8") as file:
         return [
             Label(media / row["path"], Layout(row["layout"]), row["keep"], row["reason"])
@@ -283,17 +285,17 @@ def labels(media: Path) -> list[Label]:
         ]
 
 
-def judge_label(label: Label, policy: FilterSettings) -> Outcome:
-    """Judges a real file; a still is shown for three seconds. Whether it is a duplicate is not known yet."""
+def evaluate_label(label: Label, settings: FilterSettings) -> Outcome:
+    """Process a real file; a still becomes a video of three seconds. Duplicates are marked later."""
     with tempfile.TemporaryDirectory() as folder:
         path = label.path
         if path.suffix.lower() in (".png", ".jpg"):
             path = _as_video(path, Path(folder) / "still.mp4")
         start = time.process_time()
         video = process_video(
-            path, replace(SOURCE, source_id=f"url:{label.path.name}"), settings(policy)
+            path, replace(SOURCE, source_id=f"url:{label.path.name}"), curate_config(settings)
         )
-        spent = time.process_time() - start
+        seconds = time.process_time() - start
     wanted = label.keep != "no" or label.reason == "duplicate"
     right = (
         bool(video.clips) and video.decision is Decision.KEPT
@@ -312,11 +314,11 @@ def judge_label(label: Label, policy: FilterSettings) -> Outcome:
         if wanted
         else label.reason.replace("_or_", " or ")
     )
-    outcome = _outcome(label.path.name, label.keep, video, label.layout, expected, faults, spent)
+    outcome = _outcome(label.path.name, label.keep, video, label.layout, expected, faults, seconds)
     signed = [
         (clip, Signature.from_bytes(clip.signature)) for clip in video.clips if clip.signature
     ]
-    name = video.source.source_id
+    name = video.source_id
     return replace(
         outcome,
         signatures=tuple(
@@ -332,8 +334,8 @@ def _as_video(still: Path, path: Path) -> Path:
     return path
 
 
-def with_duplicates(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The outcomes of real files, those that show what an earlier one shows called so."""
+def mark_duplicates(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Mark the outcomes of real files that duplicate an earlier one."""
     index = DuplicateIndex()
     compared = []
     for outcome in outcomes:
@@ -344,7 +346,7 @@ def with_duplicates(outcomes: Sequence[Outcome]) -> list[Outcome]:
                 outcome,
                 decision=Decision.DROPPED,
                 reason=Reason.DUPLICATE,
-                detail=f"shows what {found.earlier} shows",
+                detail=f"duplicates {found.earlier}",
             )
         if bool(found) != (outcome.expected == Reason.DUPLICATE):
             outcome = replace(outcome, faults=tuple(dict.fromkeys((*outcome.faults, "decision"))))

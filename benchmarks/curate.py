@@ -1,14 +1,16 @@
-"""What judging a video costs: our filter stages beside the published filters, and beside the floor of decoding alone.
+"""Time to process a video: our filter stages beside the published filters, and beside decoding alone.
 
-The published filters are written here from what their paper and release say they do, one script after the other, each opening the video for itself:
-frames are sampled, sought one by one, read at full size; the format script compares the gradient at the ±180° column and at the centre line with its
-neighbours', the frame script compares halves and takes grey variance and the share of black, the motion script projects each frame to six 90° views
-with pyequilib and compares successive ones. LPIPS is left out on both sides. Ours decodes each moment and its successor once, at 512×1024, and from
-that judges the layout (all hypotheses, which theirs does not), the same tests, black caps, and motion with the camera's own rotation removed.
+The published filters are reimplemented here from the paper and its release: one script after the other, each of which
+opens the video itself, seeks sampled frames one by one and reads them at full size. The format script compares the
+gradient at the ±180° column and at the center line with that of nearby columns; the frame script compares halves and
+computes gray variance and the share of black; the motion script projects each frame to six 90° views with pyequilib and
+compares successive ones. LPIPS is left out on both sides. Ours decodes each sampled frame and its next frame once, at
+512×1024, and from that detects the layout (all candidates, which theirs does not), runs the same tests, and measures
+black caps and motion with the camera's rotation removed.
 
-A minute of video each (five seconds, coded once, twelve times over: YouTube's videos last minutes), two threads on each side; the two alternate
-within one run; times are medians per video, ratios medians over rounds. Last comes what everything costs that a kept video goes through, with its
-clips cut and encoded, which has no peer.
+The videos last a minute each (five seconds, encoded once, twelve times over). Both sides use two threads and alternate
+within one run; times are medians per video, ratios are medians over rounds. The last line is the whole processing of a
+kept video, including its clips, which has no counterpart.
 
     python benchmarks/curate.py [--quick]
 """
@@ -36,16 +38,15 @@ import equilib  # noqa: E402
 import numpy as np  # noqa: E402
 
 from argus.curate import VideoSource, process_video  # noqa: E402
-from argus.curate.filters.base import clip_filters, judge, video_filters  # noqa: E402
+from argus.curate.filters import apply_filters, clip_filters, video_filters  # noqa: E402
 from argus.curate.frame_sampling import ERP_SIZE, sample_native_frames  # noqa: E402
-from argus.curate.layout.convert import convert_native_frames  # noqa: E402
-from argus.curate.layout.detect import detect_layout  # noqa: E402
+from argus.curate.layout import convert_native_frames, detect_layout  # noqa: E402
 from argus.media import frame_stride, open_video  # noqa: E402
 from argus.synth import render_clip  # noqa: E402
 from schemas.config import CurateConfig, FilterSettings  # noqa: E402
 
 FPS, SECONDS, REPEATS = 30, 5, 12
-SAMPLED = 5  # frames of each published script
+SAMPLED = 5  # frames that each published script reads
 VIEW = 256
 YAW_PITCH_DEG = ((0, 0), (90, 0), (180, 0), (270, 0), (0, 90), (0, -90))
 SIZES = (
@@ -53,11 +54,11 @@ SIZES = (
     (1920, 3840, 30),
     (1024, 2048, 30),
 )  # height, width, frames between keyframes
-POLICY = FilterSettings()
+SETTINGS = FilterSettings()
 
 
 def write(path: Path, height: int, width: int, gop: int) -> Path:
-    """A walk through the synthetic city, enlarged, each rendered frame shown three times with other noise."""
+    """Write an enlarged walk through the synthetic city; each rendered frame is shown three times with other noise."""
     small = render_clip(3, SECONDS * FPS // 3, (256, 512), FPS // 3).frames
     noise = np.random.default_rng(0).normal(0, 2, (height + 64, width + 64, 3)).astype(np.float32)
     with av.open(str(path), "w") as container:
@@ -96,64 +97,64 @@ def write(path: Path, height: int, width: int, gop: int) -> Path:
     return path
 
 
-def sought(path: Path) -> list[np.ndarray]:
-    """Evenly spread frames, full size, sought one by one."""
+def seek_frames(path: Path) -> list[np.ndarray]:
+    """Read evenly spaced frames at full size, one seek each."""
     video = cv2.VideoCapture(str(path))
     count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     frames = []
     for index in np.linspace(0, count - 1, SAMPLED).astype(int):
         video.set(cv2.CAP_PROP_POS_FRAMES, int(index))
-        shown, frame = video.read()
-        assert shown
+        is_read, frame = video.read()
+        assert is_read
         frames.append(frame)
     video.release()
     return frames
 
 
 def published_format(path: Path) -> list[float]:
-    """The gradient at the seam and at the centre line against the columns beside them."""
+    """Compare the gradient at the seam and at the center line with that of nearby columns."""
     scores = []
-    for frame in sought(path):
-        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).astype(np.float32) / 255
-        width = grey.shape[1]
+    for frame in seek_frames(path):
+        gray = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).astype(np.float32) / 255
+        width = gray.shape[1]
         for line in (0, width // 2):
             gradient = np.abs(
-                cv2.Sobel(np.roll(grey, width // 2 - line, axis=1), cv2.CV_32F, 1, 0)
+                cv2.Sobel(np.roll(gray, width // 2 - line, axis=1), cv2.CV_32F, 1, 0)
             ).mean(axis=0)
-            beside = np.concatenate(
+            nearby = np.concatenate(
                 [
                     gradient[width // 2 - 7 : width // 2 - 2],
                     gradient[width // 2 + 2 : width // 2 + 7],
                 ]
             )
-            scores.append(float(gradient[width // 2] / max(beside.mean(), 1e-6)))
+            scores.append(float(gradient[width // 2] / max(nearby.mean(), 1e-6)))
     return scores
 
 
 def published_frames(path: Path) -> list[float]:
-    """Halves, variance, black."""
+    """Compare halves; compute variance and the share of black."""
     scores = []
-    for frame in sought(path):
-        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-        height, width = grey.shape
+    for frame in seek_frames(path):
+        gray = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        height, width = gray.shape
         scaled = frame.astype(np.float32) / 127.5 - 1
         scores += [
             float(np.abs(scaled[:, : width // 2] - scaled[:, width // 2 :]).mean()),
             float(np.abs(scaled[: height // 2] - scaled[height // 2 :]).mean()),
-            float(grey.var()),
-            float((grey <= 5).mean()),
+            float(gray.var()),
+            float((gray <= 5).mean()),
         ]
     return scores
 
 
 def published_motion(path: Path) -> list[float]:
-    """Differences of successive frames over six views."""
+    """Compare successive frames over six views."""
     rotations = [
         {"roll": 0.0, "pitch": float(np.radians(pitch)), "yaw": float(np.radians(yaw))}
         for yaw, pitch in YAW_PITCH_DEG
     ]
-    seen = []
-    for frame in sought(path):
+    views_of_frames = []
+    for frame in seek_frames(path):
         planes = np.ascontiguousarray(frame.transpose(2, 0, 1))
         views = [
             equilib.equi2pers(
@@ -161,49 +162,54 @@ def published_motion(path: Path) -> list[float]:
             )
             for one in rotations
         ]
-        seen.append(np.stack(views).astype(np.float32) / 127.5 - 1)
-    return [float(np.abs(after - before).mean()) for before, after in itertools.pairwise(seen)]
+        views_of_frames.append(np.stack(views).astype(np.float32) / 127.5 - 1)
+    return [
+        float(np.abs(after - before).mean())
+        for before, after in itertools.pairwise(views_of_frames)
+    ]
 
 
 def published(path: Path) -> object:
     return published_format(path), published_frames(path), published_motion(path)
 
 
-def decoded(path: Path) -> object:
-    """The floor: the frames that we look at, and nothing else."""
+def decode_only(path: Path) -> object:
+    """Decode the frames that ours samples, and do nothing else."""
     with open_video(path, threads=THREADS) as reader:
         return sample_native_frames(reader, frame_stride(reader.fps, 5.0))
 
 
 def ours(path: Path) -> object:
-    """Layout and every filter of a whole video."""
+    """Detect the layout and run every filter of a whole video."""
     with open_video(path, threads=THREADS) as reader:
         stored = sample_native_frames(reader, frame_stride(reader.fps, 5.0))
-        verdict = detect_layout(reader.info, stored, POLICY)
-        scores, dropped = judge(
-            convert_native_frames(stored, verdict.conversion, ERP_SIZE), video_filters(POLICY), POLICY
+        verdict = detect_layout(reader.info, stored, SETTINGS)
+        scores, verdict_of_filters = apply_filters(
+            convert_native_frames(stored, verdict.conversion, ERP_SIZE),
+            video_filters(SETTINGS),
+            SETTINGS,
         )
         assert verdict.reason is None, verdict
-        assert dropped is None, dropped
+        assert verdict_of_filters is None, verdict_of_filters
         return scores
 
 
 def ours_and_clip(path: Path) -> object:
-    """The same, and every filter of a clip on the same moments: text, blur, exposure, nadir, upright."""
+    """Also run every filter of a clip on the same frames: text, blur, exposure, nadir, upright."""
     with open_video(path, threads=THREADS) as reader:
         stored = sample_native_frames(reader, frame_stride(reader.fps, 5.0))
-        verdict = detect_layout(reader.info, stored, POLICY)
-        return judge(
+        verdict = detect_layout(reader.info, stored, SETTINGS)
+        return apply_filters(
             convert_native_frames(stored, verdict.conversion, ERP_SIZE),
-            (*video_filters(POLICY), *clip_filters()),
-            POLICY,
+            (*video_filters(SETTINGS), *clip_filters()),
+            SETTINGS,
         )
 
 
-def timed(
+def measure_calls(
     calls: dict[str, Callable[[Path], object]], path: Path, rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of each call in each round; the calls alternate."""
+    """Return the seconds of each call in each round; the calls alternate."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
@@ -219,9 +225,9 @@ def report(path: Path, title: str, rounds: int) -> None:
         "published filters": published,
         "ours, whole video": ours,
         "ours, with clip filters": ours_and_clip,
-        "floor: our decoding": decoded,
+        "decoding alone": decode_only,
     }
-    times = timed(calls, path, rounds)
+    times = measure_calls(calls, path, rounds)
     print(f"\n{title}")
     for name, values in times.items():
         ratio = statistics.median(
@@ -230,28 +236,28 @@ def report(path: Path, title: str, rounds: int) -> None:
         print(f"  {name:26} {statistics.median(values) * 1e3:9.0f} ms a video   {ratio:6.1f}x")
     over = statistics.median(
         own / floor
-        for own, floor in zip(times["ours, whole video"], times["floor: our decoding"], strict=True)
+        for own, floor in zip(times["ours, whole video"], times["decoding alone"], strict=True)
     )
-    print(f"  ours is {over:.2f} times its decode floor")
+    print(f"  ours takes {over:.2f} times as long as decoding alone")
 
 
 def report_whole(path: Path, folder: Path) -> None:
-    """The judgement of a kept video, which is decoded wholly and of which clips are encoded."""
+    """Print the time of processing a kept video: all of it is decoded, and its clips are encoded."""
     config = CurateConfig(catalogue="none", dataset="none")
-    start, worked = time.perf_counter(), time.process_time()
+    start, cpu = time.perf_counter(), time.process_time()
     video = process_video(path, VideoSource("url:0", "https://videos.example/0"), config, folder)
-    wall, worked = time.perf_counter() - start, time.process_time() - worked
-    assert video.seconds
+    wall, cpu = time.perf_counter() - start, time.process_time() - cpu
+    assert video.stage_seconds
     assert video.decision == "kept", video
     written, size = (
         sum(file.stat().st_size for file in (folder / "clips").iterdir()) / 1e6,
         path.stat().st_size / 1e6,
     )
     stages = ", ".join(
-        f"{name} {seconds:.1f}" for name, seconds in asdict(video.seconds).items() if seconds
+        f"{name} {seconds:.1f}" for name, seconds in asdict(video.stage_seconds).items() if seconds
     )
     print(
-        f"  everything: {wall:.1f} s ({stages}), {worked:.1f} s of CPU; {len(video.clips)} clips, {written:.1f} MB of {size:.1f} MB"
+        f"  everything: {wall:.1f} s ({stages}), {cpu:.1f} s of CPU; {len(video.clips)} clips, {written:.1f} MB of {size:.1f} MB"
     )
 
 

@@ -1,29 +1,32 @@
-"""Sweeps over made-up rows: whose decision changes with a threshold, and whose never does."""
+"""Sweeps over constructed rows: which decisions change with a threshold, and which never do."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from fractions import Fraction
 
 import pytest
 
-from argus.dataset import CuratedClip, MediaInfo, Score, SourceRow
-from argus.report.sweep import Sweep, sweep
+from argus.dataset import CuratedClip, Score, SourceRow
+from argus.media import MediaInfo
+from argus.report import Sweep, compute_sweep
 from schemas.config import FilterSettings, LearnedThresholds
 from schemas.names import Decision, Layout, Reason, Split
 
 RECIPE = "0123456789abcdef"
-POLICY = FilterSettings()
+SETTINGS = FilterSettings()
 KEPT = {"variance": {"least_variance": 2000.0}, "black": {"least_share": 0.0}}
 
 
-def scores(numbers: dict[str, dict[str, float]]) -> tuple[Score, ...]:
+def scores(table: dict[str, dict[str, float]]) -> tuple[Score, ...]:
     return tuple(
         Score(filter=name, name=score, value=value)
-        for name, values in numbers.items()
+        for name, values in table.items()
         for score, value in values.items()
     )
 
 
 def clip(
-    number: int, numbers: dict[str, dict[str, float]], reason: Reason | None = None
+    number: int, values: dict[str, dict[str, float]], reason: Reason | None = None
 ) -> CuratedClip:
     return CuratedClip(
         clip_id=f"url:0@{number}",
@@ -32,13 +35,13 @@ def clip(
         frames=50,
         decision=Decision.DROPPED if reason else Decision.KEPT,
         reason=reason,
-        scores=scores(numbers),
+        scores=scores(values),
     )
 
 
 def video(
     name: str,
-    numbers: dict[str, dict[str, float]],
+    values: dict[str, dict[str, float]],
     *clips: CuratedClip,
     reason: Reason | None = None,
     recipe: str = RECIPE,
@@ -50,25 +53,17 @@ def video(
         decision=Decision.DROPPED if reason else Decision.KEPT,
         reason=reason,
         layout=Layout.MONO_ERP,
-        scores=scores(numbers),
+        scores=scores(values),
         clips=clips,
-        media=MediaInfo(
-            width=256,
-            height=128,
-            fps_num=10,
-            fps_den=1,
-            frames=36_000,
-            codec="h264",
-            container="mp4",
-        ),
+        media=MediaInfo(256, 128, Fraction(10), 36_000, 3600.0, "h264", "mp4"),
         recipe=recipe,
         run_id="tests",
         code_version="0.1.0",
-        decided=datetime.now(UTC),
+        decided_at=datetime.now(UTC),
     )
 
 
-def at(found: Sweep, threshold: float) -> tuple[int, int, float, int, float]:
+def yield_at(found: Sweep, threshold: float) -> tuple[int, int, float, int, float]:
     one = next(one for one in found.yields if one.threshold == threshold)
     return (
         one.videos,
@@ -79,7 +74,7 @@ def at(found: Sweep, threshold: float) -> tuple[int, int, float, int, float]:
     )
 
 
-def test_only_what_the_filter_alone_dropped_comes_back() -> None:
+def test_only_videos_that_the_filter_alone_dropped_come_back() -> None:
     videos = [
         video("kept", {**KEPT, "black": {"least_share": 0.05}}, clip(0, {}), clip(1, {})),
         video("black", {**KEPT, "black": {"least_share": 0.4}}, reason=Reason.BLACK),
@@ -95,43 +90,47 @@ def test_only_what_the_filter_alone_dropped_comes_back() -> None:
         ),
         video("stereo", {}, reason=Reason.STEREO),
     ]
-    found = sweep(videos, {RECIPE: POLICY}, "black")
-    assert (found.score, found.setting, found.present) == (
+    found = compute_sweep(videos, {RECIPE: SETTINGS}, "black")
+    assert (found.score, found.setting, found.current) == (
         "least_share",
         "black_share",
-        POLICY.black_share,
+        SETTINGS.black_share,
     )
-    assert at(found, POLICY.black_share) == (1, 2, 0.02, 0, 0)
-    assert at(found, 0.4) == (1, 2, 0.02, 1, 1.0), "its clips were never judged: its whole hour"
-    assert at(found, 0.05) == (1, 2, 0.02, 0, 0), "kept up to and including the threshold"
+    assert yield_at(found, SETTINGS.black_share) == (1, 2, 0.02, 0, 0)
+    assert yield_at(found, 0.4) == (1, 2, 0.02, 1, 1.0), (
+        "it was never cut, so its whole hour counts"
+    )
+    assert yield_at(found, 0.05) == (1, 2, 0.02, 0, 0), "a score equal to the threshold is kept"
     assert sorted(found.values) == [0.05, 0.3, 0.4, 0.4]
 
 
-def test_a_video_that_was_dropped_when_it_was_decided_again_comes_back_with_its_clips() -> None:
+def test_a_video_that_was_dropped_after_cutting_comes_back_with_its_clips() -> None:
     black = (
         Score(
-            filter="black", name="least_share", value=0.3, threshold=POLICY.black_share, kept=False
+            filter="black",
+            name="least_share",
+            value=0.3,
+            threshold=SETTINGS.black_share,
+            kept=False,
         ),
     )
     own = (
-        Score(filter="static", name="difference", value=0.1, threshold=POLICY.static_difference),
+        Score(filter="static", name="difference", value=0.1, threshold=SETTINGS.static_difference),
     )
-    good = clip(0, {}, Reason.BLACK).model_copy(update={"scores": own})
-    again = video("again", {}, good, reason=Reason.BLACK).model_copy(update={"scores": black})
+    good = replace(clip(0, {}, Reason.BLACK), scores=own)
+    again = replace(video("again", {}, good, reason=Reason.BLACK), scores=black)
     stereo = video(
         "stereo",
         {"black": {"least_share": 0.1}},
-        good.model_copy(update={"reason": Reason.STEREO}),
+        replace(good, reason=Reason.STEREO),
         reason=Reason.STEREO,
     )
-    found = sweep([again, stereo], {RECIPE: POLICY}, "black")
-    assert at(found, POLICY.black_share) == (0, 0, 0, 0, 0)
-    assert at(found, 0.3) == (1, 1, 0.01, 0, 0), (
-        "nothing is decoded for it; the other was lost to its layout"
-    )
+    found = compute_sweep([again, stereo], {RECIPE: SETTINGS}, "black")
+    assert yield_at(found, SETTINGS.black_share) == (0, 0, 0, 0, 0)
+    assert yield_at(found, 0.3) == (1, 1, 0.01, 0, 0), "the other video was dropped for its layout"
 
 
-def test_clips_come_and_go_by_their_own_scores_and_a_video_goes_with_its_last() -> None:
+def test_clips_are_decided_by_their_own_scores_and_a_video_with_its_last_clip() -> None:
     def moving(difference: float) -> dict[str, dict[str, float]]:
         return {"static": {"difference": difference}}
 
@@ -148,19 +147,19 @@ def test_clips_come_and_go_by_their_own_scores_and_a_video_goes_with_its_last() 
             "double", moving(0.5), clip(0, moving(0.4), Reason.DUPLICATE), reason=Reason.DUPLICATE
         ),
     ]
-    found = sweep(videos, {RECIPE: POLICY}, "static.difference", steps=1000)
-    now = POLICY.static_difference
-    assert at(found, now) == (1, 2, 0.02, 0, 0)
-    assert at(found, 0.004) == (1, 3, 0.03, 0, 0)
-    assert at(found, 0.001) == (2, 4, 0.04, 0, 0)
-    assert at(found, 0.3) == (1, 1, 0.01, 0, 0)
-    assert at(found, 0.5) == (0, 0, 0, 0, 0), (
-        "no clip is left of a video that is still lively enough"
+    found = compute_sweep(videos, {RECIPE: SETTINGS}, "static.difference", steps=1000)
+    now = SETTINGS.static_difference
+    assert yield_at(found, now) == (1, 2, 0.02, 0, 0)
+    assert yield_at(found, 0.004) == (1, 3, 0.03, 0, 0)
+    assert yield_at(found, 0.001) == (2, 4, 0.04, 0, 0)
+    assert yield_at(found, 0.3) == (1, 1, 0.01, 0, 0)
+    assert yield_at(found, 0.5) == (0, 0, 0, 0, 0), (
+        "the video moves enough, but none of its clips does"
     )
 
 
-def test_a_laxer_threshold_brings_back_clips_that_were_judged() -> None:
-    policy = POLICY.model_copy(update={"sharpness": 0.2})
+def test_a_laxer_threshold_brings_back_decided_clips() -> None:
+    settings = SETTINGS.model_copy(update={"sharpness": 0.2})
     videos = [
         video(
             "soft",
@@ -169,24 +168,24 @@ def test_a_laxer_threshold_brings_back_clips_that_were_judged() -> None:
             clip(1, {"blur": {"coarse": 0.1}}, Reason.BLURRED),
         )
     ]
-    found = sweep(videos, {RECIPE: policy}, "blur", steps=3)
-    assert at(found, 0.2) == (1, 1, 0.01, 0, 0)
-    assert at(found, 0.1) == (1, 2, 0.02, 0, 0)
+    found = compute_sweep(videos, {RECIPE: settings}, "blur", steps=3)
+    assert yield_at(found, 0.2) == (1, 1, 0.01, 0, 0)
+    assert yield_at(found, 0.1) == (1, 2, 0.02, 0, 0)
 
 
-def test_a_score_that_is_only_recorded_has_a_yield_at_every_threshold_that_it_could_have() -> None:
+def test_a_score_without_a_threshold_is_swept_over_its_values() -> None:
     videos = [
         video("measured", {}, *(clip(k, {"raft": {"speed_deg_s": float(k)}}) for k in range(4)))
     ]
-    found = sweep(videos, {RECIPE: POLICY}, "raft", steps=4)
-    assert (found.setting, found.present) == ("learned.raft_speed_deg_s", None)
+    found = compute_sweep(videos, {RECIPE: SETTINGS}, "raft", steps=4)
+    assert (found.setting, found.current) == ("learned.raft_speed_deg_s", None)
     assert [one.clips for one in found.yields] == [4, 3, 2, 1]
-    strict = POLICY.model_copy(update={"learned": LearnedThresholds(raft_speed_deg_s=2.0)})
-    assert sweep(videos, {RECIPE: strict}, "raft").present == 2.0
+    strict = SETTINGS.model_copy(update={"learned": LearnedThresholds(raft_speed_deg_s=2.0)})
+    assert compute_sweep(videos, {RECIPE: strict}, "raft").current == 2.0
 
 
-def test_videos_of_a_recipe_that_is_not_stored_are_left_out_and_counted() -> None:
+def test_videos_of_an_unknown_recipe_are_left_out_and_counted() -> None:
     videos = [video("kept", KEPT, clip(0, {})), video("old", KEPT, clip(0, {}), recipe="f" * 16)]
-    found = sweep(videos, {RECIPE: POLICY}, "variance")
+    found = compute_sweep(videos, {RECIPE: SETTINGS}, "variance")
     assert found.left_out == 1
-    assert at(found, POLICY.variance)[:2] == (1, 1)
+    assert yield_at(found, SETTINGS.variance)[:2] == (1, 1)

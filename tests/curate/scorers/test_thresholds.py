@@ -1,4 +1,4 @@
-"""Which learned scorers are at hand, what their numbers decide, and what happens when one fails."""
+"""Learned scorers: which can run, what their scores decide, and what happens if one fails."""
 
 import subprocess
 import sys
@@ -9,27 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from argus.curate import ScorerFailed, VideoSource, recipe_digest
+from argus.curate import ScorerFailed, recipe_digest
 from argus.curate.frame_sampling import SampledFrames
 from argus.curate.scorers import (
-    BOUNDS,
     REGISTRY,
-    Bound,
     ClipSamples,
-    available,
-    decide,
-    judged,
-    measure,
-    require,
+    LocalScorerPool,
+    apply_learned_thresholds,
+    check_thresholds,
     clip_samples_filename,
+    decide_by_scorers,
+    find_scorers,
+    mark_scorer_failed,
+    plan_scorers,
+    score_clip,
     scorer_class,
-    unjudged,
 )
-from argus.dataset import CuratedClip, CuratedVideo
+from argus.curate.thresholds import LEARNED_THRESHOLDS, Direction, Threshold
+from argus.dataset import ClipFile, CuratedClip, CuratedVideo
 from argus.errors import InvalidInput
-from ray_jobs.curate.scorer_pool import Scoring, plan
 from schemas.config import CurateConfig, FilterSettings, LearnedSettings, LearnedThresholds
-from schemas.names import Decision, Layout, Reason
+from schemas.names import Decision, Layout, Reason, Split
 
 CLIP = ClipSamples(
     SampledFrames(
@@ -49,18 +49,20 @@ REASONS = {
     "text_db_share": Reason.TEXT,
     "aesthetic_mean": Reason.LOW_AESTHETIC,
 }
+FILE = ClipFile("a.mp4", 64, 128, Fraction(5))
 
 
-class Fixed:
-    """A scorer that gives what it is told to, or raises it."""
+class FixedScorer:
+    """A scorer that returns or raises what it was created with."""
 
-    name, version, scores, package, files = "fixed", 1, ("value",), None, ()
+    name, version = "fixed", 1
+    score_names, required_package, weight_files = ("value",), None, ()
 
     def __init__(self, answer: dict[str, float] | Exception) -> None:
         self.answer = answer
 
     @classmethod
-    def load(cls, weights: Path, device: str) -> "Fixed":
+    def load(cls, weights: Path, device: str) -> "FixedScorer":
         return cls({"value": 1.0})
 
     def score(self, clip: ClipSamples) -> dict[str, float]:
@@ -73,119 +75,112 @@ def video(*clips: CuratedClip) -> CuratedVideo:
     kept = any(clip.decision is Decision.KEPT for clip in clips)
     decision, reason = (Decision.KEPT, None) if kept else (Decision.DROPPED, Reason.BLACK)
     return CuratedVideo(
-        VideoSource("url:1", "http://a/b"),
-        decision,
-        reason,
-        "a sentence",
-        None,
-        Layout.MONO_ERP,
-        (),
-        clips,
-        None,
-        None,
+        source_id="url:1",
+        url="http://a/b",
+        split=Split.TRAIN,
+        decision=decision,
+        reason=reason,
+        detail="a sentence",
+        layout=Layout.MONO_ERP,
+        clips=clips,
     )
 
 
 def clip(number: int, reason: Reason | None = None) -> CuratedClip:
-    decision = Decision.DROPPED if reason else Decision.KEPT
     start, end = 1000 * number, 1000 * number + 1000
     return CuratedClip(
         f"url:1@{start}-{end}",
         start,
         end,
         5,
-        64,
-        128,
-        Fraction(5),
-        decision,
+        Decision.DROPPED if reason else Decision.KEPT,
         reason,
-        0.5,
-        (),
-        None if reason else "a.mp4",
+        quality=0.5,
+        file=None if reason else FILE,
     )
 
 
 def config(*scorers: str, weights: Path, **thresholds: float) -> CurateConfig:
-    policy = FilterSettings(learned=LearnedThresholds(**thresholds))
     return CurateConfig(
         catalogue="none",
         learned=LearnedSettings(scorers=scorers, weights=str(weights)),
-        filters=policy,
+        filters=FilterSettings(learned=LearnedThresholds(**thresholds)),
     )
 
 
-def place_files(weights: Path, *names: str) -> None:
+def create_weight_files(weights: Path, *names: str) -> None:
     for name in names:
-        for file in scorer_class(name).files:
+        for file in scorer_class(name).weight_files:
             (weights / file).parent.mkdir(parents=True, exist_ok=True)
             (weights / file).touch()
 
 
-def test_absent_scorers_are_named_with_what_they_lack(
+def test_scorers_that_cannot_run_are_listed_with_what_they_lack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ready, missing = available(REGISTRY, tmp_path)
+    ready, missing = find_scorers(REGISTRY, tmp_path)
     assert (ready, list(missing)) == ((), list(REGISTRY))
-    assert missing["raft"] == f"raft/raft_large.safetensors missing in {tmp_path}"
-    place_files(tmp_path, "lpips", "raft")
+    assert "raft/raft_large.safetensors" in missing["raft"]
+    assert str(tmp_path) in missing["raft"]
+    create_weight_files(tmp_path, "lpips", "raft")
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    ready, missing = available(("raft", "lpips"), tmp_path)
+    ready, missing = find_scorers(("raft", "lpips"), tmp_path)
     assert ready == ("lpips",)
-    assert missing["raft"].startswith(
-        "the package torchvision is not installed: pip install 'argus-360[learned]'"
-    )
-    with pytest.raises(
-        InvalidInput, match="there is no learned scorer 'dover'; known are lpips, raft"
-    ):
-        available(("dover",), tmp_path)
+    assert "pip install 'argus-360[learned]'" in missing["raft"]
+    with pytest.raises(InvalidInput, match="dover"):
+        find_scorers(("dover",), tmp_path)
 
 
-def test_every_scorer_and_every_threshold_is_in_the_tables() -> None:
-    assert {bound.field for bound in BOUNDS} == set(LearnedThresholds.model_fields) == set(REASONS)
+def test_every_scorer_and_every_learned_threshold_is_in_the_tables() -> None:
+    fields = {row.setting.removeprefix("learned.") for row in LEARNED_THRESHOLDS}
+    assert fields == set(LearnedThresholds.model_fields) == set(REASONS)
     for name in REGISTRY:
         scorer = scorer_class(name)
         assert scorer.name == name
-        assert scorer.files
-        assert {bound.score for bound in BOUNDS if bound.scorer == name} == set(scorer.scores)
+        assert scorer.weight_files
+        scores = {row.score for row in LEARNED_THRESHOLDS if row.filter == name}
+        assert scores == set(scorer.score_names)
 
 
-@pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.field)
-def test_a_threshold_drops_for_its_reason_on_its_side(bound: Bound) -> None:
-    thresholds = LearnedThresholds(**{bound.field: 0.5})
-    for value, kept in ((0.4, bound.above), (0.5, True), (0.6, not bound.above)):
-        scores, reason = decide({bound.scorer: {bound.score: value, "other": 0.0}}, thresholds)
-        assert reason == (None if kept else REASONS[bound.field])
+@pytest.mark.parametrize("row", LEARNED_THRESHOLDS, ids=lambda row: row.setting)
+def test_a_threshold_drops_for_its_reason_on_its_side(row: Threshold) -> None:
+    field = row.setting.removeprefix("learned.")
+    thresholds = LearnedThresholds(**{field: 0.5})
+    is_max = row.direction is Direction.MAX
+    for value, kept in ((0.4, is_max), (0.5, True), (0.6, not is_max)):
+        scores, reason = decide_by_scorers(
+            {row.filter: {row.score: value, "other": 0.0}}, thresholds
+        )
+        assert reason == (None if kept else REASONS[field])
         assert [(one.filter, one.name, one.value, one.threshold, one.kept) for one in scores] == [
-            (bound.scorer, bound.score, value, 0.5, kept),
-            (bound.scorer, "other", 0.0, None, True),
+            (row.filter, row.score, value, 0.5, kept),
+            (row.filter, "other", 0.0, None, True),
         ]
-    assert (
-        decide({bound.scorer: {bound.score: -1e9}}, LearnedThresholds())[1] is None
-    )  # only recorded
+    _, reason = decide_by_scorers({row.filter: {row.score: -1e9}}, LearnedThresholds())
+    assert reason is None, "without a threshold the score is only recorded"
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("answer", "cause"),
     [
-        (
-            ZeroDivisionError("no frames"),
-            "the scorer fixed failed, so the video is not judged: ZeroDivisionError: no frames",
-        ),
-        ({"value": float("nan")}, "value is nan"),
-        ({"value": float("inf")}, "value is inf"),
-        ({}, r"it gave \[\] instead of \['value'\]"),
+        (ZeroDivisionError("no frames"), "ZeroDivisionError"),
+        ({"value": float("nan")}, "nan"),
+        ({"value": float("inf")}, "inf"),
+        ({}, "value"),
     ],
 )
-def test_a_scorer_that_fails_gives_no_numbers(
-    answer: dict[str, float] | Exception, message: str
+def test_a_scorer_that_fails_gives_no_scores(
+    answer: dict[str, float] | Exception, cause: str
 ) -> None:
-    with pytest.raises(ScorerFailed, match=message):
-        measure(CLIP, [Fixed(answer)])
-    assert measure(CLIP, [Fixed({"value": 2.0})]) == {"fixed": {"value": 2.0}}
+    with pytest.raises(ScorerFailed) as caught:
+        score_clip(CLIP, [FixedScorer(answer)])
+    assert "fixed" in str(caught.value)
+    assert cause in str(caught.value)
+    assert score_clip(CLIP, [FixedScorer({"value": 2.0})]) == {"fixed": {"value": 2.0}}
 
 
-def test_an_unjudged_video_neither_passes_nor_is_dropped() -> None:
-    result = unjudged(video(clip(0), clip(1)), "the scorer fixed failed")
+def test_a_failed_scorer_neither_keeps_nor_drops_a_video() -> None:
+    result = mark_scorer_failed(video(clip(0), clip(1)), "the scorer fixed failed")
     assert (result.decision, result.reason, result.retryable, result.clips) == (
         Decision.FAILED,
         Reason.SCORER_FAILED,
@@ -194,98 +189,88 @@ def test_an_unjudged_video_neither_passes_nor_is_dropped() -> None:
     )
 
 
-def test_kept_clips_are_judged_and_a_video_falls_with_its_last_one() -> None:
+def test_kept_clips_are_decided_and_a_video_is_dropped_with_its_last_clip() -> None:
     clips = (clip(0), clip(1, Reason.STATIC), clip(2))
     thresholds = LearnedThresholds(lpips_between=0.002)
-    measured = {
+    scores = {
         clips[0].clip_id: {"lpips": {"between": 0.001}},
         clips[2].clip_id: {"lpips": {"between": 0.1}},
     }
-    some = judged(video(*clips), measured, ["raft"], thresholds)
-    assert (some.decision, some.reason, some.detail) == (Decision.KEPT, None, "1 of 3 clips kept")
-    assert [(one.decision, one.reason, one.video) for one in some.clips] == [
+    some = apply_learned_thresholds(video(*clips), scores, ["raft"], thresholds)
+    assert (some.decision, some.reason) == (Decision.KEPT, None)
+    assert [(one.decision, one.reason, one.file) for one in some.clips] == [
         (Decision.DROPPED, Reason.STATIC, None),
         (Decision.DROPPED, Reason.STATIC, None),
-        (Decision.KEPT, None, "a.mp4"),
+        (Decision.KEPT, None, FILE),
     ]
     assert [(one.filter, one.name, one.value) for one in some.clips[2].scores] == [
         ("lpips", "between", 0.1),
         ("raft", "speed_deg_s", None),
     ]
-    assert some.clips[1] == clips[1]  # dropped before: not measured at all
-    none = judged(
-        video(*clips), {one.clip_id: {"lpips": {"between": 0.001}} for one in clips}, [], thresholds
-    )
-    assert (none.decision, none.reason, none.detail) == (
-        Decision.DROPPED,
-        Reason.STATIC,
-        "none of its 3 clips is kept",
-    )
+    assert some.clips[1] == clips[1], "a clip that was dropped before is not scored"
+    still = {one.clip_id: {"lpips": {"between": 0.001}} for one in clips}
+    none = apply_learned_thresholds(video(*clips), still, [], thresholds)
+    assert (none.decision, none.reason) == (Decision.DROPPED, Reason.STATIC)
     dropped = video(clip(0, Reason.STATIC))
-    assert judged(dropped, {}, ["raft"], thresholds) == dropped
+    assert apply_learned_thresholds(dropped, {}, ["raft"], thresholds) == dropped
 
 
 def test_a_threshold_without_its_scorer_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        InvalidInput,
-        match=r"filters.learned.raft_speed_deg_s is 2, but the scorer raft cannot run: raft/raft_large.safetensors missing in",
-    ):
-        plan(config("raft", weights=tmp_path, raft_speed_deg_s=2))
-    with pytest.raises(
-        InvalidInput,
-        match=r"lpips_between is 0.002, but the scorer lpips cannot run: learned.scorers does not name it: it is empty",
-    ):
-        plan(config(weights=tmp_path, lpips_between=0.002))
-    place_files(tmp_path, "lpips")
-    require(LearnedThresholds(lpips_between=0.002), ["lpips", "raft"], {"raft": "no torchvision"})
+    with pytest.raises(InvalidInput) as caught:
+        plan_scorers(config("raft", weights=tmp_path, raft_speed_deg_s=2))
+    for part in ("filters.learned.raft_speed_deg_s", "2", "raft/raft_large.safetensors"):
+        assert part in str(caught.value)
+    with pytest.raises(InvalidInput) as caught:
+        plan_scorers(config(weights=tmp_path, lpips_between=0.002))
+    for part in ("filters.learned.lpips_between", "0.002", "learned.scorers"):
+        assert part in str(caught.value)
+    create_weight_files(tmp_path, "lpips")
+    thresholds = LearnedThresholds(lpips_between=0.002)
+    check_thresholds(thresholds, ["lpips", "raft"], {"raft": "no torchvision"})
 
 
-def test_without_any_scorer_at_hand_nothing_is_started_and_the_rows_say_so(tmp_path: Path) -> None:
-    scoring = plan(config("lpips", "raft", weights=tmp_path))
-    assert isinstance(scoring, Scoring)
-    assert scoring.started(LearnedSettings()) is scoring  # needs no Ray
-    (only,) = scoring.judge(video(clip(0)), tmp_path).clips
+def test_scorers_that_cannot_run_leave_scores_without_a_value(tmp_path: Path) -> None:
+    plan = plan_scorers(config("lpips", "raft", weights=tmp_path))
+    assert plan is not None
+    (only,) = LocalScorerPool(plan).score_video(video(clip(0)), tmp_path).clips
     assert [(one.filter, one.name, one.value, one.threshold, one.kept) for one in only.scores] == [
         *(("lpips", name, None, None, True) for name in ("left_right", "top_bottom", "between")),
         ("raft", "speed_deg_s", None, None, True),
     ]
-    assert scoring.report()["raft"].startswith("not measured: raft/raft_large.safetensors missing")
-    assert plan(config(weights=tmp_path)) is None
+    assert "raft/raft_large.safetensors" in plan.report()["raft"]
+    assert plan_scorers(config(weights=tmp_path)) is None
 
 
-def test_only_what_decides_is_part_of_the_recipe(tmp_path: Path) -> None:
-    place_files(tmp_path, "lpips")
+def test_only_scorers_that_decide_are_part_of_the_recipe(tmp_path: Path) -> None:
+    create_weight_files(tmp_path, "lpips")
     plain = recipe_digest(config(weights=tmp_path))
     assert recipe_digest(config("lpips", "raft", weights=tmp_path)) == plain
     assert recipe_digest(config("lpips", weights=tmp_path, lpips_between=0.002)) != plain
 
 
-def test_samples_come_back_and_a_foreign_file_is_refused(tmp_path: Path) -> None:
+def test_samples_are_read_back_and_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "samples" / clip_samples_filename(0, 2000)
     CLIP.save(path)
-    back = ClipSamples.load(path)
-    assert np.array_equal(back.moments.frames, CLIP.moments.frames)
-    assert np.array_equal(back.moments.next_frames, CLIP.moments.next_frames)
-    assert (back.moments.intervals_s.tolist(), back.strip.shape, back.fps) == (
-        [0.2, 0.0],
-        (9, 27, 48, 3),
-        4.995,
-    )
+    loaded = ClipSamples.load(path)
+    assert np.array_equal(loaded.sampled.frames, CLIP.sampled.frames)
+    assert np.array_equal(loaded.sampled.next_frames, CLIP.sampled.next_frames)
+    assert loaded.sampled.intervals_s.tolist() == [0.2, 0.0]
+    assert (loaded.strip.shape, loaded.fps) == ((9, 27, 48, 3), 4.995)
     replace(CLIP, strip=CLIP.strip[:, :8]).save(path)
-    with pytest.raises(ValueError, match="expected are"):
+    with pytest.raises(ValueError, match="uint8"):
         ClipSamples.load(path)
-    np.savez(path, frames=np.array([object()], dtype=object))  # a pickle within
+    np.savez(path, frames=np.array([object()], dtype=object))  # a pickle inside
     with pytest.raises(ValueError, match="allow_pickle=False"):
         ClipSamples.load(path)
     path.write_bytes(b"no archive")
-    with pytest.raises(ValueError, match=r"cannot be read|pickle"):
+    with pytest.raises(ValueError, match=r".+"):
         ClipSamples.load(path)
     path.unlink()
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match=r".+"):
         ClipSamples.load(path)
 
 
-def test_nothing_of_it_is_imported_while_it_is_not_asked_for() -> None:
+def test_scorers_are_imported_on_demand_and_without_torch() -> None:
     code = """
 import sys, ray_jobs.curate
 assert not any(name.startswith(("argus.curate.scorers", "ray_jobs.curate.scorer_pool")) for name in sys.modules)
