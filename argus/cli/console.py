@@ -82,8 +82,9 @@ def new_table(
         shrink: columns that are cut with an ellipsis if the terminal is too narrow; the others
             are never broken. By default the first one.
     """
+    gap = 1 if out.is_terminal else 2  # the box adds one column
     table = Table(
-        box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0)
+        box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, padding=(0, gap, 0, 0)
     )
     for number, header in enumerate(headers):
         is_elastic = header in shrink if shrink else number == 0

@@ -40,6 +40,7 @@ _UNITS = {
     "windows": "windows",
     "workers": "processes",
 }
+_DETAIL = "scored."  # videos by filter; only the JSON has them
 _VIDEO_COUNTS = frozenset(
     {"considered", "known", "kept", "dropped", "failed", "redecided", "reevaluated"}
     | {str(reason) for reason in Reason}
@@ -174,7 +175,8 @@ def _print_outcome(result: JobResult) -> None:
 def _print_metrics(out: Console, metrics: Mapping[str, float]) -> None:
     table = new_table(out, "result", "value", "unit", left=["unit"])
     for name, value in metrics.items():
-        table.add_row(name, f"{value:.6g}", metric_unit(name))
+        if not name.startswith(_DETAIL):
+            table.add_row(name, f"{value:.6g}", metric_unit(name))
     out.print(table)
 
 

@@ -129,13 +129,13 @@ def tag(
 
     Example: `argus tag plain.mp4 tagged.mp4 --stereo top-bottom`
     """
-    from argus.media import SphericalMetadata, read_spherical
-
     if output is None and (projection or stereo):
         raise InvalidInput("--projection and --stereo need a file to write: argus tag IN OUT")
     require_file(video, "video")
     if output:
         require_writable(output, "output", (".mp4", ".mov", ".m4v"))
+    from argus.media import SphericalMetadata, read_spherical
+
     metadata = read_spherical(video)
     if output:
         metadata = _merge_tags(metadata or SphericalMetadata(), projection, stereo)

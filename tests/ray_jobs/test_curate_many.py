@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from argus.curate import Recipe, read_catalogue, store_recipe
-from argus.curate.plan import plan
-from argus.dataset import Dataset, DecidedVideo, SourceRow
+from argus.curate import preview_refresh
+from argus.dataset import Dataset, DecidedVideo, SourceRow, row_from_values
 from argus.synth import write_video_kind
 from schemas.config import CurateConfig
 from schemas.names import Decision, Outcome, Reason, Split
@@ -198,7 +198,7 @@ def test_of_a_hundred_thousand_urls_those_not_known_are_fetched(
                 ]
             )
         store_recipe(dataset.store, recipe)
-        assert (plan(config).known, len(plan(config).work)) == (known, new)
+        assert (preview_refresh(config).known, len(preview_refresh(config).work)) == (known, new)
         result = refresh.run()
     assert (
         result.metrics["considered"],

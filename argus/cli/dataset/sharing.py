@@ -56,10 +56,10 @@ def export_manifest(
 
     Example: `argus dataset export-manifest shared.parquet`
     """
+    require_writable(manifest, "manifest", (".parquet",))
     from argus.dataset import Dataset, read_manifest
     from argus.dataset import export_manifest as export
 
-    require_writable(manifest, "manifest", (".parquet",))
     opened = Dataset(locate_dataset(dataset))
     if dry_run:
         snapshot = opened.get_snapshot()
@@ -100,9 +100,10 @@ def rebuild(
 
     Example: `argus dataset rebuild shared.parquet --dataset copy`
     """
+    require_file(manifest, "manifest")
     from argus.dataset import Dataset, compare_manifest, read_manifest
 
-    table = read_manifest(require_file(manifest, "manifest"))
+    table = read_manifest(manifest)
     cluster = named_cluster(None, None)
     location = locate_dataset(dataset)
     fields = {

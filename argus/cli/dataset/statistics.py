@@ -47,10 +47,10 @@ def stats(
 
     Example: `argus dataset stats --html stats.html`
     """
-    from argus.report import Tallies, render_stats
-
     if html:
         require_writable(html, "page", (".html", ".htm"))
+    from argus.report import Tallies, render_stats
+
     view = open_view(dataset)
     videos = read_videos(view)
     tallies = Tallies()
@@ -97,10 +97,10 @@ def sweep(
 
     Example: `argus dataset sweep static --steps 20 --plot static.svg`
     """
-    from argus.report import compute_sweep, draw_yield_curves
-
     if plot:
         require_writable(plot, "plot", (".svg", ".png"))
+    from argus.report import compute_sweep, draw_yield_curves
+
     view = open_view(dataset)
     videos = read_videos(view)
     with ProgressDisplay("sweep", transient=True) as display:
