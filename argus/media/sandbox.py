@@ -109,7 +109,7 @@ def run_sandboxed(
         "seconds": math.ceil(timeout_s) + _ALARM_MARGIN_S,
         "bytes": memory_bytes,
     }
-    server = _server_of(preload)
+    server = _get_server(preload)
     try:
         reply, status = _send_request(server, _pack_request(request, args), timeout_s, memory_bytes)
     except TimeoutError:
@@ -123,7 +123,7 @@ def run_sandboxed(
 
 def start_server(preload: str) -> None:
     """Start the fork server of a preloaded module, which imports it while the caller goes on."""
-    _server_of(preload).start()
+    _get_server(preload).start()
 
 
 def cancel_calls(thread_ids: Iterable[int]) -> None:
@@ -200,20 +200,20 @@ def _send_request(
     deadline = time.monotonic() + timeout_s
     received = bytearray()
     has_ended = False
-    ours, theirs = socket.socketpair()
-    call = _calls[threading.get_ident()] = _Call(ours)
-    with ours:
+    connection, child_end = socket.socketpair()
+    call = _calls[threading.get_ident()] = _Call(connection)
+    with connection:
         try:
-            with theirs:
-                server.submit(theirs)
+            with child_end:
+                server.submit(child_end)
             # A child that died early has closed the socket; its exit status is received below.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                ours.settimeout(_remaining_s(deadline))
-                ours.sendall(request)
-                ours.shutdown(socket.SHUT_WR)
+                connection.settimeout(_remaining_s(deadline))
+                connection.sendall(request)
+                connection.shutdown(socket.SHUT_WR)
             while not has_ended and len(received) < max_reply_bytes:
-                ours.settimeout(_remaining_s(deadline))
-                data = _receive(ours)
+                connection.settimeout(_remaining_s(deadline))
+                data = _receive(connection)
                 received += data
                 has_ended = not data
         finally:
@@ -285,17 +285,17 @@ class _ForkServer:
             self._stop()
 
     def _start(self) -> socket.socket:
-        self._control, theirs = socket.socketpair()
+        self._control, server_end = socket.socketpair()
         command = [sys.executable, "-P", "-W", "ignore", "-c", _SERVER_CODE]
-        command += [str(theirs.fileno()), self._preload]
-        with theirs:
+        command += [str(server_end.fileno()), self._preload]
+        with server_end:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=_server_environment(),
-                pass_fds=[theirs.fileno()],
+                pass_fds=[server_end.fileno()],
                 start_new_session=True,
             )
         return self._control
@@ -312,7 +312,7 @@ _servers: dict[str, _ForkServer] = {}  # by preloaded module
 _servers_lock = threading.Lock()
 
 
-def _server_of(preload: str) -> _ForkServer:
+def _get_server(preload: str) -> _ForkServer:
     """Return the server of a preloaded module; a child inherits no other preloaded module."""
     with _servers_lock:
         if preload not in _servers:

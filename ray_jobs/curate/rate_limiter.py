@@ -1,20 +1,21 @@
-"""The gate of a cluster: one named Ray actor, which every fetch of every refresh asks, whichever job or machine it runs in.
+"""The rate limiter of a cluster: one named Ray actor, which the fetches of all jobs and machines share.
 
-It outlives the job that started it, so that a site's pause holds for the next one too. Where it was lost and started again it knows nothing, and
-is cautious: see `argus.curate.download.rate_limit.LocalRateLimiter`.
+It outlives the job that started it, so that a pause that a site asked for holds for the next job too.
+If Ray has to start it again its state is lost, and it begins cautiously: see `LocalRateLimiter`.
 """
 
 import os
 from dataclasses import dataclass
 from typing import Any
 
-from argus.curate.download.rate_limit import Key, LocalRateLimiter, RatePolicy, SiteResponse
+from argus.curate.download import RateKey, LocalRateLimiter, RatePolicy, SiteResponse
 
 NAMESPACE = "argus"
-NAME = "argus-gate-1"  # the number grows when the methods change: an older gate may still run
+NAME = "argus-rate-limiter-1"
+"""The number grows when the methods change: an actor of an older version may still run."""
 
 
-class RateLimiterProcess(LocalRateLimiter):
+class RateLimiterActor(LocalRateLimiter):
     """The body of the actor."""
 
     def __init__(self) -> None:
@@ -22,23 +23,26 @@ class RateLimiterProcess(LocalRateLimiter):
 
         super().__init__(cautious=ray.get_runtime_context().was_current_actor_reconstructed)
 
-    def process(self) -> int:
-        """Where it runs: the number of its process."""
+    def process_id(self) -> int:
+        """Return the id of the actor's process."""
         return os.getpid()
 
 
 @dataclass(frozen=True)
 class ClusterRateLimiter:
-    """The gate as a task sees it: pickles, and may be used from any process of the cluster. A `RateLimiter`."""
+    """A handle to the cluster's rate limiter; pickles, and works in every process of the cluster.
+
+    Implements `argus.curate.download.RateLimiter`.
+    """
 
     actor: Any
 
     @classmethod
-    def started(cls) -> "ClusterRateLimiter":
-        """The cluster's gate, started if it is not there; needs a running Ray."""
+    def find_or_start(cls) -> "ClusterRateLimiter":
+        """Return the cluster's rate limiter; start it if there is none. Ray must be running."""
         import ray
 
-        actor = ray.remote(RateLimiterProcess).options(
+        actor = ray.remote(RateLimiterActor).options(
             name=NAME,
             namespace=NAMESPACE,
             get_if_exists=True,
@@ -49,16 +53,16 @@ class ClusterRateLimiter:
         )
         return cls(actor.remote())
 
-    def acquire(self, key: Key, pace: RatePolicy) -> float:
-        """Seconds to wait before asking again; 0: go now, it is counted."""
+    def acquire(self, key: RateKey, policy: RatePolicy) -> float:
+        """Return the seconds to wait before asking again; 0 means go now, and is counted."""
         import ray
 
-        return float(ray.get(self.actor.acquire.remote(key, pace)))
+        return float(ray.get(self.actor.acquire.remote(key, policy)))
 
     def report(
-        self, key: Key, pace: RatePolicy, answer: SiteResponse, retry_after_s: float = 0.0
+        self, key: RateKey, policy: RatePolicy, response: SiteResponse, retry_after_s: float = 0.0
     ) -> bool:
-        """Told once for each fetch that was admitted; whether the site refuses this address by now (its breaker is open)."""
+        """Report the end of an acquired fetch; return True if the site's breaker is open now."""
         import ray
 
-        return bool(ray.get(self.actor.report.remote(key, pace, answer, retry_after_s)))
+        return bool(ray.get(self.actor.report.remote(key, policy, response, retry_after_s)))

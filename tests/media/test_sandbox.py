@@ -2,8 +2,10 @@
 
 import faulthandler
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -13,7 +15,14 @@ import numpy as np
 import pytest
 
 from argus.errors import FetchError, VideoError
-from argus.media import MediaInfo, decode_clip, probe, run_sandboxed
+from argus.media import (
+    CallCancelled,
+    MediaInfo,
+    cancel_calls,
+    decode_clip,
+    probe,
+    run_sandboxed,
+)
 from schemas.names import Reason
 
 
@@ -53,6 +62,17 @@ def test_result_is_returned(library):
 def test_project_error_is_raised_unchanged(tmp_path):
     (tmp_path / "empty.mp4").touch()
     assert fail(probe, tmp_path / "empty.mp4", timeout_s=30).reason is Reason.EMPTY_FILE
+
+
+def kill_own_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep_and_record(path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(str(os.getpid()))
+    partial.rename(path)
+    time.sleep(60)
 
 
 def raise_fetch_error() -> None:
@@ -108,13 +128,37 @@ def test_processes_started_by_the_function_end_with_it(tmp_path):
 
 def test_fork_server_that_was_killed_is_restarted():
     run_sandboxed(os.getpid, timeout_s=30)
-    (server,) = find_fork_servers()
-    os.kill(server, 9)
-    while is_running(server):
+    servers = find_fork_servers()
+    assert servers
+    for server in servers:
+        os.kill(server, signal.SIGKILL)
+    while any(is_running(server) for server in servers):
         time.sleep(0.01)
     assert run_sandboxed(Fraction, 1, 2, timeout_s=30) == Fraction(1, 2)
     (replacement,) = find_fork_servers()
-    assert replacement != server
+    assert replacement not in servers
+
+
+def test_call_killed_from_outside_can_be_repeated():
+    error = fail(kill_own_process, timeout_s=30)
+    assert error.reason is Reason.WORKER_DIED
+    assert run_sandboxed(Fraction, 1, 2, timeout_s=30) == Fraction(1, 2)
+
+
+def test_cancelled_call_raises_and_its_process_ends(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(run_sandboxed, sleep_and_record, tmp_path / "pid", timeout_s=60)
+        while not (tmp_path / "pid").exists():
+            assert not call.done()
+            time.sleep(0.01)
+        cancel_calls([threading.get_ident()])  # this thread is in no call
+        (worker,) = (thread.ident for thread in pool._threads)
+        cancel_calls([worker])
+        with pytest.raises(CallCancelled):
+            call.result(timeout=30)
+    deadline = time.monotonic() + 30
+    while is_running(int((tmp_path / "pid").read_text())):
+        assert time.monotonic() < deadline
 
 
 def test_decoding_into_too_much_memory_is_stopped(library):

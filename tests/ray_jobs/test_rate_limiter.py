@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from argus.curate.download.rate_limit import Key, RatePolicy, SiteResponse
+from argus.curate.download import RateKey, RatePolicy, SiteResponse
 from ray_jobs.curate.rate_limiter import ClusterRateLimiter
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ def test_it_is_the_same_for_all_tasks(gate: ClusterRateLimiter) -> None:
     """Ten tasks, each with its own handle or one of its own finding: one of them goes."""
     import ray
 
-    key = Key("direct", "tasks.example")
+    key = RateKey("direct", "tasks.example")
 
     @ray.remote(num_cpus=0.1)
     def asks(own: bool) -> float:
@@ -41,10 +41,10 @@ def test_it_is_the_same_for_all_tasks(gate: ClusterRateLimiter) -> None:
 
 
 def test_a_report_is_heard_by_all(gate: ClusterRateLimiter) -> None:
-    key = Key("direct", "reports.example")
+    key = RateKey("direct", "reports.example")
     assert [gate.report(key, FREE, SiteResponse.REFUSED) for _ in range(2)] == [False, True]
     assert 55 < ClusterRateLimiter.started().acquire(key, FREE) <= 60
-    paused = Key("direct", "paused.example")
+    paused = RateKey("direct", "paused.example")
     gate.report(paused, FREE, SiteResponse.REFUSED, 500.0)
     assert 490 < ClusterRateLimiter.started().acquire(paused, FREE) <= 500
 
@@ -52,7 +52,7 @@ def test_a_report_is_heard_by_all(gate: ClusterRateLimiter) -> None:
 def test_after_its_process_was_killed_it_lets_one_fetch_try(gate: ClusterRateLimiter) -> None:
     import ray
 
-    key = Key("direct", "lost.example")
+    key = RateKey("direct", "lost.example")
     assert [gate.acquire(key, FREE) for _ in range(3)] == [0.0, 0.0, 0.0]
     process = ray.get(gate.actor.process.remote())
     os.kill(process, signal.SIGKILL)
@@ -61,7 +61,7 @@ def test_after_its_process_was_killed_it_lets_one_fetch_try(gate: ClusterRateLim
         assert time.monotonic() < end
     assert gate.acquire(key, FREE) == 0.0
     assert gate.acquire(key, FREE) > 0, "one alone, first"
-    assert gate.acquire(Key("direct", "never.example"), SLOW) > 3000, (
+    assert gate.acquire(RateKey("direct", "never.example"), SLOW) > 3000, (
         "what was spent before is not known"
     )
     gate.report(key, FREE, SiteResponse.SERVED)

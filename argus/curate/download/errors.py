@@ -1,4 +1,4 @@
-"""Maps what yt-dlp raises to this project's errors: one reason each, terminal or retryable."""
+"""Mapping of yt-dlp's exceptions to FetchError, with one reason each, terminal or retryable."""
 
 import email.utils
 import re
@@ -19,85 +19,106 @@ from argus.files import DISK_FULL_ERRNOS
 from schemas.names import Reason
 
 
-class Fault(NamedTuple):
+class FailureCause(NamedTuple):
+    """The classification of a failed download."""
+
     reason: Reason
     retryable: bool
     retry_after_s: float = 0.0
 
 
-MESSAGES: tuple[tuple[str, Fault], ...] = (
-    (r"not a bot|unusual traffic|captcha", Fault(Reason.BOT_CHECK, True)),
-    (r"rate.?limit|too many requests", Fault(Reason.RATE_LIMITED, True)),
+MESSAGE_PATTERNS: tuple[tuple[str, FailureCause], ...] = (
+    (r"not a bot|unusual traffic|captcha", FailureCause(Reason.BOT_CHECK, True)),
+    (r"rate.?limit|too many requests", FailureCause(Reason.RATE_LIMITED, True)),
     (
         r"confirm your age|age.restricted|inappropriate for some users",
-        Fault(Reason.AGE_GATED, False),
+        FailureCause(Reason.AGE_GATED, False),
     ),
     (
         r"not (made this video )?available in your (country|location|region)|geo.?restrict",
-        Fault(Reason.GEO_BLOCKED, False),
+        FailureCause(Reason.GEO_BLOCKED, False),
     ),
     (
         r"private video|video is private|members.only|join this channel|requires payment",
-        Fault(Reason.PRIVATE, False),
+        FailureCause(Reason.PRIVATE, False),
     ),
     (
-        r"removed|terminated|no longer available|video (is )?(unavailable|not available)|does not exist|deleted",
-        Fault(Reason.REMOVED, False),
+        r"removed|terminated|no longer available|video (is )?(unavailable|not available)"
+        r"|does not exist|deleted",
+        FailureCause(Reason.REMOVED, False),
     ),
-    (r"did not get any data blocks|downloaded file is empty", Fault(Reason.EMPTY_FILE, False)),
-    (r"more expected|content too short", Fault(Reason.TRUNCATED, True)),
-    (r"timed? ?out", Fault(Reason.TIMED_OUT, True)),
+    (
+        r"did not get any data blocks|downloaded file is empty",
+        FailureCause(Reason.EMPTY_FILE, False),
+    ),
+    (r"more expected|content too short", FailureCause(Reason.TRUNCATED, True)),
+    (r"timed? ?out", FailureCause(Reason.TIMED_OUT, True)),
     (
         r"connection (aborted|broken|refused|reset)|unable to connect|remote end closed",
-        Fault(Reason.UNREACHABLE, True),
+        FailureCause(Reason.UNREACHABLE, True),
     ),
 )
-"""The first pattern that occurs in the message, in lower case, decides: for faults whose cause yt-dlp does not pass on."""
+"""Patterns of the lower-case message, for failures that yt-dlp reports as text; first match."""
 
 
-def fetch_error(error: BaseException, source: str, *, spherical: bool) -> FetchError:
-    """The typed error of what yt-dlp raised; `spherical` where only a spherical format would have done."""
-    chain = list(_chain(error))
+def to_fetch_error(error: BaseException, source_id: str, *, spherical: bool) -> FetchError:
+    """Convert an exception of yt-dlp.
+
+    Args:
+        error: the exception.
+        source_id: prefix of the message.
+        spherical: True if only spherical formats were requested.
+
+    Returns:
+        The error to raise: a FetchError in the chain of causes if there is one, else the cause
+        that the first classified exception of the chain gives, else that of the message.
+    """
+    chain = list(_iter_chain(error))
     own = next((link for link in chain if isinstance(link, FetchError)), None)
     if own:
         return own
-    fault = next(filter(None, map(_by_type, chain)), None) or _by_message(
+    cause = next(filter(None, map(_classify_exception, chain)), None) or _classify_message(
         str(error), spherical=spherical
     )
     return FetchError(
-        fault.reason,
-        f"{source}: {_plain(str(error))}",
-        retryable=fault.retryable,
-        retry_after_s=fault.retry_after_s,
+        cause.reason,
+        f"{source_id}: {_shorten_message(str(error))}",
+        retryable=cause.retryable,
+        retry_after_s=cause.retry_after_s,
     )
 
 
-def retry_after_s(value: str | None, now: float | None = None) -> float:
-    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3: seconds or a date); 0 for none, or one that is not understood."""
+def parse_retry_after(value: str | None, now: float | None = None) -> float:
+    """Return the seconds that a Retry-After header asks for.
+
+    Args:
+        value: seconds or an HTTP date (RFC 9110, 10.2.3).
+        now: Unix time; the current time if None.
+
+    Returns:
+        Seconds; 0 if the header is absent or invalid, or the date has passed.
+    """
     text = (value or "").strip()
     if text.isdecimal():
         return float(text)
     try:
-        return max(
-            0.0,
-            email.utils.parsedate_to_datetime(text).timestamp()
-            - (time.time() if now is None else now),
-        )
+        date = email.utils.parsedate_to_datetime(text).timestamp()
     except ValueError:
         return 0.0
+    return max(0.0, date - (time.time() if now is None else now))
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and everything that led to it, nearest first."""
+def _iter_chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and all its causes, nearest first."""
     seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        link = waiting.pop(0)
+    pending: list[object] = [error]
+    while pending:
+        link = pending.pop(0)
         if isinstance(link, BaseException) and id(link) not in seen:
             seen.add(id(link))
             yield link
             exc_info = getattr(link, "exc_info", None)
-            waiting += [
+            pending += [
                 exc_info[1] if exc_info else None,
                 getattr(link, "cause", None),
                 link.__cause__,
@@ -105,64 +126,63 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             ]
 
 
-def _by_type(link: BaseException) -> Fault | None:
+def _classify_exception(link: BaseException) -> FailureCause | None:
     match link:
         case OSError(errno=number) if number in DISK_FULL_ERRNOS:
-            return Fault(Reason.DISK_FULL, True)
+            return FailureCause(Reason.DISK_FULL, True)
         case HTTPError():
-            fault = _by_status(link.status)
-            return (
-                fault._replace(
-                    retry_after_s=retry_after_s(link.response.headers.get("Retry-After"))
-                )
-                if fault.retryable
-                else fault
-            )
+            cause = _classify_status(link.status)
+            if not cause.retryable:
+                return cause
+            delay_s = parse_retry_after(link.response.headers.get("Retry-After"))
+            return cause._replace(retry_after_s=delay_s)
         case GeoRestrictedError():
-            return Fault(Reason.GEO_BLOCKED, False)
+            return FailureCause(Reason.GEO_BLOCKED, False)
         case UnsupportedError():
-            return Fault(Reason.UNSUPPORTED_URL, False)
+            return FailureCause(Reason.UNSUPPORTED_URL, False)
         case ContentTooShortError() | IncompleteRead():
-            return Fault(Reason.TRUNCATED, True)
+            return FailureCause(Reason.TRUNCATED, True)
         case CertificateVerifyError():
-            return Fault(Reason.UNREACHABLE, False)
+            return FailureCause(Reason.UNREACHABLE, False)
         case TimeoutError():
-            return Fault(Reason.TIMED_OUT, True)
+            return FailureCause(Reason.TIMED_OUT, True)
         case TransportError():
-            return Fault(
-                Reason.TIMED_OUT if "timed out" in str(link).lower() else Reason.UNREACHABLE, True
-            )
+            is_timeout = "timed out" in str(link).lower()
+            return FailureCause(Reason.TIMED_OUT if is_timeout else Reason.UNREACHABLE, True)
     return None
 
 
-def _by_status(status: int) -> Fault:
+def _classify_status(status: int) -> FailureCause:
     match status:
         case 404 | 410:
-            return Fault(Reason.NOT_FOUND, False)
+            return FailureCause(Reason.NOT_FOUND, False)
         case 401 | 403:
-            return Fault(Reason.FORBIDDEN, False)
+            return FailureCause(Reason.FORBIDDEN, False)
         case 408:
-            return Fault(Reason.TIMED_OUT, True)
+            return FailureCause(Reason.TIMED_OUT, True)
         case 429:
-            return Fault(Reason.RATE_LIMITED, True)
+            return FailureCause(Reason.RATE_LIMITED, True)
         case 451:
-            return Fault(Reason.GEO_BLOCKED, False)
-    return Fault(Reason.SERVER_ERROR, True) if status >= 500 else Fault(Reason.FETCH_FAILED, False)
+            return FailureCause(Reason.GEO_BLOCKED, False)
+    if status >= 500:
+        return FailureCause(Reason.SERVER_ERROR, True)
+    return FailureCause(Reason.FETCH_FAILED, False)
 
 
-def _by_message(message: str, *, spherical: bool) -> Fault:
+def _classify_message(message: str, *, spherical: bool) -> FailureCause:
     lower = message.lower()
     if "requested format is not available" in lower or "no video formats" in lower:
-        return Fault(Reason.NO_SPHERICAL_FORMAT if spherical else Reason.UNSUPPORTED_URL, False)
+        reason = Reason.NO_SPHERICAL_FORMAT if spherical else Reason.UNSUPPORTED_URL
+        return FailureCause(reason, False)
     if status := re.search(r"http error (\d{3})", lower):
-        return _by_status(int(status[1]))
+        return _classify_status(int(status[1]))
     return next(
-        (fault for pattern, fault in MESSAGES if re.search(pattern, lower)),
-        Fault(Reason.FETCH_FAILED, False),
+        (cause for pattern, cause in MESSAGE_PATTERNS if re.search(pattern, lower)),
+        FailureCause(Reason.FETCH_FAILED, False),
     )
 
 
-def _plain(message: str) -> str:
-    """yt-dlp's message in one line, without its advice on its own command line."""
+def _shorten_message(message: str) -> str:
+    """Return the first line of yt-dlp's message without hints about its own command line."""
     first = re.split(r"\n|; please report|\. +Use --|  See ", message.removeprefix("ERROR: "))[0]
     return first.strip()[:300]

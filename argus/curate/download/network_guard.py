@@ -1,10 +1,12 @@
-"""What a process that fetches untrusted urls may do: connect to public addresses, and start no program but the JavaScript sandbox of yt-dlp.
+"""Network restrictions of a process that downloads from untrusted URLs.
 
-The check stands at the moment of connecting (an audit hook of the interpreter), so it holds for redirects, for every url inside a manifest
-and for names that resolve differently the second time. It cannot be undone: it belongs in a process of its own.
+The process may connect to public addresses only, and start no program but yt-dlp's JavaScript
+sandbox. Connections are checked when they are made, by an audit hook of the interpreter, so that
+redirects, URLs in manifests and names that resolve differently the second time are covered. The
+hook cannot be removed: install it in a process that ends with the download.
 
-Behind a proxy only the proxy may be connected to. It is the one who resolves names, so what it may reach is its own affair; addresses that are
-written as numbers are still checked, in what is asked of it.
+Behind a proxy, only the proxy may be connected to. The proxy resolves the names, so only numeric
+addresses in the requests to it are checked.
 """
 
 import ipaddress
@@ -18,110 +20,121 @@ from argus.errors import FetchError
 from schemas.names import Reason
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_PROGRAMS = frozenset({"deno", "deno.exe"})
+_ALLOWED_PROGRAMS = frozenset({"deno", "deno.exe"})
 
 
-class Guard:
-    """Installed once in a process; `refusal` is the first thing that it refused, whoever swallowed the error since.
+class NetworkGuard:
+    """Audit hook that blocks forbidden connections and programs.
 
     Args:
-        allow_private: whether addresses of this machine and its network may be reached.
-        proxy: the url of the proxy that everything goes through; empty: none. FetchError where its name leads nowhere.
+        allow_private: allow addresses of this machine and its network.
+        proxy: URL of the proxy that all requests go through; empty for none.
+
+    Attributes:
+        violation: the first error raised, even if the downloader suppressed or replaced it.
+
+    Raises:
+        FetchError: UNREACHABLE if the proxy's name cannot be resolved.
     """
 
     def __init__(self, *, allow_private: bool, proxy: str = "") -> None:
         self.allow_private = allow_private
-        self.proxies = _addresses(proxy) if proxy else None
-        self.refusal: FetchError | None = None
+        self.proxy_addresses = _resolve_proxy(proxy) if proxy else None
+        self.violation: FetchError | None = None
 
-    def install(self) -> "Guard":
-        """Watches this process until it ends."""
-        sys.addaudithook(self._audit)
+    def install(self) -> "NetworkGuard":
+        """Add the hook to this process, permanently, and return the guard."""
+        sys.addaudithook(self.check_event)
         return self
 
-    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def check_event(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Raise FetchError(FORBIDDEN_HOST) if an audit event is a forbidden action."""
         if event in ("socket.connect", "socket.sendto"):
             if isinstance(arguments[1], tuple):
                 self._check_address(str(arguments[1][0]), arguments[1][1])
-        elif (
-            event == "http.client.send"
-            and self.proxies is not None
-            and isinstance(arguments[1], bytes)
-        ):
-            host = _asked_of_proxy(arguments[1])
-            if host and not self.allow_private and _is_inside(host):
-                self._refuse_private(host)
-        elif event == "subprocess.Popen" and Path(str(arguments[0])).name not in _PROGRAMS:
-            self._refuse(
-                f"a download may not start a program, but wanted {Path(str(arguments[0])).name}"
-            )
+        elif event == "http.client.send":
+            if self.proxy_addresses is not None and isinstance(arguments[1], bytes):
+                self._check_proxy_request(arguments[1])
+        elif event == "subprocess.Popen":
+            program = Path(str(arguments[0])).name
+            if program not in _ALLOWED_PROGRAMS:
+                self._forbid(f"a download must not start a program, but tried to start {program}")
 
     def _check_address(self, host: str, port: int) -> None:
-        if self.proxies is not None:
-            if (host, port) not in self.proxies:
-                self._refuse(
-                    f"{host} is not the proxy, which everything goes through (fetch.proxies_file)"
-                )
-        elif not self.allow_private and not is_public(host):
-            self._refuse_private(host)
+        if self.proxy_addresses is not None:
+            if (host, port) not in self.proxy_addresses:
+                self._forbid(f"{host} is not the proxy that all requests use (fetch.proxies_file)")
+        elif not self.allow_private and not is_public_address(host):
+            self._forbid_private(host)
 
-    def _refuse_private(self, host: str) -> None:
-        self._refuse(
-            f"{host} is a loopback, private or reserved address; allow it with --allow-private-hosts"
+    def _check_proxy_request(self, data: bytes) -> None:
+        host = _parse_proxy_target(data)
+        if host and not self.allow_private and _is_private_host(host):
+            self._forbid_private(host)
+
+    def _forbid_private(self, host: str) -> None:
+        self._forbid(
+            f"{host} is a loopback, private or reserved address; allow it with "
+            "--allow-private-hosts"
         )
 
-    def _refuse(self, message: str) -> None:
-        self.refusal = self.refusal or FetchError(Reason.FORBIDDEN_HOST, message, retryable=False)
-        raise self.refusal
+    def _forbid(self, message: str) -> None:
+        error = FetchError(Reason.FORBIDDEN_HOST, message, retryable=False)
+        self.violation = self.violation or error
+        raise self.violation
 
 
-def is_public(host: str) -> bool:
-    """Whether a numeric address is reachable for everyone; a name is not an address, so it is not.
+def is_public_address(host: str) -> bool:
+    """Return whether a numeric address is globally reachable; False for a name.
 
-    Addresses inside addresses (IPv4-mapped, 6to4, Teredo, NAT64) count as what they lead to.
+    Addresses that embed an IPv4 address (IPv4-mapped, 6to4, Teredo, NAT64) are public only if that
+    address is.
     """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
     if isinstance(address, ipaddress.IPv6Address):
-        inside = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+        embedded = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
         if address in _NAT64:
-            inside.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-        if any(v4 is not None and not is_public(str(v4)) for v4 in inside):
+            embedded.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if any(v4 is not None and not is_public_address(str(v4)) for v4 in embedded):
             return False
         if address.ipv4_mapped:
             return True
     return address.is_global and not address.is_multicast
 
 
-def _addresses(proxy: str) -> frozenset[tuple[str, int]]:
-    """What the name of a proxy leads to, as (address, port)."""
+def _resolve_proxy(proxy: str) -> frozenset[tuple[str, int]]:
+    """Return the (address, port) pairs that a proxy's name resolves to."""
     parts = urlsplit(proxy)
     try:
         found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise FetchError(
             Reason.UNREACHABLE,
-            "the name of the proxy leads to no address; see fetch.proxies_file",
+            "the name of the proxy cannot be resolved; correct fetch.proxies_file",
             retryable=True,
         ) from error
     return frozenset((str(address[0]), int(address[1])) for *_, address in found)
 
 
-def _asked_of_proxy(sent: bytes) -> str | None:
-    """The host that a request names to a proxy (RFC 9112, 3.2.2 and 3.2.3); None where the bytes are no such request."""
-    method, _, rest = sent.partition(b"\r\n")[0].partition(b" ")
+def _parse_proxy_target(data: bytes) -> str | None:
+    """Return the host in a request to a proxy (RFC 9112, 3.2.2 and 3.2.3); None for other data."""
+    method, _, rest = data.partition(b"\r\n")[0].partition(b" ")
     target = rest.partition(b" ")[0].decode("latin-1")
     if not (method.isalpha() and (method == b"CONNECT" or "://" in target)):
         return None
     return urlsplit(f"//{target}" if method == b"CONNECT" else target).hostname
 
 
-def _is_inside(host: str) -> bool:
-    """Whether a host as written in a url is surely no public one: a number in any of the forms that resolvers take, or localhost."""
+def _is_private_host(host: str) -> bool:
+    """Return whether a host in a URL is certainly not public.
+
+    That is localhost, or a non-public address in any notation that resolvers accept.
+    """
     try:
-        return not is_public(socket.inet_ntoa(socket.inet_aton(host)))
+        return not is_public_address(socket.inet_ntoa(socket.inet_aton(host)))
     except OSError:
         pass
-    return not is_public(host) if ":" in host else host.rstrip(".").endswith("localhost")
+    return not is_public_address(host) if ":" in host else host.rstrip(".").endswith("localhost")

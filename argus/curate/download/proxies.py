@@ -1,6 +1,7 @@
-"""The addresses that fetches come from, and the secrets that they carry: proxies and cookies, each in a file that only its owner may read.
+"""Network routes of fetches, and their secrets: files of proxies and cookies.
 
-Secrets stay in the process that downloads. What names a proxy elsewhere, in a pace, a log or an error, is its number.
+Only their owner may read these files. Secrets stay in the downloading process: rate limits, logs
+and errors refer to a proxy by its number.
 """
 
 import re
@@ -18,71 +19,96 @@ DIRECT = "direct"
 
 @dataclass(frozen=True)
 class Route:
-    """One way out. `proxy` is empty for the machine's own address."""
+    """A network route: the machine's own address, or a proxy.
+
+    Attributes:
+        name: "direct", or "proxy N" with the proxy's number in its file.
+        proxy: the proxy's URL, a secret; empty for the machine's own address.
+    """
 
     name: str
     proxy: str = field(default="", repr=False)
 
 
 def read_secrets(settings: FetchSettings) -> tuple[list[Route], str]:
-    """The ways out, and the text of the cookies. Raises InvalidInput, which a refresh should meet before it begins."""
-    cookies = (
-        secret_text(settings.cookies_file, "fetch.cookies_file") if settings.cookies_file else ""
-    )
-    return routes(settings.proxies_file), cookies
+    """Read the files of proxies and cookies named in the settings.
+
+    Returns:
+        The routes, and the text of the cookies file (empty without one).
+
+    Raises:
+        InvalidInput: a file cannot be used. Call it before a refresh starts to fail early.
+    """
+    cookies = ""
+    if settings.cookies_file:
+        cookies = read_secret_file(settings.cookies_file, "fetch.cookies_file")
+    return read_routes(settings.proxies_file), cookies
 
 
-def routes(proxies_file: str | None) -> list[Route]:
-    """The ways out, in the file's order: `proxy 1`, `proxy 2`, …; without a file the machine's own address. Raises InvalidInput."""
+def read_routes(proxies_file: str | None) -> list[Route]:
+    """Return one route per proxy in a file, in its order; the direct route without a file.
+
+    Raises:
+        InvalidInput: the file cannot be read, lists no proxy, or has a malformed line.
+    """
     if not proxies_file:
         return [Route(DIRECT)]
-    lines = [line.strip() for line in secret_text(proxies_file, "fetch.proxies_file").splitlines()]
+    text = read_secret_file(proxies_file, "fetch.proxies_file")
+    lines = [line.strip() for line in text.splitlines()]
     proxies = [line for line in lines if line and not line.startswith("#")]
     if not proxies:
         raise InvalidInput(
-            f"{proxies_file} names no proxy; give one http://[user:password@]host:port a line, or leave out fetch.proxies_file"
+            f"{proxies_file} lists no proxy; give one http://[user:password@]host:port per line, "
+            "or omit fetch.proxies_file"
         )
     return [
-        Route(f"proxy {number}", _checked(proxy, proxies_file, number))
+        Route(f"proxy {number}", _check_proxy(proxy, proxies_file, number))
         for number, proxy in enumerate(proxies, 1)
     ]
 
 
-def secret_text(path: str, setting: str) -> str:
-    """The text of a file of secrets. Raises InvalidInput, without any of the text, where it cannot be read or others may read it."""
+def read_secret_file(path: str, setting: str) -> str:
+    """Read a text file that only its owner may read.
+
+    Args:
+        path: the file.
+        setting: the setting that names it, for messages.
+
+    Raises:
+        InvalidInput: it cannot be read, or others may read it; the message has none of its text.
+    """
     file = Path(path)
     try:
         mode = file.stat().st_mode
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise InvalidInput(
-                f"{path} ({setting}) may be read by others (mode {stat.S_IMODE(mode):o}); make it yours alone: chmod 600 {path}"
+                f"{path} ({setting}) is accessible to other users "
+                f"(mode {stat.S_IMODE(mode):o}); run: chmod 600 {path}"
             )
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InvalidInput(f"{path} ({setting}) cannot be read: {said}") from None
+        detail = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidInput(f"{path} ({setting}) cannot be read: {detail}") from None
 
 
-def redacted(message: str, secrets: Iterable[str]) -> str:
-    """A message without these secrets, and without the user and password of any url."""
+def redact(message: str, secrets: Iterable[str]) -> str:
+    """Return a message without the given secrets and without credentials in URLs."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         message = message.replace(secret, "***")
     return re.sub(r"(?<=//)[^/@\s]+@", "***@", message)
 
 
-def secrets_of(route: Route, cookies: str) -> set[str]:
-    """What must never be told: the proxy, its user and password as written and as meant, and the cookies' values."""
+def collect_secrets(route: Route, cookies: str) -> set[str]:
+    """Return the strings to redact: proxy URL, its credentials (also unquoted), cookie values."""
     parts = urlsplit(route.proxy)
-    told = {route.proxy, parts.netloc, parts.username or "", parts.password or ""}
+    proxy = {route.proxy, parts.netloc, parts.username or "", parts.password or ""}
+    # A cookies file has seven tab-separated columns, the last of which is the value.
     values = {line.split("\t")[6].strip() for line in cookies.splitlines() if line.count("\t") >= 6}
-    return {
-        secret
-        for secret in told | {unquote(secret) for secret in told} | values
-        if len(secret) >= 4
-    }
+    secrets = proxy | {unquote(secret) for secret in proxy} | values
+    return {secret for secret in secrets if len(secret) >= 4}  # shorter ones occur in other words
 
 
-def _checked(proxy: str, file: str, number: int) -> str:
+def _check_proxy(proxy: str, file: str, number: int) -> str:
     try:
         parts = urlsplit(proxy)
         if parts.scheme in ("http", "https") and parts.hostname and parts.port:
@@ -90,5 +116,6 @@ def _checked(proxy: str, file: str, number: int) -> str:
     except ValueError:
         pass
     raise InvalidInput(
-        f"proxy {number} in {file} is not of the form http://[user:password@]host:port; correct that line"
+        f"proxy {number} in {file} is not of the form http://[user:password@]host:port; "
+        "correct that line"
     )

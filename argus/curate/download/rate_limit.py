@@ -1,7 +1,8 @@
-"""How often a site is asked, and when not at all: pure logic, told the time by a clock, for one process or (`ray_jobs.curate.rate_limiter`) for a cluster.
+"""Rate limits and circuit breakers per site and route; all times come from a clock argument.
 
-Each route address has, for each site, a rate (the generic cell rate algorithm, ITU-T I.371), a pause that the site asked for, and a breaker: a
-bot check, or a run of refusals, opens it; when its time is over one fetch at a time goes as a probe, until one is served.
+Each site has, per route, a rate (the generic cell rate algorithm, ITU-T I.371), a pause that the
+site asked for, and a circuit breaker. A bot check or a run of refusals opens the breaker. When its
+time is over, one fetch at a time is admitted as a probe, until one is served.
 """
 
 import threading
@@ -18,32 +19,44 @@ from schemas.config import FetchSettings
 
 YOUTUBE = "youtube.com"
 HOUR_S = 3600.0
-WINDOW_S = 600.0  # refusals that lie further back are forgotten
-LONGEST_PAUSE_S = 24 * HOUR_S
-PROBE_S = 1800.0  # a probe that is not reported until then is given up
-ASK_AGAIN_S = 5.0  # for those who wait for a probe
-MANY_SITES = 10_000
+REFUSAL_WINDOW_S = 600.0  # older refusals are forgotten
+MAX_PAUSE_S = 24 * HOUR_S
+PROBE_TIMEOUT_S = 1800.0  # a probe not reported by then counts as lost
+PROBE_POLL_S = 5.0  # wait of other fetches during a probe
+MAX_TRACKED_SITES = 10_000  # idle ones are forgotten beyond this number
 
 
-class Key(NamedTuple):
-    """What has a pace of its own: a site, as seen from one address."""
+class RateKey(NamedTuple):
+    """A site as seen from one route: the unit to which a rate limit applies.
 
-    route: str  # "direct", or the name of a proxy
+    Attributes:
+        route: "direct", or the name of a proxy.
+        site: the site's host, as `get_site` returns it.
+    """
+
+    route: str
     site: str
 
 
 @dataclass(frozen=True)
 class RatePolicy:
-    """How fast a site may be asked from one address, and when it is left alone."""
+    """Rate limit and breaker settings of a site.
 
-    per_hour: int  # fetches in any hour; 0: no limit
-    burst: int  # of these, so many may come at once
-    breaker_after: int  # refusals in a row
-    breaker_s: float  # doubles with each probe that is refused too
+    Attributes:
+        per_hour: maximum number of fetches in any hour; 0 means no limit.
+        burst: number of those fetches that may start at once.
+        breaker_after: consecutive refusals that open the breaker.
+        breaker_s: seconds for which it opens first; doubles with each probe that is refused.
+    """
+
+    per_hour: int
+    burst: int
+    breaker_after: int
+    breaker_s: float
 
     @classmethod
-    def of(cls, site: str, settings: FetchSettings) -> "RatePolicy":
-        """The pace that the settings allow for a site."""
+    def for_site(cls, site: str, settings: FetchSettings) -> "RatePolicy":
+        """Return the policy that the settings give for a site."""
         per_hour = settings.youtube_per_hour if site == YOUTUBE else settings.per_hour
         return cls(
             per_hour,
@@ -54,33 +67,40 @@ class RatePolicy:
 
     @property
     def interval_s(self) -> float:
-        """Between fetches, once a burst is spent; so long that an hour which begins with a burst still holds at most `per_hour`."""
+        """Seconds between fetches once a burst is spent.
+
+        An hour that starts with a burst holds at most `per_hour` fetches.
+        """
         return HOUR_S / (self.per_hour - self.burst + 1) if self.per_hour else 0.0
 
 
 class SiteResponse(StrEnum):
-    """What a fetch tells of how the site takes us."""
+    """Outcome of a fetch as far as it concerns the rate limit."""
 
-    SERVED = "served"  # it answered; that a video is gone is an answer too
+    SERVED = "served"  # with the video, or by stating that it is gone
     REFUSED = "refused"  # 403 or 429
     BOT_CHECK = "bot_check"
-    SILENT = "silent"  # nobody answered, or it says nothing of us
+    INCONCLUSIVE = "inconclusive"  # no response, or an error that is not about this client
 
 
 class RateLimiter(Protocol):
-    """What a fetch asks before, and tells after."""
+    """Interface of a rate limiter: acquire before each fetch, report after it."""
 
-    def acquire(self, key: Key, pace: RatePolicy) -> float:
-        """Seconds to wait before asking again; 0: go now, it is counted."""
+    def acquire(self, key: RateKey, policy: RatePolicy) -> float:
+        """Return the seconds to wait before asking again; 0 admits and counts the fetch."""
 
     def report(
-        self, key: Key, pace: RatePolicy, answer: SiteResponse, retry_after_s: float = 0.0
+        self,
+        key: RateKey,
+        policy: RatePolicy,
+        response: SiteResponse,
+        retry_after_s: float = 0.0,
     ) -> bool:
-        """Told once for each fetch that was admitted; whether the site refuses this address by now (its breaker is open)."""
+        """Report the result of an admitted fetch, once; return whether the breaker is open."""
 
 
-def site_of(source: VideoSource) -> str:
-    """The host that a url names, with its port if it gives one; YouTube's hosts are one."""
+def get_site(source: VideoSource) -> str:
+    """Return the host (with any port) of a source's URL; all YouTube hosts count as one."""
     if source.source_id.startswith("youtube:"):
         return YOUTUBE
     host = urlsplit(source.url).netloc.rpartition("@")[2].lower()
@@ -88,27 +108,29 @@ def site_of(source: VideoSource) -> str:
 
 
 @dataclass
-class _Site:
-    free_at: float = 0.0  # when a full bucket would be there again
+class _SiteState:
+    """State of the rate limit and breaker of one key; times are those of the limiter's clock."""
+
+    full_at: float = 0.0  # when the bucket is full again (the theoretical arrival time)
     paused_until: float = 0.0
-    refusals: deque[float] = field(default_factory=deque)  # in a row, within the window
+    refusals: deque[float] = field(default_factory=deque)  # consecutive, within the window
     is_open: bool = False
-    openings: int = 0  # in a row
+    openings: int = 0  # consecutive
     probe_until: float = 0.0
 
-    def at_rest(self, now: float) -> bool:
-        return (
-            not self.is_open and not self.refusals and max(self.free_at, self.paused_until) <= now
-        )
+    def is_idle(self, now: float) -> bool:
+        has_no_wait = max(self.full_at, self.paused_until) <= now
+        return has_no_wait and not self.is_open and not self.refusals
 
 
 class LocalRateLimiter:
-    """The gate of one process; safe for its threads.
+    """Rate limiter of one process; thread-safe.
 
     Args:
-        clock: seconds that only grow.
-        cautious: after what a gate before this one knew was lost: for an hour, each site begins with an empty bucket and an open breaker, so that
-            it is first asked by one fetch alone.
+        clock: monotonic seconds.
+        cautious: start without the state of an earlier limiter that was lost. For an hour, each
+            new key starts with an empty bucket and an open breaker, so that a single fetch probes
+            the site first.
     """
 
     def __init__(
@@ -116,68 +138,77 @@ class LocalRateLimiter:
     ) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._sites: dict[Key, _Site] = {}
+        self._sites: dict[RateKey, _SiteState] = {}
         self._started = clock()
         self._cautious_until = self._started + HOUR_S if cautious else self._started
 
-    def acquire(self, key: Key, pace: RatePolicy) -> float:
-        """Seconds to wait before asking again; 0: go now, it is counted."""
+    @property
+    def tracked_sites(self) -> int:
+        """Number of keys with state."""
+        return len(self._sites)
+
+    def acquire(self, key: RateKey, policy: RatePolicy) -> float:
+        """Return the seconds to wait before asking again; 0 admits and counts the fetch."""
         with self._lock:
             now = self._clock()
-            site = self._site(key, pace, now)
-            wait = max(site.paused_until, site.free_at - (pace.burst - 1) * pace.interval_s) - now
+            site = self._get_state(key, policy, now)
+            ready_at = site.full_at - (policy.burst - 1) * policy.interval_s
+            wait = max(site.paused_until, ready_at) - now
             if wait <= 0 and site.is_open:
-                wait = min(site.probe_until - now, ASK_AGAIN_S)
+                wait = min(site.probe_until - now, PROBE_POLL_S)
             if wait > 0:
                 return wait
-            site.free_at = max(now, site.free_at) + pace.interval_s
-            site.probe_until = now + PROBE_S
+            site.full_at = max(now, site.full_at) + policy.interval_s
+            site.probe_until = now + PROBE_TIMEOUT_S
             return 0.0
 
     def report(
-        self, key: Key, pace: RatePolicy, answer: SiteResponse, retry_after_s: float = 0.0
+        self,
+        key: RateKey,
+        policy: RatePolicy,
+        response: SiteResponse,
+        retry_after_s: float = 0.0,
     ) -> bool:
-        """Told once for each fetch that was admitted; whether the site refuses this address by now (its breaker is open)."""
+        """Report the result of an admitted fetch, once; return whether the breaker is open."""
         with self._lock:
             now = self._clock()
-            site = self._site(key, pace, now)
-            if (
-                not site.is_open or now >= site.paused_until
-            ):  # else it was admitted before the breaker opened
-                self._judge(site, pace, answer, now)
+            site = self._get_state(key, policy, now)
+            was_admitted_before_opening = site.is_open and now < site.paused_until
+            if not was_admitted_before_opening:
+                _update_breaker(site, policy, response, now)
             if retry_after_s > 0:
-                site.paused_until = max(
-                    site.paused_until, now + min(retry_after_s, LONGEST_PAUSE_S)
-                )
+                pause_end = now + min(retry_after_s, MAX_PAUSE_S)
+                site.paused_until = max(site.paused_until, pause_end)
             return site.is_open
 
-    def _judge(self, site: _Site, pace: RatePolicy, answer: SiteResponse, now: float) -> None:
-        site.probe_until = now
-        if answer is SiteResponse.SERVED:
-            site.refusals.clear()
-            site.is_open, site.openings = False, 0
-        if answer is SiteResponse.REFUSED:
-            site.refusals.append(now)
-            while site.refusals[0] < now - WINDOW_S:
-                site.refusals.popleft()
-        refused = answer is SiteResponse.REFUSED and (
-            site.is_open or len(site.refusals) >= pace.breaker_after
-        )
-        if refused or answer is SiteResponse.BOT_CHECK:
-            site.paused_until = max(
-                site.paused_until, now + min(pace.breaker_s * 2**site.openings, LONGEST_PAUSE_S)
-            )
-            site.is_open, site.openings = True, site.openings + 1
-            site.refusals.clear()
-
-    def _site(self, key: Key, pace: RatePolicy, now: float) -> _Site:
+    def _get_state(self, key: RateKey, policy: RatePolicy, now: float) -> _SiteState:
         if key not in self._sites:
-            if len(self._sites) >= MANY_SITES:
+            if len(self._sites) >= MAX_TRACKED_SITES:
                 self._sites = {
-                    known: site for known, site in self._sites.items() if not site.at_rest(now)
+                    known: site for known, site in self._sites.items() if not site.is_idle(now)
                 }
-            cautious = now < self._cautious_until
-            self._sites[key] = _Site(
-                self._started + pace.burst * pace.interval_s if cautious else now, is_open=cautious
-            )
+            is_cautious = now < self._cautious_until
+            full_at = self._started + policy.burst * policy.interval_s if is_cautious else now
+            self._sites[key] = _SiteState(full_at, is_open=is_cautious)
         return self._sites[key]
+
+
+def _update_breaker(
+    site: _SiteState, policy: RatePolicy, response: SiteResponse, now: float
+) -> None:
+    site.probe_until = now
+    if response is SiteResponse.SERVED:
+        site.refusals.clear()
+        site.is_open, site.openings = False, 0
+    if response is SiteResponse.REFUSED:
+        site.refusals.append(now)
+        while site.refusals[0] < now - REFUSAL_WINDOW_S:
+            site.refusals.popleft()
+    is_refused = response is SiteResponse.REFUSED and (
+        site.is_open or len(site.refusals) >= policy.breaker_after
+    )
+    if is_refused or response is SiteResponse.BOT_CHECK:
+        pause_s = min(policy.breaker_s * 2**site.openings, MAX_PAUSE_S)
+        site.paused_until = max(site.paused_until, now + pause_s)
+        site.is_open, site.openings = True, site.openings + 1
+        site.refusals.clear()

@@ -1,7 +1,8 @@
-"""One download with yt-dlp, inside the process that `argus.curate.download.fetch` has for it: what is chosen, what is refused, what is continued.
+"""One download with yt-dlp: selection of the format, limits, and resuming of partial files.
 
-No configuration file, cache, plugin, program or proxy of the environment is used. Importing this takes a second or two, most of them for the
-patterns of a thousand sites: the server of such processes does it once for all of them.
+No configuration file, cache, plugin, program or proxy of the environment is used. Importing this
+module takes a second or two, mostly to compile the URL patterns of a thousand sites; the fork
+server of the sandbox does it once for all downloads.
 """
 
 import io
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-os.environ["YTDLP_NO_PLUGINS"] = "1"  # before yt-dlp looks
+os.environ["YTDLP_NO_PLUGINS"] = "1"  # read when yt-dlp is imported
 
 import yt_dlp
 from yt_dlp.extractor import gen_extractor_classes
@@ -20,10 +21,10 @@ from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.postprocessor import FFmpegPostProcessor
 from yt_dlp.utils import unified_timestamp
 
-from argus.curate.download.disk_space import check_room
 from argus.curate.download.proxies import Route
-from argus.curate.download.resume import Part, Version
-from argus.curate.records import Fetched, VideoSource
+from argus.curate.download.resume import FileVersion, PartialFile, check_free_space
+from argus.curate.records import VideoSource
+from argus.dataset import FetchedFile
 from argus.errors import FetchError
 from argus.files import sha256_file
 from schemas.config import FetchSettings
@@ -31,36 +32,62 @@ from schemas.names import Reason
 
 SPHERICAL_FORMAT = "bv[format_note*=equi]/bv[format_note*=mesh]"
 PLAIN_FORMAT = "bv*/b"
-BLOCK_BYTES = 1 << 16  # what an interruption may lose
-WHOLE = frozenset({"http", "https"})
-PROTOCOLS = WHOLE | {"http_dash_segments", "http_dash_segments_generator", "m3u8_native"}
+BLOCK_BYTES = 1 << 16  # an interruption may lose this much
+SINGLE_FILE_PROTOCOLS = frozenset({"http", "https"})
+SUPPORTED_PROTOCOLS = SINGLE_FILE_PROTOCOLS | {
+    "http_dash_segments",
+    "http_dash_segments_generator",
+    "m3u8_native",
+}
 
 for _extractor in (*gen_extractor_classes(), GenericIE):
-    _extractor.suitable("")  # compiles its pattern
-unified_timestamp("of no form")  # compiles those of all forms
+    _extractor.suitable("")  # compiles its URL pattern
+unified_timestamp("not a date")  # compiles all date patterns
 
 
 def download(
     source: VideoSource, path: Path, settings: FetchSettings, route: Route, cookies: str
-) -> Fetched:
-    """Downloads a video to `path`. Raises FetchError, and whatever yt-dlp raises."""
+) -> FetchedFile:
+    """Download a video in this process, without network restrictions.
+
+    Args:
+        source: the video.
+        path: the file to write.
+        settings: limits of the download.
+        route: the network route to use.
+        cookies: the text of a cookies file; empty for none.
+
+    Returns:
+        The file and how it was obtained.
+
+    Raises:
+        FetchError: a limit is exceeded, or the URL does not lead to one video.
+        yt_dlp.utils.YoutubeDLError: any other failure of yt-dlp.
+    """
     path.unlink(missing_ok=True)
-    FFmpegPostProcessor._ffmpeg_location.set(
-        os.devnull + "/none"
-    )  # else it is started, and refused, to ask for its version
-    with Client(source, path, settings, route, cookies) as client:
-        info = client.extract_info(source.url, download=False)
-        _check_choice(source, info, settings)
-        client.choose(info)
-        client.process_ie_result(info, download=True)
-        client.part.drop()
-    return client.fetched(info)
+    # Otherwise yt-dlp tries to start ffmpeg to ask for its version.
+    FFmpegPostProcessor._ffmpeg_location.set(os.devnull + "/none")
+    with ResumingYoutubeDL(source, path, settings, route, cookies) as downloader:
+        info = downloader.extract_info(source.url, download=False)
+        _check_format(source, info, settings)
+        downloader.prepare_download(info)
+        downloader.process_ie_result(info, download=True)
+        downloader.partial.remove()
+    return downloader.make_record(info)
 
 
-class Client(yt_dlp.YoutubeDL):
-    """yt-dlp, with its requests for the file itself looked at.
+class ResumingYoutubeDL(yt_dlp.YoutubeDL):
+    """yt-dlp that resumes a partial file only if the server confirms its version.
 
-    An extractor that asked for the very file, to see what it is, has an answer to the download's request: that one is not thrown away.
+    If an extractor requests the video file itself to determine its type, the response is reused for
+    the download.
+
+    Args:
+        source: the video.
+        path: the file to write.
+        settings: limits of the download.
+        route: the network route to use.
+        cookies: the text of a cookies file; empty for none.
     """
 
     def __init__(
@@ -69,51 +96,47 @@ class Client(yt_dlp.YoutubeDL):
         self.source = source
         self.path = path
         self.settings = settings
-        self.part = Part(path.with_name(f"{path.name}.part"))
-        self.version: Version | None = None  # of the file that is being received
-        self._is_chosen = False
-        self._answer: Response | None = None  # the last one to the extractor
-        super().__init__(
-            {**_options(source, path, settings, route, cookies), "progress_hooks": [self._watch]}
-        )
+        self.partial = PartialFile(path.with_name(f"{path.name}.part"))
+        self.version: FileVersion | None = None  # of the file being received
+        self._is_file_request = False  # further requests are for the video file
+        self._extractor_response: Response | None = None  # the latest one
+        options = _make_options(source, path, settings, route, cookies)
+        super().__init__({**options, "progress_hooks": [self._check_progress]})
 
-    def choose(self, info: dict[str, Any]) -> None:
-        """Told what will be downloaded."""
-        self._is_chosen = info["protocol"] in WHOLE
-        if not self._is_chosen:  # in pieces, which nobody vouches for
-            self.part.drop()
+    def prepare_download(self, info: dict[str, Any]) -> None:
+        """Prepare for the download of the selected format; discard what cannot be resumed."""
+        self._is_file_request = info["protocol"] in SINGLE_FILE_PROTOCOLS
+        if not self._is_file_request:  # fragments, whose versions are unknown
+            self.partial.remove()
             self.params["continuedl"] = False
-            check_room(
-                self.path.parent,
-                info.get("filesize") or self.settings.max_bytes,
-                self.settings.min_free_bytes,
-            )
-        elif self.part.version() is None:
-            self.part.drop()
+            size = info.get("filesize") or self.settings.max_bytes
+            check_free_space(self.path.parent, size, self.settings.min_free_bytes)
+        elif self.partial.read_version() is None:
+            self.partial.remove()
 
     def urlopen(self, req: Request | str) -> Response:
-        """As yt-dlp's; a request for the rest of the file is answered with the rest of the same version, or with the whole file."""
+        """Send a request; one for the rest of the file gets the same version or the whole file."""
         request = Request(req) if isinstance(req, str) else req
-        if self._is_chosen:
+        if self._is_file_request:
             return self._open_file(request)
-        self._answer = super().urlopen(request)
-        return self._answer
+        self._extractor_response = super().urlopen(request)
+        return self._extractor_response
 
-    def fetched(self, info: dict[str, Any]) -> Fetched:
-        """The finished file, and how it came here."""
+    def make_record(self, info: dict[str, Any]) -> FetchedFile:
+        """Return the record of the finished file.
+
+        Raises:
+            FetchError: there is no file, or it is empty.
+        """
         if not self.path.is_file():
-            raise FetchError(
-                Reason.FETCH_FAILED,
-                f"{self.source.source_id}: yt-dlp ended without a file",
-                retryable=True,
-            )
+            message = f"{self.source.source_id}: yt-dlp ended without writing a file"
+            raise FetchError(Reason.FETCH_FAILED, message, retryable=True)
         if self.path.stat().st_size == 0:
-            raise FetchError(
-                Reason.EMPTY_FILE, f"{self.source.source_id}: the file is empty", retryable=False
-            )
-        youtube = self.source.source_id.startswith("youtube:")
-        client = parse_qs(urlsplit(str(info.get("url", ""))).query).get("c") if youtube else None
-        return Fetched(
+            message = f"{self.source.source_id}: the file is empty"
+            raise FetchError(Reason.EMPTY_FILE, message, retryable=False)
+        is_youtube = self.source.source_id.startswith("youtube:")
+        client = parse_qs(urlsplit(str(info.get("url", ""))).query).get("c") if is_youtube else None
+        return FetchedFile(
             path=self.path,
             tool="yt-dlp",
             version=yt_dlp.version.__version__,
@@ -125,118 +148,118 @@ class Client(yt_dlp.YoutubeDL):
         )
 
     def _open_file(self, request: Request) -> Response:
-        """The first of these requests asks for the rest of the part, where there is one; the others, where a site has it so, for the next chunk."""
-        is_first = self.version is None
+        """Send a request for the video file.
+
+        The first one resumes the partial file if there is one. Later ones request further chunks,
+        as some sites require.
+        """
         if request.headers.get("Range", "bytes=0-").startswith("bytes=0-"):
-            return self._begun(self._answered(request) or super().urlopen(request))
-        known = self.version or self.part.version()
-        assert known, "a part that nothing is known of was dropped"
-        if known.validator:
-            request.headers["If-Range"] = known.validator
+            response = self._take_extractor_response(request) or super().urlopen(request)
+            return self._start_file(response)
+        is_first = self.version is None
+        expected = self.version or self.partial.read_version()
+        assert expected, "a partial file of unknown version is removed in prepare_download"
+        if expected.validator:
+            request.headers["If-Range"] = expected.validator
         try:
             response = super().urlopen(request)
         except HTTPError as error:
-            if error.status != 416 or not is_first:
+            is_out_of_range = error.status == 416 and is_first  # the server has fewer bytes
+            if not is_out_of_range:
                 raise
             response = error.response
-        if response.status == 206 and Version.of(response.headers) == known:
-            self._check_size(known, self.part.size())
-            self.version = known
+        if response.status == 206 and FileVersion.from_headers(response.headers) == expected:
+            self._check_size(expected, self.partial.size())
+            self.version = expected
             return response
         if response.status == 200 and is_first:
-            return self._begun(response)
+            return self._start_file(response)
         response.close()
         if not is_first:
-            self.part.drop()
-            raise FetchError(
-                Reason.TRUNCATED,
-                f"{self.source.source_id}: the file changed while it was fetched",
-                retryable=True,
-            )
+            self.partial.remove()
+            message = f"{self.source.source_id}: the file changed during the download"
+            raise FetchError(Reason.TRUNCATED, message, retryable=True)
         for name in ("Range", "If-Range"):
             request.headers.pop(name, None)
-        return self._begun(super().urlopen(request))
+        return self._start_file(super().urlopen(request))
 
-    def _answered(self, request: Request) -> Response | None:
-        """The extractor's answer, where it is one to this request and nothing of it has been read (a video is known by its type)."""
-        answer, self._answer = self._answer, None
-        if answer is None or answer.closed:
+    def _take_extractor_response(self, request: Request) -> Response | None:
+        """Return the extractor's response if it answers this request and its body is unread.
+
+        Extractors do not read the body of a response with a video's content type.
+        """
+        response, self._extractor_response = self._extractor_response, None
+        if response is None or response.closed:
             return None
-        is_video = answer.headers.get("Content-Type", "").lower().startswith("video/")
-        if (
-            is_video
-            and answer.url == request.url
-            and answer.status == 200
-            and "Range" not in request.headers
-        ):
-            return answer
-        answer.close()
+        is_video = response.headers.get("Content-Type", "").lower().startswith("video/")
+        is_same_request = response.url == request.url and "Range" not in request.headers
+        if is_video and is_same_request and response.status == 200:
+            return response
+        response.close()
         return None
 
-    def _begun(self, response: Response) -> Response:
-        """An answer that is the file from its beginning."""
-        self.version = Version.of(response.headers)
-        self.part.begin(self.version)
+    def _start_file(self, response: Response) -> Response:
+        """Restart the partial file for a response with the whole file."""
+        self.version = FileVersion.from_headers(response.headers)
+        self.partial.restart(self.version)
         self._check_size(self.version, 0)
         return response
 
-    def _check_size(self, version: Version, here: int) -> None:
+    def _check_size(self, version: FileVersion, received_bytes: int) -> None:
         if version.length and version.length > self.settings.max_bytes:
-            raise self._too_large(version.length)
-        check_room(
-            self.path.parent,
-            (version.length or self.settings.max_bytes) - here,
-            self.settings.min_free_bytes,
-        )
+            raise _too_large_error(self.source, version.length, self.settings)
+        remaining = (version.length or self.settings.max_bytes) - received_bytes
+        check_free_space(self.path.parent, remaining, self.settings.min_free_bytes)
 
-    def _watch(self, progress: dict[str, Any]) -> None:
+    def _check_progress(self, progress: dict[str, Any]) -> None:
         size = max(progress.get("total_bytes") or 0, progress.get("downloaded_bytes") or 0)
         if size > self.settings.max_bytes:
-            raise self._too_large(size)
-
-    def _too_large(self, size: int) -> FetchError:
-        message = f"{self.source.source_id}: {size} bytes, but at most {self.settings.max_bytes} are allowed (fetch.max_bytes)"
-        return FetchError(Reason.TOO_LARGE, message, retryable=False)
+            raise _too_large_error(self.source, size, self.settings)
 
 
-def _check_choice(
+def _check_format(
     source: VideoSource, info: dict[str, Any] | None, settings: FetchSettings
 ) -> None:
+    """Raise FetchError if the URL does not lead to one video, or its format exceeds a limit."""
     if not info or "entries" in info:
-        raise FetchError(
-            Reason.UNSUPPORTED_URL,
-            f"{source.source_id}: the url leads to a list or to no video; give the url of one video",
-            retryable=False,
-        )
+        message = f"{source.source_id}: the URL leads to a list or to no video; give one video"
+        raise FetchError(Reason.UNSUPPORTED_URL, message, retryable=False)
     if info.get("is_live"):
-        raise FetchError(
-            Reason.UNSUPPORTED_URL,
-            f"{source.source_id}: a live stream; try again when it has ended",
-            retryable=True,
+        message = f"{source.source_id}: it is a live stream; try again when it has ended"
+        raise FetchError(Reason.UNSUPPORTED_URL, message, retryable=True)
+    if info.get("protocol") not in SUPPORTED_PROTOCOLS:
+        message = (
+            f"{source.source_id}: protocol {info.get('protocol')} is not supported; "
+            f"it must be one of {', '.join(sorted(SUPPORTED_PROTOCOLS))}"
         )
-    if info.get("protocol") not in PROTOCOLS:
-        raise FetchError(
-            Reason.UNSUPPORTED_URL,
-            f"{source.source_id}: protocol {info.get('protocol')} is not supported",
-            retryable=False,
-        )
+        raise FetchError(Reason.UNSUPPORTED_URL, message, retryable=False)
     if (seconds := info.get("duration") or 0) > settings.max_duration_s:
-        message = f"{source.source_id}: {seconds:.0f} s long, but at most {settings.max_duration_s:.0f} s are allowed (fetch.max_duration_s)"
+        message = (
+            f"{source.source_id}: it is {seconds:.0f} s long, but at most "
+            f"{settings.max_duration_s:.0f} s are allowed (fetch.max_duration_s)"
+        )
         raise FetchError(Reason.TOO_LONG, message, retryable=False)
     if (size := info.get("filesize") or 0) > settings.max_bytes:
-        message = f"{source.source_id}: {size} bytes, but at most {settings.max_bytes} are allowed (fetch.max_bytes)"
-        raise FetchError(Reason.TOO_LARGE, message, retryable=False)
+        raise _too_large_error(source, size, settings)
 
 
-def _options(
+def _too_large_error(source: VideoSource, size: int, settings: FetchSettings) -> FetchError:
+    message = (
+        f"{source.source_id}: it has {size} bytes, but at most {settings.max_bytes} are allowed "
+        "(fetch.max_bytes)"
+    )
+    return FetchError(Reason.TOO_LARGE, message, retryable=False)
+
+
+def _make_options(
     source: VideoSource, path: Path, settings: FetchSettings, route: Route, cookies: str
 ) -> dict[str, Any]:
-    """What yt-dlp is told. Its own retries are off: an attempt is ours to count."""
+    """Return yt-dlp's options; its own retries are off, because the caller counts attempts."""
     return {
         "format": SPHERICAL_FORMAT if source.source_id.startswith("youtube:") else PLAIN_FORMAT,
         "paths": {"home": str(path.parent.absolute())},
         "outtmpl": {"default": path.name.replace("%", "%%")},
-        "logger": _Silence(),
+        "logger": _NullLogger(),
         "socket_timeout": min(settings.stall_s, settings.timeout_s),
         "retries": 0,
         "extractor_retries": 0,
@@ -251,9 +274,8 @@ def _options(
         "cachedir": False,
         "usenetrc": False,
         "proxy": route.proxy,
-        "cookiefile": io.StringIO(cookies)
-        if cookies
-        else None,  # its changes end with this process
+        # In memory: changes of the cookies end with this process.
+        "cookiefile": io.StringIO(cookies) if cookies else None,
         "noplaylist": True,
         "playlist_items": "1",
         "extract_flat": "in_playlist",
@@ -267,10 +289,10 @@ def _options(
     }
 
 
-class _Silence:
-    """yt-dlp's messages go nowhere: what matters is raised."""
+class _NullLogger:
+    """Logger that discards yt-dlp's messages; errors are raised."""
 
     def debug(self, message: str) -> None:
-        """Nothing."""
+        """Discard a message."""
 
     warning = error = info = debug

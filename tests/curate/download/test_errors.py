@@ -1,4 +1,4 @@
-"""What yt-dlp says, and what it means."""
+"""Classification of yt-dlp's exceptions and messages."""
 
 import time
 from email.utils import formatdate
@@ -7,7 +7,7 @@ import pytest
 from yt_dlp.networking.exceptions import TransportError
 from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError
 
-from argus.curate.download.errors import fetch_error, retry_after_s
+from argus.curate.download.errors import parse_retry_after, to_fetch_error
 from argus.curate.download.ytdlp import SPHERICAL_FORMAT
 from schemas.names import Reason
 
@@ -33,40 +33,35 @@ from schemas.names import Reason
             Reason.NO_SPHERICAL_FORMAT,
             False,
         ),
-        ("something nobody has seen", Reason.FETCH_FAILED, False),
+        ("an unknown message", Reason.FETCH_FAILED, False),
     ],
 )
-def test_what_a_site_says_has_its_reason(message: str, reason: Reason, retryable: bool) -> None:
-    error = fetch_error(
+def test_message_is_classified(message: str, reason: Reason, retryable: bool) -> None:
+    error = to_fetch_error(
         DownloadError(f"ERROR: [youtube] x: {message}"), "youtube:x", spherical=True
     )
     assert (error.reason, error.retryable) == (reason, retryable)
     assert "--" not in error.message
 
 
-def test_the_cause_counts_more_than_the_message() -> None:
-    geo = GeoRestrictedError("removed")
-    late = ExtractorError("removed", cause=TransportError("Read timed out."))
-    full = OSError(28, "No space left on device")
+def test_cause_takes_precedence_over_the_message() -> None:
     for cause, reason in (
-        (geo, Reason.GEO_BLOCKED),
-        (late, Reason.TIMED_OUT),
-        (full, Reason.DISK_FULL),
+        (GeoRestrictedError("removed"), Reason.GEO_BLOCKED),
+        (ExtractorError("removed", cause=TransportError("Read timed out.")), Reason.TIMED_OUT),
+        (OSError(28, "No space left on device"), Reason.DISK_FULL),
     ):
         error = DownloadError("ERROR: removed", (type(cause), cause, None))
-        assert fetch_error(error, "x", spherical=False).reason == reason
+        assert to_fetch_error(error, "x", spherical=False).reason == reason
 
 
-def test_a_flat_stream_is_never_taken_for_a_spherical_one() -> None:
-    """Every alternative of the choice asks for a spherical note."""
+def test_every_alternative_of_the_spherical_format_requires_a_spherical_note() -> None:
     assert all("format_note*=" in choice for choice in SPHERICAL_FORMAT.split("/"))
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:
     now = time.time()
-    assert retry_after_s("120", now) == 120
-    assert 88 < retry_after_s(formatdate(now + 90, usegmt=True), now) <= 90
-    assert [
-        retry_after_s(value, now)
-        for value in (None, "", "soon", "-5", formatdate(now - 90, usegmt=True))
-    ] == [0.0] * 5
+    assert parse_retry_after("120", now) == 120
+    assert 88 < parse_retry_after(formatdate(now + 90, usegmt=True), now) <= 90
+    past = formatdate(now - 90, usegmt=True)
+    for value in (None, "", "soon", "-5", past):
+        assert parse_retry_after(value, now) == 0.0, value

@@ -1,27 +1,33 @@
-"""The pace of fetches, told the time by the tests."""
+"""Rate limits and breakers, with a clock that the tests set."""
 
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from argus.curate import VideoSource
-from argus.curate.download.rate_limit import (
-    ASK_AGAIN_S,
-    HOUR_S,
-    PROBE_S,
-    WINDOW_S,
-    YOUTUBE,
-    Key,
+from argus.curate.download import (
     LocalRateLimiter,
+    RateKey,
     RatePolicy,
     SiteResponse,
-    site_of,
+    get_site,
+)
+from argus.curate.download.rate_limit import (
+    HOUR_S,
+    PROBE_POLL_S,
+    PROBE_TIMEOUT_S,
+    REFUSAL_WINDOW_S,
+    YOUTUBE,
 )
 from schemas.config import FetchSettings
 from tests.support.faulty_server import max_count_in_window
 
-HERE = Key("direct", "videos.example")
-FREE = RatePolicy(per_hour=0, burst=1, breaker_after=3, breaker_s=60)
+PROPERTY = settings(max_examples=50, deadline=None, derandomize=True)
+KEY = RateKey("direct", "videos.example")
+UNLIMITED = RatePolicy(per_hour=0, burst=1, breaker_after=3, breaker_s=60)
+responses = st.sampled_from(SiteResponse)
 
 
 @dataclass
@@ -38,15 +44,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def gate(clock: Clock) -> LocalRateLimiter:
+def limiter(clock: Clock) -> LocalRateLimiter:
     return LocalRateLimiter(clock)
 
 
-def admitted(gate: LocalRateLimiter, clock: Clock, pace: RatePolicy, count: int) -> list[float]:
-    """When fetches go that come as fast as they are let."""
+def admit(limiter: LocalRateLimiter, clock: Clock, policy: RatePolicy, count: int) -> list[float]:
+    """Return the times at which fetches are admitted if the next one always waits."""
     times = []
     while len(times) < count:
-        wait = gate.acquire(HERE, pace)
+        wait = limiter.acquire(KEY, policy)
         if wait:
             clock.now += wait
         else:
@@ -56,39 +62,84 @@ def admitted(gate: LocalRateLimiter, clock: Clock, pace: RatePolicy, count: int)
 
 @pytest.mark.parametrize("per_hour", [1, 7, 300, 100_000])
 @pytest.mark.parametrize("burst", [1, 5, 300])
-def test_no_hour_has_more_than_its_limit(
-    gate: LocalRateLimiter, clock: Clock, per_hour: int, burst: int
+def test_rate_is_used_fully_and_never_exceeded(
+    limiter: LocalRateLimiter, clock: Clock, per_hour: int, burst: int
 ) -> None:
-    pace = RatePolicy.of("videos.example", FetchSettings(per_hour=per_hour, burst=burst))
+    policy = RatePolicy.for_site("videos.example", FetchSettings(per_hour=per_hour, burst=burst))
     count = min(3 * per_hour, 1000)
-    times = admitted(gate, clock, pace, count)
+    times = admit(limiter, clock, policy, count)
     assert max_count_in_window(times, HOUR_S * (1 - 1e-9)) <= per_hour
-    assert times[min(pace.burst, count) - 1] == pytest.approx(times[0]), "the burst comes at once"
-    assert times[-1] - times[0] <= HOUR_S / (per_hour - pace.burst + 1) * count, "nothing is wasted"
+    assert times[min(policy.burst, count) - 1] == pytest.approx(times[0])
+    assert times[-1] - times[0] <= HOUR_S / (per_hour - policy.burst + 1) * count
 
 
-def test_a_pause_in_demand_is_no_credit_beyond_the_burst(
-    gate: LocalRateLimiter, clock: Clock
+@PROPERTY
+@given(
+    per_hour=st.integers(1, 50),
+    burst=st.integers(1, 50),
+    gaps_s=st.lists(st.floats(0, HOUR_S), min_size=1, max_size=200),
+)
+def test_rate_holds_for_arbitrary_request_times(
+    per_hour: int, burst: int, gaps_s: list[float]
 ) -> None:
-    pace = RatePolicy(per_hour=3600, burst=2, breaker_after=3, breaker_s=60)
-    admitted(gate, clock, pace, 2)
+    policy = RatePolicy.for_site("videos.example", FetchSettings(per_hour=per_hour, burst=burst))
+    clock = Clock()
+    limiter = LocalRateLimiter(clock)
+    times = []
+    for gap_s in gaps_s:
+        clock.now += gap_s
+        if not limiter.acquire(KEY, policy):
+            times.append(clock.now)
+    assert max_count_in_window(times, HOUR_S * (1 - 1e-9)) <= per_hour
+    for window_s in (1.0, 60.0, 600.0):
+        assert (
+            max_count_in_window(times, window_s) <= policy.burst + window_s / policy.interval_s + 1
+        )
+
+
+@PROPERTY
+@given(
+    st.lists(st.tuples(st.floats(0, HOUR_S), st.none() | responses, st.floats(0, 100)), max_size=60)
+)
+def test_open_breaker_admits_one_fetch_at_a_time(
+    steps: list[tuple[float, SiteResponse | None, float]],
+) -> None:
+    """Arbitrary requests and reports; a probe in flight blocks all others until it is lost."""
+    clock = Clock()
+    limiter = LocalRateLimiter(clock)
+    is_open, probe_until = False, 0.0
+    for gap_s, response, retry_after_s in steps:
+        clock.now += gap_s
+        if response:
+            is_open = limiter.report(KEY, UNLIMITED, response, retry_after_s)
+            probe_until = 0.0
+        elif limiter.acquire(KEY, UNLIMITED) == 0:
+            assert not is_open or clock.now >= probe_until
+            probe_until = clock.now + PROBE_TIMEOUT_S
+
+
+def test_idle_time_gives_no_credit_beyond_the_burst(
+    limiter: LocalRateLimiter, clock: Clock
+) -> None:
+    policy = RatePolicy(per_hour=3600, burst=2, breaker_after=3, breaker_s=60)
+    admit(limiter, clock, policy, 2)
     clock.now += HOUR_S
-    times = admitted(gate, clock, pace, 3)
+    times = admit(limiter, clock, policy, 3)
     assert times[1] == times[0] < times[2]
 
 
-def test_youtube_is_limited_and_others_are_not_by_default() -> None:
+def test_only_youtube_is_limited_by_default() -> None:
     settings = FetchSettings()
-    assert RatePolicy.of(YOUTUBE, settings).interval_s == pytest.approx(12)
-    assert RatePolicy.of("videos.example", settings).interval_s == 0
+    assert RatePolicy.for_site(YOUTUBE, settings).interval_s == pytest.approx(12)
+    assert RatePolicy.for_site("videos.example", settings).interval_s == 0
 
 
-def test_sites_and_addresses_have_a_pace_each(gate: LocalRateLimiter) -> None:
-    pace = RatePolicy(per_hour=1, burst=1, breaker_after=3, breaker_s=60)
-    assert gate.acquire(HERE, pace) == 0
-    assert gate.acquire(HERE, pace) > 0
-    assert gate.acquire(Key("direct", "other.example"), pace) == 0
-    assert gate.acquire(Key("proxy 1", "videos.example"), pace) == 0
+def test_each_site_and_route_has_its_own_limit(limiter: LocalRateLimiter) -> None:
+    policy = RatePolicy(per_hour=1, burst=1, breaker_after=3, breaker_s=60)
+    assert limiter.acquire(KEY, policy) == 0
+    assert limiter.acquire(KEY, policy) > 0
+    assert limiter.acquire(RateKey("direct", "other.example"), policy) == 0
+    assert limiter.acquire(RateKey("proxy 1", "videos.example"), policy) == 0
 
 
 @pytest.mark.parametrize(
@@ -100,121 +151,125 @@ def test_sites_and_addresses_have_a_pace_each(gate: LocalRateLimiter) -> None:
         ("url:0", "https://me:secret@videos.example:8443/a", "videos.example:8443"),
     ],
 )
-def test_the_site_of_a_video(source_id: str, url: str, site: str) -> None:
-    assert site_of(VideoSource(source_id, url)) == site
+def test_site_of_a_source(source_id: str, url: str, site: str) -> None:
+    assert get_site(VideoSource(source_id, url)) == site
 
 
-def test_retry_after_is_honoured_by_all_and_never_shortened(
-    gate: LocalRateLimiter, clock: Clock
+def test_retry_after_is_respected_and_never_shortened(
+    limiter: LocalRateLimiter, clock: Clock
 ) -> None:
-    gate.acquire(HERE, FREE)
-    gate.report(HERE, FREE, SiteResponse.REFUSED, retry_after_s=100)
-    gate.report(HERE, FREE, SiteResponse.SERVED, retry_after_s=10)
-    assert gate.acquire(HERE, FREE) == 100
+    limiter.acquire(KEY, UNLIMITED)
+    limiter.report(KEY, UNLIMITED, SiteResponse.REFUSED, retry_after_s=100)
+    limiter.report(KEY, UNLIMITED, SiteResponse.SERVED, retry_after_s=10)
+    assert limiter.acquire(KEY, UNLIMITED) == 100
     clock.now += 99
-    assert gate.acquire(HERE, FREE) == 1
+    assert limiter.acquire(KEY, UNLIMITED) == 1
     clock.now += 1
-    assert gate.acquire(HERE, FREE) == 0
+    assert limiter.acquire(KEY, UNLIMITED) == 0
 
 
-def test_nobody_is_sent_away_for_more_than_a_day(gate: LocalRateLimiter) -> None:
-    gate.report(HERE, FREE, SiteResponse.REFUSED, retry_after_s=1e9)
-    assert gate.acquire(HERE, FREE) == 24 * HOUR_S
+def test_retry_after_is_at_most_a_day(limiter: LocalRateLimiter) -> None:
+    limiter.report(KEY, UNLIMITED, SiteResponse.REFUSED, retry_after_s=1e9)
+    assert limiter.acquire(KEY, UNLIMITED) == 24 * HOUR_S
 
 
-def test_a_run_of_refusals_opens_the_breaker(gate: LocalRateLimiter) -> None:
-    assert [gate.report(HERE, FREE, SiteResponse.REFUSED) for _ in range(3)] == [False, False, True]
-    assert gate.acquire(HERE, FREE) == 60
+def test_consecutive_refusals_open_the_breaker(limiter: LocalRateLimiter) -> None:
+    opened = [limiter.report(KEY, UNLIMITED, SiteResponse.REFUSED) for _ in range(3)]
+    assert opened == [False, False, True]
+    assert limiter.acquire(KEY, UNLIMITED) == 60
 
 
-def test_a_bot_check_opens_it_at_once(gate: LocalRateLimiter) -> None:
-    assert gate.report(HERE, FREE, SiteResponse.BOT_CHECK)
-    assert gate.acquire(HERE, FREE) == 60
-    assert gate.acquire(Key("proxy 1", "videos.example"), FREE) == 0
+def test_bot_check_opens_the_breaker_at_once(limiter: LocalRateLimiter) -> None:
+    assert limiter.report(KEY, UNLIMITED, SiteResponse.BOT_CHECK)
+    assert limiter.acquire(KEY, UNLIMITED) == 60
+    assert limiter.acquire(RateKey("proxy 1", "videos.example"), UNLIMITED) == 0
 
 
-def test_what_is_served_ends_a_run_and_what_is_long_ago_does_not_count(
-    gate: LocalRateLimiter, clock: Clock
+def test_served_fetches_and_time_reset_the_count_of_refusals(
+    limiter: LocalRateLimiter, clock: Clock
 ) -> None:
-    answers = [
+    reports = [
         SiteResponse.REFUSED,
         SiteResponse.REFUSED,
         SiteResponse.SERVED,
         SiteResponse.REFUSED,
-        SiteResponse.SILENT,
+        SiteResponse.INCONCLUSIVE,
         SiteResponse.REFUSED,
     ]
-    assert not any(gate.report(HERE, FREE, answer) for answer in answers)
-    clock.now += WINDOW_S + 1
-    assert not gate.report(HERE, FREE, SiteResponse.REFUSED)
-    assert gate.acquire(HERE, FREE) == 0
+    assert not any(limiter.report(KEY, UNLIMITED, response) for response in reports)
+    clock.now += REFUSAL_WINDOW_S + 1
+    assert not limiter.report(KEY, UNLIMITED, SiteResponse.REFUSED)
+    assert limiter.acquire(KEY, UNLIMITED) == 0
 
 
-def test_after_its_time_one_probe_goes_and_decides(gate: LocalRateLimiter, clock: Clock) -> None:
-    gate.report(HERE, FREE, SiteResponse.BOT_CHECK)
+def test_open_breaker_admits_a_single_probe_that_decides(
+    limiter: LocalRateLimiter, clock: Clock
+) -> None:
+    limiter.report(KEY, UNLIMITED, SiteResponse.BOT_CHECK)
     clock.now += 60
-    assert gate.acquire(HERE, FREE) == 0
-    assert gate.acquire(HERE, FREE) == ASK_AGAIN_S, "one at a time"
-    assert gate.report(HERE, FREE, SiteResponse.REFUSED)
-    assert gate.acquire(HERE, FREE) == 120, "twice as long"
+    assert limiter.acquire(KEY, UNLIMITED) == 0
+    assert limiter.acquire(KEY, UNLIMITED) == PROBE_POLL_S
+    assert limiter.report(KEY, UNLIMITED, SiteResponse.REFUSED)
+    assert limiter.acquire(KEY, UNLIMITED) == 120, "the time doubles"
     clock.now += 120
-    assert gate.acquire(HERE, FREE) == 0
-    assert not gate.report(HERE, FREE, SiteResponse.SERVED)
-    assert [gate.acquire(HERE, FREE) for _ in range(3)] == [0, 0, 0]
-    assert gate.report(HERE, FREE, SiteResponse.BOT_CHECK)
-    assert gate.acquire(HERE, FREE) == 60, "as at first"
+    assert limiter.acquire(KEY, UNLIMITED) == 0
+    assert not limiter.report(KEY, UNLIMITED, SiteResponse.SERVED)
+    assert [limiter.acquire(KEY, UNLIMITED) for _ in range(3)] == [0, 0, 0]
+    assert limiter.report(KEY, UNLIMITED, SiteResponse.BOT_CHECK)
+    assert limiter.acquire(KEY, UNLIMITED) == 60, "the time is reset"
 
 
-def test_a_probe_that_nobody_answered_is_followed_by_another(
-    gate: LocalRateLimiter, clock: Clock
+def test_inconclusive_or_lost_probe_is_followed_by_another(
+    limiter: LocalRateLimiter, clock: Clock
 ) -> None:
-    gate.report(HERE, FREE, SiteResponse.BOT_CHECK)
+    limiter.report(KEY, UNLIMITED, SiteResponse.BOT_CHECK)
     clock.now += 60
-    assert gate.acquire(HERE, FREE) == 0
-    assert gate.report(HERE, FREE, SiteResponse.SILENT)
-    assert gate.acquire(HERE, FREE) == 0
-    clock.now += PROBE_S - 1
-    assert gate.acquire(HERE, FREE) == 1
+    assert limiter.acquire(KEY, UNLIMITED) == 0
+    assert limiter.report(KEY, UNLIMITED, SiteResponse.INCONCLUSIVE)
+    assert limiter.acquire(KEY, UNLIMITED) == 0
+    clock.now += PROBE_TIMEOUT_S - 1
+    assert limiter.acquire(KEY, UNLIMITED) == 1
     clock.now += 1
-    assert gate.acquire(HERE, FREE) == 0, "the one before was lost"
+    assert limiter.acquire(KEY, UNLIMITED) == 0, "the earlier probe was lost"
 
 
-def test_those_who_went_before_it_opened_neither_close_nor_prolong_it(
-    gate: LocalRateLimiter,
+def test_fetches_admitted_before_the_breaker_opened_do_not_change_it(
+    limiter: LocalRateLimiter,
 ) -> None:
-    gate.report(HERE, FREE, SiteResponse.BOT_CHECK)
+    limiter.report(KEY, UNLIMITED, SiteResponse.BOT_CHECK)
     assert all(
-        gate.report(HERE, FREE, answer)
-        for answer in (SiteResponse.SERVED, SiteResponse.REFUSED, SiteResponse.BOT_CHECK)
+        limiter.report(KEY, UNLIMITED, response)
+        for response in (SiteResponse.SERVED, SiteResponse.REFUSED, SiteResponse.BOT_CHECK)
     )
-    assert gate.acquire(HERE, FREE) == 60
+    assert limiter.acquire(KEY, UNLIMITED) == 60
 
 
-def test_a_gate_that_forgot_is_never_faster_than_the_one_before(clock: Clock) -> None:
-    """Whatever was spent: after a restart no site gets more than it would have."""
-    pace = RatePolicy(per_hour=3600, burst=4, breaker_after=3, breaker_s=60)
-    before = admitted(LocalRateLimiter(clock), clock, pace, 40)
-    gate = LocalRateLimiter(clock, cautious=True)
-    wait = gate.acquire(HERE, pace)
+def test_cautious_limiter_is_never_faster_than_the_lost_one(clock: Clock) -> None:
+    """Whatever was used before: a restart gives no site more than it would have had."""
+    policy = RatePolicy(per_hour=3600, burst=4, breaker_after=3, breaker_s=60)
+    before = admit(LocalRateLimiter(clock), clock, policy, 40)
+    limiter = LocalRateLimiter(clock, cautious=True)
+    wait = limiter.acquire(KEY, policy)
     assert wait > 0
     clock.now += wait
-    assert gate.acquire(HERE, pace) == 0
-    assert gate.acquire(HERE, pace) > 0, "one alone, first"
+    assert limiter.acquire(KEY, policy) == 0
+    assert limiter.acquire(KEY, policy) > 0, "the first fetch is a probe"
     first = clock.now
-    gate.report(HERE, pace, SiteResponse.SERVED)
-    after = [first, *admitted(gate, clock, pace, 40)]
-    undisturbed = admitted(LocalRateLimiter(clock), clock, pace, 81)
-    for window in (1.5, 5, 20, 60):
-        assert max_count_in_window([*before, *after], window) <= max_count_in_window(undisturbed, window)
+    limiter.report(KEY, policy, SiteResponse.SERVED)
+    after = [first, *admit(limiter, clock, policy, 40)]
+    undisturbed = admit(LocalRateLimiter(clock), clock, policy, 81)
+    for window_s in (1.5, 5, 20, 60):
+        limit = max_count_in_window(undisturbed, window_s)
+        assert max_count_in_window([*before, *after], window_s) <= limit
 
 
-def test_sites_at_rest_are_forgotten(
-    gate: LocalRateLimiter, clock: Clock, monkeypatch: pytest.MonkeyPatch
+def test_idle_sites_are_forgotten(
+    limiter: LocalRateLimiter, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("argus.curate.download.rate_limit.MANY_SITES", 10)
-    gate.report(HERE, FREE, SiteResponse.BOT_CHECK)
+    monkeypatch.setattr("argus.curate.download.rate_limit.MAX_TRACKED_SITES", 10)
+    limiter.report(KEY, UNLIMITED, SiteResponse.BOT_CHECK)
     for number in range(100):
         clock.now += 0.1
-        assert gate.acquire(Key("direct", f"{number}.example"), FREE) == 0
-    assert len(gate._sites) <= 11
-    assert gate.acquire(HERE, FREE) > 0, "one that is not is remembered"
+        assert limiter.acquire(RateKey("direct", f"{number}.example"), UNLIMITED) == 0
+    assert limiter.tracked_sites <= 11
+    assert limiter.acquire(KEY, UNLIMITED) > 0, "a site with an open breaker is kept"

@@ -1,4 +1,4 @@
-"""An interrupted download is continued where the server says that the rest belongs to it, and is never a mixture."""
+"""Resuming: only the rest of the same version is fetched, and versions are never mixed."""
 
 import os
 import signal
@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from argus.curate import FetchedFile, VideoSource, fetch
-from argus.curate.download.proxies import Route
-from argus.curate.download.rate_limit import LocalRateLimiter
-from argus.curate.download.resume import Part, Version
-from argus.curate.download.ytdlp import BLOCK_BYTES, Client
-from argus.dataset import identify
+from argus.curate import VideoSource
+from argus.curate.download import LocalRateLimiter, Route, fetch, video_file_name
+from argus.curate.download.resume import FileVersion, PartialFile
+from argus.curate.download.ytdlp import BLOCK_BYTES, ResumingYoutubeDL
+from argus.dataset import FetchedFile, identify
 from argus.errors import FetchError
 from schemas.config import FetchSettings
 from schemas.names import Reason
@@ -23,84 +22,93 @@ from tests.support.faulty_server import Fault, FaultyServer, serve_with_faults
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 4000
 HALF = len(VIDEO) // 2
-OPEN = FetchSettings(
+SETTINGS = FetchSettings(
     allow_private_hosts=True, timeout_s=30, stall_s=1, min_free_bytes=0, max_bytes=10_000_000
 )
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[FaultyServer]:
+def server(tmp_path: Path) -> Iterator[FaultyServer]:
     folder = tmp_path / "site"
     folder.mkdir()
     (folder / "video.mp4").write_bytes(VIDEO)
-    with serve_with_faults(folder) as site:
-        yield site
+    with serve_with_faults(folder) as server:
+        yield server
 
 
-def tried_twice(site: FaultyServer, folder: Path, *faults: Fault) -> bytes:
-    """The file after a first try that fails."""
-    source = VideoSource(*identify(site.url("video.mp4", *faults)))
+def make_source(server: FaultyServer, *faults: Fault) -> VideoSource:
+    return VideoSource(*identify(server.url("video.mp4", *faults)))
+
+
+def fetch_bytes(source: VideoSource, folder: Path) -> bytes:
+    return fetch(source, folder, SETTINGS, LocalRateLimiter()).path.read_bytes()
+
+
+def fetch_twice(server: FaultyServer, folder: Path, *faults: Fault) -> bytes:
+    """Return the file after a first attempt that fails and a second that succeeds."""
+    source = make_source(server, *faults)
     with pytest.raises(FetchError) as caught:
-        fetch(source, folder, OPEN, LocalRateLimiter())
+        fetch_bytes(source, folder)
     assert caught.value.retryable
-    return fetch(source, folder, OPEN, LocalRateLimiter()).path.read_bytes()
+    return fetch_bytes(source, folder)
 
 
-def start(asked: str | None) -> int:
-    """The first byte of a range."""
-    return int((asked or "").removeprefix("bytes=").partition("-")[0])
+def range_start(header: str | None) -> int:
+    """Return the first byte of a Range header."""
+    return int((header or "").removeprefix("bytes=").partition("-")[0])
 
 
 @pytest.mark.parametrize("fault", [Fault.TRUNCATED, Fault.STALL])
-def test_only_the_rest_is_fetched_again(site: FaultyServer, tmp_path: Path, fault: Fault) -> None:
-    assert tried_twice(site, tmp_path / "out", fault) == VIDEO
-    assert HALF - BLOCK_BYTES <= start(site.log[-1].range) <= HALF
+def test_only_the_rest_is_fetched_again(server: FaultyServer, tmp_path: Path, fault: Fault) -> None:
+    assert fetch_twice(server, tmp_path / "out", fault) == VIDEO
+    assert HALF - BLOCK_BYTES <= range_start(server.log[-1].range) <= HALF
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".video"}
 
 
-def test_a_part_is_continued_more_than_once(site: FaultyServer, tmp_path: Path) -> None:
-    source = VideoSource(*identify(site.url("video.mp4", Fault.TRUNCATED, Fault.TRUNCATED)))
+def test_partial_file_is_resumed_more_than_once(server: FaultyServer, tmp_path: Path) -> None:
+    source = make_source(server, Fault.TRUNCATED, Fault.TRUNCATED)
     for _ in range(2):
         with pytest.raises(FetchError):
-            fetch(source, tmp_path / "out", OPEN, LocalRateLimiter())
-    assert fetch(source, tmp_path / "out", OPEN, LocalRateLimiter()).path.read_bytes() == VIDEO
-    assert [request.is_fetch for request in site.log] == [True, True, False, True, False]
-    assert 0 < start(site.log[2].range) < start(site.log[4].range)
+            fetch_bytes(source, tmp_path / "out")
+    assert fetch_bytes(source, tmp_path / "out") == VIDEO
+    assert [request.is_fetch for request in server.log] == [True, True, False, True, False]
+    assert 0 < range_start(server.log[2].range) < range_start(server.log[4].range)
 
 
 @pytest.mark.parametrize("fault", [Fault.CHANGED, Fault.CHANGED_IGNORES_IF_RANGE, Fault.NO_RANGES])
-def test_a_file_is_never_a_mixture(site: FaultyServer, tmp_path: Path, fault: Fault) -> None:
-    """Whether the server says that its file changed, sends ranges of the new one all the same, or knows no ranges."""
-    assert tried_twice(site, tmp_path / "out", Fault.TRUNCATED, fault) == site.body("video.mp4")
-    assert (site.body("video.mp4") == VIDEO) is (fault is Fault.NO_RANGES)
+def test_versions_are_never_mixed(server: FaultyServer, tmp_path: Path, fault: Fault) -> None:
+    """The server reports a change, sends ranges of the new file, or ignores ranges."""
+    fetched = fetch_twice(server, tmp_path / "out", Fault.TRUNCATED, fault)
+    assert fetched == server.body("video.mp4")
+    assert (server.body("video.mp4") == VIDEO) is (fault is Fault.NO_RANGES)
 
 
-def test_a_part_of_nobody_knows_what_is_thrown_away(site: FaultyServer, tmp_path: Path) -> None:
-    source = VideoSource(*identify(site.url("video.mp4")))
-    part = tmp_path / "out" / f"{source.source_id.replace(':', '-')}.video.part"
+def test_partial_file_of_unknown_version_is_discarded(server: FaultyServer, tmp_path: Path) -> None:
+    source = make_source(server)
+    part = tmp_path / "out" / f"{video_file_name(source.source_id)}.part"
     part.parent.mkdir()
     part.write_bytes(b"x" * HALF)
-    assert fetch(source, part.parent, OPEN, LocalRateLimiter()).path.read_bytes() == VIDEO
-    assert [request.range for request in site.log] == [None]
+    assert fetch_bytes(source, part.parent) == VIDEO
+    assert [request.range for request in server.log] == [None]
 
 
 @pytest.mark.parametrize("size", [len(VIDEO), len(VIDEO) + 50])
-def test_a_part_as_long_as_the_file_or_longer_is_no_reason_to_trust_it(
-    site: FaultyServer, tmp_path: Path, size: int
+def test_partial_file_of_at_least_the_full_length_is_not_trusted(
+    server: FaultyServer, tmp_path: Path, size: int
 ) -> None:
-    source = VideoSource(*identify(site.url("video.mp4", Fault.TRUNCATED)))
+    source = make_source(server, Fault.TRUNCATED)
     with pytest.raises(FetchError):
-        fetch(source, tmp_path / "out", OPEN, LocalRateLimiter())
+        fetch_bytes(source, tmp_path / "out")
     (part,) = (tmp_path / "out").glob("*.part")
     part.write_bytes(b"x" * size)
-    assert fetch(source, tmp_path / "out", OPEN, LocalRateLimiter()).path.read_bytes() == VIDEO
+    assert fetch_bytes(source, tmp_path / "out") == VIDEO
 
 
 KILLED = """
 import sys
 from pathlib import Path
-from argus.curate import FetchedFile, VideoSource, fetch
-from argus.curate.download.rate_limit import LocalRateLimiter
+from argus.curate import VideoSource
+from argus.curate.download import LocalRateLimiter, fetch
 from schemas.config import FetchSettings
 settings = FetchSettings(allow_private_hosts=True, timeout_s=60, stall_s=60, min_free_bytes=0)
 fetch(VideoSource(sys.argv[1], sys.argv[2]), Path(sys.argv[3]), settings, LocalRateLimiter())
@@ -108,65 +116,69 @@ fetch(VideoSource(sys.argv[1], sys.argv[2]), Path(sys.argv[3]), settings, LocalR
 
 
 @pytest.mark.slow
-def test_a_killed_fetch_is_continued(site: FaultyServer, tmp_path: Path) -> None:
-    """kill -9 of the fetching process, once some of the file is there; the process that it downloads in ends with it."""
-    source = VideoSource(*identify(site.url("video.mp4", Fault.STALL)))
+def test_killed_fetch_is_resumed(server: FaultyServer, tmp_path: Path) -> None:
+    """SIGKILL of the fetching process after some bytes; its sandboxed child ends with it."""
+    source = make_source(server, Fault.STALL)
     command = [sys.executable, "-c", KILLED, source.source_id, source.url, str(tmp_path / "out")]
-    part = tmp_path / "out" / f"{source.source_id.replace(':', '-')}.video.part"
+    part = tmp_path / "out" / f"{video_file_name(source.source_id)}.part"
     with subprocess.Popen(command, start_new_session=True) as process:
         while not (part.exists() and part.stat().st_size):
             assert process.poll() is None
         os.kill(process.pid, signal.SIGKILL)
-    site.released.set()
-    assert fetch(source, tmp_path / "out", OPEN, LocalRateLimiter()).path.read_bytes() == VIDEO
-    assert site.log[-1].range is not None
+    server.released.set()
+    assert fetch_bytes(source, tmp_path / "out") == VIDEO
+    assert server.log[-1].range is not None
 
 
-def in_chunks(
-    source: VideoSource, path: Path, after: Callable[[int], None] = lambda _: None
+def download_in_chunks(
+    source: VideoSource, path: Path, after_chunk: Callable[[int], None] = lambda _: None
 ) -> FetchedFile:
-    """As YouTube's files are fetched: by ranges of some 100,000 bytes; `after` is told how much is there."""
+    """Download in ranges of 100,000 bytes, as from YouTube.
+
+    `after_chunk` is called with the number of bytes received.
+    """
     path.parent.mkdir(exist_ok=True)
-    with Client(source, path, OPEN, Route("direct"), "") as client:
-        client.params["http_chunk_size"] = 100_000
-        client.add_progress_hook(lambda progress: after(progress["downloaded_bytes"]))
-        info = client.extract_info(source.url, download=False)
-        client.choose(info)
-        client.process_ie_result(info, download=True)
-        return client.fetched(info)
+    with ResumingYoutubeDL(source, path, SETTINGS, Route("direct"), "") as downloader:
+        downloader.params["http_chunk_size"] = 100_000
+        downloader.add_progress_hook(lambda progress: after_chunk(progress["downloaded_bytes"]))
+        info = downloader.extract_info(source.url, download=False)
+        downloader.prepare_download(info)
+        downloader.process_ie_result(info, download=True)
+        return downloader.make_record(info)
 
 
-def test_chunks_make_the_file_and_are_continued(site: FaultyServer, tmp_path: Path) -> None:
-    source = VideoSource(*identify(site.url("video.mp4")))
+def test_chunked_download_is_resumed(server: FaultyServer, tmp_path: Path) -> None:
+    source, path = make_source(server), tmp_path / "out" / "x.video"
 
     def interrupt(size: int) -> None:
         if size > 300_000:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        in_chunks(source, tmp_path / "out" / "x.video", interrupt)
-    asked = len(site.log)
-    assert in_chunks(source, tmp_path / "out" / "x.video").path.read_bytes() == VIDEO
-    assert start(site.log[asked + 1].range) > 200_000, "the first request is the extractor's"
+        download_in_chunks(source, path, interrupt)
+    earlier = len(server.log)
+    assert download_in_chunks(source, path).path.read_bytes() == VIDEO
+    # The first request is the extractor's.
+    assert range_start(server.log[earlier + 1].range) > 200_000
 
 
-def test_a_file_that_changes_between_two_chunks_is_no_mixture(
-    site: FaultyServer, tmp_path: Path
+def test_file_that_changes_between_chunks_is_not_mixed(
+    server: FaultyServer, tmp_path: Path
 ) -> None:
-    source = VideoSource(*identify(site.url("video.mp4")))
+    source, path = make_source(server), tmp_path / "out" / "x.video"
     other = VIDEO[::-1]
 
     def change(size: int) -> None:
         if size > 300_000:
-            (site.folder / "video.mp4").write_bytes(other)
+            (server.folder / "video.mp4").write_bytes(other)
 
-    with pytest.raises(FetchError, match="changed while it was fetched") as caught:
-        in_chunks(source, tmp_path / "out" / "x.video", change)
+    with pytest.raises(FetchError) as caught:
+        download_in_chunks(source, path, change)
     assert (caught.value.reason, caught.value.retryable) == (Reason.TRUNCATED, True)
-    assert in_chunks(source, tmp_path / "out" / "x.video").path.read_bytes() == other
+    assert download_in_chunks(source, path).path.read_bytes() == other
 
 
-def headers(**fields: str) -> Message:
+def make_headers(**fields: str) -> Message:
     message = Message()
     for name, value in fields.items():
         message[name.replace("_", "-")] = value
@@ -177,7 +189,7 @@ DATE, LATER = "Sat, 21 Nov 2026 12:00:00 GMT", "Sat, 21 Nov 2026 12:00:01 GMT"
 
 
 @pytest.mark.parametrize(
-    ("said", "validator"),
+    ("fields", "validator"),
     [
         ({"ETag": '"a"', "Content_Length": "9"}, '"a"'),
         ({"ETag": 'W/"a"', "Content_Length": "9"}, None),
@@ -189,30 +201,34 @@ DATE, LATER = "Sat, 21 Nov 2026 12:00:00 GMT", "Sat, 21 Nov 2026 12:00:01 GMT"
         ({"Content_Length": "9"}, None),
     ],
 )
-def test_what_tells_versions_apart(said: dict[str, str], validator: str | None) -> None:
-    """RFC 9110, 8.8: a weak ETag never does; a date does where it lies a second before the answer."""
-    assert Version.of(headers(**said)).validator == validator
+def test_validators(fields: dict[str, str], validator: str | None) -> None:
+    """RFC 9110, 8.8: a weak ETag is no validator; a date is, a second before the response."""
+    assert FileVersion.from_headers(make_headers(**fields)).validator == validator
 
 
-def test_a_range_and_the_whole_are_one_version(tmp_path: Path) -> None:
-    whole = Version.of(headers(ETag='"a"', Content_Length="9"))
-    assert Version.of(headers(ETag='"a"', Content_Length="4", Content_Range="bytes 5-8/9")) == whole
-    assert Version.of(headers(ETag='"a"', Content_Length="4", Content_Range="bytes 5-8/*")) != whole
-    assert Version.of(headers(ETag='"b"', Content_Length="4", Content_Range="bytes 5-8/9")) != whole
+def test_range_and_whole_file_have_one_version() -> None:
+    def read_version(etag: str, length: str, **fields: str) -> FileVersion:
+        return FileVersion.from_headers(make_headers(ETag=etag, Content_Length=length, **fields))
+
+    whole = read_version('"a"', "9")
+    assert read_version('"a"', "4", Content_Range="bytes 5-8/9") == whole
+    assert read_version('"a"', "4", Content_Range="bytes 5-8/*") != whole
+    assert read_version('"b"', "4", Content_Range="bytes 5-8/9") != whole
 
 
-def test_a_part_counts_with_its_record_alone(tmp_path: Path) -> None:
-    part = Part(tmp_path / "x.part")
-    part.path.write_bytes(b"12345")
-    assert part.version() is None
-    part.begin(Version('"a"', None, 9, dated=False))
-    assert not part.path.exists()
-    assert part.version() is None
-    part.path.write_bytes(b"12345")
-    assert part.version() == Version('"a"', None, 9, dated=False)
-    part.path.write_bytes(b"1234567890")
-    assert part.version() is None
+def test_partial_file_needs_its_record(tmp_path: Path) -> None:
+    partial = PartialFile(tmp_path / "x.part")
+    version = FileVersion('"a"', None, 9, dated=False)
+    partial.path.write_bytes(b"12345")
+    assert partial.read_version() is None
+    partial.restart(version)
+    assert not partial.path.exists()
+    assert partial.read_version() is None
+    partial.path.write_bytes(b"12345")
+    assert partial.read_version() == version
+    partial.path.write_bytes(b"1234567890")
+    assert partial.read_version() is None, "longer than the file"
     (tmp_path / "x.part.json").write_text("{")
-    assert part.version() is None
-    part.drop()
+    assert partial.read_version() is None
+    partial.remove()
     assert list(tmp_path.iterdir()) == []
