@@ -1,10 +1,9 @@
-"""The synthetic world: ERP frames with exact poses and straight lines, video files of it with every defect, and a site that serves them.
+"""Synthetic 360° videos: ERP frames with exact poses, files with every defect, and a server.
 
-Needs no download. The same seed gives the same pixels.
+A procedural city is rendered to ERP frames. Nothing is downloaded, and the same seed gives the same
+pixels.
 """
 
-from argus.synth.catalogue import write_catalogue
-from argus.synth.paths import CameraPath, Motion, SynthClip, make_path, render_clip
 from argus.synth.http_server import (
     FileHandler,
     FolderServer,
@@ -13,16 +12,17 @@ from argus.synth.http_server import (
     serve_folder,
     serve_handler,
 )
-from argus.synth.demo import DemoWorld, write_demo
+from argus.synth.paths import CameraPath, Motion, SynthClip, make_path, render_clip
 from argus.synth.video_kinds import VIDEO_KINDS, VideoKind
-from argus.synth.videos import (
-    Codec,
-    SynthVideo,
+from argus.synth.video_sets import (
+    DemoWorld,
+    write_catalogue,
+    write_demo,
     write_layouts,
     write_negatives,
-    write_video_kind,
     write_world_videos,
 )
+from argus.synth.videos import Codec, SynthVideo, write_video_kind
 from argus.synth.world import World
 
 __all__ = [
@@ -39,14 +39,14 @@ __all__ = [
     "VideoKind",
     "World",
     "make_path",
-    "render_clip",
     "parse_range",
+    "render_clip",
     "serve_folder",
     "serve_handler",
     "write_catalogue",
     "write_demo",
-    "write_video_kind",
     "write_layouts",
     "write_negatives",
+    "write_video_kind",
     "write_world_videos",
 ]

@@ -1,4 +1,4 @@
-"""Ordinary videos that no camera filmed: a cartoon and a talk's slides."""
+"""Drawn videos: a cartoon and the slides of a talk."""
 
 from collections.abc import Iterator
 
@@ -7,107 +7,114 @@ import numpy as np
 
 from argus.synth.clip_spec import ClipSpec
 
-_FINE = 2  # drawn so many times as large, then averaged
+_SUPERSAMPLE = 2  # drawn this many times as large, then averaged
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_OUTLINE_COLOR = (20, 20, 20)
+_FILLED = -1  # line width of OpenCV's drawing functions
 
 
-def cartoon(shot: ClipSpec, aspect: float = 16 / 9) -> Iterator[np.ndarray]:
-    """Outlined figures that hop before flat hills and a plain sky."""
-    height, width = (side * _FINE for side in shot.size(aspect))
-    chance = np.random.default_rng((shot.seed, 501))
-    sky, hill, *paints = (
-        tuple(int(level) for level in chance.integers(60, 250, 3)) for _ in range(8)
+def render_cartoon(spec: ClipSpec, aspect: float = 16 / 9) -> Iterator[np.ndarray]:
+    """Draw outlined figures that hop in front of flat hills and a plain sky."""
+    height, width = (side * _SUPERSAMPLE for side in spec.frame_size(aspect))
+    generator = np.random.default_rng((spec.seed, 501))
+    sky, hill_color, *figure_colors = (
+        tuple(int(level) for level in generator.integers(60, 250, 3)) for _ in range(8)
     )
-    hills, figures = chance.uniform(0, 1, (5, 3)), chance.uniform(0, 1, (6, 5))
-    line = max(2, height // 90)
-    for k in range(shot.count):
-        time = k / float(shot.fps)
+    hills, figures = generator.uniform(0, 1, (5, 3)), generator.uniform(0, 1, (6, 5))
+    line_width = max(2, height // 90)
+    for k in range(spec.count):
+        time = k / float(spec.fps)
         picture = np.full((height, width, 3), sky, np.uint8)
-        for place, tall, wide in hills:
-            middle = (int(width * ((place - 0.04 * time) % 1.2)), int(height * 0.95))
-            axes = (int(width * (0.15 + 0.2 * wide)), int(height * (0.2 + 0.35 * tall)))
-            cv2.ellipse(picture, middle, axes, 0, 0, 360, hill, -1, cv2.LINE_AA)
-            cv2.ellipse(picture, middle, axes, 0, 0, 360, (20, 20, 20), line, cv2.LINE_AA)
-        for (place, size, speed, phase, _), paint in zip(figures, paints, strict=True):
-            hop = abs(np.sin(2 * np.pi * (time * (0.6 + speed) + phase)))
-            middle = (
-                int(width * ((place + (speed - 0.5) * 0.5 * time) % 1)),
-                int(height * (0.8 - 0.25 * hop)),
+        for position, hill_height, hill_width in hills:
+            center = (int(width * ((position - 0.04 * time) % 1.2)), int(height * 0.95))
+            axes = (
+                int(width * (0.15 + 0.2 * hill_width)),
+                int(height * (0.2 + 0.35 * hill_height)),
             )
-            radius = int(height * (0.06 + 0.08 * size))
-            cv2.circle(picture, middle, radius, paint, -1, cv2.LINE_AA)
-            cv2.circle(picture, middle, radius, (20, 20, 20), line, cv2.LINE_AA)
-            for side in (-1, 1):
-                cv2.circle(
-                    picture,
-                    (middle[0] + side * radius // 3, middle[1] - radius // 4),
-                    max(2, radius // 6),
-                    (20, 20, 20),
-                    -1,
-                    cv2.LINE_AA,
-                )
-        yield _reduced(picture)
+            for color, line in ((hill_color, _FILLED), (_OUTLINE_COLOR, line_width)):
+                cv2.ellipse(picture, center, axes, 0, 0, 360, color, line, cv2.LINE_AA)
+        for figure, color in zip(figures, figure_colors, strict=True):
+            _draw_figure(picture, figure, color, time, line_width)
+        yield _downscale(picture)
 
 
-def slides(shot: ClipSpec, aspect: float = 16 / 9) -> Iterator[np.ndarray]:
-    """Pages of text and bars on white, each for a third of the video; a pointer moves about."""
-    height, width = (side * _FINE for side in shot.size(aspect))
-    chance = np.random.default_rng((shot.seed, 502))
-    pages = [_page(height, width, chance) for _ in range(3)]
-    for k in range(shot.count):
-        picture = pages[min(2, 3 * k // shot.count)].copy()
-        angle = 2 * np.pi * k / shot.count
-        cv2.circle(
-            picture,
-            (int(width * (0.5 + 0.3 * np.cos(angle))), int(height * (0.5 + 0.3 * np.sin(angle)))),
-            height // 50,
-            (200, 30, 30),
-            -1,
+def _draw_figure(
+    picture: np.ndarray,
+    figure: np.ndarray,
+    color: tuple[int, ...],
+    time: float,
+    line_width: int,
+) -> None:
+    """Draw a hopping ball with two eyes; `figure` holds random numbers in [0, 1)."""
+    height, width = picture.shape[:2]
+    position, size, speed, phase, _ = figure
+    hop = abs(np.sin(2 * np.pi * (time * (0.6 + speed) + phase)))
+    x = int(width * ((position + (speed - 0.5) * 0.5 * time) % 1))
+    y = int(height * (0.8 - 0.25 * hop))
+    radius = int(height * (0.06 + 0.08 * size))
+    cv2.circle(picture, (x, y), radius, color, _FILLED, cv2.LINE_AA)
+    cv2.circle(picture, (x, y), radius, _OUTLINE_COLOR, line_width, cv2.LINE_AA)
+    for side in (-1, 1):
+        eye = (x + side * radius // 3, y - radius // 4)
+        cv2.circle(picture, eye, max(2, radius // 6), _OUTLINE_COLOR, _FILLED, cv2.LINE_AA)
+
+
+def render_slides(spec: ClipSpec, aspect: float = 16 / 9) -> Iterator[np.ndarray]:
+    """Draw three slides of text and bars, each for a third of the video, and a moving pointer."""
+    height, width = (side * _SUPERSAMPLE for side in spec.frame_size(aspect))
+    generator = np.random.default_rng((spec.seed, 502))
+    slides = [_draw_slide(height, width, generator) for _ in range(3)]
+    for k in range(spec.count):
+        picture = slides[min(2, 3 * k // spec.count)].copy()
+        angle = 2 * np.pi * k / spec.count
+        pointer = (
+            int(width * (0.5 + 0.3 * np.cos(angle))),
+            int(height * (0.5 + 0.3 * np.sin(angle))),
         )
-        yield _reduced(picture)
+        cv2.circle(picture, pointer, height // 50, (200, 30, 30), _FILLED)
+        yield _downscale(picture)
 
 
-def _page(height: int, width: int, chance: np.random.Generator) -> np.ndarray:
-    page = np.full((height, width, 3), 250, np.uint8)
-    accent = tuple(int(level) for level in chance.integers(20, 160, 3))
-    cv2.rectangle(page, (0, 0), (width, height // 8), accent, -1)
-    scale, thick = height / 500, max(1, height // 250)
+def _draw_slide(height: int, width: int, generator: np.random.Generator) -> np.ndarray:
+    slide = np.full((height, width, 3), 250, np.uint8)
+    accent = tuple(int(level) for level in generator.integers(20, 160, 3))
+    cv2.rectangle(slide, (0, 0), (width, height // 8), accent, _FILLED)
+    scale, line_width = height / 500, max(1, height // 250)
     cv2.putText(
-        page,
+        slide,
         "results of the year",
         (width // 20, height // 11),
         _FONT,
         scale * 1.2,
         (255, 255, 255),
-        2 * thick,
+        2 * line_width,
         cv2.LINE_AA,
     )
     for line in range(5):
-        words = " ".join("abcdefghijklmnop"[: 2 + int(chance.integers(7))] for _ in range(3))
+        words = " ".join("abcdefghijklmnop"[: 2 + int(generator.integers(7))] for _ in range(3))
         cv2.putText(
-            page,
+            slide,
             f"- {words}",
             (width // 12, height * (5 + 3 * line) // 21),
             _FONT,
             scale,
             (30, 30, 30),
-            thick,
+            line_width,
             cv2.LINE_AA,
         )
-    for bar, tall in enumerate(chance.uniform(0.1, 0.5, 4)):
+    for bar, bar_height in enumerate(generator.uniform(0.1, 0.5, 4)):
         left = width * (13 + 2 * bar) // 22
         cv2.rectangle(
-            page,
-            (left, int(height * (0.92 - tall))),
+            slide,
+            (left, int(height * (0.92 - bar_height))),
             (left + width // 14, int(height * 0.92)),
             accent,
-            -1,
+            _FILLED,
         )
-    return page
+    return slide
 
 
-def _reduced(picture: np.ndarray) -> np.ndarray:
+def _downscale(picture: np.ndarray) -> np.ndarray:
     height, width = picture.shape[:2]
-    return np.asarray(
-        cv2.resize(picture, (width // _FINE, height // _FINE), interpolation=cv2.INTER_AREA)
-    )
+    size = (width // _SUPERSAMPLE, height // _SUPERSAMPLE)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))

@@ -1,4 +1,4 @@
-"""What one video is made with, and the maps that it is made from."""
+"""Parameters of one synthetic video, and the ERP frames that it is made from."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,67 +9,96 @@ import numpy as np
 from argus.synth.paths import CameraPath, Motion, make_path
 from argus.synth.world import World
 
-EYES_M = 0.065
-"""Between the eyes of stereo videos."""
+STEREO_BASELINE_M = 0.065
+"""Distance between the eyes of stereo videos."""
 
-Steer = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Other rotations `[T, 3, 3]` from a path's own ones and the seconds `[T]` since it began."""
+RotationEdit = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Function of a path's rotations `[T, 3, 3]` and elapsed seconds `[T]` that returns rotations."""
 
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """What a video is made with."""
+    """Parameters of one video.
+
+    Attributes:
+        seed: Seed of the world and the path.
+        count: Number of frames.
+        fps: Frames per second.
+        height: Rows of the whole ERP map, from which other layouts are made; a multiple of 4.
+        threads: Number of rendering threads.
+    """
 
     seed: int
-    count: int  # frames
+    count: int
     fps: Fraction
-    height: int  # of the whole ERP map, which other layouts are made from; a multiple of 4
+    height: int
     threads: int = 1
 
-    def path(
-        self, motion: Motion, *, count: int = 0, world: int = 0, steer: Steer | None = None
-    ) -> CameraPath:
-        """Where the camera is; `world` counts on from the seed."""
-        path = make_path(self.seed + world, count or self.count, self.fps, motion)
-        return (
-            path
-            if steer is None
-            else CameraPath(
-                steer(path.rotations, path.times - path.times[0]), path.positions, path.times
-            )
-        )
-
-    def equirect(
+    def camera_path(
         self,
         motion: Motion,
         *,
         count: int = 0,
-        world: int = 0,
-        sideways: float = 0.0,
-        steer: Steer | None = None,
+        seed_offset: int = 0,
+        edit_rotations: RotationEdit | None = None,
+    ) -> CameraPath:
+        """Return the camera path.
+
+        Args:
+            motion: Kind of camera motion.
+            count: Number of frames; 0 for all.
+            seed_offset: Added to the seed, for another world.
+            edit_rotations: Function that replaces the rotations.
+        """
+        path = make_path(self.seed + seed_offset, count or self.count, self.fps, motion)
+        if edit_rotations is None:
+            return path
+        rotations = edit_rotations(path.rotations, path.times - path.times[0])
+        return CameraPath(rotations, path.positions, path.times)
+
+    def render_erp(
+        self,
+        motion: Motion,
+        *,
+        count: int = 0,
+        seed_offset: int = 0,
+        eye_offset_m: float = 0.0,
+        edit_rotations: RotationEdit | None = None,
     ) -> Iterator[np.ndarray]:
-        """ERP frames `[H, 2H, 3]`; `sideways` moves the eye to its right, metres; the rest as `path`."""
-        path = self.path(motion, count=count, world=world, steer=steer)
-        positions = path.positions + sideways * path.rotations[:1, :, 0]
-        return World(self.seed + world).frames(
-            path.rotations, positions, path.times, self.map_size, threads=self.threads
+        """Yield ERP frames uint8 `[H, 2H, 3]` along the path of `camera_path`.
+
+        Args:
+            motion: Kind of camera motion.
+            count: Number of frames; 0 for all.
+            seed_offset: Added to the seed, for another world.
+            eye_offset_m: Displacement to the right of the camera's first orientation.
+            edit_rotations: Function that replaces the rotations.
+        """
+        path = self.camera_path(
+            motion, count=count, seed_offset=seed_offset, edit_rotations=edit_rotations
+        )
+        positions = path.positions + eye_offset_m * path.rotations[:1, :, 0]
+        return World(self.seed + seed_offset).iterate_frames(
+            path.rotations, positions, path.times, self.erp_size, threads=self.threads
         )
 
-    def eyes(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """ERP frames of a left and a right eye."""
-        return zip(
-            *(self.equirect(Motion.WALK, sideways=side * EYES_M / 2) for side in (-1, 1)),
-            strict=True,
+    def render_stereo_erp(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the ERP frames of the left and the right eye of a walk."""
+        left, right = (
+            self.render_erp(Motion.WALK, eye_offset_m=side * STEREO_BASELINE_M / 2)
+            for side in (-1, 1)
         )
+        return zip(left, right, strict=True)
 
     @property
-    def map_size(self) -> tuple[int, int]:
+    def erp_size(self) -> tuple[int, int]:
         """(height, width) of the whole ERP map."""
         return self.height, 2 * self.height
 
-    def size(self, aspect: float) -> tuple[int, int]:
-        """(height, width) of frames with the map's height."""
+    def frame_size(self, aspect: float) -> tuple[int, int]:
+        """Return (height, width) of frames as high as the map, with an aspect ratio."""
         return self.height, 2 * round(self.height * aspect / 2)
 
 
-Frames = Callable[[ClipSpec], Iterable[np.ndarray]]
+FrameSource = Callable[[ClipSpec], Iterable[np.ndarray]]
+"""Function that renders the frames of a video, uint8 `[h, w, 3]` each."""

@@ -1,4 +1,4 @@
-"""What lies over the world in the camera's own frame: lettering, an operator at the nadir, caps, light."""
+"""Changes to rendered frames in the camera's own axes: text, a nadir patch, caps, exposure."""
 
 from collections.abc import Iterator
 
@@ -6,138 +6,155 @@ import cv2
 import numpy as np
 
 from argus.sphere import Camera, from_euler_deg, solid_angle, view_to_erp
-from argus.synth.clip_spec import ClipSpec, Frames
-from argus.synth.hashing import uniform
-from argus.synth.texture import Noise
+from argus.synth.clip_spec import ClipSpec, FrameSource
+from argus.synth.hashing import hash_uniform
+from argus.synth.texture import NoiseTexture
 
-PATCH_DEG = 30.0
-"""Radius of the operator's patch."""
+OPERATOR_RADIUS_DEG = 30.0
+"""Radius of the nadir patch that stands for an operator."""
+
 _FONT = cv2.FONT_HERSHEY_DUPLEX
-_VIEW = Camera(100, 1600, 800)
-_LETTER_DEG = (6.0, 9.0)  # height of a letter
-_OUTLINE = 10  # of its pixels, 0.9°
+_TEXT_CAMERA = Camera(100, 1600, 800)
+_MIN_LETTER_DEG, _MAX_LETTER_DEG = 6.0, 9.0  # height of a letter
+_OUTLINE_PIXELS = 10  # of the text camera; 0.9°
 
 
-def lettered(
-    frames: Frames, text: str, pitch_deg: tuple[float, float], opacity: float = 1.0
-) -> Frames:
-    """White lettering with a dark outline; how large it is, at which yaw and, within a range, at which pitch of the camera, follows from the seed."""
+def add_text(
+    source: FrameSource, text: str, pitch_range_deg: tuple[float, float], opacity: float = 1.0
+) -> FrameSource:
+    """Overlay white text with a dark outline that moves with the camera.
 
-    def shown(shot: ClipSpec) -> Iterator[np.ndarray]:
-        yaw, pitch, large = (float(uniform(shot.seed, 402, n)) for n in range(3))
-        direction = (360 * yaw, pitch_deg[0] + (pitch_deg[1] - pitch_deg[0]) * pitch)
-        letters = _letters(text, _LETTER_DEG[0] + (_LETTER_DEG[1] - _LETTER_DEG[0]) * large)
-        wider = cv2.dilate(
-            letters, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _OUTLINE + 1,) * 2)
+    The seed determines the size of the text, its yaw, and its pitch within a range.
+
+    Args:
+        source: Frames to draw on.
+        text: The text.
+        pitch_range_deg: Minimum and maximum pitch.
+        opacity: Opacity in [0, 1].
+    """
+
+    def render(spec: ClipSpec) -> Iterator[np.ndarray]:
+        yaw, pitch, size = (float(hash_uniform(spec.seed, 402, n)) for n in range(3))
+        low, high = pitch_range_deg
+        direction = (360 * yaw, low + (high - low) * pitch)
+        letters = _draw_text(text, _MIN_LETTER_DEG + (_MAX_LETTER_DEG - _MIN_LETTER_DEG) * size)
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _OUTLINE_PIXELS + 1,) * 2)
+        outline_alpha, text_alpha = (
+            opacity * _project_alpha(view, direction, spec.erp_size)
+            for view in (cv2.dilate(letters, kernel), letters)
         )
-        outline, ink = (
-            opacity * _on_sphere(view, direction, shot.map_size) for view in (wider, letters)
-        )
-        for frame in frames(shot):
-            yield _over(_over(frame, np.full(3, 15.0), outline), np.full(3, 245.0), ink)
+        for frame in source(spec):
+            outlined = _composite(frame, np.full(3, 15.0), outline_alpha)
+            yield _composite(outlined, np.full(3, 245.0), text_alpha)
 
-    return shown
+    return render
 
 
-def _letters(text: str, letter_deg: float) -> np.ndarray:
-    """Lettering in the middle of the view, uint8 `[800, 1600]`."""
-    letter = letter_deg * np.pi / 180 * _VIEW.fx  # pixels
-    scale = letter / cv2.getTextSize("H", _FONT, 1, 1)[0][1]
-    bold = max(1, round(letter / 12))
-    (width, height), _ = cv2.getTextSize(text, _FONT, scale, bold)
-    view = np.zeros((_VIEW.height, _VIEW.width), np.uint8)
+def _draw_text(text: str, letter_deg: float) -> np.ndarray:
+    """Draw text in the middle of the text camera's picture, uint8 `[800, 1600]`."""
+    letter_pixels = letter_deg * np.pi / 180 * _TEXT_CAMERA.fx
+    scale = letter_pixels / cv2.getTextSize("H", _FONT, 1, 1)[0][1]
+    line_width = max(1, round(letter_pixels / 12))
+    (width, height), _ = cv2.getTextSize(text, _FONT, scale, line_width)
+    view = np.zeros((_TEXT_CAMERA.height, _TEXT_CAMERA.width), np.uint8)
     cv2.putText(
         view,
         text,
-        ((_VIEW.width - width) // 2, (_VIEW.height + height) // 2),
+        ((_TEXT_CAMERA.width - width) // 2, (_TEXT_CAMERA.height + height) // 2),
         _FONT,
         scale,
         (255,),
-        bold,
+        line_width,
         cv2.LINE_AA,
     )
     return view
 
 
-def _on_sphere(
+def _project_alpha(
     view: np.ndarray, direction_deg: tuple[float, float], size: tuple[int, int]
 ) -> np.ndarray:
-    """The share of each pixel of a map `[H, W, 1]` that a view covers in ink."""
-    ink, _ = view_to_erp(
-        view[None, ..., None], from_euler_deg(*direction_deg, 0)[None], _VIEW, size
-    )
-    share: np.ndarray = np.asarray(ink, np.float32)[0] / 255
-    return share
+    """Project a picture of the text camera to an alpha map, float32 `[H, W, 1]` in [0, 1]."""
+    rotation = from_euler_deg(*direction_deg, 0)[None]
+    levels, _ = view_to_erp(view[None, ..., None], rotation, _TEXT_CAMERA, size)
+    alpha: np.ndarray = np.asarray(levels, np.float32)[0] / 255
+    return alpha
 
 
-def with_operator(frames: Frames) -> Frames:
-    """A patterned patch about the nadir that goes with the camera."""
+def add_operator(source: FrameSource) -> FrameSource:
+    """Overlay a patterned patch about the nadir that moves with the camera."""
 
-    def shown(shot: ClipSpec) -> Iterator[np.ndarray]:
-        height, width = shot.map_size
-        below = 180 - (np.arange(height)[:, None] + 0.5) * 180 / height  # degrees from the nadir
+    def render(spec: ClipSpec) -> Iterator[np.ndarray]:
+        height, width = spec.erp_size
+        nadir_deg = 180 - (np.arange(height)[:, None] + 0.5) * 180 / height
         lon = ((np.arange(width) + 0.5) / width) * 2 * np.pi
-        x, y = (np.asarray(below * wave(lon), np.float32) for wave in (np.sin, np.cos))
-        pattern = Noise(shot.seed + 401).mixed(
+        x, y = (np.asarray(nadir_deg * axis(lon), np.float32) for axis in (np.sin, np.cos))
+        pattern = NoiseTexture(spec.seed + 401).sum_octaves(
             x.ravel(),
             y.ravel(),
             np.full(x.size, 180 / height, np.float32),
             ((9.0, 1.0), (20.0, 1.0)),
         )
-        colours = 110 + 60 * pattern.reshape(height, width, 1) * np.array([1.0, 0.9, 0.8])
-        covered = np.repeat(np.asarray(below <= PATCH_DEG, np.float32)[..., None], width, axis=1)
-        return (_over(frame, np.clip(colours, 0, 255), covered) for frame in frames(shot))
+        colors = 110 + 60 * pattern.reshape(height, width, 1) * np.array([1.0, 0.9, 0.8])
+        colors = np.clip(colors, 0, 255)
+        is_patch = np.asarray(nadir_deg <= OPERATOR_RADIUS_DEG, np.float32)[..., None]
+        alpha = np.repeat(is_patch, width, axis=1)
+        return (_composite(frame, colors, alpha) for frame in source(spec))
 
-    return shown
-
-
-def capped(frames: Frames, zenith_deg: float, nadir_deg: float) -> Frames:
-    """Black caps of these radii."""
-
-    def shown(shot: ClipSpec) -> Iterator[np.ndarray]:
-        top, bottom = (round(shot.height * radius / 180) for radius in (zenith_deg, nadir_deg))
-        keep = np.ones((shot.height, 1, 1), np.uint8)
-        keep[:top] = keep[shot.height - bottom :] = 0
-        return (frame * keep for frame in frames(shot))
-
-    return shown
+    return render
 
 
-def burnt_out(frames: Frames, share: float = 0.76) -> Frames:
-    """So bright that this share of the sphere is white in the first frame."""
+def add_caps(source: FrameSource, zenith_deg: float, nadir_deg: float) -> FrameSource:
+    """Cover the poles with black caps of these radii."""
 
-    def shown(shot: ClipSpec) -> Iterator[np.ndarray]:
-        first, *rest = frames(shot)
-        gain = 256 / max(4, _level(first.min(axis=2), share))
+    def render(spec: ClipSpec) -> Iterator[np.ndarray]:
+        top, bottom = (round(spec.height * radius / 180) for radius in (zenith_deg, nadir_deg))
+        mask = np.ones((spec.height, 1, 1), np.uint8)
+        mask[:top] = mask[spec.height - bottom :] = 0
+        return (frame * mask for frame in source(spec))
+
+    return render
+
+
+def overexpose(source: FrameSource, share: float = 0.76) -> FrameSource:
+    """Brighten frames until a share of the sphere is white in the first one."""
+
+    def render(spec: ClipSpec) -> Iterator[np.ndarray]:
+        first, *rest = source(spec)
+        gain = 256 / max(4, _find_level(first.min(axis=2), share))
         return (
             np.minimum(frame.astype(np.float32) * gain, 255).astype(np.uint8)
             for frame in (first, *rest)
         )
 
-    return shown
+    return render
 
 
-def at_night(frames: Frames, share: float = 0.13) -> Frames:
-    """What is brightest on the ground is lit, as much as this share of the sphere in the first frame; the sky and all else are all but black."""
+def darken_to_night(source: FrameSource, share: float = 0.13) -> FrameSource:
+    """Keep only the brightest parts of the ground lit; the rest becomes nearly black.
 
-    def shown(shot: ClipSpec) -> Iterator[np.ndarray]:
-        ground = (np.arange(shot.height) >= shot.height // 2)[:, None]
-        first, *rest = frames(shot)
-        level = _level(first.max(axis=2) * ground, share)
+    Args:
+        source: Frames to darken.
+        share: Share of the sphere that stays lit in the first frame.
+    """
+
+    def render(spec: ClipSpec) -> Iterator[np.ndarray]:
+        is_ground = (np.arange(spec.height) >= spec.height // 2)[:, None]
+        first, *rest = source(spec)
+        level = float(_find_level(first.max(axis=2) * is_ground, share))
         for frame in (first, *rest):
-            light = np.clip((frame.max(axis=2) * ground - float(level)) / 12, 0, 1)[..., None]
+            light = np.clip((frame.max(axis=2) * is_ground - level) / 12, 0, 1)[..., None]
             yield np.minimum(9 + frame * (0.012 + 0.95 * light), 255).astype(np.uint8)
 
-    return shown
+    return render
 
 
-def _level(values: np.ndarray, share: float) -> int:
-    """The level that this share of the sphere is above; values uint8 `[H, W]`."""
-    weight = np.bincount(
-        values.ravel(), weights=solid_angle(values.shape).ravel() / (4 * np.pi), minlength=256
-    )
-    return int(np.searchsorted(np.cumsum(weight), 1 - share))
+def _find_level(values: np.ndarray, share: float) -> int:
+    """Return the level that a share of the sphere exceeds; values are uint8 `[H, W]`."""
+    weights = solid_angle(values.shape).ravel() / (4 * np.pi)
+    histogram = np.bincount(values.ravel(), weights=weights, minlength=256)
+    return int(np.searchsorted(np.cumsum(histogram), 1 - share))
 
 
-def _over(frame: np.ndarray, colour: np.ndarray, ink: np.ndarray) -> np.ndarray:
-    return np.asarray(frame + ink * (colour - frame) + 0.5, dtype=np.uint8)
+def _composite(frame: np.ndarray, color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Alpha-blend a color over a frame."""
+    return np.asarray(frame + alpha * (color - frame) + 0.5, dtype=np.uint8)

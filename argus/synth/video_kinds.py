@@ -1,402 +1,344 @@
-"""Kinds of videos by name: what each shows, how the sphere lies in its frames, and what a refresh may make of it. Files are not written here."""
+"""Table of the kinds of synthetic videos: content, layout, and the correct curation decision."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 
-import cv2
 import numpy as np
 
 from argus.media import SphericalMetadata
-from argus.sphere import (
-    Camera,
-    CubeLayout,
-    cube_to_erp,
-    erp_to_cube,
-    erp_to_fisheye,
-    erp_to_view,
-    from_euler_deg,
-    rotate_erp,
-)
-from argus.synth import cartoons, overlays, scenes
-from argus.synth.clip_spec import ClipSpec, Frames
+from argus.sphere import Camera, CubeLayout, erp_to_view, from_euler_deg
+from argus.synth import cartoons, overlays, scenes, transforms
+from argus.synth.clip_spec import ClipSpec, FrameSource
 from argus.synth.paths import Motion
 from schemas.names import Layout, Reason
-
-FISHEYE_FOV_DEG = 200
-PART = (0.0, 0.25, 0.125, 0.125)
-"""What a partial map lacks at top, bottom, left and right, as shares of the whole one."""
 
 
 @dataclass(frozen=True)
 class VideoKind:
-    """A kind of video.
+    """A kind of video and what curation should find in it.
 
-    `reasons` are those any one of which a drop may rightly give; empty where it is kept as stored. `also` are other right names of the layout.
-    `spherical` is what a tagged file declares, None where no metadata can. `shots` follow one another, cut hard. `damage` is done to the written
-    bytes. Without `frames` there is only sound. `tilt_deg` is the camera's tilt against gravity, and `nadir_share` how much of the sphere within
-    40° of the nadir goes with the camera; None where they are not set.
+    Attributes:
+        layout: Correct layout.
+        render: Function that renders the frames; None for a file with sound only.
+        reasons: Acceptable reasons to drop the video; empty if it is kept as stored.
+        spherical: Metadata that a tagged file declares; None if no metadata can.
+        shots: Number of shots of equal length, separated by hard cuts.
+        damage: Function that damages the bytes of the file.
+        other_layouts: Further acceptable layouts.
+        pixel_aspect: Width of a pixel divided by its height.
+        tilt_deg: Tilt of the camera against gravity; None if unspecified.
+        nadir_share: Share of the sphere within 40° of the nadir that moves with the camera; None
+            if unspecified.
     """
 
     layout: Layout
-    frames: Frames | None
+    render: FrameSource | None
     reasons: frozenset[Reason] = frozenset()
     spherical: SphericalMetadata | None = None
     shots: int = 1
     damage: Callable[[bytes], bytes] | None = None
-    also: frozenset[Layout] = frozenset()
+    other_layouts: frozenset[Layout] = frozenset()
     pixel_aspect: Fraction = Fraction(1)
     tilt_deg: float | None = None
     nadir_share: float | None = None
 
 
-def _of(frames: Frames, change: Callable[[np.ndarray], np.ndarray]) -> Frames:
-    return lambda shot: map(change, frames(shot))
+def _transform(source: FrameSource, function: Callable[[np.ndarray], np.ndarray]) -> FrameSource:
+    """Apply a function to every frame."""
+    return lambda spec: map(function, source(spec))
 
 
-def _moving(motion: Motion) -> Frames:
-    return lambda shot: shot.equirect(motion)
+def _render_motion(motion: Motion) -> FrameSource:
+    return lambda spec: spec.render_erp(motion)
 
 
-_walk, _drive = _moving(Motion.WALK), _moving(Motion.DRIVE)
+_walk, _drive = _render_motion(Motion.WALK), _render_motion(Motion.DRIVE)
 
 
-def _first(shot: ClipSpec) -> np.ndarray:
-    return next(shot.equirect(Motion.STILL))
+def _render_first_frame(spec: ClipSpec) -> np.ndarray:
+    return next(spec.render_erp(Motion.STILL))
 
 
-def _three_worlds(shot: ClipSpec) -> Iterator[np.ndarray]:
+def _render_three_worlds(spec: ClipSpec) -> Iterator[np.ndarray]:
     return (
         frame
-        for world in range(3)
-        for frame in shot.equirect(Motion.WALK, count=shot.count // 3, world=world)
+        for seed_offset in range(3)
+        for frame in spec.render_erp(Motion.WALK, count=spec.count // 3, seed_offset=seed_offset)
     )
 
 
-def _stereo(axis: int, change: Callable[[np.ndarray], np.ndarray] = np.asarray) -> Frames:
-    """The left eye on top of the right one (axis 0) or left of it (1)."""
-    return lambda shot: (
-        np.concatenate([change(eye) for eye in pair], axis) for pair in shot.eyes()
+def _render_stereo(
+    axis: int, function: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> FrameSource:
+    """Render the left eye above the right one (axis 0) or to the left of it (axis 1)."""
+    return lambda spec: (
+        np.concatenate([function(eye) for eye in pair], axis) for pair in spec.render_stereo_erp()
     )
 
 
-def _resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    shrinks = size[0] * size[1] < frame.shape[0] * frame.shape[1]
-    return np.asarray(
-        cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    )
+def _render_perspective(aspect: float) -> FrameSource:
+    """Render an ordinary video: a view of 90° that moves with the camera."""
 
-
-def _half_sphere(frame: np.ndarray) -> np.ndarray:
-    """Longitudes -90° to 90° of a map; its pixels as they are."""
-    quarter = frame.shape[1] // 4
-    return frame[:, quarter : 3 * quarter]
-
-
-def _part(frame: np.ndarray) -> np.ndarray:
-    """Without what `PART` says."""
-    height, width = frame.shape[:2]
-    top, bottom, left, right = (
-        round(share * side)
-        for share, side in zip(PART, (height, height, width, width), strict=True)
-    )
-    return frame[top : height - bottom, left : width - right]
-
-
-def _cube(layout: CubeLayout) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda frame: erp_to_cube(frame[None], frame.shape[0] // 2, layout)[0]
-
-
-def _eac(frame: np.ndarray) -> np.ndarray:
-    """16:9, as YouTube's are: its 3840×2160 has faces of 1280×1080."""
-    height = frame.shape[0]
-    return erp_to_cube(frame[None], (height // 2, 2 * round(height * 8 / 27)), CubeLayout.EAC)[0]
-
-
-def _twice_converted(frame: np.ndarray) -> np.ndarray:
-    """A map that was taken for an EAC and made a map again."""
-    height, width = frame.shape[:2]
-    packed = _resized(frame, (height, width // 6 * 6))
-    return cube_to_erp(packed[None], (height, width), CubeLayout.EAC)[0]
-
-
-def _fisheyes(frame: np.ndarray) -> np.ndarray:
-    return erp_to_fisheye(frame[None], FISHEYE_FOV_DEG, frame.shape[0])[0]
-
-
-def _tiny_planet(frame: np.ndarray) -> np.ndarray:
-    """The ground as a little ball, the sky around it."""
-    height = frame.shape[0]
-    size = 2 * round(1.15 * height)  # the frame's corners lie in the circle
-    planet = erp_to_fisheye(
-        rotate_erp(frame[None], from_euler_deg(0, -90, 0)), 340, size, lenses=1
-    )[0]
-    top, left = (size - height) // 2, (size - 2 * height) // 2
-    return planet[top : top + height, left : left + 2 * height]
-
-
-def _views(aspect: float) -> Frames:
-    """An ordinary video: a 90° view of the world."""
-
-    def frames(shot: ClipSpec) -> Iterator[np.ndarray]:
-        height, width = shot.size(aspect)
+    def render(spec: ClipSpec) -> Iterator[np.ndarray]:
+        height, width = spec.frame_size(aspect)
         camera = Camera(90, width, height)
         return (
-            erp_to_view(frame[None], np.eye(3), camera)[0] for frame in shot.equirect(Motion.WALK)
+            erp_to_view(frame[None], np.eye(3), camera)[0] for frame in spec.render_erp(Motion.WALK)
         )
 
-    return frames
+    return render
 
 
-def _stretched(frame: np.ndarray) -> np.ndarray:
-    return _resized(frame, (frame.shape[0], 2 * frame.shape[0]))
+def _render_short_drive(spec: ClipSpec) -> Iterator[np.ndarray]:
+    """Render a third of the frames: enough for a file that gets damaged."""
+    return spec.render_erp(Motion.DRIVE, count=max(2, spec.count // 3))
 
 
-def _squeezed(frame: np.ndarray) -> np.ndarray:
-    """A whole map in 16:9."""
-    height = frame.shape[0]
-    return _resized(frame, (height, 2 * round(height * 8 / 9)))
+def _render_blank(spec: ClipSpec) -> list[np.ndarray]:
+    return [np.zeros((spec.height, 2 * spec.height, 3), np.uint8)]
 
 
-def _boxed(frame: np.ndarray) -> np.ndarray:
-    """Black beside a picture, or above and below, so that all is 2:1."""
-    return _within(frame, 2)
-
-
-def _within(frame: np.ndarray, aspect: float) -> np.ndarray:
-    """Black beside a picture, or above and below, so that all has an aspect."""
-    height, width = frame.shape[:2]
-    wide, tall = (
-        max(width, 2 * round(height * aspect / 2)),
-        max(height, 2 * int(width / aspect / 2)),
-    )
-    left, top = (wide - width) // 2, (tall - height) // 2
-    return np.pad(frame, ((top, tall - height - top), (left, wide - width - left), (0, 0)))
-
-
-def _nearly(frame: np.ndarray) -> np.ndarray:
-    """1.99:1, as some cameras store it."""
-    height = frame.shape[0]
-    return _resized(frame, (height, 2 * round(0.995 * height)))
-
-
-def _half_width(frame: np.ndarray) -> np.ndarray:
-    return np.asarray((frame[:, 0::2].astype(np.uint16) + frame[:, 1::2] + 1) // 2, dtype=np.uint8)
-
-
-def _half_height(frame: np.ndarray) -> np.ndarray:
-    return np.asarray((frame[0::2].astype(np.uint16) + frame[1::2] + 1) // 2, dtype=np.uint8)
-
-
-def _blackened(frame: np.ndarray) -> np.ndarray:
-    return np.concatenate([frame[: len(frame) * 11 // 20], 0 * frame[len(frame) * 11 // 20 :]])
-
-
-def _dimmed(frame: np.ndarray) -> np.ndarray:
-    return np.asarray(frame // 24 + 6, dtype=np.uint8)
-
-
-def _blurred(frame: np.ndarray) -> np.ndarray:
-    """Out of focus by 3.5°."""
-    width = frame.shape[1]
-    wide = np.concatenate([frame[:, -width // 4 :], frame, frame[:, : width // 4]], axis=1)
-    return np.asarray(
-        cv2.GaussianBlur(wide, (0, 0), 3.5 * width / 360)[:, width // 4 : width // 4 + width]
-    )
-
-
-def _fogged(frame: np.ndarray) -> np.ndarray:
-    return np.asarray(150 + (frame.astype(np.int16) - 128) // 12, dtype=np.uint8)
-
-
-def _without_seam(frame: np.ndarray) -> np.ndarray:
-    """What is left when a quarter of the map is cut off and the rest stretched: its two ends do not meet."""
-    width = frame.shape[1]
-    return frame[:, np.arange(width) * 3 // 4]
-
-
-def _cap_share(radius_deg: float) -> float:
-    """Of the cap within 40°."""
+def _compute_cap_share(radius_deg: float) -> float:
+    """Return the share of the cap of 40° that a smaller cap covers."""
     return float((1 - np.cos(np.radians(radius_deg))) / (1 - np.cos(np.radians(40.0))))
 
 
-def _noisy(start: bytes) -> Callable[[bytes], bytes]:
-    """Noise from a marker on; with none, from the 64th byte on."""
+def _replace_by_noise(start: bytes) -> Callable[[bytes], bytes]:
+    """Return a function that replaces all bytes after a marker; without one, after 64 bytes."""
 
     def damage(data: bytes) -> bytes:
-        at = data.index(start) + len(start) if start else 64
-        return data[:at] + np.random.default_rng(len(data)).bytes(len(data) - at)
+        position = data.index(start) + len(start) if start else 64
+        noise = np.random.default_rng(len(data)).bytes(len(data) - position)
+        return data[:position] + noise
 
     return damage
 
 
-def _truncated(data: bytes) -> bytes:
-    pictures = data.index(b"mdat") + 4
-    return data[: pictures + (len(data) - pictures) // 4]
+def _truncate(data: bytes) -> bytes:
+    """Keep a quarter of the media data."""
+    media = data.index(b"mdat") + 4
+    return data[: media + (len(data) - media) // 4]
 
 
 _MONO, _TOP_BOTTOM, _LEFT_RIGHT = (
     SphericalMetadata(stereo_mode=mode) for mode in ("mono", "top-bottom", "left-right")
 )
-_HALF = (0.0, 0.0, 0.25, 0.25)
+_HALF_BOUNDS = (0.0, 0.0, 0.25, 0.25)
 _TILT_DEG = float(np.degrees(np.arccos(from_euler_deg(0, *scenes.TILT_DEG)[1, 1])))
 _STEREO, _FLAT = frozenset({Reason.STEREO}), frozenset({Reason.NOT_360})
-_PART, _PACKED = frozenset({Reason.NOT_FULL_SPHERE}), frozenset({Reason.UNSUPPORTED_LAYOUT})
+_PARTIAL = frozenset({Reason.NOT_FULL_SPHERE})
+_UNSUPPORTED = frozenset({Reason.UNSUPPORTED_LAYOUT})
 _UNREADABLE = frozenset({Reason.CORRUPT, Reason.NOT_A_VIDEO, Reason.DECODER_CRASHED})
 
 
-def _content(frames: Frames, *reasons: Reason, shots: int = 1) -> VideoKind:
-    """A whole sphere."""
-    return VideoKind(Layout.MONO_ERP, frames, frozenset(reasons), _MONO, shots)
+def _erp_kind(source: FrameSource, *reasons: Reason, shots: int = 1) -> VideoKind:
+    """Return a kind of whole mono ERP maps."""
+    return VideoKind(Layout.MONO_ERP, source, frozenset(reasons), _MONO, shots)
 
 
-def _short(shot: ClipSpec) -> Iterator[np.ndarray]:
-    """Enough to be broken."""
-    return shot.equirect(Motion.DRIVE, count=max(2, shot.count // 3))
-
-
-def _broken(
-    damage: Callable[[bytes], bytes], reasons: frozenset[Reason], frames: Frames = _short
+def _damaged_kind(
+    damage: Callable[[bytes], bytes],
+    reasons: frozenset[Reason],
+    source: FrameSource = _render_short_drive,
 ) -> VideoKind:
-    return VideoKind(Layout.NONE, frames, reasons, _MONO, damage=damage)
-
-
-def _blank(shot: ClipSpec) -> list[np.ndarray]:
-    return [np.zeros((shot.height, 2 * shot.height, 3), np.uint8)]
+    return VideoKind(Layout.NONE, source, reasons, _MONO, damage=damage)
 
 
 VIDEO_KINDS: dict[str, VideoKind] = {
-    # whole spheres that are kept
-    "walk": _content(_walk),
-    "drive": _content(_drive),
-    "cuts": _content(_three_worlds, shots=3),
-    "whip_pan": _content(scenes.whip_pan),
-    "cut_in_pan": _content(scenes.cut_in_pan, shots=2),
-    "brick_wall": _content(scenes.brick_wall),
-    "tilted": replace(_content(scenes.tilted), tilt_deg=_TILT_DEG),
+    # Whole spheres that are kept.
+    "walk": _erp_kind(_walk),
+    "drive": _erp_kind(_drive),
+    "cuts": _erp_kind(_render_three_worlds, shots=3),
+    "whip_pan": _erp_kind(scenes.render_whip_pan),
+    "cut_in_pan": _erp_kind(scenes.render_cut_in_pan, shots=2),
+    "brick_wall": _erp_kind(scenes.render_brick_wall),
+    "tilted": replace(_erp_kind(scenes.render_tilted_drive), tilt_deg=_TILT_DEG),
     "operator": replace(
-        _content(overlays.with_operator(_walk)), nadir_share=_cap_share(overlays.PATCH_DEG)
+        _erp_kind(overlays.add_operator(_walk)),
+        nadir_share=_compute_cap_share(overlays.OPERATOR_RADIUS_DEG),
     ),
-    "covered_tripod": _content(overlays.capped(_drive, 0, 22)),
-    "mono_erp_1.99": _content(_of(_walk, _nearly)),
-    "mono_erp_16x9": VideoKind(Layout.MONO_ERP_16X9, _of(_walk, _squeezed), spherical=_MONO),
+    "covered_tripod": _erp_kind(overlays.add_caps(_drive, 0, 22)),
+    "mono_erp_1.99": _erp_kind(_transform(_walk, transforms.squeeze_to_1_99)),
+    "mono_erp_16x9": VideoKind(
+        Layout.MONO_ERP_16X9, _transform(_walk, transforms.squeeze_to_16_9), spherical=_MONO
+    ),
     "mono_erp_anamorphic": VideoKind(
-        Layout.MONO_ERP_16X9, _of(_walk, _squeezed), spherical=_MONO, pixel_aspect=Fraction(9, 8)
+        Layout.MONO_ERP_16X9,
+        _transform(_walk, transforms.squeeze_to_16_9),
+        spherical=_MONO,
+        pixel_aspect=Fraction(9, 8),
     ),
     "mono_erp_letterboxed": VideoKind(
-        Layout.MONO_ERP_LETTERBOXED, _of(_walk, partial(_within, aspect=16 / 9)), spherical=_MONO
+        Layout.MONO_ERP_LETTERBOXED,
+        _transform(_walk, partial(transforms.add_bars, aspect=16 / 9)),
+        spherical=_MONO,
     ),
     "mono_erp_pillarboxed": VideoKind(
-        Layout.MONO_ERP_LETTERBOXED, _of(_walk, partial(_within, aspect=2.35)), spherical=_MONO
+        Layout.MONO_ERP_LETTERBOXED,
+        _transform(_walk, partial(transforms.add_bars, aspect=2.35)),
+        spherical=_MONO,
     ),
-    # other layouts
-    "stereo_tb": VideoKind(Layout.STEREO_TB, _stereo(0), _STEREO, _TOP_BOTTOM),
-    "stereo_tb_2to1": VideoKind(Layout.STEREO_TB, _stereo(0, _half_height), _STEREO, _TOP_BOTTOM),
-    "stereo_sbs": VideoKind(Layout.STEREO_SBS, _stereo(1), _STEREO, _LEFT_RIGHT),
-    "stereo_sbs_2to1": VideoKind(Layout.STEREO_SBS, _stereo(1, _half_width), _STEREO, _LEFT_RIGHT),
+    # Other layouts.
+    "stereo_tb": VideoKind(Layout.STEREO_TB, _render_stereo(0), _STEREO, _TOP_BOTTOM),
+    "stereo_tb_2to1": VideoKind(
+        Layout.STEREO_TB, _render_stereo(0, transforms.halve_height), _STEREO, _TOP_BOTTOM
+    ),
+    "stereo_sbs": VideoKind(Layout.STEREO_SBS, _render_stereo(1), _STEREO, _LEFT_RIGHT),
+    "stereo_sbs_2to1": VideoKind(
+        Layout.STEREO_SBS, _render_stereo(1, transforms.halve_width), _STEREO, _LEFT_RIGHT
+    ),
     "vr180": VideoKind(
         Layout.HALF_ERP,
-        _stereo(1, _half_sphere),
-        _PART | _STEREO,
-        SphericalMetadata(stereo_mode="left-right", bounds=_HALF),
+        _render_stereo(1, transforms.crop_half_sphere),
+        _PARTIAL | _STEREO,
+        SphericalMetadata(stereo_mode="left-right", bounds=_HALF_BOUNDS),
     ),
     "vr180_mono": VideoKind(
-        Layout.HALF_ERP, _of(_walk, _half_sphere), _PART, SphericalMetadata(bounds=_HALF)
+        Layout.HALF_ERP,
+        _transform(_walk, transforms.crop_half_sphere),
+        _PARTIAL,
+        SphericalMetadata(bounds=_HALF_BOUNDS),
     ),
-    "partial": VideoKind(Layout.PARTIAL, _of(_walk, _part), _PART, SphericalMetadata(bounds=PART)),
+    "partial": VideoKind(
+        Layout.PARTIAL,
+        _transform(_walk, transforms.crop_partial),
+        _PARTIAL,
+        SphericalMetadata(bounds=transforms.PARTIAL_BOUNDS),
+    ),
     "partial_unsaid": VideoKind(
-        Layout.PARTIAL, _of(_walk, _part), _PART | _FLAT, also=frozenset({Layout.FLAT})
+        Layout.PARTIAL,
+        _transform(_walk, transforms.crop_partial),
+        _PARTIAL | _FLAT,
+        other_layouts=frozenset({Layout.FLAT}),
     ),
     "partial_mesh": VideoKind(
-        Layout.PARTIAL, _of(_walk, _part), _PART, SphericalMetadata(projection="mesh")
+        Layout.PARTIAL,
+        _transform(_walk, transforms.crop_partial),
+        _PARTIAL,
+        SphericalMetadata(projection="mesh"),
     ),
-    "cubemap_3x2": VideoKind(Layout.CUBEMAP, _of(_walk, _cube(CubeLayout.C3X2)), _PACKED),
+    "cubemap_3x2": VideoKind(
+        Layout.CUBEMAP,
+        _transform(_walk, partial(transforms.to_cube, layout=CubeLayout.C3X2)),
+        _UNSUPPORTED,
+    ),
     "cubemap_v2": VideoKind(
         Layout.CUBEMAP,
-        _of(_walk, _cube(CubeLayout.CBMP)),
-        _PACKED,
+        _transform(_walk, partial(transforms.to_cube, layout=CubeLayout.CBMP)),
+        _UNSUPPORTED,
         SphericalMetadata(projection="cubemap"),
     ),
-    "cubemap_6x1": VideoKind(Layout.CUBEMAP, _of(_walk, _cube(CubeLayout.C6X1)), _PACKED),
-    "eac": VideoKind(Layout.EAC, _of(_walk, _eac), _PACKED, SphericalMetadata(projection="eac")),
-    "dual_fisheye": VideoKind(Layout.DUAL_FISHEYE, _of(_walk, _fisheyes), _PACKED),
-    "twice_converted": VideoKind(Layout.CONVERTED_TWICE, _of(_walk, _twice_converted), _PACKED),
-    # ordinary videos
-    "perspective_16x9": VideoKind(Layout.FLAT, _views(16 / 9), _FLAT),
-    "perspective_2to1": VideoKind(Layout.FLAT, _views(2), _FLAT | {Reason.SEAM}),
+    "cubemap_6x1": VideoKind(
+        Layout.CUBEMAP,
+        _transform(_walk, partial(transforms.to_cube, layout=CubeLayout.C6X1)),
+        _UNSUPPORTED,
+    ),
+    "eac": VideoKind(
+        Layout.EAC,
+        _transform(_walk, transforms.to_eac),
+        _UNSUPPORTED,
+        SphericalMetadata(projection="eac"),
+    ),
+    "dual_fisheye": VideoKind(
+        Layout.DUAL_FISHEYE, _transform(_walk, transforms.to_dual_fisheye), _UNSUPPORTED
+    ),
+    "twice_converted": VideoKind(
+        Layout.CONVERTED_TWICE, _transform(_walk, transforms.convert_twice), _UNSUPPORTED
+    ),
+    # Videos that are not spherical.
+    "perspective_16x9": VideoKind(Layout.FLAT, _render_perspective(16 / 9), _FLAT),
+    "perspective_2to1": VideoKind(Layout.FLAT, _render_perspective(2), _FLAT | {Reason.SEAM}),
     "perspective_stretched": VideoKind(
-        Layout.FLAT, _of(_views(16 / 9), _stretched), _FLAT | {Reason.SEAM}
+        Layout.FLAT,
+        _transform(_render_perspective(16 / 9), transforms.stretch_to_2_to_1),
+        _FLAT | {Reason.SEAM},
     ),
     "perspective_pillarboxed": VideoKind(
-        Layout.FLAT, _of(_views(4 / 3), _boxed), _FLAT | {Reason.BLACK}
+        Layout.FLAT,
+        _transform(_render_perspective(4 / 3), partial(transforms.add_bars, aspect=2)),
+        _FLAT | {Reason.BLACK},
     ),
     "perspective_letterboxed": VideoKind(
-        Layout.FLAT, _of(_views(2.8), _boxed), _FLAT | {Reason.BLACK, Reason.SEAM}
+        Layout.FLAT,
+        _transform(_render_perspective(2.8), partial(transforms.add_bars, aspect=2)),
+        _FLAT | {Reason.BLACK, Reason.SEAM},
     ),
-    "perspective_vertical": VideoKind(Layout.FLAT, _views(9 / 16), _FLAT),
-    "perspective_square": VideoKind(Layout.FLAT, _views(1), _FLAT),
-    "cartoon": VideoKind(Layout.FLAT, cartoons.cartoon, _FLAT),
+    "perspective_vertical": VideoKind(Layout.FLAT, _render_perspective(9 / 16), _FLAT),
+    "perspective_square": VideoKind(Layout.FLAT, _render_perspective(1), _FLAT),
+    "cartoon": VideoKind(Layout.FLAT, cartoons.render_cartoon, _FLAT),
     "cartoon_letterboxed": VideoKind(
         Layout.FLAT,
-        _of(partial(cartoons.cartoon, aspect=2.39), partial(_within, aspect=16 / 9)),
+        _transform(
+            partial(cartoons.render_cartoon, aspect=2.39),
+            partial(transforms.add_bars, aspect=16 / 9),
+        ),
         _FLAT,
     ),
-    "slides": VideoKind(Layout.FLAT, cartoons.slides, _FLAT),
+    "slides": VideoKind(Layout.FLAT, cartoons.render_slides, _FLAT),
     "slides_2to1": VideoKind(
-        Layout.FLAT, partial(cartoons.slides, aspect=2.0), _FLAT | {Reason.SEAM, Reason.STATIC}
+        Layout.FLAT,
+        partial(cartoons.render_slides, aspect=2.0),
+        _FLAT | {Reason.SEAM, Reason.STATIC},
     ),
-    "tiny_planet": VideoKind(Layout.FLAT, _of(_walk, _tiny_planet), _FLAT | {Reason.SEAM}),
-    # whole spheres that are not worth keeping
-    "static": _content(lambda shot: [_first(shot)] * shot.count, Reason.STATIC),
-    "tripod": _content(_moving(Motion.STILL), Reason.STATIC),
-    "spin": _content(_moving(Motion.SPIN), Reason.STATIC),
-    "title": _content(overlays.lettered(_walk, "CITY WALK", (20, 60)), Reason.TEXT),
-    "watermark": _content(overlays.lettered(_drive, "@cityrides", (-45, -15), 0.8), Reason.TEXT),
-    "blurred": _content(_of(_walk, _blurred), Reason.BLURRED, Reason.LOW_VARIANCE),
-    "dark": _content(_of(_walk, _dimmed), Reason.LOW_VARIANCE, Reason.EXPOSURE, Reason.BLACK),
-    "night": _content(overlays.at_night(_walk), Reason.EXPOSURE, Reason.LOW_VARIANCE),
-    "overexposed": _content(overlays.burnt_out(_walk), Reason.EXPOSURE, Reason.LOW_VARIANCE),
-    "caps": _content(overlays.capped(_drive, 0, 52), Reason.BLACK),
+    "tiny_planet": VideoKind(
+        Layout.FLAT, _transform(_walk, transforms.to_tiny_planet), _FLAT | {Reason.SEAM}
+    ),
+    # Whole spheres that are dropped for their content.
+    "static": _erp_kind(lambda spec: [_render_first_frame(spec)] * spec.count, Reason.STATIC),
+    "tripod": _erp_kind(_render_motion(Motion.STILL), Reason.STATIC),
+    "spin": _erp_kind(_render_motion(Motion.SPIN), Reason.STATIC),
+    "title": _erp_kind(overlays.add_text(_walk, "CITY WALK", (20, 60)), Reason.TEXT),
+    "watermark": _erp_kind(overlays.add_text(_drive, "@cityrides", (-45, -15), 0.8), Reason.TEXT),
+    "blurred": _erp_kind(_transform(_walk, transforms.blur), Reason.BLURRED, Reason.LOW_VARIANCE),
+    "dark": _erp_kind(
+        _transform(_walk, transforms.dim), Reason.LOW_VARIANCE, Reason.EXPOSURE, Reason.BLACK
+    ),
+    "night": _erp_kind(overlays.darken_to_night(_walk), Reason.EXPOSURE, Reason.LOW_VARIANCE),
+    "overexposed": _erp_kind(overlays.overexpose(_walk), Reason.EXPOSURE, Reason.LOW_VARIANCE),
+    "caps": _erp_kind(overlays.add_caps(_drive, 0, 52), Reason.BLACK),
     "caps_of_a_band": replace(
-        _content(
-            overlays.capped(_drive, 30, 40),
+        _erp_kind(
+            overlays.add_caps(_drive, 30, 40),
             Reason.BLACK,
             Reason.NOT_FULL_SPHERE,
             Reason.LAYOUT_MISMATCH,
         ),
-        also=frozenset({Layout.PARTIAL}),
+        other_layouts=frozenset({Layout.PARTIAL}),
     ),
-    "half_black": _content(_of(_drive, _blackened), Reason.BLACK),
-    "black": _content(
-        lambda shot: [_first(shot) * 0] * shot.count,
+    "half_black": _erp_kind(_transform(_drive, transforms.blacken_bottom), Reason.BLACK),
+    "black": _erp_kind(
+        lambda spec: [_render_first_frame(spec) * 0] * spec.count,
         Reason.BLACK,
         Reason.LOW_VARIANCE,
         Reason.STATIC,
     ),
-    "fog": _content(_of(_drive, _fogged), Reason.LOW_VARIANCE, Reason.STATIC),
+    "fog": _erp_kind(_transform(_drive, transforms.add_fog), Reason.LOW_VARIANCE, Reason.STATIC),
     "broken_seam": replace(
-        _content(_of(_drive, _without_seam), Reason.SEAM, Reason.NOT_360),
-        also=frozenset({Layout.PARTIAL, Layout.FLAT}),
+        _erp_kind(_transform(_drive, transforms.break_seam), Reason.SEAM, Reason.NOT_360),
+        other_layouts=frozenset({Layout.PARTIAL, Layout.FLAT}),
     ),
-    "too_short": _content(
-        lambda shot: shot.equirect(Motion.DRIVE, count=max(2, round(shot.fps / 2))),
+    "too_short": _erp_kind(
+        lambda spec: spec.render_erp(Motion.DRIVE, count=max(2, round(spec.fps / 2))),
         Reason.TOO_SHORT,
     ),
-    "one_frame": _content(lambda shot: [_first(shot)], Reason.TOO_SHORT, Reason.STATIC),
-    # files that hold no readable video
-    "corrupt": _broken(_noisy(b"mdat"), _UNREADABLE),
-    "corrupt_index": _broken(_noisy(b""), _UNREADABLE),
-    "truncated": _broken(_truncated, _UNREADABLE | {Reason.TRUNCATED}),
-    "empty": _broken(lambda _: b"", frozenset({Reason.EMPTY_FILE}), _blank),
-    "text": _broken(
+    "one_frame": _erp_kind(
+        lambda spec: [_render_first_frame(spec)], Reason.TOO_SHORT, Reason.STATIC
+    ),
+    # Files without a readable video.
+    "corrupt": _damaged_kind(_replace_by_noise(b"mdat"), _UNREADABLE),
+    "corrupt_index": _damaged_kind(_replace_by_noise(b""), _UNREADABLE),
+    "truncated": _damaged_kind(_truncate, _UNREADABLE | {Reason.TRUNCATED}),
+    "empty": _damaged_kind(lambda _: b"", frozenset({Reason.EMPTY_FILE}), _render_blank),
+    "text": _damaged_kind(
         lambda _: b"This is a line of text, and no video.\n" * 40,
         _UNREADABLE - {Reason.DECODER_CRASHED},
-        _blank,
+        _render_blank,
     ),
     "audio_only": VideoKind(Layout.NONE, None, frozenset({Reason.NO_VIDEO_STREAM})),
 }
-"""Every kind of video that the world can be written as."""
+"""All kinds of videos by name."""
 
 for _name in (
     "stereo_tb",
@@ -408,5 +350,7 @@ for _name in (
     "perspective_2to1",
 ):
     VIDEO_KINDS[f"{_name}_mistagged"] = replace(
-        VIDEO_KINDS[_name], reasons=VIDEO_KINDS[_name].reasons | {Reason.LAYOUT_MISMATCH}, spherical=_MONO
+        VIDEO_KINDS[_name],
+        reasons=VIDEO_KINDS[_name].reasons | {Reason.LAYOUT_MISMATCH},
+        spherical=_MONO,
     )

@@ -89,7 +89,9 @@ class FaultyServer:
     def fetches(self, name: str | None = None) -> list[float]:
         """Return the start times of the fetches of one file or of all, in time.monotonic() s."""
         return sorted(
-            request.time_s for request in self.log if request.is_fetch and name in (None, request.name)
+            request.time_s
+            for request in self.log
+            if request.is_fetch and name in (None, request.name)
         )
 
     def max_fetches(self, window_s: float) -> int:

@@ -7,6 +7,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from argus.media import open_video
+
 FRAMES, HEIGHT, WIDTH = 40, 96, 160
 FPS = Fraction(30000, 1001)
 BITS = 8
@@ -39,6 +41,12 @@ FILES = [
     *("vp8.webm", "vp9.webm", "vp9.mp4", "av1.mp4", "av1.webm"),
 ]
 DECORD_FILES = ["h264.mp4", "h264.mkv", "hevc.mp4", "hevc.mkv", "vp9.webm", "vp9.mp4"]
+
+
+def read_frames(path: Path) -> NDArray[np.uint8]:
+    """Return all frames of a video, uint8 [T, H, W, 3]."""
+    with open_video(path) as reader:
+        return reader.frames(range(len(reader)))
 
 
 def numbered_frames(
