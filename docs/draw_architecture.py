@@ -24,7 +24,7 @@ STAGES = (
     ("loss", "argus.diffusion", "diffusion_loss"),
     ("checkpoint", "argus.train", "train"),
     ("metrics", "argus.evaluate", "evaluate_clip"),
-    ("registered model", "argus.registry", "register"),
+    ("registered model", "argus.registry", "register_model"),
     ("360° video", "argus.infer", "generate_video"),
 )
 """What a step makes, the package that makes it, and the function to read first."""
