@@ -1,5 +1,5 @@
 from .dataset import Dataset, Snapshot
-from .diffusion import ArgusPipeline, sample
+from .diffusion import ArgusPipeline, sample_video
 from .errors import ArgusError, FetchError, InvalidInput, ServiceError, VideoError
 from .infer import GeneratedVideo, generate_video
 from .media import SphericalMetadata, open_video, read_spherical, tag_spherical
@@ -28,7 +28,7 @@ __all__ = [
     "open_video",
     "read_spherical",
     "rotate_erp",
-    "sample",
+    "sample_video",
     "tag_spherical",
     "view_to_erp",
 ]
