@@ -9,6 +9,7 @@ import pytest
 
 from argus.errors import VideoError
 from argus.media import open_video, probe
+from argus.media.backends import BACKENDS
 from schemas.names import Reason
 from tests.support.videos import (
     FRAMES,
@@ -72,7 +73,7 @@ def test_truncated_matroska(tmp_path, codec, suffix):
     assert find_reason(path) is Reason.TRUNCATED
 
 
-@pytest.mark.parametrize("backend", ["decord", "pyav"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_damaged_frames_are_corrupt_and_frames_before_them_are_read(library, tmp_path, backend):
     data = bytearray(library("h264.mp4").read_bytes())
     with av.open(str(library("h264.mp4"))) as container:
