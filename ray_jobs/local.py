@@ -32,6 +32,8 @@ def run_locally(
     config: JobConfig,
     on_progress: ProgressHook | None = None,
     on_log: LogHook | None = None,
+    *,
+    lock_wait_s: float = _LOCK_WAIT_S,
 ) -> JobResult:
     """Run a job in a child process on this machine, without a cluster, and follow it to its end.
 
@@ -43,15 +45,16 @@ def run_locally(
         config: Its configuration; without a run id it gets a new one.
         on_progress: Called whenever the job's progress changes.
         on_log: Called with each new line of its log.
+        lock_wait_s: Time to wait for another process that works on the run, in seconds.
 
     Raises:
         InvalidInput: The run exists with another configuration, or another process still works
-            on it after 30 s.
+            on it after `lock_wait_s`.
     """
     config = with_run_id(config)
     folder = RunFolder.of(config, kind)
     folder.write_config(config, migrate=migrate_config)
-    with _lock_run(folder) as lock:
+    with _lock_run(folder, lock_wait_s) as lock:
         folder.prepare()
         log = folder.path / "log.txt"
         log.unlink(missing_ok=True)
@@ -84,13 +87,13 @@ def _follow_child(
 
 
 @contextlib.contextmanager
-def _lock_run(folder: RunFolder) -> Iterator[int]:
+def _lock_run(folder: RunFolder, wait_s: float) -> Iterator[int]:
     """Lock a run, and yield the lock's file descriptor.
 
     A child process that inherits the descriptor holds the lock as well, until the job ends.
     """
     folder.path.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + _LOCK_WAIT_S
+    deadline = time.monotonic() + wait_s
     with (folder.path / "lock").open("w") as file:
         while True:
             try:

@@ -39,7 +39,7 @@ from schemas.config import TrainConfig
 from schemas.names import JobKind, Outcome
 from schemas.records import JobResult
 
-SUMMARY_FILE = "trained.json"
+_SUMMARY_FILE = "trained.json"
 _SUMMARY = TypeAdapter(TrainSummary)
 _log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ def fit(config: TrainConfig, folder: RunFolder, tracked: TrackedRun) -> TrainSum
     try:
         trainer.fit()
     except TrainingFailedError as error:
-        raise _find_cause(error) from error
+        raise find_cause(error) from error
     summary = read_summary(folder, include_stopped=True)
     assert summary is not None, "rank 0 writes the summary before it reports"
     return summary
@@ -163,8 +163,13 @@ def train_worker(settings: dict[str, Any]) -> None:
     )
     if logger:
         _flush(logger)
-        write_text(folder.path / SUMMARY_FILE, _SUMMARY.dump_json(summary, indent=2).decode())
+        write_summary(folder, summary)
     ray.train.report({"step": summary.step, "validation_loss": summary.last_validation_loss})
+
+
+def write_summary(folder: RunFolder, summary: TrainSummary) -> None:
+    """Write the summary of a training to the run folder (trained.json)."""
+    write_text(folder.path / _SUMMARY_FILE, _SUMMARY.dump_json(summary, indent=2).decode())
 
 
 def read_summary(folder: RunFolder, *, include_stopped: bool = False) -> TrainSummary | None:
@@ -174,7 +179,7 @@ def read_summary(folder: RunFolder, *, include_stopped: bool = False) -> TrainSu
         folder: The run folder.
         include_stopped: Also return the summary of a stopped training.
     """
-    path = folder.path / SUMMARY_FILE
+    path = folder.path / _SUMMARY_FILE
     summary = _SUMMARY.validate_json(path.read_bytes()) if path.exists() else None
     return summary if summary and (include_stopped or not summary.stopped) else None
 
@@ -201,7 +206,7 @@ def _flush(logger: RunLogger) -> None:
         _log.warning("the last metrics were not logged: %s", error)
 
 
-def _find_cause(error: Exception) -> ArgusError:
+def find_cause(error: Exception) -> ArgusError:
     """Return the ArgusError of the first failed rank that has one, or a new one for the first."""
     failures = getattr(error, "worker_failures", {})
     for _, failure in sorted(failures.items()):

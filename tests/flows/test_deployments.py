@@ -1,4 +1,4 @@
-"""prefect.yaml: every deployment points at a flow that accepts its parameters."""
+"""Deployments of prefect.yaml: each names a flow that accepts its parameters."""
 
 import importlib
 from pathlib import Path
@@ -11,6 +11,7 @@ from prefect.flows import Flow
 
 from flows.jobs import JOB_KINDS
 from flows.refresh import PUBLISHED_EVENT
+from flows.serve import WORK_POOL
 
 ROOT = Path(__file__).parents[2]
 FILE = yaml.safe_load((ROOT / "prefect.yaml").read_text())
@@ -19,7 +20,7 @@ DEPLOYMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def flow_of(deployment: dict[str, Any]) -> Flow[..., Any]:
+def load_flow(deployment: dict[str, Any]) -> Flow[..., Any]:
     path, _, name = deployment["entrypoint"].partition(":")
     assert (ROOT / path).exists()
     flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
@@ -27,20 +28,18 @@ def flow_of(deployment: dict[str, Any]) -> Flow[..., Any]:
     return flow
 
 
-def test_all_six_are_deployed_to_the_pool_that_is_served() -> None:
-    from flows.serve import WORK_POOL
-
+def test_all_flows_are_deployed_to_the_work_pool() -> None:
     assert set(DEPLOYMENTS) == {"refresh", "train", "evaluate", "promote", "generate", "pipeline"}
     assert {deployment["work_pool"]["name"] for deployment in DEPLOYMENTS.values()} == {WORK_POOL}
 
 
-def test_runs_start_in_the_checkout() -> None:
-    assert "pull" not in FILE, "an empty pull would start them in an empty folder"
+def test_there_is_no_pull_step() -> None:
+    assert "pull" not in FILE, "an empty pull step would start runs in an empty folder"
 
 
 @pytest.mark.parametrize("name", sorted(DEPLOYMENTS))
-def test_a_deployment_is_a_real_flow_and_its_parameters_are_right(name: str) -> None:
-    flow = flow_of(DEPLOYMENTS[name])
+def test_a_deployment_has_a_flow_and_valid_parameters(name: str) -> None:
+    flow = load_flow(DEPLOYMENTS[name])
     assert flow.name == name
     parameters = DEPLOYMENTS[name].get("parameters")
     if parameters is not None:
@@ -48,21 +47,21 @@ def test_a_deployment_is_a_real_flow_and_its_parameters_are_right(name: str) -> 
 
 
 @pytest.mark.parametrize("name", sorted(JOB_KINDS))
-def test_cancelling_a_flow_with_jobs_stops_them(name: str) -> None:
-    assert flow_of(DEPLOYMENTS[name]).on_cancellation_hooks
+def test_a_flow_with_jobs_has_a_cancellation_hook(name: str) -> None:
+    assert load_flow(DEPLOYMENTS[name]).on_cancellation_hooks
 
 
-def test_the_refresh_is_daily_and_never_twice_at_once() -> None:
+def test_the_refresh_runs_daily_without_overlap() -> None:
     (schedule,) = DEPLOYMENTS["refresh"]["schedules"]
     assert schedule["slug"]
     assert schedule["cron"].split()[2:] == ["*", "*", "*"]
     assert DEPLOYMENTS["refresh"]["concurrency_limit"]["limit"] == 1
 
 
-def test_new_data_starts_training_but_not_a_pipelines_own() -> None:
+def test_new_data_starts_training_unless_it_comes_from_a_pipeline() -> None:
     (declared,) = DEPLOYMENTS["train"]["triggers"]
     trigger = DeploymentEventTrigger.model_validate(declared)
     assert trigger.expect == {PUBLISHED_EVENT}
     assert trigger.match.root == {"argus.origin": "refresh"}
-    filled = {**declared["parameters"]["form"], "dataset": "/data", "snapshot": 3}
-    flow_of(DEPLOYMENTS["train"]).validate_parameters({"form": filled})
+    form = {**declared["parameters"]["form"], "dataset": "/data", "snapshot": 3}
+    load_flow(DEPLOYMENTS["train"]).validate_parameters({"form": form})

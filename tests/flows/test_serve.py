@@ -1,8 +1,7 @@
-"""Deployments on real servers: runs made through Prefect's API refresh and train, wrong parameters are refused, cancel stops the Ray job."""
+"""Deployments on real servers, used through Prefect's API."""
 
 import json
 import os
-import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -36,7 +35,7 @@ TRAIN = {
 
 @dataclass(frozen=True)
 class Served:
-    """A server with all deployments and a worker."""
+    """A Prefect server with all deployments and a worker."""
 
     stack: LocalStack
     worker: SupervisedProcess
@@ -50,8 +49,8 @@ class Served:
             data=data,
             headers={"content-type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)
 
     def deployment(self, name: str) -> dict[str, Any]:
         return self.call("GET", f"/deployments/name/{name}/{name}")
@@ -64,7 +63,7 @@ class Served:
         )["id"]
 
     def wait(self, run: str, *types: str) -> dict[str, Any]:
-        """The state of a flow run when it is one of these, or final."""
+        """Return the state of a flow run when it has one of these types, or is final."""
         while (state := self.call("GET", f"/flow_runs/{run}")["state"])["type"] not in (
             *types,
             "COMPLETED",
@@ -82,7 +81,7 @@ class Served:
         return {artifact["key"] for artifact in found}
 
     def events(self, name: str, count: int) -> list[dict[str, Any]]:
-        """The events of a name; the server stores them a moment after the run's end."""
+        """Return the events of a name; the server stores them shortly after the end of a run."""
         while (
             len(
                 found := self.call(
@@ -100,17 +99,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("home")
     with LocalStack(home, cpus=2) as stack:
         deploy_flows()
-        running = start_worker(stack.log("worker"))
+        worker = start_worker(stack.log("worker"))
         try:
-            yield Served(stack, running, home)
+            yield Served(stack, worker, home)
         finally:
-            running.stop()
+            worker.stop()
     assert descendants(os.getpid()) == []
 
 
 @pytest.fixture(scope="module")
 def refreshed(served: Served) -> Iterator[str]:
-    """A flow run of the refresh deployment over a small site; the site stays."""
+    """A flow run of the refresh deployment with a small site, which is served on."""
     from argus.synth import serve_folder, write_catalogue, write_world_videos
 
     videos = write_world_videos(served.home / "site", count=5, seconds=3, fps=5, height=64)
@@ -128,7 +127,7 @@ def refreshed(served: Served) -> Iterator[str]:
         yield run
 
 
-def test_deploying_again_changes_nothing(served: Served) -> None:
+def test_deployment_is_idempotent(served: Served) -> None:
     def state() -> list[tuple[str, str, list[str], str]]:
         found = served.call("POST", "/deployments/filter", {})
         return sorted(
@@ -156,25 +155,25 @@ def test_deploying_again_changes_nothing(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "message"),
+    ("form", "named"),
     [
-        ({"steps": 0}, r"form\.steps.*0 is less than the minimum of 1"),
-        ({"preset": "huge"}, r"form\.preset.*'huge' is not one of"),
-        ({"colour": "red"}, r"'colour' was unexpected"),
-        ({"lr": "fast"}, r"form\.lr.*'fast'"),
+        ({"steps": 0}, "form.steps"),
+        ({"preset": "huge"}, "form.preset"),
+        ({"color": "red"}, "color"),
+        ({"lr": "fast"}, "form.lr"),
     ],
 )
-def test_a_wrong_parameter_is_refused_by_name(
-    served: Served, form: dict[str, Any], message: str
+def test_an_invalid_parameter_is_refused_by_name(
+    served: Served, form: dict[str, Any], named: str
 ) -> None:
-    with pytest.raises(urllib.error.HTTPError) as refused:
+    with pytest.raises(urllib.error.HTTPError) as caught:
         served.start("train", form)
-    with refused.value as answer:
-        assert answer.code == 409
-        assert re.search(message, json.load(answer)["detail"])
+    with caught.value as response:
+        assert response.code == 409
+        assert named in json.load(response)["detail"]
 
 
-def test_a_refresh_publishes_and_shows_its_reasons(served: Served, refreshed: str) -> None:
+def test_a_refresh_emits_an_event_and_creates_artifacts(served: Served, refreshed: str) -> None:
     assert {
         "curate-metrics",
         "curate-reasons",
@@ -186,7 +185,7 @@ def test_a_refresh_publishes_and_shows_its_reasons(served: Served, refreshed: st
     assert event["resource"]["argus.origin"] == "refresh"
 
 
-def test_a_refresh_that_finds_nothing_publishes_nothing(served: Served, refreshed: str) -> None:
+def test_a_refresh_without_new_videos_emits_no_event(served: Served, refreshed: str) -> None:
     run = served.start(
         "refresh",
         {"catalogue": str(served.home / "c.csv"), "allow_private_hosts": True, "height": 64},
@@ -198,7 +197,7 @@ def test_a_refresh_that_finds_nothing_publishes_nothing(served: Served, refreshe
     assert len(served.events("argus.dataset.published", 1)) == 1
 
 
-def test_a_training_run_from_a_form_finishes(served: Served, refreshed: str) -> None:
+def test_a_training_registers_a_model(served: Served, refreshed: str) -> None:
     run = served.start("train", TRAIN)
     assert served.wait(run)["type"] == "COMPLETED", served.worker.log.read_text()
     result = RunFolder(served.home, JobKind.TRAIN, run).read_result()
@@ -209,14 +208,15 @@ def test_a_training_run_from_a_form_finishes(served: Served, refreshed: str) -> 
     assert event["payload"]["uri"] == result.outputs["model_uri"]
 
 
-def test_an_impossible_form_fails_with_one_line(served: Served) -> None:
+def test_an_impossible_form_fails_and_names_the_setting(served: Served) -> None:
     run = served.start("train", {**TRAIN, "batch": 3})
     state = served.wait(run)
     assert state["type"] == "FAILED"
-    assert "batch is 3, but must be a multiple of workers (2)" in state["message"]
+    assert "batch" in state["message"]
+    assert "workers" in state["message"]
 
 
-def test_cancel_stops_the_ray_job(served: Served, refreshed: str) -> None:
+def test_cancelling_a_flow_run_stops_its_ray_job(served: Served, refreshed: str) -> None:
     run = served.start("train", {**TRAIN, "steps": 100_000})
     assert served.wait(run, "RUNNING")["type"] == "RUNNING"
     folder = RunFolder(served.home, JobKind.TRAIN, run)

@@ -1,4 +1,4 @@
-"""Jobs on a real Ray head, and in a process of this machine: submit, attach, follow, stop, submit again."""
+"""Jobs on a real Ray head: submitting, attaching, following, stopping, resubmitting."""
 
 import os
 import socket
@@ -9,7 +9,8 @@ import pytest
 
 from argus.errors import InvalidInput, ServiceError
 from flows.local import LocalStack
-from ray_jobs.client import JobClient, run_locally
+from ray_jobs.client import JobClient
+from ray_jobs.local import run_locally
 from ray_jobs.supervisor import descendants
 from schemas.config import CurateConfig, FetchSettings, TrainConfig
 from schemas.names import JobKind, Outcome
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # not needed here
+        patch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # not used
         patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
         with LocalStack(tmp_path_factory.mktemp("home"), cpus=2) as stack:
             yield stack
@@ -33,7 +34,7 @@ def silent_server() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/video.mp4"
 
 
-def refresh_of(url: str, folder: Path, run_id: str) -> CurateConfig:
+def silent_refresh(url: str, folder: Path, run_id: str) -> CurateConfig:
     catalogue = folder / "catalogue.txt"
     catalogue.write_text(f"{url}\n")
     fetch = FetchSettings(allow_private_hosts=True, timeout_s=20, attempts=1)
@@ -66,10 +67,10 @@ def test_invalid_input_is_never_submitted_again(cluster: LocalStack, tmp_path: P
     assert client.follow(second) == result
 
 
-def test_a_running_job_is_found_again_stopped_and_begun_anew(
+def test_a_running_job_is_attached_to_stopped_and_resubmitted(
     cluster: LocalStack, tmp_path: Path, silent_server: str
 ) -> None:
-    config = refresh_of(silent_server, tmp_path, "again")
+    config = silent_refresh(silent_server, tmp_path, "again")
     client = JobClient()
     first = client.submit_or_attach(JobKind.CURATE, config)
     while first.folder.read_progress() is None:
@@ -83,20 +84,20 @@ def test_a_running_job_is_found_again_stopped_and_begun_anew(
     assert client.stop(third).outcome is Outcome.CANCELLED
 
 
-def test_a_job_that_succeeded_is_not_run_twice(cluster: LocalStack, tmp_path: Path) -> None:
+def test_a_successful_job_is_not_run_again(cluster: LocalStack, tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        config = refresh_of(
+        config = silent_refresh(
             f"http://127.0.0.1:{closed.getsockname()[1]}/video.mp4", tmp_path, "once"
         )
         client = JobClient()
-        told: list[int] = []
+        steps: list[int] = []
         result = client.follow(
             client.submit_or_attach(JobKind.CURATE, config),
-            on_progress=lambda step, *_: told.append(step),
+            on_progress=lambda step, *_: steps.append(step),
         )
     assert result.outcome is Outcome.DONE
-    assert told[-1] == 1
+    assert steps[-1] == 1
     again = client.submit_or_attach(JobKind.CURATE, config)
     assert again.attached
     assert client.follow(again) == result
@@ -106,36 +107,39 @@ def test_a_job_that_succeeded_is_not_run_twice(cluster: LocalStack, tmp_path: Pa
     assert client.find_job(JobKind.CURATE, "never", tmp_path) is None
 
 
-def test_a_job_that_cannot_fit_is_refused_before_it_is_submitted(
-    cluster: LocalStack, tmp_path: Path
-) -> None:
+def test_a_job_that_is_too_large_is_not_submitted(cluster: LocalStack, tmp_path: Path) -> None:
     client = JobClient()
     assert client.resources()["CPU"] == 2
-    with pytest.raises(InvalidInput, match="train needs 4 CPUs, the cluster has 2"):
+    with pytest.raises(InvalidInput) as caught:
         client.submit_or_attach(
             JobKind.TRAIN, TrainConfig(run_id="big", home=str(tmp_path), workers=4, batch=4)
         )
+    assert "4 CPUs" in str(caught.value)
     assert client.find_job(JobKind.TRAIN, "big", tmp_path) is None
 
 
 def test_a_wrong_token_is_refused(cluster: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
-    with pytest.raises(InvalidInput, match="refuses the token"):
+    with pytest.raises(InvalidInput) as caught:
         JobClient()
+    assert "RAY_AUTH_TOKEN" in str(caught.value)
 
 
-def test_a_cluster_that_is_away_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ServiceError, match="does not answer"):
+def test_an_unreachable_cluster_is_an_error() -> None:
+    with pytest.raises(ServiceError) as caught:
         JobClient("http://127.0.0.1:9")
+    assert "http://127.0.0.1:9" in str(caught.value)
 
 
-def test_ctrl_c_stops_a_local_job_and_leaves_no_process(tmp_path: Path, silent_server: str) -> None:
+def test_a_keyboard_interrupt_stops_a_local_job_and_its_processes(
+    tmp_path: Path, silent_server: str
+) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     before = set(descendants(os.getpid()))
     result = run_locally(
-        JobKind.CURATE, refresh_of(silent_server, tmp_path, "local"), on_progress=interrupt
+        JobKind.CURATE, silent_refresh(silent_server, tmp_path, "local"), on_progress=interrupt
     )
     assert result.outcome is Outcome.CANCELLED
     assert set(descendants(os.getpid())) <= before

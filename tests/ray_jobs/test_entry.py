@@ -1,8 +1,10 @@
-"""What every job's entry point promises: a result in every case, and the exit status that its outcome means."""
+"""The entry point of jobs: a result in every case, and the exit status of its outcome."""
 
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,9 @@ from schemas.names import EXIT_CODES, JobKind, Outcome, Reason
 from schemas.records import JobResult
 
 
-class Job:
+class JobFixture:
+    """A configuration file, and a function that runs a job with it."""
+
     def __init__(self, folder: Path) -> None:
         self.file = folder / "job.json"
         self.run = RunFolder(folder / "home", JobKind.CURATE, "one")
@@ -27,18 +31,18 @@ class Job:
         )
 
     def __call__(self, body) -> tuple[int, JobResult | None]:
-        with pytest.raises(SystemExit) as leaving:
+        with pytest.raises(SystemExit) as exited:
             run_entry_point(JobKind.CURATE, CurateConfig, body, ["--config", str(self.file)])
-        return leaving.value.code, self.run.read_result()
+        return exited.value.code, self.run.read_result()
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
-    return Job(tmp_path)
+def job(tmp_path: Path) -> JobFixture:
+    return JobFixture(tmp_path)
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_the_exit_status_says_the_outcome(job: Job, outcome: Outcome) -> None:
+def test_each_outcome_has_its_exit_status(job: JobFixture, outcome: Outcome) -> None:
     status, result = job(
         lambda config, folder: folder.finish(outcome, outputs={"catalogue": config.catalogue})
     )
@@ -58,8 +62,8 @@ def test_the_exit_status_says_the_outcome(job: Job, outcome: Outcome) -> None:
         (KeyboardInterrupt(), Outcome.CANCELLED),
     ],
 )
-def test_an_error_of_ours_becomes_its_outcome_and_message(
-    job: Job, error: BaseException, outcome: Outcome
+def test_an_argus_error_gives_its_outcome_and_message(
+    job: JobFixture, error: BaseException, outcome: Outcome
 ) -> None:
     def body(config: CurateConfig, folder: RunFolder) -> JobResult:
         raise error
@@ -69,14 +73,16 @@ def test_an_error_of_ours_becomes_its_outcome_and_message(
     assert result.reason == (str(error) or "interrupted")
 
 
-def test_anything_unexpected_is_a_failure_with_a_traceback_in_the_log(job: Job, capsys) -> None:
+def test_an_unexpected_error_is_a_failure_with_a_traceback_in_the_log(
+    job: JobFixture, capsys
+) -> None:
     status, result = job(lambda config, folder: 1 / 0)
     assert (status, result.outcome) == (1, Outcome.FAILED)
-    assert result.reason.startswith("ZeroDivisionError: division by zero")
+    assert "ZeroDivisionError" in result.reason
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_sigterm_becomes_the_stop_marker_only_while_the_body_runs(job: Job) -> None:
+def test_sigterm_writes_the_stop_marker_while_the_body_runs(job: JobFixture) -> None:
     def body(config: CurateConfig, folder: RunFolder) -> JobResult:
         os.kill(os.getpid(), signal.SIGTERM)
         return folder.finish(Outcome.CANCELLED if folder.is_stop_requested else Outcome.DONE)
@@ -86,8 +92,8 @@ def test_sigterm_becomes_the_stop_marker_only_while_the_body_runs(job: Job) -> N
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_submitted_job_that_was_stopped_before_it_began_does_nothing(
-    job: Job, monkeypatch
+def test_a_submitted_job_that_was_stopped_before_its_start_does_nothing(
+    job: JobFixture, monkeypatch
 ) -> None:
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
     job.run.request_stop()
@@ -95,7 +101,7 @@ def test_a_submitted_job_that_was_stopped_before_it_began_does_nothing(
     assert (status, result.outcome) == (130, Outcome.CANCELLED)
 
 
-def test_run_by_hand_again_it_starts_afresh(job: Job) -> None:
+def test_a_job_started_by_hand_ignores_an_earlier_stop(job: JobFixture) -> None:
     job.run.request_stop()
     job.run.finish(Outcome.CANCELLED)
 
@@ -106,20 +112,27 @@ def test_run_by_hand_again_it_starts_afresh(job: Job) -> None:
     assert job(body)[1].outcome is Outcome.DONE
 
 
-def test_a_bad_configuration_is_invalid_input_and_names_the_field(job: Job, capsys) -> None:
-    job.configure(catalogue="list.csv", chunk_size=0, colour="red")
-    assert job(lambda config, folder: folder.finish(Outcome.DONE)) == (10, None)
-    message = capsys.readouterr().err
-    assert "chunk_size" in message
-    assert "colour" in message
+def test_an_invalid_configuration_is_an_error_that_names_the_field(job: JobFixture, capsys) -> None:
+    for name, value in {"chunk_size": 0, "color": "red"}.items():
+        job.configure(**{"catalogue": "list.csv", name: value})
+        assert job(lambda config, folder: folder.finish(Outcome.DONE)) == (10, None)
+        assert name in capsys.readouterr().err
     job.file.unlink()
     assert job(lambda config, folder: folder.finish(Outcome.DONE))[0] == 10
-    assert "does not exist" in capsys.readouterr().err
+    assert str(job.file) in capsys.readouterr().err
 
 
-def test_a_run_id_with_another_configuration_is_refused(job: Job) -> None:
+def test_a_run_id_with_another_configuration_is_refused(job: JobFixture) -> None:
     job(lambda config, folder: folder.finish(Outcome.DONE))
     job.configure(catalogue="another.csv")
     status, result = job(lambda config, folder: folder.finish(Outcome.DONE))
     assert (status, result.outcome) == (10, Outcome.INVALID)
-    assert "another configuration" in result.reason
+    assert "one" in result.reason
+
+
+def test_generation_imports_no_ray() -> None:
+    code = (
+        "import sys, ray_jobs.generate, argus.diffusion, argus.infer; "
+        "assert 'ray' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

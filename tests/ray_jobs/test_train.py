@@ -1,4 +1,4 @@
-"""What the training job decides before and after Ray works."""
+"""The training job: checks before Ray starts, its summary, and the cause of a failure."""
 
 import json
 from pathlib import Path
@@ -18,52 +18,51 @@ from schemas.names import JobKind
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
-    made = RunFolder(tmp_path, JobKind.TRAIN, "r")
-    made.path.mkdir(parents=True)
-    return made
+    folder = RunFolder(tmp_path, JobKind.TRAIN, "r")
+    folder.path.mkdir(parents=True)
+    return folder
 
 
-def test_dataset_that_is_not_there_is_said_before_anything_starts(
+def test_a_missing_dataset_is_an_error_before_anything_starts(
     tmp_path: Path, folder: RunFolder
 ) -> None:
-    with pytest.raises(InvalidInput, match=r"there is no dataset at .*; `argus refresh"):
-        train.run(
-            TrainConfig(run_id="r", home=str(tmp_path), dataset=str(tmp_path / "none")), folder
-        )
+    dataset = str(tmp_path / "none")
+    config = TrainConfig(run_id="r", home=str(tmp_path), dataset=dataset)
+    with pytest.raises(InvalidInput) as caught:
+        train.run(config, folder)
+    assert dataset in str(caught.value)
     assert list(folder.path.iterdir()) == []
 
 
-def test_only_a_whole_training_counts_as_over(folder: RunFolder) -> None:
+def test_a_stopped_training_is_not_finished(folder: RunFolder) -> None:
     assert train.read_summary(folder) is None
     for stopped in (True, False):
         pipeline = None if stopped else folder.path / "pipeline"
         summary = TrainSummary(
             7, stopped, 1.0, 0.5, folder.path / "untrained", pipeline, 3, "ab", 0.25
         )
-        (folder.path / train.TRAINED).write_bytes(train._SUMMARY.dump_json(summary))
-        assert train.read_summary(folder, stopped=True) == summary
+        train.write_summary(folder, summary)
+        assert train.read_summary(folder, include_stopped=True) == summary
         assert train.read_summary(folder) == (None if stopped else summary)
 
 
-def test_our_own_error_comes_back_out_of_a_failed_group() -> None:
-    ours = InvalidInput("no such clip")
-    wrapped = RayTaskError("train_worker", "traceback", ours)
-    assert (
-        train._cause(WorkerGroupError("text", {0: RuntimeError("connection reset"), 1: wrapped}))
-        is ours
+def test_the_error_of_a_worker_is_the_cause_of_a_failure() -> None:
+    error = InvalidInput("no such clip")
+    wrapped = RayTaskError("train_worker", "traceback", error)
+    failures = {0: RuntimeError("connection reset"), 1: wrapped}
+    assert train.find_cause(WorkerGroupError("text", failures)) is error
+    other = train.find_cause(
+        WorkerGroupError("text", {1: RuntimeError("first line\nout of memory")})
     )
-    other = train._cause(WorkerGroupError("text", {1: RuntimeError("first line\nout of memory")}))
-    assert (type(other), str(other)) == (ArgusError, "training failed: out of memory")
-    assert "lost the controller" in str(
-        train._cause(ControllerError(RuntimeError("lost the controller")))
-    )
+    assert type(other) is ArgusError
+    assert str(other).endswith("out of memory")
+    controller = train.find_cause(ControllerError(RuntimeError("lost the controller")))
+    assert "lost the controller" in str(controller)
 
 
-def test_job_id_is_the_submission(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_submitted_job_has_its_submission_id_as_tag(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
     assert submission_tags() == {}
-    monkeypatch.setenv(
-        "RAY_JOB_CONFIG_JSON_ENV_VAR",
-        json.dumps({"metadata": {"job_submission_id": "argus-train-r-1"}}),
-    )
+    job_config = json.dumps({"metadata": {"job_submission_id": "argus-train-r-1"}})
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", job_config)
     assert submission_tags() == {"job_id": "argus-train-r-1"}

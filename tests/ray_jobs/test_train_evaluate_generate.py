@@ -1,4 +1,4 @@
-"""Training in real processes on two workers, killed, stopped and resumed; then its evaluation, its promotion, and a generated video."""
+"""Jobs in real processes: training on two workers, evaluation, promotion and generation."""
 
 import json
 import os
@@ -13,8 +13,14 @@ import pytest
 
 from argus.dataset import CuratedClip, Dataset, DecidedVideo, ShardClip, SourceRow
 from argus.media import encode_clip, open_video, read_spherical, write_video
-from argus.registry import models
-from argus.registry.server import connect
+from argus.registry import (
+    connect,
+    find_version,
+    promote_if_better,
+    promote_version,
+    read_measurement,
+    read_metric_history,
+)
 from argus.runs import RunFolder
 from ray_jobs.supervisor import SupervisedProcess, descendants
 from schemas.config import (
@@ -27,7 +33,7 @@ from schemas.config import (
     TrackingSettings,
     TrainConfig,
 )
-from schemas.names import EXIT_CODES, Decision, PromotionDecision, JobKind, Layout, Outcome, Split
+from schemas.names import EXIT_CODES, Decision, JobKind, Layout, Outcome, PromotionDecision, Split
 from schemas.records import JobResult
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -38,13 +44,13 @@ SAMPLE = SampleSettings(steps=2)
 
 
 def video(number: int, split: Split) -> DecidedVideo:
-    """A source of one clip: coloured waves that drift along longitude."""
+    """Return a source with one clip: colored waves that drift in longitude."""
     random = np.random.default_rng(number)
     lon, lat = np.meshgrid(np.linspace(0, 2 * np.pi, 128, endpoint=False), np.linspace(1, -1, 64))
-    phase, colour = random.uniform(0, 6, 3), random.uniform(60, 190, 3)
+    phase, color = random.uniform(0, 6, 3), random.uniform(60, 190, 3)
     drift = np.arange(10)[:, None, None, None] * 0.1
     frames = (
-        (colour + 60 * np.cos(2 * lon[..., None] + phase + drift) * np.cos(3 * lat[..., None]))
+        (color + 60 * np.cos(2 * lon[..., None] + phase + drift) * np.cos(3 * lat[..., None]))
         .clip(0, 255)
         .astype(np.uint8)
     )
@@ -81,7 +87,7 @@ def video(number: int, split: Split) -> DecidedVideo:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("jobs")
     splits = [Split.TRAIN] * 5 + [Split.VAL] + [Split.TEST] * 2
     dataset = Dataset(folder / "dataset")
@@ -90,14 +96,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def shared(place: Path) -> dict[str, object]:
+def shared(root: Path) -> dict[str, object]:
     return {
-        "home": str(place / "home"),
-        "tracking": TrackingSettings(uri=f"sqlite:///{place}/mlflow.db"),
+        "home": str(root / "home"),
+        "tracking": TrackingSettings(uri=f"sqlite:///{root}/mlflow.db"),
     }
 
 
-def train_config(place: Path, run_id: str, **changes: object) -> TrainConfig:
+def train_config(root: Path, run_id: str, **changes: object) -> TrainConfig:
     sizes = {
         "steps": STEPS,
         "batch": 2,
@@ -111,10 +117,10 @@ def train_config(place: Path, run_id: str, **changes: object) -> TrainConfig:
     model = ModelSettings(height=32, view_height=32)
     return TrainConfig.model_validate(
         {
-            **shared(place),
+            **shared(root),
             **sizes,
             "run_id": run_id,
-            "dataset": str(place / "dataset"),
+            "dataset": str(root / "dataset"),
             "model": model,
             **changes,
         }
@@ -151,7 +157,7 @@ def run(kind: JobKind, config: JobConfig) -> JobResult:
     return finish(*start(kind, config))
 
 
-def history(folder: RunFolder) -> list[dict]:
+def read_losses(folder: RunFolder) -> list[dict]:
     path = folder.path / "losses.jsonl"
     return (
         [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
@@ -161,49 +167,43 @@ def history(folder: RunFolder) -> list[dict]:
 
 
 def wait_for_step(job: SupervisedProcess, folder: RunFolder, step: int) -> None:
-    while len(history(folder)) < step:
+    while len(read_losses(folder)) < step:
         assert job.wait(0.1) is None, job.log.read_text()
 
 
 @pytest.fixture(scope="module")
-def trained(place: Path) -> JobResult:
-    return run(JobKind.TRAIN, train_config(place, "whole"))
+def trained(root: Path) -> JobResult:
+    return run(JobKind.TRAIN, train_config(root, "whole"))
 
 
-def read_metric_history(place: Path, run_id: str) -> list[dict]:
-    return history(RunFolder(place / "home", JobKind.TRAIN, run_id))
-
-
-def test_training_registers_a_candidate(trained: JobResult, place: Path) -> None:
+def test_training_registers_a_candidate(trained: JobResult, root: Path) -> None:
     assert trained.outcome is Outcome.DONE
     assert trained.metrics["steps"] == STEPS
     assert trained.metrics["validation_loss_last"] < trained.metrics["validation_loss_first"]
     version = find_version("argus", "candidate", tracking_uri=trained.outputs["tracking_uri"])
     assert (version.uri, version.tags["run_id"]) == (trained.outputs["model_uri"], "whole")
     assert version.tags["snapshot_digest"] == trained.outputs["digest"]
-    tracked = connect(version.tracking_uri).get_run(trained.outputs["mlflow_run_id"])
+    mlflow_run = trained.outputs["mlflow_run_id"]
+    tracked = connect(version.tracking_uri).get_run(mlflow_run)
     assert tracked.info.status == "FINISHED"
     assert tracked.data.metrics["validation_loss"] == pytest.approx(
         trained.metrics["validation_loss_last"]
     )
     assert tracked.data.params["optim.lr"] == "0.0005"
-    points = connect(version.tracking_uri).get_metric_history(
-        trained.outputs["mlflow_run_id"], "validation_loss"
-    )
-    assert {(point.step, point.value) for point in points if point.step == 0} == {
-        (0, trained.metrics["validation_loss_first"])
-    }
-    assert {point.step for point in points} == {0, 8, STEPS}
-    again = run(
-        JobKind.TRAIN, train_config(place, "whole")
-    )  # over already: nothing is trained or registered again
-    assert (again.outputs, again.metrics) == (trained.outputs, trained.metrics)
+    points = read_metric_history(mlflow_run, "validation_loss", tracking_uri=version.tracking_uri)
+    assert points[0] == (0, trained.metrics["validation_loss_first"])
+    assert [step for step, _ in points] == [0, 8, STEPS]
 
 
-def test_killed_and_stopped_training_goes_on_as_if_it_had_not_been(
-    trained: JobResult, place: Path
+def test_a_finished_training_is_not_repeated(trained: JobResult, root: Path) -> None:
+    repeated = run(JobKind.TRAIN, train_config(root, "whole"))
+    assert (repeated.outputs, repeated.metrics) == (trained.outputs, trained.metrics)
+
+
+def test_a_killed_and_stopped_training_resumes_with_the_same_losses(
+    trained: JobResult, root: Path
 ) -> None:
-    config = train_config(place, "broken")
+    config = train_config(root, "broken")
     job, folder = start(JobKind.TRAIN, config)
     wait_for_step(job, folder, 6)
     for pid in descendants(job.pid):  # the job, its Ray and its workers
@@ -211,22 +211,25 @@ def test_killed_and_stopped_training_goes_on_as_if_it_had_not_been(
     job.wait(60)
     job.stop()
     assert folder.read_result() is None
-    dataset = Dataset(place / "dataset")
+    dataset = Dataset(root / "dataset")
     dataset.commit_chunk([video(99, Split.TRAIN)])
-    dataset.publish()  # a newer snapshot does not change a run that began
+    dataset.publish()  # a resumed run keeps its snapshot
 
     job, folder = start(JobKind.TRAIN, config)
     wait_for_step(job, folder, 9)
     job.request_end()  # SIGTERM
     stopped = finish(job, folder)
     assert stopped.outcome is Outcome.CANCELLED
-    assert "the same run_id goes on" in stopped.reason
+    assert f"of {STEPS} steps" in stopped.reason
     assert 9 <= stopped.metrics["steps"] < STEPS
 
     resumed = run(JobKind.TRAIN, config)
     assert resumed.outcome is Outcome.DONE
     assert resumed.outputs["mlflow_run_id"] == stopped.outputs["mlflow_run_id"]
-    whole, broken = read_metric_history(place, "whole"), read_metric_history(place, "broken")
+    whole, broken = (
+        read_losses(RunFolder(root / "home", JobKind.TRAIN, run_id))
+        for run_id in ("whole", "broken")
+    )
     assert [line["samples"] for line in broken] == [line["samples"] for line in whole]
     assert [line["loss"] for line in broken] == pytest.approx(
         [line["loss"] for line in whole], rel=1e-4
@@ -236,17 +239,18 @@ def test_killed_and_stopped_training_goes_on_as_if_it_had_not_been(
     )
 
 
-def test_more_workers_than_the_cluster_has_are_refused(place: Path) -> None:
-    refused = run(JobKind.TRAIN, train_config(place, "wide", workers=512, batch=512))
+def test_a_training_that_is_too_large_for_the_cluster_is_refused(root: Path) -> None:
+    refused = run(JobKind.TRAIN, train_config(root, "wide", workers=512, batch=512))
     assert refused.outcome is Outcome.INVALID
-    assert "train needs 512 CPUs, the cluster has" in refused.reason
+    assert "512 CPUs" in refused.reason
 
 
-def test_evaluation_feeds_the_gate(trained: JobResult, place: Path) -> None:
+def test_an_evaluation_is_recorded_for_the_promotion(trained: JobResult, root: Path) -> None:
     uri = trained.outputs["tracking_uri"]
     model = trained.outputs["model_uri"]
+    number = int(model.rpartition("/")[2])
     config = EvaluateConfig.model_validate(
-        {**shared(place), "run_id": "e", "dataset": str(place / "dataset"), "model": model}
+        {**shared(root), "run_id": "e", "dataset": str(root / "dataset"), "model": model}
     )
     result = run(JobKind.EVALUATE, config)
     assert result.outcome is Outcome.DONE
@@ -254,53 +258,47 @@ def test_evaluation_feeds_the_gate(trained: JobResult, place: Path) -> None:
     for method in ("model", "untrained", "fill"):
         assert 0 < result.metrics[f"{method}.ws_psnr_all"] < 60
     assert Path(result.outputs["picture"]).read_bytes().startswith(b"\x89PNG")
-    found = read_measurement(
-        find_version("argus", int(model.rpartition("/")[2]), tracking_uri=uri)
-    )
-    assert found.test == result.outputs["test"]
-    assert found.metrics["psnr_all"] == result.metrics["model.psnr_all"]
-    assert found.metrics["untrained.psnr_all"] == result.metrics["untrained.psnr_all"]
-    better = found.metrics["psnr_all"] > found.metrics["untrained.psnr_all"]
-    verdict = promote_if_better(PromoteConfig(version=int(model.rpartition("/")[2]), tracking_uri=uri))
-    assert verdict.decision == (PromotionDecision.PROMOTE if better else PromotionDecision.HOLD)
+    version = find_version("argus", number, tracking_uri=uri)
+    measurement = read_measurement(version)
+    assert measurement.test == result.outputs["test"]
+    assert measurement.metrics["psnr_all"] == result.metrics["model.psnr_all"]
+    assert measurement.metrics["untrained.psnr_all"] == result.metrics["untrained.psnr_all"]
+    is_better = measurement.metrics["psnr_all"] > measurement.metrics["untrained.psnr_all"]
+    verdict = promote_if_better(PromoteConfig(version=number, tracking_uri=uri))
+    assert (verdict.decision is PromotionDecision.PROMOTE) == is_better
 
-    promote_version(find_version("argus", int(model.rpartition("/")[2]), tracking_uri=uri))
-    later = run(JobKind.TRAIN, train_config(place, "later", steps=2, snapshot=1))
-    second = run(
-        JobKind.EVALUATE,
-        config.model_copy(update={"run_id": "e2", "model": later.outputs["model_uri"]}),
-    )
-    assert (
-        second.metrics["champion.psnr_all"] == result.metrics["model.psnr_all"]
-    )  # measured beside it, on the same test
+    promote_version(version)
+    later = run(JobKind.TRAIN, train_config(root, "later", steps=2, snapshot=1))
+    changes = {"run_id": "e2", "model": later.outputs["model_uri"]}
+    second = run(JobKind.EVALUATE, config.model_copy(update=changes))
+    assert second.metrics["champion.psnr_all"] == result.metrics["model.psnr_all"]
     assert second.outputs["test"] == result.outputs["test"]
-    assert promote_if_better(PromoteConfig(tracking_uri=uri)).decision in (
-        PromotionDecision.PROMOTE,
-        PromotionDecision.HOLD,
-    )
+    verdict = promote_if_better(PromoteConfig(tracking_uri=uri))
+    assert verdict.decision in (PromotionDecision.PROMOTE, PromotionDecision.HOLD)
 
 
-def test_generates_a_360_video(trained: JobResult, place: Path) -> None:
+def test_a_360_video_is_generated(trained: JobResult, root: Path) -> None:
     base = np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8)
     frames = [np.kron(np.roll(base, k, 1), np.ones((16, 16, 1), np.uint8)) for k in range(8)]
-    write_video(place / "in.mp4", frames, Fraction(5))
-    given = {
-        **shared(place),
+    write_video(root / "in.mp4", frames, Fraction(5))
+    settings = {
+        **shared(root),
         "run_id": "g",
-        "input": str(place / "in.mp4"),
-        "output": str(place / "out.mp4"),
+        "input": str(root / "in.mp4"),
+        "output": str(root / "out.mp4"),
         "model": trained.outputs["model_uri"],
     }
-    result = run(JobKind.GENERATE, GenerateConfig.model_validate(given))
+    result = run(JobKind.GENERATE, GenerateConfig.model_validate(settings))
     assert result.outcome is Outcome.DONE
-    assert any("field of view of 75°" in note for note in result.outputs["notes"])
-    with open_video(place / "out.mp4") as reader:
+    assert any("75°" in note for note in result.outputs["notes"])
+    with open_video(root / "out.mp4") as reader:
         assert (len(reader), reader.size) == (8, (32, 64))
-    metadata = read_spherical(place / "out.mp4")
-    assert metadata is not None
+    assert read_spherical(root / "out.mp4") is not None
     missing = run(
         JobKind.GENERATE,
-        GenerateConfig.model_validate({**given, "run_id": "g2", "model": "models:/argus@nobody"}),
+        GenerateConfig.model_validate(
+            {**settings, "run_id": "g2", "model": "models:/argus@nobody"}
+        ),
     )
     assert missing.outcome is Outcome.INVALID
-    assert "there are versions" in missing.reason
+    assert "models:/argus@nobody" in missing.reason
