@@ -234,7 +234,8 @@ def _tilt_indices() -> NDArray[np.int64]:
     heading = from_euler_deg(yaws.ravel(), 0, 0)
     rotations = heading @ from_euler_deg(0, tilts.ravel(), 0) @ heading.swapaxes(1, 2)
     column, row = (
-        np.rint(values).astype(np.int64) for values in rays_to_erp_pixels(rotate_rays(grid, rotations), _SIZE)
+        np.rint(values).astype(np.int64)
+        for values in rays_to_erp_pixels(rotate_rays(grid, rotations), _SIZE)
     )
     indices = np.clip(row, 0, _SIZE[0] - 1) * _SIZE[1] + column % _SIZE[1]
     return indices.reshape(len(rotations), -1)
