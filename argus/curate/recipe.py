@@ -15,7 +15,9 @@ from typing import Any, Self
 
 from argus.curate.filters import clip_filters, video_filters
 from argus.curate.shot_detection import VERSION as SHOTS_VERSION
+from argus.curate.thresholds import DECISION_SETTINGS, SCORING_SETTINGS
 from argus.dataset import Store, migrate_recipe, spell_recipe_v1
+from argus.errors import InvalidInput
 from schemas.config import ClipSettings, CurateConfig, FilterSettings, LearnedThresholds
 
 RECIPE_VERSION = 2
@@ -26,43 +28,6 @@ SAMPLES_VERSION = 2
 
 LAYOUT_VERSION = 2
 """Increases when the same frames would give other layout scores, or another conversion."""
-
-MEASUREMENT_SETTINGS = {"black_level": ("black", "caps")}
-"""The fields of `FilterSettings` that filters read while they measure, with those filters."""
-
-DECISION_SETTINGS = frozenset(
-    {
-        "bright_share",
-        "black_share",
-        "blank_sides",
-        "cap_share",
-        "convert",
-        "dark_share",
-        "disc_evidence",
-        "duplicates",
-        "fisheye_fov_deg",
-        "halves_similarity",
-        "high_quality",
-        "layout_evidence",
-        "learned",
-        "moving_share",
-        "nadir_share",
-        "seam_ratio",
-        "seam_value",
-        "sharpness",
-        "shot_boundary",
-        "static_difference",
-        "text_share",
-        "tilt_deg",
-        "tilt_support",
-        "torn_edges",
-        "variance",
-    }
-)
-"""The fields that only decide about stored scores, as far as `argus.curate.reevaluate` can.
-
-Any field in neither set is shaping.
-"""
 
 _STEPS = {"samples": SAMPLES_VERSION, "layout": LAYOUT_VERSION, "shots": SHOTS_VERSION}
 _KNOWN = {"clip": ClipSettings.model_fields, "filters": FilterSettings.model_fields}
@@ -191,7 +156,7 @@ class Recipe:
         settings = {
             name: value
             for name, value in self.filters
-            if name not in DECISION_SETTINGS and name not in MEASUREMENT_SETTINGS
+            if name not in DECISION_SETTINGS and name not in SCORING_SETTINGS
         }
         steps = {name: self.filter_versions[name] for name in _STEPS}
         return self.version, self.clip, settings, steps
@@ -201,7 +166,7 @@ class Recipe:
         read = {
             name: [
                 getattr(self.filters, field)
-                for field, names in MEASUREMENT_SETTINGS.items()
+                for field, names in SCORING_SETTINGS.items()
                 if name in names
             ]
             for name in self.filter_versions
@@ -234,5 +199,7 @@ def load_recipe(dataset: Store, digest: str) -> Recipe | None:
     name = f"recipes/{digest}.json"
     try:
         return Recipe.from_json(dataset.read(name).decode(), dataset.uri_of(name))
+    except InvalidInput:
+        raise
     except (FileNotFoundError, ValueError):
         return None

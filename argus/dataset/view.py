@@ -98,8 +98,10 @@ class DatasetView:
         for name in self.store.list_names("recipes"):
             try:
                 parts = json.loads(self.store.read(name))
-                values = migrate_recipe(parts, known, name)["filters"]
+                values = migrate_recipe(parts, known, self.store.uri_of(name))["filters"]
                 found[PurePosixPath(name).stem] = FilterSettings.model_validate(values)
+            except InvalidInput:
+                raise
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue  # not a recipe, or one whose values are out of range
         return found

@@ -1,4 +1,4 @@
-"""Decisions about videos: one example per reason with its value, the real media, and clips that repeat to the byte."""
+"""Processing of videos: an example of every reason, real media, and reproducible clips."""
 
 import csv
 import pickle
@@ -14,28 +14,26 @@ import numpy as np
 import pytest
 
 from argus.curate import (
-    CuratedVideo,
-    Samples,
+    SampledFrames,
     Verdict,
     VideoSource,
-    clips,
+    clip_spans,
+    clipping,
     detect_layout,
-    judgement,
+    process,
     process_isolated,
     process_video,
     recipe_digest,
-    spans,
 )
-from argus.curate.clipping import stride
-from argus.curate.filters.black import BlackFilter
-from argus.curate.filters.seam import SeamFilter
-from argus.curate.frame_sampling import StoredSamples, sample_clip
-from argus.media import MediaInfo, SphericalMetadata, decode_clip, write_video
-from schemas.config import ClipSettings, CurateConfig, FetchSettings, FilterPolicy
+from argus.curate.filters import BlackFilter, SeamFilter
+from argus.curate.frame_sampling import NativeFrames, sample_clip_frames
+from argus.dataset import CuratedVideo
+from argus.media import MediaInfo, SphericalMetadata, decode_clip, frame_stride, write_video
+from schemas.config import ClipSettings, CurateConfig, FetchSettings, FilterSettings
 from schemas.names import Decision, Layout, Reason
 
-POLICY = FilterPolicy(sharpness=0.3)  # the pictures below are smooth
-CONFIG = CurateConfig(catalogue="none", clip=ClipSettings(height=64), policy=POLICY)
+FILTERS = FilterSettings(sharpness=0.3)  # the pictures below are smooth
+CONFIG = CurateConfig(catalogue="none", clip=ClipSettings(height=64), filters=FILTERS)
 SOURCE = VideoSource("url:0123456789abcdef", "https://example.com/a.mp4")
 FPS = 10
 
@@ -131,7 +129,7 @@ class Case:
     layout: Layout = Layout.MONO_ERP
     value: Callable[[dict[str, float]], bool] = lambda _: True
     spherical: SphericalMetadata | None = None
-    convert: tuple[Layout, ...] = FilterPolicy().convert
+    convert: tuple[Layout, ...] = FilterSettings().convert
 
 
 CASES = [
@@ -265,7 +263,7 @@ def curated(path: Path, case: Case) -> CuratedVideo:
     return process_video(
         path,
         SOURCE,
-        CONFIG.model_copy(update={"policy": POLICY.model_copy(update={"convert": case.convert})}),
+        CONFIG.model_copy(update={"filters": FILTERS.model_copy(update={"convert": case.convert})}),
         path.parent,
     )
 
@@ -292,7 +290,7 @@ def test_every_reason_has_its_example(tmp_path: Path, case: Case) -> None:
 def test_a_dropped_video_names_the_number_and_the_threshold(tmp_path: Path) -> None:
     video = curated(tmp_path / "a.mp4", next(case for case in CASES if case.name == "black"))
     score = next(score for score in video.scores if score.filter == "black")
-    assert (score.threshold, score.kept) == (CONFIG.policy.black_share, False)
+    assert (score.threshold, score.kept) == (CONFIG.filters.black_share, False)
     assert f"least_share is {score.value:.4g}, the threshold is 0.2" in video.detail
 
 
@@ -307,13 +305,13 @@ def test_a_dropped_video_names_the_number_and_the_threshold(tmp_path: Path) -> N
     ],
     ids=lambda value: getattr(value, "projection", ""),
 )
-def test_what_metadata_declares_counts_where_pixels_say_nothing(
+def test_declared_metadata_decides_if_pixels_are_inconclusive(
     metadata: SphericalMetadata, reason: Reason
 ) -> None:
     info = MediaInfo(1024, 512, Fraction(30), 90, 3.0, "h264", "mp4", spherical=metadata)
     blank = np.full((1, 512, 1024, 3), 90, np.uint8)
     assert (
-        detect_layout(info, StoredSamples(blank, blank, np.zeros(1)), FilterPolicy()).reason
+        detect_layout(info, NativeFrames(blank, blank, np.zeros(1)), FilterSettings()).reason
         == reason
     )
 
@@ -373,20 +371,20 @@ def test_files_that_cannot_be_used_are_dropped_with_their_reason(
     assert str(tmp_path) not in video.detail, "the index would differ from machine to machine"
 
 
-class Broken:
-    """A filter that raises, or gives a number that is none."""
+class BrokenFilter:
+    """A filter that raises or returns a non-finite score."""
 
     name = "broken"
 
     def __init__(self, value: float | None) -> None:
         self.value = value
 
-    def score(self, samples: Samples) -> dict[str, float]:
+    def score(self, sampled: SampledFrames) -> dict[str, float]:
         if self.value is None:
             raise ZeroDivisionError("no frames")
         return {"number": self.value}
 
-    def decide(self, scores: Mapping[str, float], policy: FilterPolicy) -> Verdict:
+    def decide(self, scores: Mapping[str, float], settings: FilterSettings) -> Verdict:
         return Verdict(self.name, "number", True, None, 0.0, 0.0)
 
 
@@ -394,20 +392,20 @@ class Broken:
 @pytest.mark.parametrize(
     ("where", "name"),
     [
-        ((judgement, "video_filters"), "kept"),
-        ((judgement, "video_filters"), "black"),
-        ((clips, "clip_filters"), "kept"),
+        ((process, "video_filters"), "kept"),
+        ((process, "video_filters"), "black"),
+        ((clipping, "clip_filters"), "kept"),
     ],
     ids=["video", "video that another filter drops", "clip"],
 )
-def test_a_filter_that_fails_neither_passes_nor_drops(
+def test_a_failing_filter_decides_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     where: tuple[object, str],
     value: float | None,
     name: str,
 ) -> None:
-    monkeypatch.setattr(*where, lambda *_: (BlackFilter(5), Broken(value)))
+    monkeypatch.setattr(*where, lambda *_: (BlackFilter(5), BrokenFilter(value)))
     video = curated(tmp_path / "a.mp4", next(case for case in CASES if case.name == name))
     assert (video.decision, video.reason, video.retryable, video.clips) == (
         Decision.FAILED,
@@ -419,22 +417,23 @@ def test_a_filter_that_fails_neither_passes_nor_drops(
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    """What a judgement wrote, by name."""
+    """Return the written files by name."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in [*folder.glob("clips/*"), *folder.glob("*.jpg")]
     }
 
 
-def test_in_a_child_process_the_result_is_the_same(tmp_path: Path) -> None:
+def test_a_child_process_gives_the_same_result(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, turning(panorama()), FPS)
     video = process_isolated(path, SOURCE, CONFIG, tmp_path)
     files = written(tmp_path)
     assert (process_video(path, SOURCE, CONFIG, tmp_path), written(tmp_path)) == (video, files)
     assert sorted(files) == ["clips/0-3000.mp4", "thumb.jpg"]
-    assert video.seconds is not None
-    assert min(video.seconds.decode, video.seconds.filters, video.seconds.encode) > 0
+    seconds = video.stage_seconds
+    assert seconds is not None
+    assert seconds.decode and seconds.filters and seconds.encode
 
 
 @pytest.mark.slow
@@ -455,7 +454,7 @@ def test_memory_does_not_grow_with_the_number_of_clips(tmp_path: Path) -> None:
     assert peaks[1] < 1.1 * peaks[0], "the contact sheet alone grows, to at most 19 MB"
 
 
-def test_a_video_that_takes_too_long_is_not_judged(tmp_path: Path) -> None:
+def test_a_video_that_takes_too_long_fails(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, turning(panorama()), FPS)
     video = process_isolated(path, SOURCE, CONFIG.model_copy(update={"video_timeout_s": 0.05}))
@@ -480,13 +479,10 @@ def test_clips_hold_every_nth_frame_at_the_true_rate(tmp_path: Path) -> None:
         f"{SOURCE.source_id}@{a}-{b}" for a, b in ((0, 3000), (3000, 6000), (6000, 7000))
     ]
     for clip in video.clips:
-        assert (clip.fps, clip.height, clip.width, clip.decision) == (
-            Fraction(5),
-            64,
-            128,
-            Decision.KEPT,
-        )
-        stored = decode_clip((tmp_path / str(clip.video)).read_bytes())
+        assert clip.decision is Decision.KEPT
+        assert clip.file is not None
+        assert (clip.file.fps, clip.file.height, clip.file.width) == (Fraction(5), 64, 128)
+        stored = decode_clip((tmp_path / clip.file.name).read_bytes())
         assert len(stored) == clip.frames
         for number, picture in enumerate(stored):
             source = cv2.resize(
@@ -494,10 +490,10 @@ def test_clips_hold_every_nth_frame_at_the_true_rate(tmp_path: Path) -> None:
                 (128, 64),
                 interpolation=cv2.INTER_AREA,
             )
-            assert np.abs(picture.astype(int) - source).mean() < 12, "its neighbours differ by 30"
+            assert np.abs(picture.astype(int) - source).mean() < 12, "its neighbors differ by 30"
 
 
-def test_a_clip_that_does_not_move_is_dropped_alone(tmp_path: Path) -> None:
+def test_only_a_static_clip_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, np.concatenate([turning(panorama(), 3.0), still(panorama(1), 3.0)]), FPS)
     video = process_video(
@@ -506,7 +502,7 @@ def test_a_clip_that_does_not_move_is_dropped_alone(tmp_path: Path) -> None:
         CONFIG.model_copy(update={"clip": ClipSettings(height=64, clip_s=3.0)}),
         tmp_path,
     )
-    assert [(clip.decision, clip.reason, clip.video is None) for clip in video.clips] == [
+    assert [(clip.decision, clip.reason, clip.file is None) for clip in video.clips] == [
         (Decision.KEPT, None, False),
         (Decision.DROPPED, Reason.STATIC, True),
     ]
@@ -533,8 +529,8 @@ def test_the_same_video_gives_the_same_bytes(tmp_path: Path) -> None:
         (Fraction(60), 12),
     ],
 )
-def test_the_stride_leads_nearest_to_the_target_rate(fps: Fraction, n: int) -> None:
-    assert stride(fps, 5.0) == n
+def test_the_stride_comes_nearest_to_the_target_rate(fps: Fraction, n: int) -> None:
+    assert frame_stride(fps, 5.0) == n
 
 
 @pytest.mark.parametrize(
@@ -547,12 +543,12 @@ def test_the_stride_leads_nearest_to_the_target_rate(fps: Fraction, n: int) -> N
         (1.9, []),
     ],
 )
-def test_a_tail_is_kept_from_the_least_length_on(seconds: float, ends: list[int]) -> None:
+def test_a_tail_of_the_least_length_is_kept(seconds: float, ends: list[int]) -> None:
     times = np.arange(round(seconds * FPS)) / FPS
-    assert [span.end_ms for span in spans(times, Fraction(FPS), ClipSettings())] == ends
+    assert [span.end_ms for span in clip_spans(times, Fraction(FPS), ClipSettings())] == ends
 
 
-def test_the_recipe_digest_follows_what_shapes_clips_and_nothing_else() -> None:
+def test_the_recipe_digest_depends_on_what_shapes_clips_only() -> None:
     same = [
         CONFIG,
         CONFIG.model_copy(
@@ -567,29 +563,30 @@ def test_the_recipe_digest_follows_what_shapes_clips_and_nothing_else() -> None:
     ]
     other = [
         CONFIG.model_copy(update={"clip": ClipSettings(height=64, crf=20)}),
-        CONFIG.model_copy(update={"policy": FilterPolicy(variance=400.0)}),
+        CONFIG.model_copy(update={"filters": FilterSettings(variance=400.0)}),
     ]
     assert len({recipe_digest(config) for config in same}) == 1
     assert len({recipe_digest(config) for config in [CONFIG, *other]}) == 3
 
 
-def test_the_seam_does_not_care_where_the_panorama_begins() -> None:
+def test_the_seam_is_independent_of_the_yaw() -> None:
     picture = cv2.resize(panorama(), (512, 256), interpolation=cv2.INTER_AREA)
     closed = SeamFilter()
     assert all(
         closed.decide(
-            closed.score(sample_clip(np.roll(picture, yaw, axis=1)[None], 5.0)), FilterPolicy()
+            closed.score(sample_clip_frames(np.roll(picture, yaw, axis=1)[None], 5.0)),
+            FilterSettings(),
         ).kept
         for yaw in (0, 100, 256, 300)
     )
     halves = np.concatenate([picture[:, :256], picture[:, 100:356]], axis=1)
-    verdict = closed.decide(closed.score(sample_clip(halves[None], 5.0)), FilterPolicy())
+    verdict = closed.decide(closed.score(sample_clip_frames(halves[None], 5.0)), FilterSettings())
     assert (verdict.kept, verdict.reason) == (False, Reason.SEAM)
 
 
 @pytest.mark.slow
 @pytest.mark.media
-def test_the_real_media_are_judged_as_labelled(media: Path) -> None:
+def test_real_media_are_decided_as_labeled(media: Path) -> None:
     """Kept: what is labelled so. What is wanted after conversion is converted, and may still not move. Duplicates are another stage's."""
     config = CurateConfig(catalogue="none", clip=ClipSettings(height=64))
     wrong = []

@@ -9,8 +9,8 @@ from argus.curate.dedup.fingerprint import (
     HARMONICS,
     MOMENTS,
     Signature,
-    clip_signature,
-    spectra,
+    compute_signature,
+    compute_spectra,
 )
 
 
@@ -26,7 +26,7 @@ def noise(seed: int, frames: int = 20, size: tuple[int, int] = (128, 256)) -> np
 
 @pytest.mark.parametrize(("seconds", "moments"), [(0.2, 1), (2, 2), (4.4, 4), (10, 10)])
 def test_a_moment_a_second_and_at_most_two_kilobytes(seconds: float, moments: int) -> None:
-    signature = clip_signature(noise(0, round(seconds * 5)), 5, 10)
+    signature = compute_signature(noise(0, round(seconds * 5)), 5, 10)
     assert signature.moments.shape == (moments, BANDS, HARMONICS, 2)
     assert signature.times_ms.tolist() == [500 + 1000 * k for k in range(moments)]
     assert len(signature.to_bytes()) == 4 + moments * 192 <= 1924
@@ -34,7 +34,7 @@ def test_a_moment_a_second_and_at_most_two_kilobytes(seconds: float, moments: in
 
 
 def test_bytes_are_read_again_and_others_are_refused() -> None:
-    signature = clip_signature(noise(0), 5, 10)
+    signature = compute_signature(noise(0), 5, 10)
     data = signature.to_bytes()
     again = Signature.from_bytes(data)
     assert again.spacing_ms == signature.spacing_ms == 1000
@@ -51,14 +51,16 @@ def test_the_same_frames_have_the_same_signature_at_every_size() -> None:
     small = np.stack(
         [cv2.resize(frame, (300, 150), interpolation=cv2.INTER_AREA) for frame in full]
     )
-    one, other = (spectra(clip_signature(frames, 5, 10).moments) for frames in (full, small))
+    one, other = (
+        compute_spectra(compute_signature(frames, 5, 10).moments) for frames in (full, small)
+    )
     assert (one * other.conj()).sum(axis=(1, 2)).real.min() > 0.995
 
 
 def test_yaw_turns_the_phases_and_nothing_else() -> None:
     frames = noise(2)
     one, other = (
-        spectra(clip_signature(part, 5, 10).moments)
+        compute_spectra(compute_signature(part, 5, 10).moments)
         for part in (frames, np.roll(frames, 64, axis=2))
     )
     phases = np.exp(-1j * np.pi / 2 * np.arange(1, HARMONICS + 1))
@@ -77,16 +79,16 @@ def test_what_shows_nothing_has_nothing_to_compare(name: str) -> None:
             16, 18, (20, 64, 128, 3), dtype=np.uint8
         ),
     }[name]
-    assert not clip_signature(np.ascontiguousarray(frames), 5, 10).moments.any()
+    assert not compute_signature(np.ascontiguousarray(frames), 5, 10).moments.any()
 
 
 def test_a_clip_that_begins_in_the_dark_has_its_later_moments() -> None:
     frames = np.concatenate([np.zeros_like(noise(3)), noise(3)])
-    shown = clip_signature(frames, 5, 10).moments.any(axis=(1, 2, 3))
+    shown = compute_signature(frames, 5, 10).moments.any(axis=(1, 2, 3))
     assert not shown[:2].any()
     assert shown[4:].all()
 
 
 def test_moments_come_from_clip_length_not_from_a_clips_own() -> None:
-    assert clip_signature(noise(4, 10), 5, 5).spacing_ms == 500
-    assert MOMENTS * clip_signature(noise(4, 10), 5, 60).spacing_ms == 60_000
+    assert compute_signature(noise(4, 10), 5, 5).spacing_ms == 500
+    assert MOMENTS * compute_signature(noise(4, 10), 5, 60).spacing_ms == 60_000

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from argus.curate import duplicates
-from argus.curate.clipping import spans, stride
-from argus.curate.dedup.fingerprint import BANDS, HARMONICS, Signature, clip_signature
+from argus.curate.clipping import clip_spans
+from argus.curate.dedup import index as index_module
+from argus.curate.dedup.fingerprint import BANDS, HARMONICS, Signature, compute_signature
 from argus.curate.dedup.index import Duplicate, DuplicateIndex, SignedClip, find_duplicates
-from argus.curate.frame_sampling import resized
-from argus.media import decode_clip, encode_clip, open_video
+from argus.curate.frame_sampling import resize_frames
+from argus.media import decode_clip, encode_clip, frame_stride, open_video
 from argus.sphere import from_euler_deg, rotate_erp
 from schemas.config import ClipSettings
 
@@ -52,7 +52,7 @@ def clips(source_id: str, frames: np.ndarray, fps: float = FPS) -> list[SignedCl
             f"{source_id}@{first * 200}-{(first + len(part)) * 200}",
             source_id,
             first * 200,
-            clip_signature(part, 5.0, 10.0),
+            compute_signature(part, 5.0, 10.0),
         )
         for first, part in parts
         if len(part) >= 10
@@ -86,13 +86,15 @@ def test_a_copy_is_found_whatever_its_yaw_and_encoding(
     turned = rotate_erp(
         world[:100], from_euler_deg(yaw_deg, 0, 0)
     )  # the camera turns right: the picture goes left
-    copy = decode_clip(encode_clip(resized(turned, (96, 192)), Fraction(FPS), crf=crf, gop=30))
+    copy = decode_clip(
+        encode_clip(resize_frames(turned, (96, 192)), Fraction(FPS), crf=crf, gop=30)
+    )
     (clip,) = clips("url:copy", copy)
     match = index.find(clip)
     assert match is not None
     assert (match.earlier, match.source_id) == ("url:a@0-10000", "url:a")
     assert abs((match.yaw_deg + yaw_deg + 180) % 360 - 180) < 3
-    assert match.likeness > 0.95
+    assert match.similarity > 0.95
 
 
 def test_mild_changes_of_colour_do_not_matter(world: np.ndarray, index: DuplicateIndex) -> None:
@@ -204,8 +206,8 @@ def test_hardly_anything_is_compared_however_much_is_there(monkeypatch: pytest.M
         compared.append(other.source_id)
         return match(own, other, offset_ms)
 
-    match = duplicates._match
-    monkeypatch.setattr(duplicates, "_match", counted)
+    match = index_module._match
+    monkeypatch.setattr(index_module, "_match", counted)
     for number in (0, 777, 1999):
         found = index.find(SignedClip("copy", "url:copy", 0, stored[number].signature))
         assert found is not None
@@ -237,15 +239,15 @@ def signed(path: Path, source_id: str, eye: str = "") -> list[SignedClip]:
     settings = ClipSettings()
     found = []
     with open_video(path) as reader:
-        rate = float(reader.fps / stride(reader.fps, settings.fps))
-        for span in spans(reader.timestamps, reader.fps, settings):
+        rate = float(reader.fps / frame_stride(reader.fps, settings.fps))
+        for span in clip_spans(reader.timestamps, reader.fps, settings):
             frames = one_eye(reader.frames(span.indices, (256, 512)), eye)
             found.append(
                 SignedClip(
                     f"{source_id}@{span.start_ms}-{span.end_ms}",
                     source_id,
                     span.start_ms,
-                    clip_signature(frames, rate, 10.0),
+                    compute_signature(frames, rate, 10.0),
                 )
             )
     return found
@@ -301,7 +303,9 @@ def test_real_clips_have_no_false_pair_and_their_reuploads_are_found(
             turned = np.roll(
                 frames[round(late * fps) :], int(rng.integers(frames.shape[2])), axis=2
             )
-            write(tmp_path / "copy.mp4", resized(turned, (width // 2, width)), fps, codec, crf)
+            write(
+                tmp_path / "copy.mp4", resize_frames(turned, (width // 2, width)), fps, codec, crf
+            )
             found = [index.find(clip) for clip in signed(tmp_path / "copy.mp4", "copy")]
             assert found, (name, codec)
             assert all(match is not None and match.source_id == name for match in found), (

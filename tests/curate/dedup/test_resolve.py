@@ -1,6 +1,7 @@
-"""What becomes of duplicates in a wave: who stays, what is said, whose split counts, and that a kill changes nothing."""
+"""What becomes of duplicates in a chunk: who stays, what is said, whose split counts, and that a kill changes nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,15 @@ import pytest
 
 from argus.curate.dedup.fingerprint import BANDS, HARMONICS, Signature
 from argus.curate.dedup.resolve import DuplicateResolver
-from argus.dataset import ClipRow, Dataset, DecidedVideo, ShardClip, ShardReader, SourceRow
+from argus.dataset import (
+    CuratedClip,
+    Dataset,
+    DecidedVideo,
+    ShardClip,
+    ShardReader,
+    SourceRow,
+    row_from_values,
+)
 from schemas.names import Decision, Reason, Split
 
 RECIPE = "0" * 16
@@ -37,9 +46,7 @@ def video(
             "frames": 50,
         }
         rows.append(
-            ClipRow.model_validate(
-                {**span, "decision": Decision.KEPT, "quality": 0.5, "signature": signature(scene)}
-            )
+            CuratedClip(**span, decision=Decision.KEPT, quality=0.5, signature=signature(scene))
         )
         clips.append(
             ShardClip(
@@ -57,7 +64,7 @@ def video(
         "url": f"http://example.org/{source}",
         "run_id": "run",
         "code_version": "0",
-        "decided": datetime(2026, 1, 1, tzinfo=UTC),
+        "decided_at": datetime(2026, 1, 1, tzinfo=UTC),
     }
     detail = f"{len(scenes)} of {len(scenes)} clips kept"
     row = {
@@ -69,35 +76,37 @@ def video(
         "clips": rows,
         **fixed,
     }
-    return DecidedVideo(SourceRow.model_validate(row), tuple(clips))
+    return DecidedVideo(row_from_values(row), tuple(clips))
 
 
-def settle(folder: Path, *waves: list[DecidedVideo], policy: str = "drop") -> list[SourceRow]:
-    """The rows of all waves, each settled and committed; then a snapshot is published."""
+def resolve_chunks(
+    folder: Path, *chunks: list[DecidedVideo], on_duplicate: str = "drop"
+) -> list[SourceRow]:
+    """The rows of all chunks, each resolved and committed; then a snapshot is published."""
     dataset = Dataset(folder)
-    settler = DuplicateResolver(
-        dataset, {video.row.source_id for wave in waves for video in wave}, policy
+    resolver = DuplicateResolver(
+        dataset, {video.row.source_id for chunk in chunks for video in chunk}, on_duplicate
     )
     rows = []
-    for wave in waves:
-        settled = settler.settle(wave)
-        dataset.commit_chunk(settled)
+    for chunk in chunks:
+        resolved = resolver.resolve(chunk)
+        dataset.commit_chunk(resolved)
         dataset.publish()
-        rows += [video.row for video in settled]
+        rows += [video.row for video in resolved]
     return rows
 
 
 def kept(folder: Path) -> dict[str, str]:
-    table = Dataset(folder).snapshot().table
+    table = Dataset(folder).get_snapshot().table
     return dict(zip(table["clip_id"].to_pylist(), table["split"].to_pylist(), strict=True))
 
 
-@pytest.mark.parametrize("waves", [1, 2])
+@pytest.mark.parametrize("chunks", [1, 2])
 def test_of_two_copies_the_earlier_stays_and_the_later_says_which_it_equals(
-    tmp_path: Path, waves: int
+    tmp_path: Path, chunks: int
 ) -> None:
     first, second = video("url:b", 1, 2), video("url:a", 1, 2)
-    rows = settle(tmp_path, *([[first, second]] if waves == 1 else [[first], [second]]))
+    rows = resolve_chunks(tmp_path, *([[first, second]] if chunks == 1 else [[first], [second]]))
     assert [(row.decision, row.reason) for row in rows] == [
         (Decision.KEPT, None),
         (Decision.DROPPED, Reason.DUPLICATE),
@@ -119,7 +128,7 @@ def test_of_two_copies_the_earlier_stays_and_the_later_says_which_it_equals(
 
 
 def test_a_source_that_is_kept_in_part_takes_the_split_of_the_earlier(tmp_path: Path) -> None:
-    rows = settle(tmp_path, [video("url:a", 1, split=Split.TEST), video("url:b", 3, 1, 2)])
+    rows = resolve_chunks(tmp_path, [video("url:a", 1, split=Split.TEST), video("url:b", 3, 1, 2)])
     assert (rows[1].decision, rows[1].split) == (Decision.KEPT, Split.TEST)
     assert rows[1].detail.startswith(
         "3 of 3 clips kept; 1 of these dropped and 0 marked as duplicates: url:b@10000-20000 shows what url:a@00000-"
@@ -127,7 +136,7 @@ def test_a_source_that_is_kept_in_part_takes_the_split_of_the_earlier(tmp_path: 
     assert kept(tmp_path) == dict.fromkeys(
         ["url:a@00000-10000", "url:b@00000-10000", "url:b@20000-30000"], Split.TEST
     )
-    snapshot = Dataset(tmp_path).snapshot()
+    snapshot = Dataset(tmp_path).get_snapshot()
     with ShardReader(tmp_path / snapshot.table["shard"][0].as_py()) as reader:
         clips = [reader.clip(row) for row in range(len(reader))]
     assert [(clip.clip_id, clip.split, clip.video) for clip in clips] == [
@@ -138,12 +147,12 @@ def test_a_source_that_is_kept_in_part_takes_the_split_of_the_earlier(tmp_path: 
 
 
 def test_a_policy_that_keeps_duplicates_keeps_them_in_one_split(tmp_path: Path) -> None:
-    wave = [
+    chunk = [
         video("url:a", 1, split=Split.VAL),
         video("url:b", 2, split=Split.TEST),
         video("url:c", 1, 2, 3),
     ]
-    rows = settle(tmp_path, wave, policy="keep")
+    rows = resolve_chunks(tmp_path, chunk, on_duplicate="keep")
     assert [(clip.decision, clip.duplicate_of) for clip in rows[2].clips] == [
         (Decision.KEPT, "url:a@00000-10000"),
         (Decision.DROPPED, "url:b@00000-10000"),  # the same in two splits must not be
@@ -157,7 +166,7 @@ def test_a_policy_that_keeps_duplicates_keeps_them_in_one_split(tmp_path: Path) 
     }
 
 
-def waves() -> list[list[DecidedVideo]]:
+def chunks() -> list[list[DecidedVideo]]:
     scenes = [(1, 2), (2, 3), (4,), (4, 1), (3,), (5, 5, 2)]
     videos = [
         video(f"url:{9 - number}", *one, split=list(Split)[number % 3])
@@ -166,27 +175,27 @@ def waves() -> list[list[DecidedVideo]]:
     return [videos[:2], videos[2:4], videos[4:]]
 
 
-@pytest.mark.parametrize("policy", ["drop", "keep"])
+@pytest.mark.parametrize("on_duplicate", ["drop", "keep"])
 @pytest.mark.parametrize("killed_after", [0, 1, 2])
 def test_a_refresh_that_was_killed_settles_as_one_that_was_not(
-    tmp_path: Path, killed_after: int, policy: str
+    tmp_path: Path, killed_after: int, on_duplicate: str
 ) -> None:
-    whole = settle(tmp_path / "whole", *waves(), policy=policy)
-    torn = settle(tmp_path / "torn", *waves()[:killed_after], policy=policy)
-    torn += settle(tmp_path / "torn", *waves()[killed_after:], policy=policy)
+    whole = resolve_chunks(tmp_path / "whole", *chunks(), on_duplicate=on_duplicate)
+    torn = resolve_chunks(tmp_path / "torn", *chunks()[:killed_after], on_duplicate=on_duplicate)
+    torn += resolve_chunks(tmp_path / "torn", *chunks()[killed_after:], on_duplicate=on_duplicate)
     assert torn == whole
     assert (
-        Dataset(tmp_path / "torn").snapshot().digest
-        == Dataset(tmp_path / "whole").snapshot().digest
+        Dataset(tmp_path / "torn").get_snapshot().digest
+        == Dataset(tmp_path / "whole").get_snapshot().digest
     )
     assert {row.decision for row in whole} == (
-        {Decision.KEPT, Decision.DROPPED} if policy == "drop" else {Decision.KEPT}
+        {Decision.KEPT, Decision.DROPPED} if on_duplicate == "drop" else {Decision.KEPT}
     )
 
 
 def test_what_a_pending_source_gave_under_another_recipe_does_not_count(tmp_path: Path) -> None:
-    settle(tmp_path, [video("url:a", 1)])
-    rows = settle(
+    resolve_chunks(tmp_path, [video("url:a", 1)])
+    rows = resolve_chunks(
         tmp_path, [video("url:b", 1, recipe="1" * 16)], [video("url:a", 1, recipe="1" * 16)]
     )
     assert [(row.source_id, row.decision) for row in rows] == [
@@ -198,27 +207,29 @@ def test_what_a_pending_source_gave_under_another_recipe_does_not_count(tmp_path
 
 def test_what_others_commit_meanwhile_counts(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
-    settler = DuplicateResolver(dataset, {"url:b", "url:c"}, "drop")
-    dataset.commit_chunk(settler.settle([video("url:b", 2)]))
+    resolver = DuplicateResolver(dataset, {"url:b", "url:c"}, "drop")
+    dataset.commit_chunk(resolver.resolve([video("url:b", 2)]))
     Dataset(tmp_path).commit_chunk([video("url:other", 1)])
-    (settled,) = settler.settle([video("url:c", 1)])
-    assert settled.row.clips[0].duplicate_of == "url:other@00000-10000"
+    (resolved,) = resolver.resolve([video("url:c", 1)])
+    assert resolved.row.clips[0].duplicate_of == "url:other@00000-10000"
 
 
-def test_a_wave_that_lost_a_race_is_settled_again_as_if_for_the_first_time(tmp_path: Path) -> None:
+def test_a_chunk_that_lost_a_race_is_settled_again_as_if_for_the_first_time(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
-    wave = [video("url:a", 1), video("url:b", 2), video("url:c", 1, 2, 3)]
-    settler = DuplicateResolver(dataset, {"url:a", "url:b", "url:c"}, "keep")
-    assert [one.row for one in settler.settle(wave)] == [one.row for one in settler.settle(wave)]
+    chunk = [video("url:a", 1), video("url:b", 2), video("url:c", 1, 2, 3)]
+    resolver = DuplicateResolver(dataset, {"url:a", "url:b", "url:c"}, "keep")
+    assert [one.row for one in resolver.resolve(chunk)] == [
+        one.row for one in resolver.resolve(chunk)
+    ]
     race = iter([[video("url:other", 2)]])
 
-    def settle_while_another_commits(videos: Sequence[DecidedVideo]) -> Sequence[DecidedVideo]:
-        settled = settler.settle(videos)
+    def resolve_while_another_commits(videos: Sequence[DecidedVideo]) -> Sequence[DecidedVideo]:
+        resolved = resolver.resolve(videos)
         for other in race:
             Dataset(tmp_path).commit_chunk(other)
-        return settled
+        return resolved
 
-    commit = dataset.commit_chunk(wave, settle_while_another_commits)
+    commit = dataset.commit_chunk(chunk, resolve_while_another_commits)
     assert commit is not None
     marks = {
         clip.clip_id: clip.duplicate_of
@@ -237,39 +248,37 @@ def decided_again(source: str, *scenes: int, shard: str | None = None) -> Decide
     """A kept source whose clips were decided from stored numbers: without bytes, but perhaps with a place."""
     row = video(source, *scenes, recipe="1" * 16).row
     place = {"shard": shard, "row": 0, "checksum": "0"} if shard else {}
-    return DecidedVideo(
-        row.model_copy(update={"clips": tuple(clip.model_copy(update=place) for clip in row.clips)})
-    )
+    return DecidedVideo(replace(row, clips=tuple(replace(clip, **place) for clip in row.clips)))
 
 
-def test_what_is_kept_again_without_bytes_is_left_out_unless_it_is_a_duplicate(
+def test_what_is_kept_again_without_bytes_is_unresolved_unless_it_is_a_duplicate(
     tmp_path: Path,
 ) -> None:
-    settle(tmp_path, [video("url:a", 1)])
-    settler = DuplicateResolver(Dataset(tmp_path), {"url:b", "url:c", "url:d"}, "drop")
-    wave = [
+    resolve_chunks(tmp_path, [video("url:a", 1)])
+    resolver = DuplicateResolver(Dataset(tmp_path), {"url:b", "url:c", "url:d"}, "drop")
+    chunk = [
         decided_again("url:b", 1),
         decided_again("url:c", 2),
         decided_again("url:d", 3, shard="shards/d.arrow"),
         video("url:e", 2),
     ]
-    settled = settler.settle(wave)
-    assert [(one.row.source_id, one.row.reason) for one in settled] == [
+    resolved = resolver.resolve(chunk)
+    assert [(one.row.source_id, one.row.reason) for one in resolved] == [
         ("url:b", Reason.DUPLICATE),
         ("url:d", None),
         ("url:e", None),
     ]
-    assert [row.source_id for row in settler.left_out] == ["url:c"]
-    assert settler.settle(wave[:1]) == settled[:1]
-    assert settler.left_out == ()
+    assert [row.source_id for row in resolver.unresolved] == ["url:c"]
+    assert resolver.resolve(chunk[:1]) == resolved[:1]
+    assert resolver.unresolved == ()
 
 
 def test_a_duplicate_that_has_a_place_keeps_it(tmp_path: Path) -> None:
-    settle(tmp_path, [video("url:a", 1)])
-    (settled,) = DuplicateResolver(Dataset(tmp_path), {"url:b"}, "drop").settle(
+    resolve_chunks(tmp_path, [video("url:a", 1)])
+    (resolved,) = DuplicateResolver(Dataset(tmp_path), {"url:b"}, "drop").resolve(
         [decided_again("url:b", 1, shard="shards/b.arrow")]
     )
-    assert [(clip.decision, clip.reason, clip.shard) for clip in settled.row.clips] == [
+    assert [(clip.decision, clip.reason, clip.shard) for clip in resolved.row.clips] == [
         (Decision.DROPPED, Reason.DUPLICATE, "shards/b.arrow")
     ]
 
@@ -278,17 +287,20 @@ def test_a_failure_that_may_pass_hides_no_clips(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
     dataset.commit_chunk([video("url:a", 1)])
     running = DuplicateResolver(dataset, {"url:b"}, "drop")
-    failed = video("url:a", recipe="1" * 16).row.model_copy(
-        update={"decision": Decision.FAILED, "reason": Reason.TIMED_OUT, "retryable": True}
+    failed = replace(
+        video("url:a", recipe="1" * 16).row,
+        decision=Decision.FAILED,
+        reason=Reason.TIMED_OUT,
+        retryable=True,
     )
     dataset.commit_chunk([DecidedVideo(failed)])
-    for settler in (running, DuplicateResolver(dataset, {"url:b"}, "drop")):
-        (settled,) = settler.settle([video("url:b", 1)])
-        assert settled.row.clips[0].duplicate_of == "url:a@00000-10000"
+    for resolver in (running, DuplicateResolver(dataset, {"url:b"}, "drop")):
+        (resolved,) = resolver.resolve([video("url:b", 1)])
+        assert resolved.row.clips[0].duplicate_of == "url:a@00000-10000"
 
 
 def test_failures_and_drops_pass_as_they_are(tmp_path: Path) -> None:
     dropped = DecidedVideo(
-        video("url:a").row.model_copy(update={"decision": Decision.DROPPED, "reason": Reason.SEAM})
+        replace(video("url:a").row, decision=Decision.DROPPED, reason=Reason.SEAM)
     )
-    assert settle(tmp_path, [dropped, video("url:b", 1)])[0] == dropped.row
+    assert resolve_chunks(tmp_path, [dropped, video("url:b", 1)])[0] == dropped.row
