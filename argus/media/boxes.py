@@ -15,7 +15,7 @@ MAX_PAYLOAD_BYTES = 256 << 20  # read into memory; the moov of ten hours at 60 f
 
 
 @dataclass(frozen=True)
-class Box:
+class Mp4Box:
     """Byte range of a box: `[start, start + header_size)` is its header, the rest its payload."""
 
     box_type: bytes
@@ -29,7 +29,7 @@ class Box:
         return self.end - self.start
 
 
-def iter_boxes(data: bytes | memoryview, start: int = 0) -> Iterator[Box]:
+def iter_boxes(data: bytes | memoryview, start: int = 0) -> Iterator[Mp4Box]:
     """Yield the sibling boxes in `data` from offset `start`, up to the first with a bad size."""
 
     def read(position: int, count: int) -> bytes:
@@ -41,7 +41,7 @@ def iter_boxes(data: bytes | memoryview, start: int = 0) -> Iterator[Box]:
         yield box
 
 
-def iter_file_boxes(file: BinaryIO) -> Iterator[Box]:
+def iter_file_boxes(file: BinaryIO) -> Iterator[Mp4Box]:
     """Yield a file's top-level boxes, headers only; the last may end past the file's end."""
 
     def read(position: int, count: int) -> bytes:
@@ -51,12 +51,12 @@ def iter_file_boxes(file: BinaryIO) -> Iterator[Box]:
     return _iter_headers(read, 0, file.seek(0, 2))
 
 
-def get_payload(data: bytes | memoryview, box: Box) -> bytes:
+def get_payload(data: bytes | memoryview, box: Mp4Box) -> bytes:
     """Return the payload of a box in `data`."""
     return bytes(data[box.start + box.header_size : box.end])
 
 
-def read_payload(file: BinaryIO, box: Box) -> bytes | None:
+def read_payload(file: BinaryIO, box: Mp4Box) -> bytes | None:
     """Read the payload of a box; None if it exceeds `MAX_PAYLOAD_BYTES` or the end of the file."""
     count = box.size - box.header_size
     if count > MAX_PAYLOAD_BYTES:
@@ -117,7 +117,7 @@ def is_truncated(path: Path) -> bool:
     )
 
 
-def _iter_headers(read: Callable[[int, int], bytes], start: int, end: int) -> Iterator[Box]:
+def _iter_headers(read: Callable[[int, int], bytes], start: int, end: int) -> Iterator[Mp4Box]:
     for _ in range(MAX_BOXES):
         if start + 8 > end:
             return
@@ -130,5 +130,5 @@ def _iter_headers(read: Callable[[int, int], bytes], start: int, end: int) -> It
             size = end - start
         if size < header_size:
             return
-        yield Box(box_type, start, header_size, start + size)
+        yield Mp4Box(box_type, start, header_size, start + size)
         start += size

@@ -7,7 +7,7 @@ from typing import BinaryIO
 from argus.errors import InvalidInput, VideoError
 from argus.files import replace_atomically
 from argus.media import errors
-from argus.media.boxes import Box, iter_file_boxes, pack_box, read_payload, rewrite_boxes
+from argus.media.boxes import Mp4Box, iter_file_boxes, pack_box, read_payload, rewrite_boxes
 from argus.media.info import SphericalMetadata
 from argus.media.mesh import pack_eac_mesh
 from argus.media.remuxing import remux
@@ -189,7 +189,7 @@ def _shift_positions(payload: bytes, *, threshold: int, shift: int) -> bytes:
 
 
 def _copy_boxes(
-    file: BinaryIO, out: BinaryIO, boxes: list[Box], moov: Box, payload: bytes, *, shift: int
+    file: BinaryIO, out: BinaryIO, boxes: list[Mp4Box], moov: Mp4Box, payload: bytes, *, shift: int
 ) -> None:
     """Copy all boxes, with a new payload for `moov` and shifted positions in fragments."""
     for box in boxes:
