@@ -81,6 +81,11 @@ class ProgressDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        task = self._lines.tasks[self._task]
+        if task.fields["phase"] and task.completed:
+            self._lines.update(self._task, phase="")  # leave the bar rather than a spinner
+        elif task.fields["phase"]:
+            self._lines.live.transient = True
         self._lines.stop()
 
     def update(self, step: int, total: int, unit: str, message: str) -> None:
@@ -151,8 +156,9 @@ def _columns() -> tuple[ProgressColumn, ...]:
         MofNCompleteColumn(),
         _RateColumn(),
         TimeElapsedColumn(),
-        TextColumn("[dim]left"),
+        TextColumn("[dim]·"),
         TimeRemainingColumn(),
+        TextColumn("[dim]left"),
     )
 
 

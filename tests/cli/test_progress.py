@@ -1,6 +1,7 @@
 """Progress of a job, on a terminal and without one, and the table of its result."""
 
 import io
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -66,16 +67,19 @@ def test_a_terminal_shows_rate_time_left_and_message() -> None:
     assert "10 kept, 1 dropped (seam)" in message
 
 
-def test_a_terminal_shows_a_phase_with_its_own_time() -> None:
+def test_a_terminal_shows_a_phase_with_its_own_time_and_then_the_bar() -> None:
     now = [100.0]
     display, text = make_display(terminal=True, now=now)
     with display:
         display.update(3, 9, "video", "")
         display.update(0, 0, "", "publishing the snapshot")
         now[0] = 107.0
-    *_, phase, _cursor = text.getvalue().splitlines()
-    assert "publishing the snapshot" in phase
-    assert "0:00:07" in phase
+        deadline = time.monotonic() + 10
+        while "publishing the snapshot 0:00:07" not in text.getvalue():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    *_, last, _cursor = text.getvalue().splitlines()
+    assert "3/9" in last
 
 
 def test_plain_lines_come_at_most_every_few_seconds() -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from argus.dataset import CuratedClip, DatasetView, FoundItem, SourceRow
     from argus.report import ScoreLine, Stage
 
+_WIDE = 100  # columns of a console with room for the settings of thresholds
 _YOUTUBE_ID_LENGTH = 11  # a number of so many digits is a video, not a snapshot
 
 
@@ -53,7 +54,7 @@ def why(
     For a clip, its shard, row and checksum are shown too.
 
     JSON: a list of stages with the keys title, facts, scores (filter, score, value, threshold,
-    kept), summary, kept.
+    kept, setting), summary, kept.
 
     Example: `argus dataset why youtube:dQw4w9WgXcQ@0-10000`
     """
@@ -62,7 +63,7 @@ def why(
     view = open_view(dataset)
     stages = list(explain_decision(view, view.find(name)))
     if as_json:
-        print_json([asdict(stage) for stage in stages])
+        print_json([_stage_values(stage) for stage in stages])
         return
     out = open_stdout()
     for stage in stages:
@@ -158,6 +159,11 @@ def read_videos(view: "DatasetView") -> "list[SourceRow]":
     return videos
 
 
+def _stage_values(stage: "Stage") -> dict[str, Any]:
+    scores = [{**asdict(line), "setting": line.setting or None} for line in stage.scores]
+    return {**asdict(stage), "scores": scores}
+
+
 def _print_stage(out: Console, stage: "Stage") -> None:
     title = Text(stage.title, "bold")
     if stage.summary:
@@ -171,19 +177,23 @@ def _print_stage(out: Console, stage: "Stage") -> None:
 
 
 def _score_table(out: Console, lines: "Sequence[ScoreLine]") -> Table:
-    table = new_table(out, "  score", "value", "threshold", "margin", "decision")
+    """Return a table of scores; a wide console also gets the settings of the thresholds."""
+    headers = ["  score", "value", "threshold", "margin", "decision", "setting"]
+    if out.width < _WIDE:
+        headers.pop()
+    table = new_table(out, *headers, left=["setting"])
     for line in lines:
         is_dropping = line.threshold is not None and not line.kept
-        decision = "recorded" if line.threshold is None else "drop" if is_dropping else "keep"
-        style = "red" if is_dropping else "dim" if line.threshold is None else None
-        table.add_row(
+        cells = (
             f"  {line.filter}.{line.score}",
             format_number(line.value),
             format_number(line.threshold),
             line.margin,
-            decision,
-            style=style,
+            "recorded" if line.threshold is None else "drop" if is_dropping else "keep",
+            line.setting,
         )
+        style = "red" if is_dropping else "dim" if line.threshold is None else None
+        table.add_row(*cells[: len(headers)], style=style)
     return table
 
 

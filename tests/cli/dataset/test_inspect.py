@@ -34,7 +34,7 @@ def test_why_shows_every_stage_of_a_dropped_video(
     threshold = FilterSettings().static_difference
     assert cells[1:3] == [f"{score.value:.4g}", f"{threshold:g}"]
     assert f"{threshold - score.value:.4g}" in cells[3]
-    assert cells[-1] == "drop"
+    assert cells[4:] == ["drop", "filters.static_difference"]
     facts = ("yt-dlp 2026.10.26", "generic", "h264", "128×64", "tests", "0.1.0", "mono_erp")
     stored = (row.url, row.recipe, row.fetch and row.fetch.sha256, "dropped (static)")
     for fact in (*facts, *stored):
@@ -51,6 +51,8 @@ def test_why_as_json_has_the_same_stages_and_scores(
     stored = [(score.filter, score.name, score.value) for score in row.scores]
     assert [(score["filter"], score["score"], score["value"]) for score in scores] == stored
     assert any(stage["kept"] is False for stage in stages)
+    (difference,) = (score for score in scores if score["filter"] == "static")
+    assert difference["setting"] == "filters.static_difference"
 
 
 def test_why_of_a_clip_shows_where_its_bytes_are(decided: Path, rows: dict[str, SourceRow]) -> None:
