@@ -226,7 +226,7 @@ def visible_mask(rotations: Frames, camera: Cameras, erp_size: tuple[int, int]) 
 
 @dataclass(frozen=True)
 class _SamplingPlan:
-    """How pictures are sampled from an ERP map.
+    """Parameters for sampling pictures from an ERP map.
 
     Attributes:
         grid: Rays of the samples, before rotation.

@@ -14,7 +14,7 @@ import numpy as np
 from argus.errors import InvalidInput
 from argus.files import replace_atomically
 from argus.media import tag_spherical, write_video
-from argus.synth.clip_spec import ClipSpec, FrameSource
+from argus.synth.clip_spec import ClipSpec
 from argus.synth.partial_mesh import tag_partial_mesh
 from argus.synth.transforms import PARTIAL_BOUNDS
 from argus.synth.video_kinds import VIDEO_KINDS, VideoKind
@@ -68,7 +68,7 @@ def write_video_kind(
 ) -> SynthVideo:
     """Write one mp4 of a kind.
 
-    The same arguments give the same frames, and in H.264 the same bytes.
+    The same arguments give the same frames, and in H.264 with square pixels the same bytes.
 
     Args:
         path: File to write.
@@ -94,15 +94,7 @@ def write_video_kind(
         if video_kind.render is None:
             _write_audio(partial, seconds)
         else:
-            _write_frames(
-                partial,
-                video_kind.render,
-                spec,
-                video_kind.pixel_aspect,
-                codec=codec,
-                crf=crf,
-                gop=gop,
-            )
+            _write_frames(partial, video_kind, spec, codec=codec, crf=crf, gop=gop)
             if tagged:
                 _tag(partial, video_kind)
         if video_kind.damage:
@@ -140,20 +132,15 @@ def _tag(path: Path, video_kind: VideoKind) -> None:
 
 
 def _write_frames(
-    path: Path,
-    source: FrameSource,
-    spec: ClipSpec,
-    pixel_aspect: Fraction,
-    *,
-    codec: Codec,
-    crf: int,
-    gop: int,
+    path: Path, video_kind: VideoKind, spec: ClipSpec, *, codec: Codec, crf: int, gop: int
 ) -> None:
     """Write frames with `write_video` if it supports their codec and pixels."""
-    if codec == "h264" and pixel_aspect == 1:
-        write_video(path, source(spec), spec.fps, crf=crf, gop=gop)
+    assert video_kind.render is not None
+    frames = video_kind.render(spec)
+    if codec == "h264" and video_kind.pixel_aspect == 1:
+        write_video(path, frames, spec.fps, crf=crf, gop=gop)
     else:
-        _encode(path, source(spec), spec.fps, pixel_aspect, codec=codec, crf=crf, gop=gop)
+        _encode(path, frames, spec.fps, video_kind.pixel_aspect, codec=codec, crf=crf, gop=gop)
 
 
 def _encode(

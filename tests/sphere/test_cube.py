@@ -40,8 +40,8 @@ def cube_size(layout, face=128):
 @pytest.mark.parametrize("interpolation", ["linear", "cubic"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_round_trip_keeps_directions(direction_map, layout, interpolation):
-    """Edges of faces and ends of rows included. A pixel is 0.7° wide; OpenCV rounds bicubic weights
-    to 1/32 pixel."""
+    """This includes the edges of faces and the ends of rows. A pixel is 0.7° wide; OpenCV rounds
+    bicubic weights to 1/32 pixel."""
     maximum, median = {"linear": (0.12 if layout == "eac" else 0.01, 0.002), "cubic": (0.1, 0.04)}[
         interpolation
     ]

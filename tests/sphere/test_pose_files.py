@@ -41,7 +41,7 @@ def test_evaluation_rows_are_pitch_yaw_roll_in_radians(tmp_path):
 
 
 def test_megasams_field_of_view_is_that_of_the_whole_frame(tmp_path, motion):
-    """Its pictures are cropped to a multiple of 8; the principal point gives the size before."""
+    """MegaSaM crops to a multiple of 8; the principal point gives the size before."""
     camera = Trajectory.load(write_megasam(tmp_path, motion, scale=0.55), fps=5).camera
     assert (camera.width, camera.height) == (352, 264)
     assert (camera.fov_x_deg, camera.fov_y) == pytest.approx((70, 50))

@@ -29,7 +29,7 @@ def rms(difference):
 @pytest.mark.parametrize("pixels", [20, 64])
 @pytest.mark.parametrize("pose", [(180, 0), (-180, 30), (0, 90), (77, -90)])
 def test_a_uniform_map_has_no_line_at_the_seam_or_the_poles(pose, pixels, interpolation):
-    """In a view, minified or not, and back in a map."""
+    """Neither in a view, minified or not, nor in a map of that view."""
     erp, R, camera = (
         np.full((1, 64, 128, 3), 200, np.uint8),
         from_euler_deg(*pose, 0),
@@ -92,7 +92,7 @@ def test_numpy_and_torch_agree_when_minifying():
 
 
 def test_a_checkerboard_of_single_pixels_becomes_gray():
-    """In a view of a tenth of its density, and in a map."""
+    """The view has a tenth of the density of the map; the second map that of the view."""
     board = np.indices((512, 1024)).sum(0) % 2 * 255.0
     erp = np.repeat(board[None, :, :, None], 3, -1).astype(np.uint8)
     view = erp_to_view(erp, from_euler_deg(20, 10, 5), Camera(90, 28, 20))

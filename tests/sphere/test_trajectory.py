@@ -34,7 +34,7 @@ def motion():
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_rotations_survive_every_format(tmp_path, motion, kind):
-    """To 1e-6: nothing is mirrored, inverted or reordered."""
+    """Nothing is mirrored, inverted or reordered."""
     loaded = Trajectory.load(write_trajectory(kind, tmp_path, motion), fps=FPS, size=SIZE)
     np.testing.assert_allclose(loaded.relative().rotations, motion[0].T @ motion, rtol=0, atol=1e-6)
     np.testing.assert_allclose(loaded.rotations, motion, rtol=0, atol=1e-6)

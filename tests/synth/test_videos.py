@@ -41,7 +41,7 @@ TO_ERP = {
 
 @pytest.mark.parametrize("kind", TO_ERP)
 def test_every_layout_converts_back_to_the_same_world(tmp_path, kind):
-    """And not to a mirrored or rotated one."""
+    """It is neither mirrored nor rotated."""
     options = {"seed": 3, "height": 128, "crf": 4}
     plain = write_frames(tmp_path / "plain.mp4", "walk", **options)
     frames = write_frames(tmp_path / f"{kind}.mp4", kind, **options)
