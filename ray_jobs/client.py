@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from argus.dataset import migrate_config
 from argus.errors import InvalidInput, ServiceError
 from argus.runs import ProgressHook, RunFolder, with_run_id
 from ray_jobs.following import (
@@ -143,6 +142,8 @@ class JobClient:
         """
         config = with_run_id(config)
         folder = RunFolder.of(config, kind)
+        from argus.dataset import migrate_config
+
         folder.write_config(config, migrate=migrate_config)
         prefix = submission_prefix(kind, folder.run_id)
         for _ in range(_SUBMIT_ATTEMPTS):

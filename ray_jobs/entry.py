@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from argus.config import resolve_config, validate_config
-from argus.dataset import migrate_config
 from argus.errors import ArgusError, InvalidInput, ServiceError
 from argus.files import is_disk_full
 from argus.runs import RunFolder, with_run_id
@@ -69,6 +68,8 @@ def run_body(config: ConfigT, folder: RunFolder, body: Body[ConfigT]) -> JobResu
     the traceback on standard error. result.json is written in every case.
     """
     try:
+        from argus.dataset import migrate_config
+
         folder.write_config(config, migrate=migrate_config)
         if folder.is_stop_requested:
             return folder.finish(Outcome.CANCELLED, "stopped before the job started")

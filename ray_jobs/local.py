@@ -5,7 +5,6 @@ import fcntl
 import time
 from collections.abc import Iterator
 
-from argus.dataset import migrate_config
 from argus.errors import InvalidInput
 from argus.runs import ProgressHook, RunFolder, with_run_id
 from ray_jobs.following import (
@@ -53,6 +52,8 @@ def run_locally(
     """
     config = with_run_id(config)
     folder = RunFolder.of(config, kind)
+    from argus.dataset import migrate_config
+
     folder.write_config(config, migrate=migrate_config)
     with _lock_run(folder, lock_wait_s) as lock:
         folder.prepare()
