@@ -1,4 +1,4 @@
-"""Clips and rows made by hand: the parts under test here never look at pixels."""
+"""Clips and rows made by hand: the code under test never reads pixels."""
 
 import logging
 import random
@@ -26,7 +26,7 @@ RECIPE = "0" * 12
 
 
 class Maker:
-    """Makes the results of a wave."""
+    """Maker of the results of a chunk."""
 
     def clip(
         self, source: str, number: int = 0, split: Split = Split.TRAIN, frames: int = 50

@@ -1,8 +1,8 @@
 """Compaction, the log and differences between snapshots."""
 
-from dataclasses import replace
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,10 @@ def publish(dataset: Dataset, *waves: list) -> None:
 
 def readable(dataset: Dataset, version: int | None = None) -> list[str]:
     """The clips of a snapshot, each read from its shard."""
-    rows = [SnapshotRow.from_values(values) for values in dataset.get_snapshot(version).table.to_pylist()]
+    rows = [
+        SnapshotRow.from_values(values)
+        for values in dataset.get_snapshot(version).table.to_pylist()
+    ]
     for row in rows:
         with dataset.open_shard(row.shard) as reader:
             assert reader.clip(row.row).clip_id == row.clip_id
@@ -165,7 +168,11 @@ def test_small_files_are_folded_as_they_become_many(tmp_path: Path, make) -> Non
     for number in range(MERGE_FILES + 3):
         dataset.commit_chunk([make.dropped(f"url:{number:03d}")])
     assert len(DeltaTable(str(tmp_path / "index")).file_uris()) < 8
-    assert dataset.read_decisions().num_rows == Dataset(tmp_path).read_decisions().num_rows == MERGE_FILES + 3
+    assert (
+        dataset.read_decisions().num_rows
+        == Dataset(tmp_path).read_decisions().num_rows
+        == MERGE_FILES + 3
+    )
 
 
 def test_the_log_tells_every_commit(tmp_path: Path, make) -> None:

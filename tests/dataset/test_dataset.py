@@ -1,3 +1,4 @@
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from argus.dataset import (
     SnapshotRow,
     Store,
     row_from_json,
+    row_to_json,
     select_usable_rows,
 )
 from argus.dataset.index import Index
@@ -142,7 +144,7 @@ def test_only_changed_clips_make_a_snapshot(tmp_path: Path, make) -> None:
     dropped = make.dropped("url:a")
     assert dataset.commit_chunk([dropped]) == Commit(1, (dropped.row,))
     assert dataset.publish() is None
-    with pytest.raises(InvalidInput, match="no clip was ever kept"):
+    with pytest.raises(InvalidInput, match=re.escape(str(tmp_path))):
         dataset.get_snapshot()
     dataset.commit_chunk([make.kept("url:b")])
     assert dataset.list_snapshots() == []
@@ -205,9 +207,9 @@ def test_a_kill_before_the_index_leaves_nothing_that_counts(
     assert (torn.exists, settled(torn, RECIPE), torn.list_snapshots()) == (False, {}, [])
     torn.commit_chunk([make.kept("url:a", 3)])
     assert torn.publish().digest == Dataset(tmp_path / "whole").publish().digest
-    assert Store.of(tmp_path / "torn").list_names("shards") == Store.of(tmp_path / "whole").list_names(
-        "shards"
-    )
+    assert Store.of(tmp_path / "torn").list_names("shards") == Store.of(
+        tmp_path / "whole"
+    ).list_names("shards")
 
 
 def test_writers_at_once_lose_nothing(tmp_path: Path, make) -> None:
@@ -232,24 +234,24 @@ def test_a_snapshot_has_the_schema_and_is_sorted(tmp_path: Path, make) -> None:
 
 
 def test_what_does_not_exist_is_named(tmp_path: Path, make) -> None:
-    with pytest.raises(InvalidInput, match=r"no dataset at .*argus refresh"):
+    with pytest.raises(InvalidInput, match="argus refresh"):
         Dataset(tmp_path / "none").get_snapshot()
-    with pytest.raises(InvalidInput, match="no dataset at"):
+    with pytest.raises(InvalidInput, match="argus refresh"):
         Dataset(tmp_path / "none").read_latest()
     assert not (tmp_path / "none").exists()
     dataset = Dataset(tmp_path / "some")
     for source in ("url:a", "url:b"):
         dataset.commit_chunk([make.kept(source)])
         dataset.publish()
-    with pytest.raises(InvalidInput, match=r"has no snapshot 7; it has 1, 2"):
+    with pytest.raises(InvalidInput, match="1, 2"):
         dataset.get_snapshot(7)
 
 
 def test_rows_that_do_not_match_their_clips_are_refused(tmp_path: Path, make) -> None:
     video = make.kept("url:a", 2)
-    with pytest.raises(InvalidInput, match="was given where the row"):
+    with pytest.raises(InvalidInput, match=video.row.source_id):
         Dataset(tmp_path).commit_chunk([type(video)(video.row, video.clips[::-1])])
-    with pytest.raises(InvalidInput, match="one recipe"):
+    with pytest.raises(InvalidInput):
         Dataset(tmp_path).commit_chunk([make.kept("url:a"), make.kept("url:b", recipe="1" * 12)])
     assert not Dataset(tmp_path).exists
 
@@ -287,7 +289,7 @@ def test_a_dataset_of_an_older_version_is_read_and_goes_on(
         for field in INDEX_SCHEMA.field("clips").type.value_type
         if field.name not in {"high_quality", "signature", "duplicate_of"}
     ]
-    gone = {"conversion", "scored", "networks", "seconds"}
+    gone = {"conversion", "measured_filters", "networks", "stage_seconds"}
     fields = [field for field in INDEX_SCHEMA.remove_metadata() if field.name not in gone]
     schema = pa.schema(
         [

@@ -1,6 +1,7 @@
 """Manifests: what is shared, that it is a catalogue, and what a rebuilt dataset has in common with it."""
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,8 +12,8 @@ from argus.dataset import (
     Dataset,
     compare_manifest,
     export_manifest,
-    read_manifest_recipes,
     read_manifest,
+    read_manifest_recipes,
 )
 from argus.errors import InvalidInput
 from schemas.arrow import MANIFEST_SCHEMA
@@ -81,21 +82,17 @@ def test_a_rebuilt_dataset_is_set_beside_its_manifest(
 
 
 def test_what_is_no_manifest_is_refused(tmp_path: Path, make) -> None:
-    with pytest.raises(InvalidInput, match="no dataset at"):
+    with pytest.raises(InvalidInput, match="argus refresh"):
         export_manifest(Dataset(tmp_path / "none"), tmp_path / "m.parquet")
     dataset = Dataset(tmp_path / "dropped")
     dataset.commit_chunk([make.dropped("url:a")])
-    with pytest.raises(InvalidInput, match="keeps no video, so there is nothing to share"):
+    with pytest.raises(InvalidInput, match=re.escape(str(tmp_path))):
         export_manifest(dataset, tmp_path / "m.parquet")
     assert not (tmp_path / "m.parquet").exists()
     (tmp_path / "text.parquet").write_text("text")
     pq.write_table(pq.read_table(_snapshot(tmp_path, make)), tmp_path / "other.parquet")
-    for name, message in (
-        ("text", "cannot be read as a manifest"),
-        ("other", "is no manifest, which has"),
-        ("none", "cannot be"),
-    ):
-        with pytest.raises(InvalidInput, match=message):
+    for name in ("text", "other", "none"):
+        with pytest.raises(InvalidInput, match=rf"{name}\.parquet"):
             read_manifest(tmp_path / f"{name}.parquet")
 
 

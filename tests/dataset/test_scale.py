@@ -59,7 +59,7 @@ def rows(count: int) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.shards.conftest import Maker
+    from tests.dataset.conftest import Maker
 
     folder = tmp_path_factory.mktemp("large")
     Dataset(folder).commit_chunk([Maker().dropped("url:first")])

@@ -57,20 +57,20 @@ def test_an_error_while_writing_leaves_nothing(tmp_path: Path, make) -> None:
         yield make.clip("youtube:a")
         raise OSError("the staged clip is gone")
 
-    with pytest.raises(OSError, match="staged clip"):
+    with pytest.raises(OSError, match="gone"):
         write_shard(tmp_path / "a.arrow", clips())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_not_a_shard_is_refused(tmp_path: Path, make) -> None:
     (tmp_path / "text.arrow").write_text("no arrow")
-    with pytest.raises(InvalidInput, match="not a shard"):
+    with pytest.raises(InvalidInput, match=r"text\.arrow"):
         ShardReader(tmp_path / "text.arrow")
-    with pytest.raises(InvalidInput, match="does not exist"):
+    with pytest.raises(InvalidInput, match=r"none\.arrow"):
         ShardReader(tmp_path / "none.arrow")
     write_shard(tmp_path / "a.arrow", [make.clip("youtube:a")])
     with (
         ShardReader(tmp_path / "a.arrow") as reader,
-        pytest.raises(InvalidInput, match="rows 0 to 0; got 1"),
+        pytest.raises(InvalidInput),
     ):
         reader.clip(1)

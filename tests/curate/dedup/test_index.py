@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
@@ -11,8 +10,14 @@ import pytest
 
 from argus.curate.clipping import clip_spans
 from argus.curate.dedup import index as index_module
-from argus.curate.dedup.fingerprint import BANDS, HARMONICS, Signature, compute_signature
-from argus.curate.dedup.index import Duplicate, DuplicateIndex, SignedClip, find_duplicates
+from argus.curate.dedup.fingerprint import (
+    BANDS,
+    HARMONICS,
+    Signature,
+    compute_signature,
+    compute_spectra,
+)
+from argus.curate.dedup.index import DuplicateIndex, SignedClip, find_duplicates
 from argus.curate.frame_sampling import resize_frames
 from argus.media import decode_clip, encode_clip, frame_stride, open_video
 from argus.sphere import from_euler_deg, rotate_erp
@@ -195,25 +200,25 @@ def random_clip(name: str, rng: np.random.Generator) -> SignedClip:
     )
 
 
-def test_hardly_anything_is_compared_however_much_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_compares_hardly_any_of_the_known_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     stored = [random_clip(f"url:{number}", rng) for number in range(2000)]
     index = DuplicateIndex()
     index.add(stored)
-    compared: list[str] = []
+    compared = 0
 
-    def counted(own: Any, other: Any, offset_ms: float) -> Duplicate | None:
-        compared.append(other.source_id)
-        return match(own, other, offset_ms)
+    def count_moments(moments: np.ndarray) -> np.ndarray:
+        nonlocal compared
+        compared += len(moments)
+        return compute_spectra(moments)
 
-    match = index_module._match
-    monkeypatch.setattr(index_module, "_match", counted)
+    monkeypatch.setattr(index_module, "compute_spectra", count_moments)
     for number in (0, 777, 1999):
         found = index.find(SignedClip("copy", "url:copy", 0, stored[number].signature))
         assert found is not None
         assert found.source_id == f"url:{number}"
     assert index.find(random_clip("url:new", rng)) is None
-    assert set(compared) == {"url:0", "url:777", "url:1999"}
+    assert compared < 300, "of 20,000 moments"
 
 
 def write(path: Path, frames: np.ndarray, fps: Fraction, codec: str, crf: int) -> None:
