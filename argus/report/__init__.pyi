@@ -27,9 +27,9 @@ from .pictures import (
 )
 from .plots import (
     Point,
+    draw_bars,
     draw_histogram,
     draw_loss_curve,
-    draw_reason_bars,
     draw_yield_curves,
 )
 from .refresh import (
@@ -66,13 +66,13 @@ from .versions import (
 )
 
 __all__ = [
+    "Bottleneck",
+    "FilterTally",
+    "Gallery",
     "MAX_PAUSE_S",
     "MAX_PICTURES",
     "MAX_RETRIES",
     "MAX_SLOWEST",
-    "Bottleneck",
-    "FilterTally",
-    "Gallery",
     "Picture",
     "Point",
     "RefreshFigures",
@@ -88,9 +88,9 @@ __all__ = [
     "compute_sweep",
     "crop_seam",
     "crop_thumbnail",
+    "draw_bars",
     "draw_histogram",
     "draw_loss_curve",
-    "draw_reason_bars",
     "draw_yield_curves",
     "encode_jpeg",
     "encode_png",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from argus.files import write_text
 from argus.report.page import Image, Plot, render_page
-from argus.report.plots import Point, draw_loss_curve, draw_reason_bars
+from argus.report.plots import Point, draw_bars, draw_loss_curve
 
 _METRIC_NAMES = {
     "psnr_all": "PSNR all",
@@ -109,7 +109,7 @@ def _draw_bars(videos: tuple[VideoCard, ...]) -> Plot | None:
     counts: Counter[str] = Counter(
         "kept" if video.decision == "kept" else video.reason or video.decision for video in videos
     )
-    return Plot.draw(lambda dark: draw_reason_bars(counts, dark=dark)) if counts else None
+    return Plot.draw(lambda dark: draw_bars(counts, dark=dark)) if counts else None
 
 
 def _draw_loss(data: ReportData) -> Plot | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from argus.curate import find_threshold
 from argus.dataset import CuratedClip, DatasetView, FoundItem, Score, SourceRow
 from schemas.names import Decision
 
@@ -30,6 +31,12 @@ class ScoreLine:
         side = "above" if distance > 0 else "below"
         relative = f" ({abs(distance / self.threshold):.0%})" if self.threshold else ""
         return f"{abs(distance):.4g} {side}{relative}"
+
+    @property
+    def setting(self) -> str:
+        """Setting that holds the threshold; empty if there is none."""
+        row = None if self.threshold is None else find_threshold(self.filter, self.score)
+        return f"filters.{row.setting}" if row else ""
 
 
 @dataclass(frozen=True)

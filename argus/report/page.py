@@ -1,4 +1,4 @@
-"""Rendering of self-contained HTML pages: templates, escaping and embedded pictures."""
+"""Rendering of self-contained HTML pages: templates, numbers, plots and embedded pictures."""
 
 import base64
 from collections.abc import Callable
@@ -60,6 +60,11 @@ def render_page(template: str, **values: Any) -> str:
     )
     environment.filters["picture"] = data_uri
     return environment.get_template(template).render(**values)
+
+
+def format_hours(value: float) -> str:
+    """Return hours with two decimals, or two significant digits for small values."""
+    return f"{value:,.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def data_uri(image: Image) -> str:

@@ -64,13 +64,19 @@ def draw_loss_curve(
     return _save_figure(figure, file_format)
 
 
-def draw_reason_bars(
-    counts: Mapping[str, int], *, file_format: PlotFormat = "svg", dark: bool = False
+def draw_bars(
+    counts: Mapping[str, int],
+    *,
+    neutral: bool = False,
+    file_format: PlotFormat = "svg",
+    dark: bool = False,
 ) -> bytes:
-    """Plot a bar per reason with its count, the largest on top; "kept" has its own color.
+    """Plot a bar per name with its count, the largest on top.
 
     Args:
-        counts: Number of videos or clips by reason.
+        counts: Number of videos or clips by name.
+        neutral: Draw all bars in one color. By default the names are reasons, and "kept" is green
+            while the others are orange.
         file_format: Format of the result.
         dark: Use colors for a dark page.
     """
@@ -79,7 +85,7 @@ def draw_reason_bars(
     bars = axes.barh(
         [name.replace("_", " ") for name, _ in ordered],
         [count for _, count in ordered],
-        color=[_GREEN if name == "kept" else _ORANGE for name, _ in ordered],
+        color=[_bar_color(name, neutral, dark) for name, _ in ordered],
         height=0.7,
     )
     for label in axes.get_yticklabels():
@@ -196,6 +202,12 @@ def _running_mean(values: Sequence[float]) -> list[float]:
     half = min(25, len(values) // 20)
     windows = [values[max(0, k - half) : k + half + 1] for k in range(len(values))]
     return [sum(window) / len(window) for window in windows]
+
+
+def _bar_color(name: str, neutral: bool, dark: bool) -> str:
+    if neutral:
+        return _SKY if dark else _BLUE
+    return _GREEN if name == "kept" else _ORANGE
 
 
 def _text_color(dark: bool) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from argus.dataset import Dataset
 from argus.files import write_text
-from argus.report.page import data_uri, render_page
+from argus.report.page import data_uri, format_hours, render_page
 from argus.report.pictures import crop_thumbnail, encode_jpeg, make_contact_sheet
 from argus.report.refresh_figures import STAGES, RefreshedVideo, RefreshFigures
 from argus.report.refresh_rows import read_refreshed_videos
@@ -161,12 +161,12 @@ def _format_facts(figures: RefreshFigures, metrics: Mapping[str, float]) -> dict
         "failed again": f"{repeated:,.0f}" if repeated > 0 else None,
         "kept": f"{figures.decisions[Decision.KEPT]:,}",
         "clips kept": f"{figures.clips:,}",
-        "hours of video": _format_hours(figures.hours_in),
-        "hours of kept clips": _format_hours(figures.hours_out),
+        "hours of video": format_hours(figures.hours_in),
+        "hours of kept clips": format_hours(figures.hours_out),
         "downloaded": _format_bytes(figures.download_bytes),
         "working time": _format_duration(figures.working_s) if figures.seconds else None,
         "videos per hour": f"{videos:,.0f}" if videos is not None else None,
-        "hours of video per hour": _format_hours(hours) if hours is not None else None,
+        "hours of video per hour": format_hours(hours) if hours is not None else None,
         "download rate": f"{_format_bytes(downloaded / 3600)}/s"
         if downloaded is not None
         else None,
@@ -265,11 +265,6 @@ def _escape(text: str) -> str:
     return "".join(
         f"\\{letter}" if letter in "\\`*_[]<>|#!" else letter for letter in " ".join(text.split())
     )
-
-
-def _format_hours(value: float) -> str:
-    """Return two decimals, or two significant digits for small values."""
-    return f"{value:,.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def _format_bytes(amount: float) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from argus.dataset import Score, SourceRow, Store
-from argus.report.page import Plot, render_page
-from argus.report.plots import draw_histogram, draw_reason_bars
+from argus.report.page import Plot, format_hours, render_page
+from argus.report.plots import draw_bars, draw_histogram
 from schemas.names import Decision
 
 
@@ -106,18 +106,22 @@ def _count_filters(filters: dict[str, FilterTally], scores: Sequence[Score]) -> 
 
 def _draw_plots(tallies: Tallies) -> dict[str, Plot]:
     """Return the plots by title, without those that have no data."""
-    decisions = {"kept": tallies.videos[Decision.KEPT], **tallies.reasons}
     bars = {
-        "Videos by decision and reason": decisions,
-        "Videos by layout": tallies.layouts,
-        "Clips that were not kept, by reason": tallies.clip_reasons,
-    }
+        "Videos by decision and reason": (
+            {"kept": tallies.videos[Decision.KEPT], **tallies.reasons},
+            False,
+        ),
+        "Videos by layout": (tallies.layouts, True),
+        "Clips that were not kept, by reason": (tallies.clip_reasons, False),
+    }  # (counts, is neutral)
     histograms = {
         "Kept clips by length": (tallies.lengths, "seconds"),
         "Kept clips by quality": (tallies.qualities, "quality"),
     }
     plots = {
-        title: Plot.draw(partial(_draw_bars, counts)) for title, counts in bars.items() if counts
+        title: Plot.draw(partial(_draw_bars, counts, neutral))
+        for title, (counts, neutral) in bars.items()
+        if counts
     }
     for title, (values, label) in histograms.items():
         if values:
@@ -125,8 +129,8 @@ def _draw_plots(tallies: Tallies) -> dict[str, Plot]:
     return plots
 
 
-def _draw_bars(counts: Mapping[str, int], dark: bool) -> bytes:
-    return draw_reason_bars(counts, dark=dark)
+def _draw_bars(counts: Mapping[str, int], neutral: bool, dark: bool) -> bytes:
+    return draw_bars(counts, neutral=neutral, dark=dark)
 
 
 def _draw_distribution(values: Sequence[float], label: str, dark: bool) -> bytes:
@@ -140,6 +144,6 @@ def _format_facts(tallies: Tallies) -> dict[str, str]:
         "videos kept": f"{tallies.videos[Decision.KEPT]:,}",
         "clips cut": f"{clips:,}",
         "clips kept": f"{tallies.clips[Decision.KEPT]:,}",
-        "hours of video": f"{tallies.hours_in:,.2f}",
-        "hours of kept clips": f"{tallies.hours_out:,.2f}",
+        "hours of video": format_hours(tallies.hours_in),
+        "hours of kept clips": format_hours(tallies.hours_out),
     }

@@ -106,7 +106,7 @@ def plain_environment() -> dict[str, str]:
 
 @pytest.mark.slow
 def test_the_demo_with_real_media(tmp_path: Path, media: Path) -> None:
-    """Decisions about real videos agree with their labels."""
+    """Check that decisions about real videos agree with their labels."""
     home = tmp_path / "home"
     done = subprocess.run(
         [ARGUS, "demo", "--home", home, "--media", media],

@@ -109,7 +109,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def refreshed(served: Served) -> Iterator[str]:
-    """A flow run of the refresh deployment with a small site, which is served on."""
+    """Yield a finished run of the refresh deployment, whose site is still served."""
     from argus.synth import serve_folder, write_catalogue, write_world_videos
 
     videos = write_world_videos(served.home / "site", count=5, seconds=3, fps=5, height=64)

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def invalid_refresh(folder: Path) -> CurateConfig:
-    """A refresh whose catalogue does not exist."""
+    """Return a refresh whose catalogue does not exist."""
     return CurateConfig(
         run_id="r",
         home=str(folder),

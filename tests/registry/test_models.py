@@ -45,7 +45,7 @@ def name() -> str:
 def register(
     mlflow_server, tmp_path: Path, pipeline: Path, untrained: Path, name: str
 ) -> Callable[[str], ModelVersion]:
-    """A function that registers a version for a run id."""
+    """Return a function that registers a version for a run id."""
 
     def register_run(run_id: str) -> ModelVersion:
         uri = mlflow_server.uri

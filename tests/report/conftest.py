@@ -13,7 +13,7 @@ from argus.report import Picture, ReportData, VideoCard, encode_jpeg, encode_png
 
 @pytest.fixture
 def picture() -> np.ndarray:
-    """An ERP picture, uint8 [32, 64, 3], in which every column has its own color."""
+    """Return an ERP picture, uint8 [32, 64, 3], in which every column has its own color."""
     columns = np.arange(64, dtype=np.uint8)
     return np.broadcast_to(
         np.stack([columns * 4, 255 - columns * 4, columns * 0 + 90], axis=-1), (32, 64, 3)
@@ -59,7 +59,7 @@ def data(picture: np.ndarray) -> ReportData:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Headless Chromium, without network access of its own."""
+    """Yield headless Chromium, without network access of its own."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="needs playwright: pip install playwright"
     )
@@ -88,7 +88,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def opened(browser: Any) -> Iterator[Any]:
-    """A function that opens a file as a page. An error on the page fails the test."""
+    """Yield a function that opens a file as a page. An error on the page fails the test."""
     pages: list[Any] = []
     errors: list[str] = []
 

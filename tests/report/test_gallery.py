@@ -110,8 +110,8 @@ def test_a_sheet_has_a_maximum_size_and_is_deterministic() -> None:
     assert encode_contact_sheet(rows) == encode_contact_sheet(rows)
 
 
-def shown(page: Any) -> list[str]:
-    """The ids of the cards."""
+def list_ids(page: Any) -> list[str]:
+    """Return the ids of the cards."""
     return page.locator("article code").all_inner_texts()
 
 
@@ -133,32 +133,32 @@ def test_the_filters_work_in_a_browser(
         for video in videos
         for name in (video.source_id, *(clip.clip_id for clip in video.clips))
     ]
-    assert shown(page) == every
+    assert list_ids(page) == every
     press(page, "decision", "dropped")
-    assert shown(page) == [
+    assert list_ids(page) == [
         video.source_id for video in videos if video.decision is Decision.DROPPED
     ]
     press(page, "reason", "static")
     press(page, "reason", "seam")
-    assert shown(page) == [
+    assert list_ids(page) == [
         video.source_id for video in videos if video.reason in (Reason.STATIC, Reason.SEAM)
     ]
     assert page.inner_text("#count").startswith("2 of 11")
     page.click("#reset")
-    assert shown(page) == every
+    assert list_ids(page) == every
     page.click('[data-kind="clip"]')
     press(page, "split", "val")
-    assert shown(page) == [
+    assert list_ids(page) == [
         clip.clip_id for video in videos if video.split == "val" for clip in video.clips
     ]
     page.click("#reset")
     press(page, "layout", "none")
-    assert shown(page) == [video.source_id for video in videos if video.layout == "none"]
+    assert list_ids(page) == [video.source_id for video in videos if video.layout == "none"]
     page.click("#reset")
     page.fill("#text", "BOT youtube")
-    assert shown(page) == ["youtube:dQw4w9WgXcQ"]
+    assert list_ids(page) == ["youtube:dQw4w9WgXcQ"]
     page.fill("#text", "nothing like it")
-    assert shown(page) == []
+    assert list_ids(page) == []
     assert page.is_visible("#empty")
     page.screenshot(path=tmp_path / "page.png")
     assert np.ptp(cv2.imread(str(tmp_path / "page.png"))) > 200
@@ -176,28 +176,28 @@ def test_scores_can_be_filtered_by_range_and_sorted(
     }
     page.click('[data-kind="video"]')
     page.select_option("#score", label="variance.least_variance")
-    assert set(shown(page)) == set(values)
+    assert set(list_ids(page)) == set(values)
     page.fill("#low", "500")
-    assert set(shown(page)) == {
+    assert set(list_ids(page)) == {
         name for name, value in values.items() if value is not None and value >= 500
     }
     page.fill("#low", "")
     page.fill("#high", "500")
-    assert set(shown(page)) == {
+    assert set(list_ids(page)) == {
         name for name, value in values.items() if value is not None and value <= 500
     }
     page.fill("#high", "")
     page.select_option("#sort", label="score, highest first")
-    assert shown(page) == sorted(values, key=lambda name: -(values[name] or 0))
+    assert list_ids(page) == sorted(values, key=lambda name: -(values[name] or 0))
     box = page.locator("#histogram").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 3, box["y"] + 20)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] + 20, box["y"] + 20)
     page.mouse.up()
-    kept = shown(page)
+    kept = list_ids(page)
     assert 0 < len(kept) < len(values)
     page.reload()
-    assert shown(page) == kept, "the address stores the filters"
+    assert list_ids(page) == kept, "the address stores the filters"
 
 
 def test_scores_are_added_when_the_details_are_opened(
@@ -248,7 +248,7 @@ def test_the_button_of_a_video_shows_its_clips(
     page.locator("article", has=page.get_by_text(walk.source_id, exact=True)).locator(
         ".what button"
     ).click()
-    assert shown(page) == [walk.source_id, *(clip.clip_id for clip in walk.clips)]
+    assert list_ids(page) == [walk.source_id, *(clip.clip_id for clip in walk.clips)]
 
 
 def test_text_of_strangers_is_escaped(

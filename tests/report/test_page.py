@@ -54,7 +54,7 @@ def test_the_page_shows_all_data_of_the_report(data: ReportData) -> None:
         "step 100",
         "stereo",
         "halves are alike",
-        "not_360",
+        "not 360",
         "404",
         "2 clips",
         "000002",

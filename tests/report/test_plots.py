@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from argus.report import draw_loss_curve, draw_reason_bars
+from argus.report import draw_bars, draw_loss_curve
 
 TRAIN = [(step, 2.0 / (step + 1) + 0.01) for step in range(200)]
 
@@ -36,13 +36,12 @@ def test_unusual_losses_can_be_plotted(train: list[tuple[int, float]]) -> None:
 
 
 def test_names_are_not_parsed_as_formulas() -> None:
-    assert ET.fromstring(draw_reason_bars({"$\\frac{$": 1})).tag.endswith("svg")
+    assert ET.fromstring(draw_bars({"$\\frac{$": 1})).tag.endswith("svg")
 
 
 def test_the_height_grows_with_the_number_of_reasons() -> None:
     few, many = (
-        ET.fromstring(draw_reason_bars({f"reason_{k}": k + 1 for k in range(count)}))
-        for count in (1, 8)
+        ET.fromstring(draw_bars({f"reason_{k}": k + 1 for k in range(count)})) for count in (1, 8)
     )
     assert float(many.get("height", "0").rstrip("pt")) > float(few.get("height", "0").rstrip("pt"))
-    assert draw_reason_bars({"kept": 3}) != draw_reason_bars({"stereo": 3})
+    assert draw_bars({"kept": 3}) != draw_bars({"stereo": 3})

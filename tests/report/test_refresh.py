@@ -111,7 +111,7 @@ def test_the_selected_videos_do_not_depend_on_the_order() -> None:
 
 
 def count_series(number: int, interval_s: float, seconds: dict[str, float]) -> RefreshFigures:
-    """Figures of videos that end at regular intervals."""
+    """Return the figures of videos that end at regular intervals."""
     return count(*(video(k, after_s=k * interval_s, seconds=seconds) for k in range(number)))
 
 
@@ -208,7 +208,7 @@ def clip(start_s: int, reason: Reason | None) -> CuratedClip:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    """A dataset of two runs. The second one decided the video `url:c` twice."""
+    """Create a dataset of two runs. The second one decided the video `url:c` twice."""
     dataset = Dataset(tmp_path / "dataset")
     earlier = (row(name, "yesterday", recipe="another") for name in ("url:old", "url:a"))
     dataset.commit_chunk([DecidedVideo(each) for each in earlier])
