@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from schemas.names import TELEMETRY_OFF
+
 for name, value in {
-    "DO_NOT_TRACK": "1",
+    **TELEMETRY_OFF,
     "HF_HUB_OFFLINE": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
     "OMP_WAIT_POLICY": "passive",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "RAY_USAGE_STATS_ENABLED": "0",
 }.items():
     os.environ.setdefault(name, value)
 
