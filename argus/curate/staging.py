@@ -1,10 +1,10 @@
-"""The staging area: results that wait for their commit, and the folders in which videos are worked on.
+"""The staging area: results that wait for their commit, and the folders for videos in work.
 
-A machine works on a video in a folder of its own below `work`, which it locks while it does: another
-run that wants the same video waits, and then finds the result staged. A result is put into the
-dataset's `staging/{source hash}-{recipe}/` (clips.arrow, thumb.jpg, and row.json last, which makes it
-count), so that a run continues where a killed one stopped. It is part of the dataset only after the
-commit of its chunk.
+A machine works on a video in a folder of its own below `work`, which it locks while it does:
+another run that wants the same video waits, and then finds the result staged. A result is put into
+the dataset's `staging/{source hash}-{recipe}/` (clips.arrow, thumb.jpg, and row.json last, which
+makes it count), so that a run continues where a killed one stopped. It is part of the dataset only
+after the commit of its chunk.
 """
 
 import contextlib
@@ -98,7 +98,7 @@ class StagingArea:
         return self.store.exists(f"{self._name(source_id)}/{_MARKER}")
 
     def store_result(self, folder: Path, row: SourceRow) -> None:
-        """Move a folder with clips.arrow and thumb.jpg into the staging area; the marker is last."""
+        """Move a folder with clips.arrow and thumb.jpg to its staged place; the marker is last."""
         (folder / _MARKER).write_text(row_to_json(row), encoding="utf-8")
         self.store.put_folder(self._name(row.source_id), folder, marker=_MARKER)
 

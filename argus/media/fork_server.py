@@ -1,4 +1,4 @@
-"""Fork server of the sandbox: forks one process group per request, away from the caller's memory.
+"""Fork server of the sandbox: forks one process per request, away from the caller's memory.
 
 The server imports the modules that requests name, but never reads their arguments, so that
 a child starts without import time and without traces of other input. A request arrives as a socket
@@ -8,6 +8,7 @@ status.
 """
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -19,8 +20,8 @@ import signal
 import socket
 import struct
 import sys
-import threading
 import traceback
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from argus.errors import ArgusError, ServiceError
@@ -30,34 +31,114 @@ INT32 = struct.Struct("<i")
 RETURNED, RAISED, FAILED = "returned", "raised", "failed"  # status of a reply
 OUT_OF_MEMORY_STATUS = 77  # exit status of a child
 SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def serve_requests(control_fd: int, preload: str = "") -> None:
-    """Fork a supervisor per request received on a control socket, until its other end closes.
+    """Serve the requests received on a control socket until its other end closes.
 
     Args:
         control_fd: descriptor of the socket.
         preload: a module that is imported before the first request; empty for none.
     """
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors are not waited for
     with socket.socket(fileno=control_fd) as control:
-        if preload:
-            with contextlib.suppress(Exception):  # the first child will raise and report it
-                importlib.import_module(preload)
-        while True:
-            _, fds, _, _ = socket.recv_fds(control, 1, 1)
-            if not fds:
-                return
-            with socket.socket(fileno=fds[0]) as connection:
-                request = _read_request(connection)
-                sys.path[:] = request["paths"]
-                with contextlib.suppress(Exception):  # the child will raise and report it
-                    importlib.import_module(request["module"])
-                    importlib.import_module(request["preload"] or request["module"])
-                gc.freeze()  # a collection in a child would copy the memory that it inherits
-                if os.fork() == 0:
-                    control.close()
-                    _supervise_child(connection, request)
+        _import_modules(preload)
+        _RequestLoop(control).run()
+
+
+class _RequestLoop:
+    """Forks a child per request; watches for the end of the children and of their callers."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._connections: dict[int, socket.socket] = {}  # by the child's process id
+        self._child_ended, self._signal_writer = socket.socketpair()
+        self._signal_writer.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._signal_writer.fileno(), warn_on_full_buffer=False)
+        self._poll = select.poll()
+        self._poll.register(self._control, select.POLLIN)
+        self._poll.register(self._child_ended, select.POLLIN)
+
+    def run(self) -> None:
+        """Serve until the control socket is closed and the last child has ended."""
+        is_open = True
+        while is_open or self._connections:
+            ready = {fd for fd, _ in self._poll.poll()}
+            # Hang-ups come first: the two others close and open connections, whose numbers recur.
+            self._kill_children_of(ready.intersection(map(socket.socket.fileno, self._callers())))
+            if self._child_ended.fileno() in ready:
+                self._child_ended.recv(4096)
+                self._reap_children()
+            if self._control.fileno() in ready and not self._accept():
+                self._poll.unregister(self._control)
+                is_open = False
+
+    def _callers(self) -> Iterable[socket.socket]:
+        return self._connections.values()
+
+    def _accept(self) -> bool:
+        """Fork a child for the next request; return False at the end of the control socket."""
+        _, fds, _, _ = socket.recv_fds(self._control, 1, 1)
+        if not fds:
+            return False
+        connection = socket.socket(fileno=fds[0])
+        try:
+            request = _read_request(connection)
+        except (struct.error, ValueError, OSError):  # the caller is gone
+            connection.close()
+            return True
+        sys.path[:] = request["paths"]
+        _import_modules(request["module"], request["preload"])
+        child = os.fork()
+        if child == 0:
+            os._exit(self._enter_child(connection, request))
+        self._connections[child] = connection
+        self._poll.register(connection, 0)  # only what is always reported, such as POLLHUP
+        return True
+
+    def _reap_children(self) -> None:
+        """Kill what ended children left of their process groups, and send their exit statuses."""
+        with contextlib.suppress(ChildProcessError):  # none is left
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                connection = self._connections.pop(ended[0])
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(ended[0], signal.SIGKILL)
+                with contextlib.suppress(KeyError):  # its caller hung up
+                    self._poll.unregister(connection)
+                with connection, contextlib.suppress(OSError):  # its caller is gone
+                    connection.sendall(INT32.pack(os.waitstatus_to_exitcode(ended[1])))
+
+    def _kill_children_of(self, fds: Collection[int]) -> None:
+        """Kill children whose callers are gone, so that nothing still writes to their files."""
+        for child, connection in self._connections.items():
+            if connection.fileno() in fds:
+                self._poll.unregister(connection)
+                for kill in (os.killpg, os.kill):  # it may not have a group of its own yet
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        kill(child, signal.SIGKILL)
+
+    def _enter_child(self, connection: socket.socket, request: dict[str, Any]) -> int:
+        """Leave the server's resources and run the request; return the exit status."""
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            server_ends = (self._control, self._child_ended, self._signal_writer)
+            for other in (*server_ends, *self._callers()):
+                other.close()
+            os.setsid()
+            connection.sendall(INT32.pack(os.getpid()))
+            _die_with_parent()
+            return _run_child(connection, request)
+        except BaseException:  # noqa: BLE001  a child must never return into the server's loop
+            return 1
+
+
+def _import_modules(*names: str) -> None:
+    with contextlib.suppress(Exception):  # the child will raise and report it
+        for name in filter(None, names):
+            importlib.import_module(name)
+    gc.freeze()  # a collection in a child would copy the memory that it inherits
 
 
 def _read_request(connection: socket.socket) -> dict[str, Any]:
@@ -66,29 +147,13 @@ def _read_request(connection: socket.socket) -> dict[str, Any]:
     return request
 
 
-def _supervise_child(connection: socket.socket, request: dict[str, Any]) -> None:
-    """Fork the child in a new process group, send its exit status, and kill the group."""
-    try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.setsid()
-        connection.sendall(INT32.pack(os.getpid()))
-        child = os.fork()
-        if child == 0:
-            os._exit(_run_child(connection, request))
-        threading.Thread(target=_kill_group_on_hangup, args=(connection,), daemon=True).start()
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        connection.sendall(INT32.pack(status))
-        os.killpg(0, signal.SIGKILL)
-    finally:
-        os._exit(1)
-
-
-def _kill_group_on_hangup(connection: socket.socket) -> None:
-    """Kill the process group when the caller is gone, so that nothing still writes to its files."""
-    hangup = select.poll()
-    hangup.register(connection, 0)  # only the events that are always reported, such as POLLHUP
-    hangup.poll()
-    os.killpg(0, signal.SIGKILL)
+def _die_with_parent() -> None:
+    """Have the kernel kill this process if the server is killed (Linux)."""
+    if sys.platform == "linux":
+        server = os.getppid()
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != server:
+            os._exit(1)
 
 
 def _run_child(connection: socket.socket, request: dict[str, Any]) -> int:
@@ -118,7 +183,7 @@ def _run_child(connection: socket.socket, request: dict[str, Any]) -> int:
 
 
 def _set_limits(seconds: int, memory_bytes: int) -> None:
-    """Limit memory, disable core files, and set an alarm in case the supervisor is killed."""
+    """Limit memory, disable core files, and set an alarm in case the server is killed."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     signal.alarm(seconds)

@@ -40,6 +40,9 @@ _SERVER_CODE = (
     "import sys; from argus.media.fork_server import serve_requests;"
     " serve_requests(int(sys.argv[1]), sys.argv[2])"
 )
+_HUGE_PAGES = "glibc.malloc.hugetlb=1"
+"""A child touches all its memory for the first time; with huge pages that faults half as often."""
+
 _ALLOWED_PACKAGES = ("argus.", "schemas.", "numpy.dtypes")
 _ALLOWED_GLOBALS = {
     ("builtins", "complex"),
@@ -165,7 +168,7 @@ def _exit_error(server: "_ForkServer", name: str, status: int, memory_bytes: int
             f"{name} needed more than {memory_bytes:,} bytes of memory and was stopped",
         )
     # All children share one memory layout: a series of crashes must not reveal it.
-    server.stop()
+    server.retire()
     return VideoError(
         Reason.DECODER_CRASHED,
         f"{name} crashed ({_describe_status(status)}); the input is damaged",
@@ -260,6 +263,7 @@ class _ForkServer:
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._retired: list[subprocess.Popen[bytes]] = []
 
     def submit(self, connection: socket.socket) -> None:
         """Pass the child's end of a connection to the server, restarting the server if needed."""
@@ -279,8 +283,17 @@ class _ForkServer:
             if self._control is None:
                 self._start()
 
+    def retire(self) -> None:
+        """Let the server exit when its running children have; the next request starts another."""
+        with self._lock:
+            if self._control is not None and self._process is not None:
+                self._control.close()
+                self._retired = [one for one in self._retired if one.poll() is None]
+                self._retired.append(self._process)
+                self._control = self._process = None
+
     def stop(self) -> None:
-        """Stop the server, but not its running children; the next request starts another."""
+        """Kill the server and its children; the next request starts another."""
         with self._lock:
             self._stop()
 
@@ -327,7 +340,8 @@ def _server_environment() -> dict[str, str]:
     Such libraries reserve memory per thread, which counts against the children's limit.
     """
     paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    return {**os.environ, "PYTHONPATH": paths, **SINGLE_THREADED}
+    tunables = ":".join(filter(None, (os.environ.get("GLIBC_TUNABLES"), _HUGE_PAGES)))
+    return {**os.environ, "PYTHONPATH": paths, "GLIBC_TUNABLES": tunables, **SINGLE_THREADED}
 
 
 def _parse_reply(reply: memoryview, name: str) -> Any:

@@ -1,14 +1,15 @@
-"""The rate limiter of a cluster: one named Ray actor, which the fetches of all jobs and machines share.
+"""The rate limiter of a cluster: one named Ray actor, shared by all jobs and machines.
 
-It outlives the job that started it, so that a pause that a site asked for holds for the next job too.
-If Ray has to start it again its state is lost, and it begins cautiously: see `LocalRateLimiter`.
+It outlives the job that started it, so that a pause that a site asked for holds for the next job
+too. If Ray has to start it again its state is lost, and it begins cautiously: see
+`LocalRateLimiter`.
 """
 
 import os
 from dataclasses import dataclass
 from typing import Any
 
-from argus.curate.download import RateKey, LocalRateLimiter, RatePolicy, SiteResponse
+from argus.curate.download import LocalRateLimiter, RateKey, RatePolicy, SiteResponse
 
 NAMESPACE = "argus"
 NAME = "argus-rate-limiter-1"

@@ -1,4 +1,4 @@
-"""Learned scorers of one curation run: which of them can run, and the pool that measures kept clips."""
+"""Learned scorers of one curation run: which can run, and the pool that measures kept clips."""
 
 import threading
 import zlib
@@ -137,7 +137,11 @@ class LocalScorerPool(ScorerPool):
         self._lock = threading.Lock()
         self._scorers = load_scorers(plan.ready, plan.weights, _device(plan)) if plan.ready else ()
 
-    def measure_batches(self, batches: Iterator[list[ClipSamples]], seed: int) -> list[ScoreTable]:
+    def measure_batches(
+        self,
+        batches: Iterator[list[ClipSamples]],
+        seed: int,  # noqa: ARG002  there is one process
+    ) -> list[ScoreTable]:
         """Measure batches of clips in the calling thread."""
         found: list[ScoreTable] = []
         for batch in batches:

@@ -1,0 +1,251 @@
+"""A curation run: catalogue in, committed chunks out.
+
+Videos that the dataset knows cost nothing; those decided under another recipe are decided again
+from stored scores as far as these suffice; the rest is fetched and processed by an executor. A
+chunk is a fixed slice of the catalogue, committed in the catalogue's order when all its videos are
+decided. So a run that was killed, and is repeated, ends with the dataset of an undisturbed one.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from argus.curate.dedup.resolve import DuplicateResolver
+from argus.curate.download import read_secrets
+from argus.curate.executor import Executor
+from argus.curate.plan import pending_chunks, plan_refresh
+from argus.curate.recipe import Recipe, store_recipe
+from argus.curate.records import PriorResult
+from argus.curate.reevaluate import reevaluate_video
+from argus.curate.scheduler import Scheduler
+from argus.curate.sources import read_catalogue
+from argus.curate.staging import StagedResultGone, StagingArea
+from argus.curate.tasks import VideoTasks, WorkItem
+from argus.dataset import Commit, Dataset, DecidedVideo, Provenance, SourceRow
+from argus.errors import ServiceError
+from argus.runs import RunFolder
+from schemas.config import CurateConfig, LearnedThresholds
+from schemas.names import Decision
+
+if TYPE_CHECKING:
+    from argus.curate.scorers import ScorerPlan
+
+COMMIT_ATTEMPTS = 5
+ROWS_IN_MEMORY = 1024
+"""Stored rows that are read at once; also the largest chunk of re-evaluated videos."""
+
+
+@dataclass
+class RunTally:
+    """Counts of what a run has decided so far."""
+
+    considered: int
+    known: int
+    clips: int = 0
+    reevaluated: int = 0  # decided from stored scores alone
+    decisions: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)  # "dropped.seam", "failed.not_found"
+    scored: Counter[str] = field(default_factory=Counter)  # videos that each filter measured
+
+    def add(self, row: SourceRow) -> None:
+        """Count a decided video."""
+        self.decisions[row.decision] += 1
+        self.clips += len(row.kept_clips)
+        self.scored.update(row.measured_filters)
+        if row.reason:
+            self.reasons[f"{row.decision}.{row.reason}"] += 1
+
+    def replace(self, before: SourceRow, after: SourceRow) -> None:
+        """Count a row as it was committed in place of how it was decided."""
+        self.decisions.subtract({before.decision: 1})
+        self.decisions.update({after.decision: 1})
+        self.clips += len(after.kept_clips) - len(before.kept_clips)
+        self.reasons.subtract({f"{before.decision}.{before.reason}": 1} if before.reason else {})
+        self.reasons.update({f"{after.decision}.{after.reason}": 1} if after.reason else {})
+
+    @property
+    def done(self) -> int:
+        """Number of videos decided."""
+        return sum(self.decisions.values())
+
+    def metrics(self) -> dict[str, float]:
+        """Return all counts by name; `scored.FILTER` counts the videos that a filter measured."""
+        counts = {
+            "considered": self.considered,
+            "known": self.known,
+            "clips": self.clips,
+            "reevaluated": self.reevaluated,
+        }
+        decisions = {str(decision): self.decisions[decision] for decision in Decision}
+        scored = {f"scored.{name}": count for name, count in self.scored.items()}
+        every = {**counts, **decisions, **+self.reasons, **scored}
+        return {name: float(value) for name, value in every.items()}
+
+    def __str__(self) -> str:
+        """Return the decisions and the three most frequent reasons in one line."""
+        reasons = ", ".join(
+            f"{name.partition('.')[2]} {count}" for name, count in (+self.reasons).most_common(3)
+        )
+        text = ", ".join(f"{self.decisions[decision]} {decision}" for decision in Decision)
+        return f"{text} ({reasons})" if reasons else text
+
+
+class CurationRun:
+    """One refresh of a dataset from a catalogue.
+
+    Args:
+        config: configuration of the refresh.
+        folder: receives progress, and is asked for the stop marker.
+        executor: runs the tasks; started only if a video must be fetched.
+
+    Raises:
+        InvalidInput: the catalogue or a file of secrets cannot be read, or a threshold is set for a
+            learned scorer that cannot run.
+    """
+
+    def __init__(self, config: CurateConfig, folder: RunFolder, executor: Executor) -> None:
+        self.scorers = _plan_scorers(config)
+        self.recipe = Recipe.from_config(config)
+        read_secrets(config.fetch)  # fail here rather than once per video
+        self.dataset = Dataset(config.dataset)
+        self.provenance = Provenance(
+            recipe=self.recipe.digest, run_id=folder.run_id, code_version=version("argus-360")
+        )
+        self.plan = plan_refresh(read_catalogue(Path(config.catalogue)), self.dataset, self.recipe)
+        self.tally = RunTally(considered=len(self.plan.sources), known=self.plan.known)
+        self.committed = 0  # videos newly decided in the dataset
+        self.max_capacity = 0  # videos that were processed at once; 0 if none was
+        self._config, self._folder, self._executor = config, folder, executor
+        self._staging = StagingArea.of(config, self.recipe.digest)
+        self._pending = len(self.plan.work)
+
+    @property
+    def is_stopped(self) -> bool:
+        """True if the run was asked to stop before all its work was done."""
+        return self._folder.is_stop_requested and bool(self.plan.work)
+
+    def run(self) -> None:
+        """Work until every video is decided and committed, or a stop is requested.
+
+        Raises:
+            ServiceError: a disk is full or the executor failed; a repeated run continues.
+        """
+        self._folder.progress(0, self._pending, "video", str(self.plan))
+        known = self.plan.known_ids
+        self._staging.clear_work(known)
+        self._staging.discard_committed(known)
+        if not self.plan.work:
+            return
+        store_recipe(self.dataset.store, self.recipe)
+        resolver = DuplicateResolver(self.dataset, self.plan.work, self._config.filters.duplicates)
+        if any(map(self.plan.has_prior, self.plan.work)):
+            self._reevaluate(resolver)
+            # The videos that are left must be fetched.
+            self.plan = plan_refresh(self.plan.sources, self.dataset, self.recipe)
+        if self.plan.work and not self._folder.is_stop_requested:
+            self._process(resolver)
+
+    def _reevaluate(self, resolver: DuplicateResolver) -> None:
+        """Decide and commit the videos whose stored scores suffice."""
+        known = [source for source in self.plan.sources if self.plan.has_prior(source.source_id)]
+        for start in range(0, len(known), ROWS_IN_MEMORY):
+            part = known[start : start + ROWS_IN_MEMORY]
+            priors = self._priors([source.source_id for source in part])
+            rows = (
+                reevaluate_video(priors[source.source_id], source, self.recipe, self.provenance)
+                for source in part
+            )
+            for row in self._commit([DecidedVideo(row) for row in rows if row], resolver):
+                self.tally.add(row)
+                self.tally.reevaluated += 1
+            self._report_progress()
+            if self._folder.is_stop_requested:
+                return
+
+    def _process(self, resolver: DuplicateResolver) -> None:
+        """Fetch and process the remaining videos, and commit them chunk by chunk."""
+        tasks = VideoTasks(self._config, self.provenance, self._staging)
+        self._executor.start(tasks, self.scorers)
+        scheduler = Scheduler(
+            self._executor,
+            staging=self._staging,
+            recipe=self.recipe,
+            provenance=self.provenance,
+            fetch=self._config.fetch,
+            find_resolved=self._find_resolved,
+        )
+        for chunk in scheduler.run_chunks(
+            self._chunks(), self._count, lambda: self._folder.is_stop_requested
+        ):
+            committed = {row.source_id: row for row in self._commit(chunk, resolver)}
+            for video in chunk:
+                self.tally.replace(video.row, committed.get(video.row.source_id, video.row))
+        self.max_capacity = scheduler.max_capacity
+        if not self._folder.is_stop_requested:
+            self._staging.clear_work(self.plan.work)
+
+    def _chunks(self) -> Iterator[list[WorkItem]]:
+        """Yield the pending chunks, with the stored results of their videos."""
+        chunks = iter(pending_chunks(self.plan, self._config.chunk_size))
+        while part := list(islice(chunks, max(1, ROWS_IN_MEMORY // self._config.chunk_size))):
+            ids = [source.source_id for chunk in part for source in chunk]
+            priors = self._priors(list(filter(self.plan.has_prior, ids)))
+            yield from (
+                [WorkItem(source, priors.get(source.source_id)) for source in chunk]
+                for chunk in part
+            )
+
+    def _priors(self, source_ids: Sequence[str]) -> dict[str, PriorResult]:
+        rows = self.dataset.read_rows(source_ids) if source_ids else {}
+        return {
+            source_id: PriorResult(row, self.plan.work[source_id].filters)
+            for source_id, row in rows.items()
+        }
+
+    def _find_resolved(self, source_ids: Collection[str]) -> set[str]:
+        return self.dataset.find_final(self.recipe.digest, source_ids)
+
+    def _count(self, row: SourceRow) -> None:
+        self.tally.add(row)
+        self._report_progress()
+
+    def _report_progress(self) -> None:
+        self._folder.progress(self.tally.done, self._pending, "video", str(self.tally))
+
+    def _commit(
+        self, chunk: Sequence[DecidedVideo], resolver: DuplicateResolver
+    ) -> tuple[SourceRow, ...]:
+        """Commit a chunk and clear its staged results; return the rows that count now."""
+        for video in chunk:
+            self._staging.publish_thumbnail(video.row)
+        commit = self._commit_staged(chunk, resolver) if chunk else None
+        self._staging.discard(video.row.source_id for video in chunk)
+        self.committed += commit.sources if commit else 0
+        return commit.rows if commit else ()
+
+    def _commit_staged(
+        self, chunk: Sequence[DecidedVideo], resolver: DuplicateResolver
+    ) -> Commit | None:
+        """Commit a chunk; begin again if another run committed and discarded a staged result."""
+        for _attempt in range(COMMIT_ATTEMPTS):
+            try:
+                return self.dataset.commit_chunk(chunk, resolver.resolve)
+            except StagedResultGone as error:
+                gone = error
+        raise ServiceError(
+            f"the staged result {gone} is gone, but no run committed it; "
+            "run the same refresh again to process the video anew"
+        )
+
+
+def _plan_scorers(config: CurateConfig) -> "ScorerPlan | None":
+    """Plan the learned scorers; import them only if the configuration mentions any."""
+    if not config.learned.scorers and config.filters.learned == LearnedThresholds():
+        return None
+    from argus.curate.scorers import plan_scorers
+
+    return plan_scorers(config)
