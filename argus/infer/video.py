@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from argus.diffusion import ArgusPipeline
 from argus.errors import InvalidInput, VideoError
-from argus.infer.generate import Frames, generate_frames, window_starts
+from argus.infer.generate import Frames, WindowHook, generate_frames, window_starts
 from argus.media import SphericalMetadata, VideoReader, frame_stride, open_video, write_video
 from argus.runs import ProgressHook
 from argus.sphere import Camera, Trajectory
@@ -95,12 +95,13 @@ def generate_video(
         def read_views(numbers: range) -> Frames:
             return reader.frames(selection.source_indices(numbers), size)
 
-        def report(step: int, total: int, window: int, windows: int) -> None:
-            if progress:
-                progress(step, total, "step", f"window {window + 1} of {windows}")
-
         blocks = generate_frames(
-            pipeline, read_views, trajectory, settings or own.sample, seed=seed, on_step=report
+            pipeline,
+            read_views,
+            trajectory,
+            settings or own.sample,
+            seed=seed,
+            on_step=_report_windows(progress) if progress else None,
         )
         frames = itertools.chain.from_iterable(blocks)
         write_video(target, frames, selection.fps, spherical=SphericalMetadata())
@@ -113,6 +114,13 @@ def generate_video(
         seconds=float(selection.count / selection.fps),
         windows=len(window_starts(selection.count, own.frames, own.context_frames)),
         notes=(*_selection_notes(selection), *notes),
+    )
+
+
+def _report_windows(progress: ProgressHook) -> WindowHook:
+    """Return a callback that reports the current window with each sampling step."""
+    return lambda step, total, window, windows: progress(
+        step, total, "step", f"window {window + 1} of {windows}"
     )
 
 
