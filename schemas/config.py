@@ -53,36 +53,40 @@ __all__ = [
 
 
 class FetchSettings(Settings):
-    """How videos are fetched. Two files hold secrets: they are named here, and read only where a download begins."""
+    """Settings for fetching videos.
+
+    Two files hold secrets: only their paths are given here; they are read when a download starts.
+    """
 
     allow_private_hosts: bool = Field(False, description="Allow loopback and private addresses")
     timeout_s: float = Field(
         1800,
         gt=0,
-        description="Deadline for one try at one video, with its wait for the site's turn",
+        description="Deadline of one attempt at one video, including the wait for the rate limit",
     )
     stall_s: float = Field(
-        20, gt=0, description="A try ends when a site sends nothing for this long"
+        20, gt=0, description="An attempt ends if a site sends nothing for this long"
     )
     max_bytes: int = Field(8_000_000_000, gt=0, description="Largest file accepted")
     max_duration_s: float = Field(14_400, gt=0, description="Longest video accepted")
     min_free_bytes: int = Field(
         1_000_000_000,
         ge=0,
-        description="Nothing is fetched that would leave less than this free on its disk",
+        description="Free disk space that a fetch must leave",
     )
     max_concurrent_downloads: int = Field(
         0,
         ge=0,
-        description="Videos fetched, or fetched and not yet judged, at once; 0 means two more than are judged",
+        description="Videos that are fetched, or fetched and not processed yet, at once; "
+        "0: two more than are processed at once",
     )
     attempts: int = Field(
-        2, ge=1, le=10, description="Tries within one refresh for errors that may pass"
+        2, ge=1, le=10, description="Attempts within one refresh for retryable errors"
     )
     backoff_s: float = Field(
         2.0,
         ge=0,
-        description="Pause before the second try; doubles with each further one, spread by half",
+        description="Pause before the second attempt; doubles with each attempt, with jitter",
     )
     keep_files: bool = Field(
         False, description="Keep fetched files after their clips are committed"
@@ -90,30 +94,32 @@ class FetchSettings(Settings):
     youtube_per_hour: int = Field(
         300,
         ge=0,
-        description="Videos an hour from YouTube, for each address that we come from; 0: no limit",
+        description="Videos per hour from YouTube, for each of our addresses; 0: no limit",
     )
     per_hour: int = Field(
         0,
         ge=0,
-        description="Videos an hour from any other site, for each address that we come from; 0: no limit",
+        description="Videos per hour from any other site, for each of our addresses; 0: no limit",
     )
-    burst: int = Field(1, ge=1, description="Of an hour's videos, so many may be fetched at once")
+    burst: int = Field(1, ge=1, description="Videos that may be fetched without a pause")
     breaker_after: int = Field(
         5,
         ge=1,
-        description="A site that refuses (403 or 429) so often in a row, or asks for a human, is left alone",
+        description="Refusals in a row (403 or 429) after which a site is not asked for a while; "
+        "a bot check counts at once",
     )
     breaker_s: float = Field(
         600,
         gt=0,
-        description="For so long at first; then one fetch tries, and each further refusal doubles it",
+        description="Length of the first such break; each further refusal doubles it",
     )
     proxies_file: str | None = Field(
         None,
-        description="File of proxies, one http://[user:password@]host:port a line; only its owner may read it",
+        description="File of proxies, one http://[user:password@]host:port per line; "
+        "only its owner may read it",
     )
     cookies_file: str | None = Field(
-        None, description="File of cookies in Netscape's format; only its owner may read it"
+        None, description="File of cookies in Netscape format; only its owner may read it"
     )
 
     @field_validator("proxies_file", "cookies_file")
@@ -123,7 +129,7 @@ class FetchSettings(Settings):
 
 
 class ClipSettings(Settings):
-    """How clips are cut and stored. Part of the recipe: a change makes other bytes."""
+    """Settings for cutting and storing clips; they belong to the recipe and shape the bytes."""
 
     height: int = Field(
         512, ge=32, le=2048, multiple_of=16, description="Stored height; the width is twice that"
@@ -141,7 +147,10 @@ class ClipSettings(Settings):
 
 
 class LearnedThresholds(Settings):
-    """When a clip is dropped by what a network measured; None: the number is only recorded. A set one needs its scorer at hand."""
+    """Thresholds of learned scorers; None only records the score.
+
+    A threshold that is set requires its scorer.
+    """
 
     lpips_left_right: float | None = Field(
         None,
@@ -173,11 +182,14 @@ class LearnedThresholds(Settings):
 
 
 class LearnedSettings(Settings):
-    """Which networks measure the kept clips, and where. Their weights are local files: see `argus.curate.scorers`."""
+    """Settings for the networks that measure kept clips.
+
+    Their weights are local files: see `argus.curate.scorers`.
+    """
 
     scorers: tuple[str, ...] = Field(
         (),
-        description="Of lpips, raft, transnetv2, aesthetic, text_db; those not at hand are reported by name",
+        description="Any of lpips, raft, transnetv2, aesthetic, text_db; missing ones are reported",
     )
     weights: str | None = Field(
         None, description="Folder of the networks' weights; default: `weights` in ARGUS_HOME"
@@ -186,16 +198,16 @@ class LearnedSettings(Settings):
         0.5,
         ge=0,
         le=1,
-        description="Share of a GPU for each process that scores, where the cluster has GPUs; 0: on CPUs",
+        description="Share of a GPU for each scoring process, if the cluster has GPUs; 0: CPUs",
     )
     processes: int = Field(
-        0, ge=0, description="Processes that score; 0 means as many as fit the GPUs, or one on CPUs"
+        0, ge=0, description="Scoring processes; 0: as many as fit the GPUs, or one on CPUs"
     )
     batch_clips: int = Field(4, ge=1, le=64, description="Clips per call; each is about 25 MB")
 
 
 class HighQuality(Settings):
-    """What a clip's scores must reach for the second stage of training, beyond being kept."""
+    """Thresholds for the second stage of training, for clips that are kept."""
 
     quality: Fraction01 = Field(0.5, description="Least quality")
     moving_share: Fraction01 = Field(
@@ -203,100 +215,111 @@ class HighQuality(Settings):
     )
     sharpness: float = Field(1.0, ge=0, description="Least sharpness in pixels of 0.7°")
     text_share: Fraction01 = Field(
-        0.001, description="Most overlaid text, as a share of the sphere"
+        0.001, description="Largest share of the sphere in overlaid text"
     )
     dark_share: Fraction01 = 0.4
     bright_share: Fraction01 = 0.4
-    nadir_share: Fraction01 = Field(0.6, description="Most of the nadir that goes with the camera")
+    nadir_share: Fraction01 = Field(
+        0.6, description="Largest share of the nadir that moves with the camera"
+    )
     shot_boundary: Fraction01 = Field(0.13, description="Largest boundary score within the clip")
 
 
 class FilterSettings(Settings):
-    """Thresholds of the weight-free filters; scores are stored, so that these may change without decoding again."""
+    """Thresholds of the filters.
+
+    Scores are stored, so most of these may change without decoding a video again.
+    """
 
     seam_ratio: float = Field(
         5.0,
         gt=0,
-        description="Drop when the seam's gradient is above this multiple of its neighbours' and above seam_value",
+        description="Drop if the gradient at the seam exceeds this multiple of its neighbors', "
+        "and seam_value",
     )
     seam_value: float = Field(0.05, ge=0)
     black_level: int = Field(
-        5, ge=0, le=255, description="Grey level up to which a pixel counts as black"
+        5, ge=0, le=255, description="Gray level up to which a pixel counts as black"
     )
     black_share: Fraction01 = Field(
-        0.20, description="Drop when every sampled frame has a larger share of black"
+        0.20, description="Drop if every sampled frame has a larger share of black"
     )
     variance: float = Field(
         500.0,
         ge=0,
-        description="Drop when the least grey variance of the sampled frames is not above this",
+        description="Drop if the least gray variance of the sampled frames does not exceed this",
     )
     static_difference: float = Field(
         0.005,
         ge=0,
-        description="Drop when the mean difference of sampled frames over six views is below this, in [0,1]",
+        description="Drop below this mean difference of sampled frames over six views, in [0, 1]",
     )
     moving_share: Fraction01 = Field(
         0.25,
-        description="Drop when, besides the camera's own rotation, less than this share of the textured sphere moves by 2° a second",
+        description="Drop if less than this share of the textured sphere moves by 2° per second, "
+        "after the camera's rotation is removed",
     )
     shot_boundary: Fraction01 = Field(
         0.17,
-        description="A shot ends where frames differ by more than this after the best rotation; 1 never",
+        description="A shot ends where frames differ by more than this after the best rotation; "
+        "1: never",
     )
     text_share: Fraction01 = Field(
         0.0013,
-        description="Drop when strokes of overlaid text cover more than this share of the sphere; 1 never",
+        description="Drop if strokes of overlaid text cover more than this share of the sphere; "
+        "1: never",
     )
     cap_share: Fraction01 = Field(
         0.1,
-        description="Drop when caps at zenith and nadir that are always black are more than this share of the sphere",
+        description="Drop if caps at the zenith and nadir that are always black cover more than "
+        "this share of the sphere",
     )
     sharpness: float = Field(
-        0.85, ge=0, description="Drop below this sharpness in pixels of 1.4°; 0 never"
+        0.85, ge=0, description="Drop below this sharpness in pixels of 1.4°; 0: never"
     )
     dark_share: Fraction01 = Field(
-        0.8, description="Drop when more than this share of the sphere is darker than grey level 17"
+        0.8, description="Drop if more than this share of the sphere is darker than gray level 17"
     )
     bright_share: Fraction01 = Field(
         0.7,
-        description="Drop when more than this share of the sphere is brighter than grey level 244",
+        description="Drop if more than this share of the sphere is brighter than gray level 244",
     )
     nadir_share: Fraction01 = Field(
         1.0,
-        description="Drop when more than this share of the sphere within 40° of the nadir goes with the camera",
+        description="Drop if more than this share of the sphere within 40° of the nadir moves with "
+        "the camera",
     )
     tilt_deg: float = Field(
         90.0,
         ge=0,
         le=90,
-        description="Drop when the camera is more than this from upright (up to 30° are measured)",
+        description="Drop if the camera is tilted by more than this (up to 30° are measured)",
     )
     tilt_support: Fraction01 = Field(
-        0.15, description="Share of upright edges that must agree before a tilt counts"
+        0.15, description="Share of upright edges that must agree on a tilt"
     )
     high_quality: HighQuality = HighQuality()
     duplicates: Literal["drop", "keep"] = Field(
         "drop",
-        description="What becomes of a clip that shows what an earlier one of another source shows",
+        description="Drop or keep a clip with the content of an earlier clip of another source",
     )
     halves_similarity: Fraction01 = Field(
-        0.75, description="Above this correlation of two halves' detail the video is stereo"
+        0.75, description="The video is stereo above this correlation of the detail in two halves"
     )
     layout_evidence: Fraction01 = Field(
         0.4,
-        description="Evidence of pixels for or against a layout, in [-1,1], counts from this on",
+        description="Least evidence of pixels for or against a layout, in [-1, 1], that counts",
     )
     torn_edges: Fraction01 = Field(
         0.5,
-        description="Evidence from which on a map is torn where cubes have edges: it was converted twice",
+        description="Least evidence of torn cube edges for a map that was converted twice",
     )
     blank_sides: Fraction01 = Field(
         0.8,
-        description="With this much less detail at its sides than elsewhere, and none to compare, it is no map",
+        description="Least loss of detail at the sides for a frame that is not a map",
     )
     disc_evidence: Fraction01 = Field(
-        0.85, description="Evidence of bright discs on black from which on a picture is a fisheye's"
+        0.85, description="Least evidence of bright discs on black for a fisheye frame"
     )
     convert: tuple[Layout, ...] = Field(
         (
@@ -307,22 +330,22 @@ class FilterSettings(Settings):
             Layout.MONO_ERP_16X9,
             Layout.MONO_ERP_LETTERBOXED,
         ),
-        description="Layouts that are made mono ERP rather than dropped; dual_fisheye may be added",
+        description="Layouts to convert to mono ERP instead of dropping; dual_fisheye may be added",
     )
     fisheye_fov_deg: float = Field(
         200.0,
         gt=180,
         lt=280,
-        description="Field of view of each lens of a dual fisheye that is converted",
+        description="Field of view of each lens of a converted dual fisheye",
     )
     learned: LearnedThresholds = LearnedThresholds()
 
 
 class CurateConfig(DatasetConfig):
-    """A refresh: catalogue in, committed clips out."""
+    """Configuration of a refresh, which curates a catalogue into a dataset."""
 
     catalogue: str = Field(
-        description="Parquet, CSV, TSV, JSONL with `url` or `id`, or one url a line"
+        description="Parquet, CSV, TSV or JSONL with `url` or `id`, or one URL per line"
     )
     fetch: FetchSettings = FetchSettings()
     clip: ClipSettings = ClipSettings()
@@ -337,21 +360,22 @@ class CurateConfig(DatasetConfig):
         "The dataset does not depend on it",
     )
     max_concurrent_videos: int = Field(
-        0, ge=0, description="Videos processed at once; 0 means as many as there are CPUs for"
+        0, ge=0, description="Videos processed at once; 0: as many as there are CPUs for"
     )
     cpus_per_video: float = Field(
         1.0,
         gt=0,
         le=64,
-        description="CPUs set aside for each video that is judged; may be a fraction",
+        description="CPUs reserved for each video that is processed; may be a fraction",
     )
     video_timeout_s: float = Field(
         14_400,
         gt=0,
-        description="Deadline for judging one video; 4K takes about half of its own length on one core",
+        description="Deadline for processing one video; 4K takes half of its duration on one core",
     )
     work: str | None = Field(
-        None, description="Folder on each machine for files in work; default: `work` in ARGUS_HOME"
+        None,
+        description="Folder on each machine for temporary files; default: `work` in ARGUS_HOME",
     )
 
 

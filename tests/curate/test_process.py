@@ -1,8 +1,6 @@
-"""Processing of videos: an example of every reason, real media, and reproducible clips."""
+"""Processing of videos: an example of every reason, and real media."""
 
 import csv
-import pickle
-import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,106 +15,33 @@ from argus.curate import (
     SampledFrames,
     Verdict,
     VideoSource,
-    clip_spans,
     clipping,
     detect_layout,
     process,
     process_isolated,
     process_video,
-    recipe_digest,
 )
 from argus.curate.filters import BlackFilter, SeamFilter
 from argus.curate.frame_sampling import NativeFrames, sample_clip_frames
 from argus.dataset import CuratedVideo
-from argus.media import MediaInfo, SphericalMetadata, decode_clip, frame_stride, write_video
-from schemas.config import ClipSettings, CurateConfig, FetchSettings, FilterSettings
+from argus.media import MediaInfo, SphericalMetadata, write_video
+from schemas.config import ClipSettings, CurateConfig, FilterSettings
 from schemas.names import Decision, Layout, Reason
+from tests.support.panoramas import (
+    FPS,
+    blacked,
+    cut_off,
+    flat,
+    moving,
+    panorama,
+    stereo,
+    still,
+    turning,
+)
 
 FILTERS = FilterSettings(sharpness=0.3)  # the pictures below are smooth
 CONFIG = CurateConfig(catalogue="none", clip=ClipSettings(height=64), filters=FILTERS)
 SOURCE = VideoSource("url:0123456789abcdef", "https://example.com/a.mp4")
-FPS = 10
-
-
-def panorama(seed: int = 0, size: tuple[int, int] = (128, 256)) -> np.ndarray:
-    """A textured map that closes at ±180° and at the poles: plane waves through the sphere, uint8 [H, W, 3]."""
-    height, width = size
-    rng = np.random.default_rng(seed)
-    lon = ((np.arange(width) + 0.5) / width - 0.5) * 2 * np.pi
-    lat = (0.5 - (np.arange(height)[:, None] + 0.5) / height) * np.pi
-    rays = np.stack(
-        np.broadcast_arrays(np.cos(lat) * np.sin(lon), -np.sin(lat), np.cos(lat) * np.cos(lon)), -1
-    )
-    waves = rng.normal(size=(60, 3)) * rng.uniform(1, 16, (60, 1))
-    picture = sum(
-        np.cos((rays @ wave)[..., None] + rng.uniform(0, 2 * np.pi) + rng.normal(0, 0.6, 3))
-        for wave in waves
-    )
-    low, high = np.percentile(picture, (1, 99))
-    return (np.clip((picture - low) / (high - low), 0, 1) * 255).astype(np.uint8)
-
-
-def turning(picture: np.ndarray, seconds: float = 3.0) -> np.ndarray:
-    """A video of the map that turns 3% of a round per frame at the top and twice that at the bottom, more than a camera can, uint8 [T, H, W, 3]."""
-    height, width = picture.shape[:2]
-    rows = np.arange(height)[:, None]
-    speed = max(1, width * 3 // 100) * (1 + rows / height)
-    return np.stack(
-        [
-            picture[rows, (np.arange(width) - np.rint(speed * k).astype(int)) % width]
-            for k in range(round(seconds * FPS))
-        ]
-    )
-
-
-def still(picture: np.ndarray, seconds: float = 3.0) -> np.ndarray:
-    return np.stack([picture] * round(seconds * FPS))
-
-
-def blacked(frames: np.ndarray) -> np.ndarray:
-    """The lower half was never filmed."""
-    frames[:, frames.shape[1] // 2 :] = 0
-    return frames
-
-
-def stereo(axis: int) -> np.ndarray:
-    """Two eyes, the second a few pixels aside, one below (0) or beside (1) the other in one 2:1 frame, uint8 [T, 128, 256, 3]."""
-    eyes = [turning(np.roll(panorama(), shift, axis=1)) for shift in (0, 4)]
-    halves = [
-        np.stack(
-            [
-                cv2.resize(
-                    frame, (256, 64) if axis == 0 else (128, 128), interpolation=cv2.INTER_AREA
-                )
-                for frame in eye
-            ]
-        )
-        for eye in eyes
-    ]
-    return np.concatenate(halves, axis=axis + 1)
-
-
-def moving(picture: np.ndarray) -> np.ndarray:
-    """A video whose picture slides sideways but does not wrap, uint8 [T, H, W, 3]."""
-    wide = cv2.resize(picture, None, fx=2, fy=1, interpolation=cv2.INTER_LINEAR)
-    width = picture.shape[1]
-    return np.stack([wide[:, 3 * k : 3 * k + width] for k in range(3 * FPS)])
-
-
-def flat(size: tuple[int, int] = (128, 256)) -> np.ndarray:
-    """A picture that does not close, and has no poles: a part of a map, stretched."""
-    return np.asarray(
-        cv2.resize(
-            panorama(seed=3)[40:88, 20:100], (size[1], size[0]), interpolation=cv2.INTER_LINEAR
-        )
-    )
-
-
-def cut_off() -> np.ndarray:
-    """A map whose last quarter was cut off, and the rest stretched: it has poles, but its ends do not meet."""
-    return np.asarray(
-        cv2.resize(panorama(seed=3)[:, :192], (256, 128), interpolation=cv2.INTER_LINEAR)
-    )
 
 
 @dataclass(frozen=True)
@@ -416,44 +341,6 @@ def test_a_failing_filter_decides_nothing(
     assert "broken" in video.detail
 
 
-def written(folder: Path) -> dict[str, bytes]:
-    """Return the written files by name."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in [*folder.glob("clips/*"), *folder.glob("*.jpg")]
-    }
-
-
-def test_a_child_process_gives_the_same_result(tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    write_video(path, turning(panorama()), FPS)
-    video = process_isolated(path, SOURCE, CONFIG, tmp_path)
-    files = written(tmp_path)
-    assert (process_video(path, SOURCE, CONFIG, tmp_path), written(tmp_path)) == (video, files)
-    assert sorted(files) == ["clips/0-3000.mp4", "thumb.jpg"]
-    seconds = video.stage_seconds
-    assert seconds is not None
-    assert seconds.decode and seconds.filters and seconds.encode
-
-
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_number_of_clips(tmp_path: Path) -> None:
-    peaks = []
-    config = CONFIG.model_copy(update={"clip": ClipSettings(height=512, clip_s=2.0)})
-    for seconds in (4.0, 16.0):
-        path = tmp_path / f"{seconds}.mp4"
-        write_video(path, turning(panorama(), seconds), FPS)
-        tracemalloc.start()
-        video = process_video(path, SOURCE, config, tmp_path)
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-        assert len(video.clips) == seconds / 2
-        assert len(pickle.dumps(video)) < 10_000 * len(video.clips), (
-            "a child hands over no pictures"
-        )
-    assert peaks[1] < 1.1 * peaks[0], "the contact sheet alone grows, to at most 19 MB"
-
-
 def test_a_video_that_takes_too_long_fails(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, turning(panorama()), FPS)
@@ -463,110 +350,6 @@ def test_a_video_that_takes_too_long_fails(tmp_path: Path) -> None:
         Reason.TIMED_OUT,
         True,
     )
-
-
-def test_clips_hold_every_nth_frame_at_the_true_rate(tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    frames = turning(panorama(), 7.0)
-    write_video(path, frames, FPS)
-    video = process_video(
-        path,
-        SOURCE,
-        CONFIG.model_copy(update={"clip": ClipSettings(height=64, clip_s=3.0, min_clip_s=1.0)}),
-        tmp_path,
-    )
-    assert [clip.clip_id for clip in video.clips] == [
-        f"{SOURCE.source_id}@{a}-{b}" for a, b in ((0, 3000), (3000, 6000), (6000, 7000))
-    ]
-    for clip in video.clips:
-        assert clip.decision is Decision.KEPT
-        assert clip.file is not None
-        assert (clip.file.fps, clip.file.height, clip.file.width) == (Fraction(5), 64, 128)
-        stored = decode_clip((tmp_path / clip.file.name).read_bytes())
-        assert len(stored) == clip.frames
-        for number, picture in enumerate(stored):
-            source = cv2.resize(
-                frames[clip.start_ms * FPS // 1000 + 2 * number],
-                (128, 64),
-                interpolation=cv2.INTER_AREA,
-            )
-            assert np.abs(picture.astype(int) - source).mean() < 12, "its neighbors differ by 30"
-
-
-def test_only_a_static_clip_is_dropped(tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    write_video(path, np.concatenate([turning(panorama(), 3.0), still(panorama(1), 3.0)]), FPS)
-    video = process_video(
-        path,
-        SOURCE,
-        CONFIG.model_copy(update={"clip": ClipSettings(height=64, clip_s=3.0)}),
-        tmp_path,
-    )
-    assert [(clip.decision, clip.reason, clip.file is None) for clip in video.clips] == [
-        (Decision.KEPT, None, False),
-        (Decision.DROPPED, Reason.STATIC, True),
-    ]
-    assert video.detail == "1 of 2 clips kept"
-
-
-def test_the_same_video_gives_the_same_bytes(tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    write_video(path, turning(panorama()), FPS)
-    first, second = tmp_path / "first", tmp_path / "second"
-    for folder in (first, second):
-        folder.mkdir()
-    assert process_video(path, SOURCE, CONFIG, first) == process_video(path, SOURCE, CONFIG, second)
-    assert written(first) == written(second)
-
-
-@pytest.mark.parametrize(
-    ("fps", "n"),
-    [
-        (Fraction(30000, 1001), 6),
-        (Fraction(24), 5),
-        (Fraction(5), 1),
-        (Fraction(1), 1),
-        (Fraction(60), 12),
-    ],
-)
-def test_the_stride_comes_nearest_to_the_target_rate(fps: Fraction, n: int) -> None:
-    assert frame_stride(fps, 5.0) == n
-
-
-@pytest.mark.parametrize(
-    ("seconds", "ends"),
-    [
-        (25.0, [10_000, 20_000, 25_000]),
-        (11.9, [10_000]),
-        (12.0, [10_000, 12_000]),
-        (2.0, [2000]),
-        (1.9, []),
-    ],
-)
-def test_a_tail_of_the_least_length_is_kept(seconds: float, ends: list[int]) -> None:
-    times = np.arange(round(seconds * FPS)) / FPS
-    assert [span.end_ms for span in clip_spans(times, Fraction(FPS), ClipSettings())] == ends
-
-
-def test_the_recipe_digest_depends_on_what_shapes_clips_only() -> None:
-    same = [
-        CONFIG,
-        CONFIG.model_copy(
-            update={
-                "run_id": "x",
-                "home": "y",
-                "dataset": "z",
-                "fetch": FetchSettings(attempts=9),
-                "chunk_size": 5,
-            }
-        ),
-    ]
-    other = [
-        CONFIG.model_copy(update={"clip": ClipSettings(height=64, crf=20)}),
-        CONFIG.model_copy(update={"filters": FilterSettings(variance=400.0)}),
-    ]
-    assert len({recipe_digest(config) for config in same}) == 1
-    assert len({recipe_digest(config) for config in [CONFIG, *other]}) == 3
 
 
 def test_the_seam_is_independent_of_the_yaw() -> None:

@@ -140,7 +140,7 @@ class DuplicateIndex:
         return max(found, key=lambda match: (match.similarity, match.earlier), default=None)
 
     def _grow(self, segment: "_Segment") -> None:
-        """Add a segment and merge those of similar size, so each moment is sorted O(log n) times."""
+        """Add a segment; merge those of similar size, so a moment is sorted O(log n) times."""
         self._segments.append(segment)
         while len(self._segments) > 1 and len(self._segments[-2].keys) <= 2 * len(
             self._segments[-1].keys
@@ -199,6 +199,12 @@ def find_duplicates(clips: Iterable[SignedClip]) -> list[Duplicate]:
         found += [match for match in matches if match]
         index.add(clip for clip, match in zip(own, matches, strict=True) if match is None)
     return found
+
+
+def compare_clips(clip: SignedClip, other: SignedClip) -> Duplicate | None:
+    """Compare two clips that start at the same time; return the match, or None."""
+    own = _Series.from_clips(clip.source_id, [clip])
+    return _match_series(own, _Series.from_clips(other.source_id, [other]), 0.0)
 
 
 @dataclass(frozen=True, eq=False)
