@@ -57,17 +57,17 @@ def resolve_config(
     variables = os.environ if environ is None else environ
     for variable, name, value in _environment_settings(kind, variables):
         if name != "home" or "home" in model.model_fields:  # ARGUS_HOME is meant for jobs
-            settings.put(name, value, variable)
+            settings.set_value(name, value, variable)
     for name, value in (fields or {}).items():
         if value is not None:
-            settings.put(name, value, "")
+            settings.set_value(name, value, "")
     for text in sets:
         name, separator, value = text.partition("=")
         if not separator or not name:
             raise InvalidInput(
                 f"--set {text!r} must have the form name=value, such as optim.lr=1e-4"
             )
-        settings.put(name.strip(), _parse_scalar(value), f"--set {text}")
+        settings.set_value(name.strip(), _parse_scalar(value), f"--set {text}")
     return settings.validate()
 
 
@@ -136,9 +136,9 @@ class _Settings:
 
     def merge(self, values: Mapping[str, Any], source: str) -> None:
         for name, value in _flatten(values, self.model):
-            self.put(name, value, source)
+            self.set_value(name, value, source)
 
-    def put(self, name: str, value: Any, source: str) -> None:
+    def set_value(self, name: str, value: Any, source: str) -> None:
         """Set one value; an unknown name becomes a fault."""
         if fault := _name_fault(self.model, name):
             self.faults.append(f"{source}: {fault}" if source else fault)

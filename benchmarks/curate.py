@@ -37,9 +37,8 @@ import cv2  # noqa: E402
 import equilib  # noqa: E402
 import numpy as np  # noqa: E402
 
-from argus.curate import VideoSource, process_video  # noqa: E402
+from argus.curate import ERP_SIZE, VideoSource, process_video, sample_native_frames  # noqa: E402
 from argus.curate.filters import apply_filters, clip_filters, video_filters  # noqa: E402
-from argus.curate.frame_sampling import ERP_SIZE, sample_native_frames  # noqa: E402
 from argus.curate.layout import convert_native_frames, detect_layout  # noqa: E402
 from argus.media import frame_stride, open_video  # noqa: E402
 from argus.synth import render_clip  # noqa: E402

@@ -31,9 +31,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import cv2
 
-from argus.curate import VideoSource, process_video, read_catalogue
+from argus.curate import VideoSource, preview_refresh, process_video, read_catalogue
 from argus.curate.download import read_routes
-from argus.curate import preview_refresh
 from argus.dataset import (
     CuratedClip,
     Dataset,

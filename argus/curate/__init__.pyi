@@ -11,7 +11,13 @@ from .filters import (
     clip_filters,
     video_filters,
 )
-from .frame_sampling import SampledFrames
+from .frame_sampling import (
+    ERP_SIZE,
+    SampledFrames,
+    evenly_spaced,
+    resize_frames,
+    sample_native_frames,
+)
 from .layout import LayoutVerdict, detect_layout
 from .plan import RefreshPlan, plan_refresh, preview_refresh
 from .process import process_isolated, process_video
@@ -27,6 +33,7 @@ from .recipe import (
 )
 from .recompute import recompute_isolated
 from .records import PriorResult, Verdict, VideoSource
+from .reevaluate import reevaluate_video
 from .results import failed_row, stage_result
 from .run import CurationRun, RunTally
 from .sources import read_catalogue
@@ -41,9 +48,12 @@ from .tasks import (
     WorkItem,
 )
 from .thresholds import Threshold, find_threshold, thresholds_of
-from .thumbnails import ROW_HEIGHT, SHEET_WIDTH
+from .thumbnails import MAX_CLIP_ROWS, ROW_HEIGHT, SHEET_WIDTH, encode_contact_sheet
 
 __all__ = [
+    "ERP_SIZE",
+    "ERP_SIZE",
+    "MAX_CLIP_ROWS",
     "RECIPE_VERSION",
     "ROW_HEIGHT",
     "SHEET_WIDTH",
@@ -81,6 +91,8 @@ __all__ = [
     "compute_quality",
     "describe_task_error",
     "detect_layout",
+    "encode_contact_sheet",
+    "evenly_spaced",
     "failed_row",
     "fetch",
     "find_threshold",
@@ -92,6 +104,10 @@ __all__ = [
     "read_catalogue",
     "recipe_digest",
     "recompute_isolated",
+    "reevaluate_video",
+    "resize_frames",
+    "sample_native_frames",
+    "sample_native_frames",
     "stage_result",
     "store_recipe",
     "thresholds_of",

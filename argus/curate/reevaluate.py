@@ -50,7 +50,7 @@ class MissingScores(Exception):
     """A decision needs scores that a row does not hold."""
 
 
-def reevaluate(
+def reevaluate_video(
     prior: PriorResult,
     source: VideoSource,
     recipe: Recipe,

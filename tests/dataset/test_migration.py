@@ -28,8 +28,8 @@ from argus.curate import (
     WorkKind,
     load_recipe,
     plan_refresh,
+    reevaluate_video,
 )
-from argus.curate.reevaluate import reevaluate
 from argus.dataset import (
     Dataset,
     DatasetView,
@@ -169,7 +169,7 @@ def test_a_refresh_goes_on_where_version_1_stopped(dataset: Dataset) -> None:
     assert dataset.find_final(SECOND.digest, rows) == {WALK, SEAM}
     provenance = Provenance(SECOND.digest, "third", "0.2.0")
     decided = [
-        reevaluate(PriorResult(rows[source.source_id]), source, SECOND, provenance)
+        reevaluate_video(PriorResult(rows[source.source_id]), source, SECOND, provenance)
         for source in sources
         if source.source_id in plan.work
     ]
@@ -193,7 +193,7 @@ def test_other_thresholds_measure_nothing_and_decide_as_version_1_did(dataset: D
     assert {work.kind for work in plan.work.values()} == {WorkKind.DECIDE}
     for source_id, row in rows.items():
         provenance = Provenance(STRICT.digest, "strict", "0.2.0")
-        strict = reevaluate(PriorResult(row), source_of(row), STRICT, provenance)
+        strict = reevaluate_video(PriorResult(row), source_of(row), STRICT, provenance)
         assert strict is not None
         assert_matches(strict, EXPECTED["strict"][source_id], skip=())
 
@@ -221,7 +221,7 @@ def test_a_staged_result_of_a_killed_refresh_is_committed(dataset: Dataset) -> N
 def test_rows_of_both_versions_survive_compaction(dataset: Dataset) -> None:
     row = dataset.read_rows([STEREO])[STEREO]
     provenance = Provenance(SECOND.digest, "third", "0.2.0")
-    again = reevaluate(PriorResult(row), source_of(row), SECOND, provenance)
+    again = reevaluate_video(PriorResult(row), source_of(row), SECOND, provenance)
     assert again is not None
     dataset.commit_chunk([DecidedVideo(again)])
     before = dataset.read_latest()

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from argus.curate import Recipe, read_catalogue, store_recipe
-from argus.curate import preview_refresh
+from argus.curate import Recipe, preview_refresh, read_catalogue, store_recipe
 from argus.dataset import Dataset, DecidedVideo, SourceRow, row_from_values
 from argus.synth import write_video_kind
 from schemas.config import CurateConfig

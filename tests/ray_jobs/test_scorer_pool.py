@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from argus.dataset import Dataset
-from argus.networks.lpips import LpipsVgg
+from argus.networks import LpipsVgg
 from argus.synth import serve_folder, write_video_kind
 from ray_jobs.local import run_locally
 from schemas.config import (

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from argus.curate.thumbnails import MAX_CLIP_ROWS, encode_contact_sheet
+from argus.curate import MAX_CLIP_ROWS, encode_contact_sheet
 from argus.dataset import DatasetView, SourceRow
 from argus.report import select_videos, write_gallery
 from schemas.names import Decision, Reason
