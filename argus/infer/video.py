@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.diffusion import ArgusPipeline
+from argus.diffusion import ArgusPipeline, PipelineSettings
 from argus.errors import InvalidInput, VideoError
 from argus.infer.generate import Frames, WindowHook, generate_frames, window_starts
 from argus.media import SphericalMetadata, VideoReader, frame_stride, open_video, write_video
@@ -105,14 +105,22 @@ def generate_video(
         )
         frames = itertools.chain.from_iterable(blocks)
         write_video(target, frames, selection.fps, spherical=SphericalMetadata())
+    return _summarize(target, selection, own, notes)
+
+
+def _summarize(
+    path: Path, selection: _FrameSelection, settings: PipelineSettings, notes: tuple[str, ...]
+) -> GeneratedVideo:
+    starts = window_starts(selection.count, settings.frames, settings.context_frames)
+    height, width = settings.erp_size
     return GeneratedVideo(
-        path=target,
+        path=path,
         frames=selection.count,
-        height=own.height,
-        width=2 * own.height,
+        height=height,
+        width=width,
         fps=selection.fps,
         seconds=float(selection.count / selection.fps),
-        windows=len(window_starts(selection.count, own.frames, own.context_frames)),
+        windows=len(starts),
         notes=(*_selection_notes(selection), *notes),
     )
 
