@@ -1,10 +1,13 @@
-"""Refreshes in real processes: Ray, yt-dlp, decoders, and a web site on loopback that counts and can hold its answers."""
+"""Refreshes as users start them: processes of their own, with a local executor and with Ray.
+
+A web site on loopback counts its requests and can hold its answers.
+"""
 
 import http.server
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,9 +18,10 @@ from argus.dataset import SnapshotRow
 from argus.media import SphericalMetadata, open_video, write_video
 from argus.synth import write_video_kind
 from schemas.names import EXIT_CODES, Decision, Outcome, Reason
+from tests.ray_jobs.conftest import NewRefresh
+from tests.support.refreshes import ProcessTree, wait_until
 
-pytestmark = pytest.mark.slow
-
+slow = pytest.mark.slow
 ONE_BY_ONE = {
     "max_concurrent_videos": 1,
     "fetch": {"allow_private_hosts": True, "attempts": 1, "max_concurrent_downloads": 1},
@@ -25,13 +29,13 @@ ONE_BY_ONE = {
 
 
 class Site:
-    """Serves a folder on loopback, records the path of every request, and can hold the answers to one path."""
+    """Serves a folder on loopback, records the path of every request, can hold those of one path."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.requests: list[str] = []
         self.held: str | None = None
-        self.holding = threading.Event()
+        self.is_holding = threading.Event()
         self.released = threading.Event()
         site = self
 
@@ -39,7 +43,7 @@ class Site:
             def do_GET(self) -> None:
                 site.requests.append(self.path)
                 if self.path == site.held:
-                    site.holding.set()
+                    site.is_holding.set()
                     site.released.wait(120)
                 super().do_GET()
 
@@ -53,6 +57,9 @@ class Site:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
+    def urls(self, *names: str) -> list[str]:
+        return [f"{self.url}/{name}" for name in names]
+
     def close(self) -> None:
         self.released.set()
         self._server.shutdown()
@@ -60,7 +67,7 @@ class Site:
 
     def hold(self, path: str) -> None:
         self.held, self.requests = path, []
-        self.holding.clear()
+        self.is_holding.clear()
         self.released.clear()
 
     def release(self) -> None:
@@ -80,13 +87,9 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
             height=64,
             tagged=True,
         )
-    write_video(
-        folder / "black.mp4",
-        np.zeros((75, 128, 256, 3), np.uint8),
-        Fraction(30),
-        spherical=SphericalMetadata(),
-    )
-    (folder / "text.mp4").write_text("this is no video")
+    black = np.zeros((75, 128, 256, 3), np.uint8)
+    write_video(folder / "black.mp4", black, Fraction(30), spherical=SphericalMetadata())
+    (folder / "text.mp4").write_text("this is not a video")
     (folder / "empty.mp4").write_bytes(b"")
     whole = (folder / "good0.mp4").read_bytes()
     (folder / "truncated.mp4").write_bytes(whole[: len(whole) // 2])
@@ -100,27 +103,43 @@ def site(videos: Path) -> Iterator[Site]:
     site.close()
 
 
-def test_every_video_gets_its_decision_and_a_second_refresh_has_nothing_to_do(
-    tmp_path: Path, site: Site, refreshing: type
+@pytest.fixture(params=["local", "ray"])
+def executor(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def test_a_local_refresh_starts_no_process_of_ray(
+    tmp_path: Path, site: Site, new_refresh: NewRefresh
 ) -> None:
-    names = [
-        "good0.mp4",
-        "none.mp4",
-        "text.mp4",
-        "good1.mp4",
-        "empty.mp4",
-        "black.mp4",
-        "truncated.mp4",
-    ]
-    refresh = refreshing(tmp_path, [f"{site.url}/{name}" for name in names], chunk_size=3)
+    refresh = new_refresh(tmp_path, site.urls("good0.mp4"))
+    site.hold("/good0.mp4")
+    process = refresh.start()
+    assert site.is_holding.wait(100), refresh.log()
+    tree = ProcessTree.below(process.pid)
+    assert tree.commands, "a process that fetches"
+    assert not any(tree.named(prefix) for prefix in ("ray", "raylet", "gcs_server"))
+    libraries = Path(f"/proc/{process.pid}/maps").read_text()
+    assert "_raylet" not in libraries, "ray is not imported"
+    assert "libtorch" not in libraries
+    site.release()
+    assert process.wait(timeout=100) == 0
+    result = refresh.result()
+    assert result is not None
+    assert (result.outcome, result.metrics["kept"], refresh.leftovers()) == (Outcome.DONE, 1, [])
+
+
+@slow
+def test_every_video_gets_its_decision_and_a_second_refresh_has_nothing_to_do(
+    tmp_path: Path, site: Site, new_refresh: NewRefresh, executor: str
+) -> None:
+    names = ["good0.mp4", "none.mp4", "text.mp4", "good1.mp4", "empty.mp4", "black.mp4"]
+    names += ["truncated.mp4"]
+    refresh = new_refresh(tmp_path, site.urls(*names), chunk_size=3, executor=executor)
     first = refresh.run()
     assert first.outcome is Outcome.DONE
-    rows = {Path(row["url"]).name: row for row in refresh.dataset.latest_rows().to_pylist()}
-    assert {
-        name: (rows[name]["decision"], rows[name]["reason"])
-        for name in names
-        if name != "truncated.mp4"
-    } == {
+    rows = refresh.rows()
+    assert {name: (rows[name]["decision"], rows[name]["reason"]) for name in names[:-1]} == {
         "good0.mp4": (Decision.KEPT, None),
         "none.mp4": (Decision.FAILED, Reason.NOT_FOUND),
         "text.mp4": (Decision.DROPPED, Reason.NOT_A_VIDEO),
@@ -129,19 +148,7 @@ def test_every_video_gets_its_decision_and_a_second_refresh_has_nothing_to_do(
         "black.mp4": (Decision.DROPPED, Reason.BLACK),
     }
     assert rows["truncated.mp4"]["decision"] != Decision.KEPT
-    counted = {
-        name: first.metrics[name]
-        for name in (
-            "considered",
-            "known",
-            "kept",
-            "failed",
-            "failed.not_found",
-            "dropped.black",
-            "clips",
-        )
-    }
-    assert counted == {
+    expected = {
         "considered": 7,
         "known": 0,
         "kept": 2,
@@ -150,61 +157,50 @@ def test_every_video_gets_its_decision_and_a_second_refresh_has_nothing_to_do(
         "dropped.black": 1,
         "clips": 2,
     }
-    assert first.outputs["digest"] == refresh.dataset.snapshot(first.outputs["snapshot"]).digest
+    assert {name: first.metrics[name] for name in expected} == expected
+    snapshot = refresh.dataset.get_snapshot(first.outputs["snapshot"])
+    assert first.outputs["digest"] == snapshot.digest
     assert (tmp_path / "dataset" / rows["good0.mp4"]["thumbnail"]).read_bytes()[:2] == b"\xff\xd8"
     assert rows["good0.mp4"]["fetch"]["bytes"] == (site.folder / "good0.mp4").stat().st_size
-    assert refresh.left_over() == []
+    assert refresh.leftovers() == []
 
     site.requests.clear()
     second = refresh.run()
-    assert (second.outcome, second.metrics["known"], second.outputs["digest"]) == (
-        Outcome.NOTHING,
-        7,
-        first.outputs["digest"],
-    )
+    assert (second.outcome, second.metrics["known"]) == (Outcome.NOTHING, 7)
+    assert second.outputs["digest"] == first.outputs["digest"]
     assert site.requests == []
 
 
-def test_a_failure_that_may_pass_is_tried_again_and_the_same_failure_commits_nothing(
-    tmp_path: Path, site: Site, refreshing: type
+@slow
+def test_a_retryable_failure_is_tried_again_and_the_same_failure_commits_nothing(
+    tmp_path: Path, site: Site, new_refresh: NewRefresh
 ) -> None:
-    refresh = refreshing(tmp_path, [f"{site.url}/good0.mp4", "http://127.0.0.1:9/closed.mp4"])
+    refresh = new_refresh(tmp_path, [*site.urls("good0.mp4"), "http://127.0.0.1:9/closed.mp4"])
     first = refresh.run()
-    assert (first.outcome, first.metrics["kept"], first.metrics["failed.unreachable"]) == (
-        Outcome.DONE,
-        1,
-        1,
-    )
-    assert (
-        refresh.dataset.latest_rows(["decision", "retryable"])
-        .to_pylist()
-        .count({"decision": "failed", "retryable": True})
-        == 1
-    )
+    assert (first.outcome, first.metrics["kept"]) == (Outcome.DONE, 1)
+    assert first.metrics["failed.unreachable"] == 1
+    assert refresh.rows()["closed.mp4"]["retryable"]
     again = refresh.run()
-    assert (again.outcome, again.metrics["known"], again.metrics["failed.unreachable"]) == (
-        Outcome.NOTHING,
-        1,
-        1,
-    )
+    assert (again.outcome, again.metrics["known"]) == (Outcome.NOTHING, 1)
+    assert again.metrics["failed.unreachable"] == 1
 
 
-def test_a_refresh_killed_half_way_ends_like_one_that_was_not(
-    tmp_path: Path, site: Site, refreshing: type, wait_for: Callable[..., None]
+@slow
+def test_a_killed_refresh_continues_with_what_is_committed_and_staged(
+    tmp_path: Path, site: Site, new_refresh: NewRefresh, executor: str
 ) -> None:
-    urls = [f"{site.url}/good{number}.mp4" for number in range(5)]
-    whole = refreshing(tmp_path / "whole", urls)
+    urls = site.urls(*(f"good{number}.mp4" for number in range(5)))
+    whole = new_refresh(tmp_path / "whole", urls)
     whole.run()
 
-    torn = refreshing(tmp_path / "torn", urls, max_concurrent_videos=1)
+    torn = new_refresh(tmp_path / "torn", urls, max_concurrent_videos=1, executor=executor)
     site.hold("/good3.mp4")
     process = torn.start()
-    wait_for(
-        lambda: len(torn.staged()) == 1 and torn.dataset.exists, process
-    )  # the first wave is committed, one of the second is staged
+    # The first chunk is committed, and of the second one video is staged.
+    wait_until(lambda: len(torn.staged()) == 1 and torn.dataset.exists, process)
     process.kill()
     process.wait()
-    assert torn.dataset.snapshots() == []  # committed, not yet published
+    assert torn.dataset.list_snapshots() == []  # committed, not published
 
     site.release()
     torn.config["run_id"] = "another"
@@ -213,120 +209,108 @@ def test_a_refresh_killed_half_way_ends_like_one_that_was_not(
     assert set(site.requests) <= {"/good3.mp4", "/good4.mp4"}  # the last was fetched ahead
     assert "/good3.mp4" in site.requests
     assert torn.shards() == whole.shards()
-    assert [snapshot.digest for snapshot in torn.dataset.snapshots()] == [
-        snapshot.digest for snapshot in whole.dataset.snapshots()
-    ]
-    assert torn.left_over() == []
-    rows = [SnapshotRow.of(values) for values in torn.dataset.snapshot().table.to_pylist()]
+    assert torn.digests() == whole.digests()
+    assert torn.leftovers() == []
+    table = torn.dataset.get_snapshot().table
+    rows = [SnapshotRow.from_values(values) for values in table.to_pylist()]
     assert len(rows) == 5
     for row in rows:
-        with torn.dataset.shard(row.shard) as reader:
+        with torn.dataset.open_shard(row.shard) as reader:
             assert reader.clip(row.row).clip_id == row.clip_id
 
 
+@slow
 def test_a_copy_at_another_url_with_another_yaw_and_encoding_is_a_duplicate(
-    tmp_path: Path, site: Site, refreshing: type
+    tmp_path: Path, site: Site, new_refresh: NewRefresh
 ) -> None:
     with open_video(site.folder / "good0.mp4") as reader:
         frames = np.roll(reader.frames(range(len(reader))), 37, axis=2)
     write_video(site.folder / "copy.mp4", frames, reader.fps, crf=32, spherical=SphericalMetadata())
-    refresh = refreshing(
-        tmp_path, [f"{site.url}/{name}" for name in ("good0.mp4", "good1.mp4", "copy.mp4")]
-    )
+    refresh = new_refresh(tmp_path, site.urls("good0.mp4", "good1.mp4", "copy.mp4"))
     result = refresh.run()
-    rows = {Path(row["url"]).name: row for row in refresh.dataset.latest_rows().to_pylist()}
-    assert (rows["copy.mp4"]["decision"], rows["copy.mp4"]["reason"]) == (
-        Decision.DROPPED,
-        Reason.DUPLICATE,
-    )
-    assert rows["copy.mp4"]["clips"][0]["duplicate_of"] == rows["good0.mp4"]["clips"][0]["clip_id"]
-    counted = {
-        name: result.metrics[name] for name in ("kept", "dropped", "dropped.duplicate", "clips")
-    }
-    assert counted == {"kept": 2, "dropped": 1, "dropped.duplicate": 1, "clips": 2}
+    rows = refresh.rows()
+    copy = rows["copy.mp4"]
+    assert (copy["decision"], copy["reason"]) == (Decision.DROPPED, Reason.DUPLICATE)
+    assert copy["clips"][0]["duplicate_of"] == rows["good0.mp4"]["clips"][0]["clip_id"]
+    expected = {"kept": 2, "dropped": 1, "dropped.duplicate": 1, "clips": 2}
+    assert {name: result.metrics[name] for name in expected} == expected
     assert refresh.run().outcome is Outcome.NOTHING
 
 
-def test_a_video_that_kills_its_worker_fails_alone(
-    tmp_path: Path, site: Site, refreshing: type, process_of: Callable[[int, str], int]
+@slow
+def test_a_video_that_kills_its_ray_worker_fails_alone(
+    tmp_path: Path, site: Site, new_refresh: NewRefresh
 ) -> None:
-    refresh = refreshing(
-        tmp_path,
-        [f"{site.url}/good{number}.mp4" for number in range(3)],
-        chunk_size=3,
-        **ONE_BY_ONE,
-    )
+    """The local counterpart is in the contract of executors: there a sandboxed process dies."""
+    urls = site.urls(*(f"good{number}.mp4" for number in range(3)))
+    refresh = new_refresh(tmp_path, urls, chunk_size=3, executor="ray", **ONE_BY_ONE)
     site.hold("/good1.mp4")
     process = refresh.start()
     for _attempt in range(3):
-        assert site.holding.wait(200), (refresh.folder / "log").read_text()
-        site.holding.clear()
-        os.kill(process_of(process.pid, "ray::FetchProcess.fetch"), signal.SIGKILL)
+        assert site.is_holding.wait(200), refresh.log()
+        site.is_holding.clear()
+        (worker,) = ProcessTree.below(process.pid).named("ray::FetchActor.fetch")
+        os.kill(worker, signal.SIGKILL)
     assert process.wait(timeout=200) == 0
-    rows = {Path(row["url"]).name: row for row in refresh.dataset.latest_rows().to_pylist()}
+    rows = refresh.rows()
     assert {name: row["decision"] for name, row in rows.items()} == {
         "good0.mp4": "kept",
         "good1.mp4": "failed",
         "good2.mp4": "kept",
     }
-    assert (rows["good1.mp4"]["reason"], rows["good1.mp4"]["retryable"]) == (
-        Reason.WORKER_DIED,
-        True,
-    )
-    assert refresh.left_over() == []
+    failed = rows["good1.mp4"]
+    assert (failed["reason"], failed["retryable"]) == (Reason.WORKER_DIED, True)
+    assert refresh.leftovers() == []
 
 
+@slow
 def test_a_stop_signal_ends_it_as_cancelled_and_what_is_committed_stays(
-    tmp_path: Path, site: Site, refreshing: type, wait_for: Callable[..., None]
+    tmp_path: Path, site: Site, new_refresh: NewRefresh, executor: str
 ) -> None:
-    refresh = refreshing(
-        tmp_path, [f"{site.url}/good{number}.mp4" for number in range(4)], **ONE_BY_ONE
-    )
+    urls = site.urls(*(f"good{number}.mp4" for number in range(4)))
+    refresh = new_refresh(tmp_path, urls, executor=executor, **ONE_BY_ONE)
     site.hold("/good2.mp4")
     process = refresh.start()
-    wait_for(lambda: refresh.dataset.exists, process)  # the first wave is committed
-    assert site.holding.wait(200), (refresh.folder / "log").read_text()
+    wait_until(lambda: refresh.dataset.exists, process)  # the first chunk is committed
+    assert site.is_holding.wait(200), refresh.log()
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == EXIT_CODES[Outcome.CANCELLED]
     result = refresh.result()
     assert result is not None
     assert (result.outcome, result.metrics["kept"]) == (Outcome.CANCELLED, 2)
-    assert refresh.dataset.snapshot().table.num_rows == 2
+    assert refresh.dataset.get_snapshot().table.num_rows == 2
 
 
-def test_a_catalogue_that_does_not_exist_is_invalid_input(tmp_path: Path, refreshing: type) -> None:
-    refresh = refreshing(tmp_path, [])
+def test_a_catalogue_that_does_not_exist_is_invalid_input(
+    tmp_path: Path, new_refresh: NewRefresh
+) -> None:
+    refresh = new_refresh(tmp_path, [])
     assert (refresh.run().outcome, refresh.dataset.exists) == (Outcome.INVALID, False)  # empty
     (tmp_path / "catalogue.csv").unlink()
     result = refresh.run()
     assert result.outcome is Outcome.INVALID
-    assert "does not exist" in result.reason
+    assert "catalogue.csv" in result.reason
 
 
+@slow
 @pytest.mark.media
 def test_real_videos_get_the_decisions_that_a_person_gave_them(
-    tmp_path: Path, media: Path, refreshing: type
+    tmp_path: Path, media: Path, new_refresh: NewRefresh, executor: str
 ) -> None:
+    kept = ["360/overpass.mp4", "360/prison_handheld.mp4", "360/city_cg.ts"]
+    flat = [f"perspective/{path.name}" for path in sorted((media / "perspective").iterdir())]
+    names = [*kept, "360/audio_only.mp4", *flat]
     site = Site(media)
     try:
-        names = [
-            "360/overpass.mp4",
-            "360/prison_handheld.mp4",
-            "360/city_cg.ts",
-            "360/audio_only.mp4",
-        ]
-        names += [f"perspective/{path.name}" for path in sorted((media / "perspective").iterdir())]
-        refresh = refreshing(tmp_path, [f"{site.url}/{name}" for name in names], chunk_size=32)
+        refresh = new_refresh(tmp_path, site.urls(*names), chunk_size=32, executor=executor)
         assert refresh.run().outcome is Outcome.DONE
     finally:
         site.close()
-    rows = {
-        row["url"].removeprefix(f"{site.url}/"): row
-        for row in refresh.dataset.latest_rows().to_pylist()
-    }
-    decisions = {name: (rows[name]["decision"], rows[name]["reason"]) for name in names}
-    assert decisions == {
-        **dict.fromkeys(names[:3], (Decision.KEPT, None)),
+    rows = refresh.dataset.read_latest().to_pylist()
+    assert {
+        row["url"].removeprefix(f"{site.url}/"): (row["decision"], row["reason"]) for row in rows
+    } == {
+        **dict.fromkeys(kept, (Decision.KEPT, None)),
         "360/audio_only.mp4": (Decision.DROPPED, Reason.NO_VIDEO_STREAM),
-        **dict.fromkeys(names[4:], (Decision.DROPPED, Reason.NOT_360)),
+        **dict.fromkeys(flat, (Decision.DROPPED, Reason.NOT_360)),
     }
