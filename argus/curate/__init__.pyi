@@ -52,7 +52,6 @@ from .thumbnails import MAX_CLIP_ROWS, ROW_HEIGHT, SHEET_WIDTH, encode_contact_s
 
 __all__ = [
     "ERP_SIZE",
-    "ERP_SIZE",
     "MAX_CLIP_ROWS",
     "RECIPE_VERSION",
     "ROW_HEIGHT",
@@ -106,7 +105,6 @@ __all__ = [
     "recompute_isolated",
     "reevaluate_video",
     "resize_frames",
-    "sample_native_frames",
     "sample_native_frames",
     "stage_result",
     "store_recipe",

@@ -143,15 +143,15 @@ def _score_window(regions: Sequence[_Region], first: int) -> tuple[float, float]
     if static_share > _MAX_FIXED_SHARE:
         return 0.0, min(1.0, static_share)
     shares = (
-        _text_share(region, *strokes, contrast)
-        for region, *strokes in zip(regions, fixed, current, strict=True)
+        _text_share(region, region_fixed, region_current, contrast)
+        for region, region_fixed, region_current in zip(regions, fixed, current, strict=True)
         for contrast in _CONTRASTS
     )
     return max(shares), static_share
 
 
 def _count_strokes(regions: Sequence[GrayPicture]) -> int:
-    return sum(np.count_nonzero(strokes > _CONTRASTS[0]) for strokes in regions)
+    return sum(int(np.count_nonzero(strokes > _CONTRASTS[0])) for strokes in regions)
 
 
 def _fixed_contrast(strokes: GrayPicture) -> GrayPicture:

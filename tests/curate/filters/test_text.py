@@ -10,9 +10,20 @@ from argus.curate import SampledFrames
 from argus.curate.filters import TextFilter
 from argus.curate.frame_sampling import ERP_SIZE
 from argus.sphere import from_euler_deg, rotate_erp, solid_angle
+from argus.synth import Motion
 from schemas.config import FilterSettings
+from schemas.names import Reason
+from tests.support.sampled_frames import (
+    change_frames,
+    render_alley,
+    repeat_frame,
+    sample_brick_walk,
+    sample_world,
+    write_letters,
+)
 
-LIMIT = FilterSettings().text_share
+SETTINGS = FilterSettings()
+LIMIT = SETTINGS.text_share
 WEIGHTS = solid_angle(ERP_SIZE) / (4 * np.pi)
 
 
@@ -96,3 +107,64 @@ def test_a_broken_curb_ahead_is_no_text() -> None:
         road[:, row : row + 7, column] = 230 if column % 20 < 16 else 100
         road[:, row + 7 : row + 13, column] = 20
     assert share(road) == 0
+
+
+@pytest.mark.parametrize("motion", [Motion.WALK, Motion.DRIVE, Motion.SPIN])
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        ("My Holiday 2019", (300, 130)),
+        ("Stock Video", (420, 270)),
+        ("and then we went home", (250, 340)),
+    ],
+)
+def test_text_over_sky_and_scene_is_found(
+    motion: Motion, words: str, place: tuple[int, int]
+) -> None:
+    found = TextFilter()
+    scores = found.score(change_frames(sample_world(motion), write_letters(words, place)))
+    verdict = found.decide(scores, SETTINGS)
+    assert (verdict.kept, verdict.reason, verdict.threshold) == (
+        False,
+        Reason.TEXT,
+        SETTINGS.text_share,
+    )
+    assert 1.2 * SETTINGS.text_share < verdict.value < 0.03
+
+
+def test_a_title_over_half_of_the_clip_is_found() -> None:
+    walk = sample_world(Motion.WALK)
+    titled = change_frames(walk, write_letters("Chapter One", (430, 200), 1.5))
+    half = SampledFrames(
+        np.concatenate([titled.frames[:4], walk.frames[4:]]), walk.next_frames, walk.intervals_s
+    )
+    assert TextFilter().score(half)["share"] > SETTINGS.text_share
+
+
+@pytest.mark.parametrize("motion", [Motion.WALK, Motion.DRIVE, Motion.SPIN])
+def test_a_city_is_not_text(motion: Motion) -> None:
+    assert TextFilter().score(sample_world(motion))["share"] < SETTINGS.text_share / 2
+
+
+def test_a_brick_wall_is_not_text() -> None:
+    for samples in (
+        sample_brick_walk(0.0),
+        sample_brick_walk(1.0),
+        repeat_frame(render_alley(0.0)),
+    ):
+        assert TextFilter().score(samples)["share"] < SETTINGS.text_share / 4
+    assert (
+        TextFilter().score(
+            change_frames(sample_brick_walk(1.0), write_letters("My Holiday 2019", (390, 120)))
+        )["share"]
+        > SETTINGS.text_share
+    )
+
+
+def test_in_a_still_scene_no_text_is_reported() -> None:
+    scores = TextFilter().score(
+        repeat_frame(
+            write_letters("My Holiday 2019", (300, 130))(sample_world(Motion.STILL).frames[0])
+        )
+    )
+    assert scores == {"share": 0.0, "static_share": 1.0}
