@@ -383,7 +383,7 @@ def test_real_media_are_decided_as_labeled(media: Path) -> None:
         kept = row["keep"] == "yes" or row["reason"] == "duplicate"
         reasons = (
             ["static", None] if row["keep"] == "convert" else row["reason"].split("_or_")
-        )  # converted, then judged like any other
+        )  # converted, then filtered like any other
         right = bool(video.clips) if kept else video.reason in reasons
         if not right or video.layout != row["layout"]:
             wrong.append((row, video.decision, video.reason, video.layout))

@@ -26,7 +26,7 @@ RECIPE = "0" * 12
 
 
 class Maker:
-    """Maker of the results of a chunk."""
+    """Maker of decided videos."""
 
     def clip(
         self, source: str, number: int = 0, split: Split = Split.TRAIN, frames: int = 50
@@ -133,7 +133,7 @@ def make() -> Maker:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """The address of an S3 server on loopback."""
+    """Return the address of an S3 server on loopback."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request
@@ -145,7 +145,7 @@ def s3_server() -> Iterator[str]:
 
 @pytest.fixture
 def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The uri of an empty place on it, as the environment tells of any object store."""
+    """Return the URI of an empty place on it, configured by the environment."""
     for name, value in {
         "AWS_ENDPOINT_URL": s3_server,
         "AWS_ACCESS_KEY_ID": "key",
@@ -161,17 +161,17 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture(params=["folder", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a dataset may lie."""
+    """Return a place for a dataset: a folder, or an object store."""
     return str(tmp_path / "dataset") if request.param == "folder" else request.getfixturevalue("s3")
 
 
 @pytest.fixture(scope="session")
-def settled() -> Callable[[Dataset, str], dict[str, bool]]:
-    """`settled(dataset, recipe)`: by source_id, for sources whose latest row is of this recipe, whether they are settled."""
+def find_states() -> Callable[[Dataset, str], dict[str, bool]]:
+    """Return a function that maps the sources of a recipe to whether their latest row is final."""
 
     def states(dataset: Dataset, recipe: str) -> dict[str, bool]:
         rows = [row for row in dataset.read_decisions().to_pylist() if row["recipe"] == recipe]
-        settled = dataset.find_final(recipe, [row["source_id"] for row in rows])
-        return {row["source_id"]: row["source_id"] in settled for row in rows}
+        final = dataset.find_final(recipe, [row["source_id"] for row in rows])
+        return {row["source_id"]: row["source_id"] in final for row in rows}
 
     return states

@@ -1,4 +1,4 @@
-"""Compaction, the log and differences between snapshots."""
+"""Compaction, the list of commits, and differences between snapshots."""
 
 import os
 import time
@@ -17,14 +17,14 @@ from schemas.names import Decision
 OTHER = "1" * 12
 
 
-def publish(dataset: Dataset, *waves: list) -> None:
-    for wave in waves:
-        dataset.commit_chunk(wave)
+def publish(dataset: Dataset, *chunks: list) -> None:
+    for chunk in chunks:
+        dataset.commit_chunk(chunk)
         dataset.publish()
 
 
 def readable(dataset: Dataset, version: int | None = None) -> list[str]:
-    """The clips of a snapshot, each read from its shard."""
+    """Return the ids of a snapshot's clips, after reading each from its shard."""
     rows = [
         SnapshotRow.from_values(values)
         for values in dataset.get_snapshot(version).table.to_pylist()
@@ -35,7 +35,7 @@ def readable(dataset: Dataset, version: int | None = None) -> list[str]:
     return [row.clip_id for row in rows]
 
 
-def test_only_what_nothing_names_goes(tmp_path: Path, make) -> None:
+def test_only_unreferenced_files_are_removed(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
     publish(
         dataset,
@@ -50,7 +50,7 @@ def test_only_what_nothing_names_goes(tmp_path: Path, make) -> None:
         dataset.compact(grace_h=0, dry_run=True).shards == ()
     )  # the older snapshots name every shard
     before = dataset.store.list_names()
-    told = dataset.compact(keep_snapshots=1, grace_h=0, dry_run=True)
+    planned = dataset.compact(keep_snapshots=1, grace_h=0, dry_run=True)
     assert dataset.store.list_names() == before
     done = dataset.compact(keep_snapshots=1, grace_h=0)
     assert (done.snapshots, done.thumbnails, done.staged) == (
@@ -58,7 +58,11 @@ def test_only_what_nothing_names_goes(tmp_path: Path, make) -> None:
         ("thumbs/lost.jpg",),
         ("staging/x/row.json",),
     )
-    assert (done.snapshots, done.shards, done.bytes) == (told.snapshots, told.shards, told.bytes)
+    assert (done.snapshots, done.shards, done.bytes) == (
+        planned.snapshots,
+        planned.shards,
+        planned.bytes,
+    )
     assert len(done.shards) == 1  # that of url:c; url:b is in the other
     assert readable(dataset) == ["url:b@0-10000"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -71,7 +75,7 @@ def test_only_what_nothing_names_goes(tmp_path: Path, make) -> None:
     assert not [path for path in tmp_path.rglob(".*") if path.name.startswith(".torn")]
 
 
-def test_what_is_young_is_left_alone(tmp_path: Path, make) -> None:
+def test_young_files_are_kept(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
     publish(dataset, [make.kept("url:a")])
     for name in ("shards/uncommitted.arrow", "thumbs/x.jpg", "staging/x/row.json"):
@@ -103,7 +107,7 @@ def test_snapshots_are_kept_by_number_or_by_age(tmp_path: Path, make) -> None:
 
 
 def test_a_reader_of_a_kept_snapshot_and_a_writer_are_not_disturbed(
-    tmp_path: Path, make, settled: Any
+    tmp_path: Path, make, find_states: Any
 ) -> None:
     dataset, writer = Dataset(tmp_path), Dataset(tmp_path)
     publish(
@@ -113,12 +117,12 @@ def test_a_reader_of_a_kept_snapshot_and_a_writer_are_not_disturbed(
     )
     reader = Dataset(tmp_path)
     table = reader.get_snapshot(1).table
-    before = settled(writer, OTHER)
+    before = find_states(writer, OTHER)
     with reader.open_shard(table["shard"][0].as_py()) as shard:
         dataset.compact(keep_snapshots=2, grace_h=0)
         assert shard.clip(2).clip_id == "url:a@20000-30000"
     assert readable(reader, 1) == ["url:a@0-10000", "url:a@10000-20000", "url:a@20000-30000"]
-    assert settled(writer, OTHER) == before
+    assert find_states(writer, OTHER) == before
     writer.commit_chunk([make.kept("url:c", recipe=OTHER)])
     assert readable(writer, writer.publish().version) == [
         "url:a@0-10000",
@@ -163,7 +167,7 @@ def test_the_index_gets_few_files_and_says_the_same(tmp_path: Path, make) -> Non
     assert [commit.sequence for commit in dataset.list_commits()] == [1, 2, 3, 4, 5]
 
 
-def test_small_files_are_folded_as_they_become_many(tmp_path: Path, make) -> None:
+def test_many_small_files_are_merged(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
     for number in range(MERGE_FILES + 3):
         dataset.commit_chunk([make.dropped(f"url:{number:03d}")])
@@ -175,7 +179,7 @@ def test_small_files_are_folded_as_they_become_many(tmp_path: Path, make) -> Non
     )
 
 
-def test_the_log_tells_every_commit(tmp_path: Path, make) -> None:
+def test_every_commit_is_listed(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
     dataset.commit_chunk([make.kept("url:a", 2), make.dropped("url:b"), make.failed("url:c")])
     dataset.commit_chunk([make.kept("url:d", recipe=OTHER)])

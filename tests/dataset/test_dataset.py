@@ -32,23 +32,23 @@ def clip_ids(dataset: Dataset, version: int | None = None) -> list[str]:
     return dataset.get_snapshot(version).table["clip_id"].to_pylist()
 
 
-def test_a_wave_is_found_again_clip_by_clip(tmp_path: Path, make) -> None:
-    wave = [make.kept("url:b", 2), make.dropped("url:c"), make.kept("url:a", split=Split.TEST)]
+def test_the_clips_of_a_chunk_are_read_again(tmp_path: Path, make) -> None:
+    chunk = [make.kept("url:b", 2), make.dropped("url:c"), make.kept("url:a", split=Split.TEST)]
     dataset = Dataset(tmp_path)
-    dataset.commit_chunk(wave)
+    dataset.commit_chunk(chunk)
     snapshot = dataset.publish()
     rows = [SnapshotRow.from_values(values) for values in snapshot.table.to_pylist()]
     assert [row.clip_id for row in rows] == sorted(
-        clip.clip_id for video in wave for clip in video.clips
+        clip.clip_id for video in chunk for clip in video.clips
     )
-    expected = {clip.clip_id: clip for video in wave for clip in video.clips}
+    expected = {clip.clip_id: clip for video in chunk for clip in video.clips}
     for row in rows:
         with ShardReader(tmp_path / row.shard) as reader:
             assert reader.clip(row.row) == expected[row.clip_id]
     assert snapshot.counts() == {Split.TRAIN: 2, Split.VAL: 0, Split.TEST: 1}
 
 
-def test_the_shard_keeps_the_order_of_the_wave(tmp_path: Path, make) -> None:
+def test_the_shard_keeps_the_order_of_the_chunk(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
     dataset.commit_chunk([make.kept("url:b", 2), make.kept("url:a")])
     snapshot = dataset.publish()
@@ -75,20 +75,25 @@ def test_the_index_opens_with_deltalake_alone(tmp_path: Path, make) -> None:
     assert table["sequence"].to_pylist() == [1, 1]
 
 
-def test_settled_is_what_needs_no_other_try(tmp_path: Path, make, settled: Any) -> None:
+def test_final_rows_need_no_further_attempt(tmp_path: Path, make, find_states: Any) -> None:
     dataset = Dataset(tmp_path)
-    assert settled(dataset, RECIPE) == {}
-    wave = [
+    assert find_states(dataset, RECIPE) == {}
+    chunk = [
         make.kept("url:a"),
         make.dropped("url:b"),
         make.failed("url:c"),
         make.failed("url:d", retryable=False),
         make.kept("url:e", recipe="1" * 12),
     ]
-    dataset.commit_chunk(wave[:4])
-    dataset.commit_chunk(wave[4:])
-    assert settled(dataset, RECIPE) == {"url:a": True, "url:b": True, "url:c": False, "url:d": True}
-    assert settled(dataset, "1" * 12) == {"url:e": True}
+    dataset.commit_chunk(chunk[:4])
+    dataset.commit_chunk(chunk[4:])
+    assert find_states(dataset, RECIPE) == {
+        "url:a": True,
+        "url:b": True,
+        "url:c": False,
+        "url:d": True,
+    }
+    assert find_states(dataset, "1" * 12) == {"url:e": True}
 
 
 def test_rows_are_found_by_their_sources(tmp_path: Path, make) -> None:
@@ -109,12 +114,12 @@ def test_rows_are_found_by_their_sources(tmp_path: Path, make) -> None:
 
 def test_the_latest_row_of_a_source_wins(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
-    for wave in (
+    for chunk in (
         [make.kept("url:a", 2), make.kept("url:b")],
         [make.kept("url:a", 1, recipe="1" * 12)],
         [make.dropped("url:b", recipe="1" * 12)],
     ):
-        dataset.commit_chunk(wave)
+        dataset.commit_chunk(chunk)
         dataset.publish()
     assert [len(clip_ids(dataset, version)) for version in (1, 2, 3)] == [3, 2, 1]
     latest = dataset.read_latest(["source_id", "decision", "recipe"]).to_pylist()
@@ -125,7 +130,7 @@ def test_the_latest_row_of_a_source_wins(tmp_path: Path, make) -> None:
     assert DeltaTable(str(tmp_path / "index")).to_pyarrow_table().num_rows == 4
 
 
-def test_nothing_new_commits_nothing(tmp_path: Path, make) -> None:
+def test_known_videos_commit_nothing(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
     dataset.commit_chunk([make.kept("url:a"), make.failed("url:b")])
     dataset.publish()
@@ -134,7 +139,7 @@ def test_nothing_new_commits_nothing(tmp_path: Path, make) -> None:
     assert dataset.commit_chunk([make.failed("url:b")]) is None  # the same failure once more
     assert (
         dataset.commit_chunk([make.failed("url:a")]) is None
-    )  # a failure never undoes what is settled
+    )  # a failure never replaces a final row
     assert DeltaTable(str(tmp_path / "index")).version() == before
     assert clip_ids(dataset) == ["url:a@0-10000"]
 
@@ -157,15 +162,15 @@ def test_only_changed_clips_make_a_snapshot(tmp_path: Path, make) -> None:
 def test_a_snapshot_is_a_function_of_the_rows_whichever_were_published_before(
     tmp_path: Path, make
 ) -> None:
-    waves = [
+    chunks = [
         [make.kept(source, 2), make.dropped(source + "x")] for source in ("url:c", "url:a", "url:b")
     ]
-    waves.append([make.kept("url:a", recipe="1" * 12), make.dropped("url:c", recipe="1" * 12)])
+    chunks.append([make.kept("url:a", recipe="1" * 12), make.dropped("url:c", recipe="1" * 12)])
     often, once = Dataset(tmp_path / "often"), Dataset(tmp_path / "once")
-    for wave in waves:
-        often.commit_chunk(wave)
+    for chunk in chunks:
+        often.commit_chunk(chunk)
         often.publish()
-        once.commit_chunk(wave)
+        once.commit_chunk(chunk)
     once.publish()
     assert [snapshot.version for snapshot in often.list_snapshots()] == [1, 2, 3, 4]
     assert [snapshot.version for snapshot in once.list_snapshots()] == [4]
@@ -179,7 +184,7 @@ def test_a_snapshot_is_a_function_of_the_rows_whichever_were_published_before(
     assert Dataset(tmp_path / "often").publish().digest == once.get_snapshot().digest
 
 
-def test_a_failure_that_may_pass_hides_nothing(tmp_path: Path, make, settled: Any) -> None:
+def test_a_retryable_failure_hides_nothing(tmp_path: Path, make, find_states: Any) -> None:
     dataset = Dataset(tmp_path)
     dataset.commit_chunk([make.kept("url:a", 2), make.kept("url:b")])
     dataset.commit_chunk(
@@ -190,11 +195,11 @@ def test_a_failure_that_may_pass_hides_nothing(tmp_path: Path, make, settled: An
     )
     dataset.publish()
     assert clip_ids(dataset) == ["url:a@0-10000", "url:a@10000-20000"]
-    assert settled(dataset, "1" * 12) == {"url:a": False, "url:b": True}
+    assert find_states(dataset, "1" * 12) == {"url:a": False, "url:b": True}
 
 
 def test_a_kill_before_the_index_leaves_nothing_that_counts(
-    tmp_path: Path, make, monkeypatch, settled: Any
+    tmp_path: Path, make, monkeypatch, find_states: Any
 ) -> None:
     def killed(*_arguments: object, **_named: object) -> int:
         raise KeyboardInterrupt
@@ -204,7 +209,7 @@ def test_a_kill_before_the_index_leaves_nothing_that_counts(
         patch.setattr(Index, "append", killed)
         Dataset(tmp_path / "torn").commit_chunk([make.kept("url:a", 3)])
     torn = Dataset(tmp_path / "torn")
-    assert (torn.exists, settled(torn, RECIPE), torn.list_snapshots()) == (False, {}, [])
+    assert (torn.exists, find_states(torn, RECIPE), torn.list_snapshots()) == (False, {}, [])
     torn.commit_chunk([make.kept("url:a", 3)])
     assert torn.publish().digest == Dataset(tmp_path / "whole").publish().digest
     assert Store.of(tmp_path / "torn").list_names("shards") == Store.of(
@@ -212,7 +217,7 @@ def test_a_kill_before_the_index_leaves_nothing_that_counts(
     ).list_names("shards")
 
 
-def test_writers_at_once_lose_nothing(tmp_path: Path, make) -> None:
+def test_concurrent_writers_lose_nothing(tmp_path: Path, make) -> None:
     def write(source: str) -> None:
         Dataset(tmp_path).commit_chunk([make.kept(source)])
 
@@ -233,7 +238,7 @@ def test_a_snapshot_has_the_schema_and_is_sorted(tmp_path: Path, make) -> None:
     assert table["clip_id"].to_pylist() == sorted(table["clip_id"].to_pylist())
 
 
-def test_what_does_not_exist_is_named(tmp_path: Path, make) -> None:
+def test_a_missing_dataset_or_snapshot_is_named(tmp_path: Path, make) -> None:
     with pytest.raises(InvalidInput, match="argus refresh"):
         Dataset(tmp_path / "none").get_snapshot()
     with pytest.raises(InvalidInput, match="argus refresh"):
@@ -278,9 +283,9 @@ def test_a_row_survives_json(make) -> None:
 
 
 def test_a_dataset_of_an_older_version_is_read_and_goes_on(
-    tmp_path: Path, make, settled: Any
+    tmp_path: Path, make, find_states: Any
 ) -> None:
-    """Columns have been added to the index, to its clips and to snapshots."""
+    """It lacks columns of the index, of its clips and of snapshots."""
     new = Dataset(tmp_path / "new")
     new.commit_chunk([make.kept("url:a", 2), make.failed("url:b")])
     new.publish()
@@ -313,7 +318,7 @@ def test_a_dataset_of_an_older_version_is_read_and_goes_on(
     )
 
     old = Dataset(tmp_path / "old")
-    assert settled(old, RECIPE) == {"url:a": True, "url:b": False}
+    assert find_states(old, RECIPE) == {"url:a": True, "url:b": False}
     assert old.get_snapshot().table["high_quality"].to_pylist() == [None, None]
     assert old.read_latest(["conversion", "clips.duplicate_of"]).to_pylist()[0] == {
         "conversion": None,

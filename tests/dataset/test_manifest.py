@@ -1,4 +1,4 @@
-"""Manifests: what is shared, that it is a catalogue, and what a rebuilt dataset has in common with it."""
+"""Manifests: their content, their use as a catalogue, and comparison with a rebuilt dataset."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def dataset(tmp_path: Path, make) -> Dataset:
     return dataset
 
 
-def test_a_manifest_says_everything_but_the_pixels(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_manifest_has_everything_except_pixels(dataset: Dataset, tmp_path: Path) -> None:
     dataset.store.write(f"recipes/{RECIPE}.json", b'{"policy": {}}')
     assert export_manifest(dataset, tmp_path / "m.parquet") == 2
     table = read_manifest(tmp_path / "m.parquet")
@@ -59,7 +59,7 @@ def test_a_manifest_is_a_catalogue(dataset: Dataset, tmp_path: Path) -> None:
     ]
 
 
-def test_a_rebuilt_dataset_is_set_beside_its_manifest(
+def test_a_rebuilt_dataset_is_compared_with_its_manifest(
     dataset: Dataset, tmp_path: Path, make
 ) -> None:
     export_manifest(dataset, tmp_path / "m.parquet")
@@ -81,7 +81,7 @@ def test_a_rebuilt_dataset_is_set_beside_its_manifest(
     )
 
 
-def test_what_is_no_manifest_is_refused(tmp_path: Path, make) -> None:
+def test_other_files_are_refused(tmp_path: Path, make) -> None:
     with pytest.raises(InvalidInput, match="argus refresh"):
         export_manifest(Dataset(tmp_path / "none"), tmp_path / "m.parquet")
     dataset = Dataset(tmp_path / "dropped")

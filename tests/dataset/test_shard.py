@@ -11,7 +11,7 @@ from argus.files import sha256_file
 from schemas.arrow import SHARD_SCHEMA
 
 
-def test_every_row_comes_back_as_it_was_written(tmp_path: Path, make) -> None:
+def test_every_row_is_read_as_it_was_written(tmp_path: Path, make) -> None:
     clips = [make.clip("youtube:a", number) for number in range(4)]
     checksums = write_shard(tmp_path / "a.arrow", clips)
     assert checksums == [hashlib.sha256(clip.video).hexdigest() for clip in clips]
@@ -62,7 +62,7 @@ def test_an_error_while_writing_leaves_nothing(tmp_path: Path, make) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_not_a_shard_is_refused(tmp_path: Path, make) -> None:
+def test_other_files_are_refused(tmp_path: Path, make) -> None:
     (tmp_path / "text.arrow").write_text("no arrow")
     with pytest.raises(InvalidInput, match=r"text\.arrow"):
         ShardReader(tmp_path / "text.arrow")

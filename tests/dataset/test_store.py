@@ -26,7 +26,7 @@ def store(place: str) -> Store:
     return Store.of(place)
 
 
-def test_what_is_written_is_read_listed_and_deleted(store: Store, tmp_path: Path) -> None:
+def test_files_are_written_read_listed_and_deleted(store: Store, tmp_path: Path) -> None:
     assert (store.list_names(), store.exists("a/b")) == ([], False)
     store.write("a/b", b"content")
     with store.writing("a/c.bin") as path:
@@ -53,7 +53,7 @@ def test_what_is_written_is_read_listed_and_deleted(store: Store, tmp_path: Path
         store.read("a/b")
 
 
-def test_a_file_is_whole_or_not_there(store: Store) -> None:
+def test_a_file_is_whole_or_absent(store: Store) -> None:
     store.write("x", b"before")
     with pytest.raises(RuntimeError), store.writing("x") as path:
         path.write_bytes(b"af")
@@ -61,7 +61,7 @@ def test_a_file_is_whole_or_not_there(store: Store) -> None:
     assert (store.read("x"), store.list_names()) == (b"before", ["x"])
 
 
-def test_a_folder_comes_whole_its_marker_last(
+def test_a_folder_is_moved_with_its_marker_last(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with store.scratch() as scratch:
@@ -119,7 +119,7 @@ def test_places_are_named_by_path_or_uri(tmp_path: Path, monkeypatch: pytest.Mon
             Store.of(place)
 
 
-def test_a_uri_goes_through_configurations_as_it_is() -> None:
+def test_configurations_keep_a_uri() -> None:
     assert CurateConfig(catalogue="none", dataset="s3://bucket/data").dataset == "s3://bucket/data"
     assert (
         refresh_config(RefreshForm(catalogue="none", dataset="s3://bucket/data"), "run").dataset
@@ -128,12 +128,12 @@ def test_a_uri_goes_through_configurations_as_it_is() -> None:
     assert train_config(TrainForm(dataset="gs://bucket/data"), "run").dataset == "gs://bucket/data"
 
 
-def test_no_secret_is_told(s3: str) -> None:
+def test_no_secret_is_shown(s3: str) -> None:
     store = Store.of(s3)
     assert "secret" not in f"{store} {store.options()} {pickle.dumps(store)!r}"
 
 
-def test_a_bucket_that_is_not_there_is_an_error_for_people(s3: str) -> None:
+def test_a_missing_bucket_is_reported(s3: str) -> None:
     with pytest.raises(ServiceError, match="s3://nowhere/data"):
         Dataset("s3://nowhere/data")
     with pytest.raises(ServiceError, match="nowhere"):
@@ -141,10 +141,10 @@ def test_a_bucket_that_is_not_there_is_an_error_for_people(s3: str) -> None:
 
 
 def test_a_dataset_on_s3_is_the_one_in_a_folder(
-    s3: str, tmp_path: Path, make, settled: Any
+    s3: str, tmp_path: Path, make, find_states: Any
 ) -> None:
     here, there = Dataset(tmp_path / "dataset"), Dataset(s3)
-    assert (there.exists, there.list_snapshots(), settled(there, OTHER)) == (False, [], {})
+    assert (there.exists, there.list_snapshots(), find_states(there, OTHER)) == (False, [], {})
     for dataset in (here, there):
         dataset.commit_chunk([make.kept("url:a", 2), make.dropped("url:b"), make.failed("url:c")])
         dataset.commit_chunk([make.kept("url:d"), make.failed("url:a", recipe=OTHER)][:1])
@@ -160,9 +160,9 @@ def test_a_dataset_on_s3_is_the_one_in_a_folder(
     assert load_recipe(there.store, "0" * 12) is None
     assert export_manifest(there, tmp_path / "m.parquet") == 2
     assert len(compare_manifest(there, tmp_path / "m.parquet").same) == 3
-    ledger = DatasetView(s3)
-    assert [row.source_id for row in ledger.list_videos()] == ["url:a", "url:b", "url:c", "url:d"]
-    assert ledger.find("url:a@10000-20000").clip is not None
+    view = DatasetView(s3)
+    assert [row.source_id for row in view.list_videos()] == ["url:a", "url:b", "url:c", "url:d"]
+    assert view.find("url:a@10000-20000").clip is not None
     there.store.write("shards/lost.arrow", b"")
     assert there.compact(grace_h=0).shards == ("shards/lost.arrow",)
     assert Dataset(s3).publish().digest == here.get_snapshot().digest
@@ -177,19 +177,19 @@ def test_of_two_writers_of_a_version_one_wins(place: str, make) -> None:
     assert Dataset(place).read_decisions()["source_id"].to_pylist() == ["url:a", "url:b"]
 
 
-def test_a_lost_race_is_run_again_and_what_the_other_settled_is_left(place: str, make) -> None:
+def test_a_lost_race_is_repeated_without_what_the_other_writer_committed(place: str, make) -> None:
     Dataset(place).commit_chunk([make.dropped("url:first")])
     seen = []
 
-    def settle(wave):
-        seen.append([video.row.source_id for video in wave])
-        if len(seen) == 1:  # meanwhile another refresh commits a part of the same wave
+    def resolve(chunk):
+        seen.append([video.row.source_id for video in chunk])
+        if len(seen) == 1:  # meanwhile another refresh commits a part of the same chunk
             Dataset(place).commit_chunk([make.kept("url:b"), make.failed("url:c")])
-        return wave
+        return chunk
 
     dataset = Dataset(place)
     commit = dataset.commit_chunk(
-        [make.kept("url:a", 2), make.kept("url:b"), make.kept("url:c")], settle
+        [make.kept("url:a", 2), make.kept("url:b"), make.kept("url:c")], resolve
     )
     assert seen == [["url:a", "url:b", "url:c"], ["url:a", "url:c"]]
     assert (commit.sequence, [row.source_id for row in commit.rows]) == (3, ["url:a", "url:c"])
@@ -208,7 +208,7 @@ def test_a_lost_race_is_run_again_and_what_the_other_settled_is_left(place: str,
     assert sorted(rows) == ["url:a", "url:b", "url:c", "url:c", "url:first"]
 
 
-def test_refreshes_at_once_of_overlapping_catalogues_lose_nothing_and_repeat_nothing(
+def test_refreshes_concurrent_of_overlapping_catalogues_lose_nothing_and_repeat_nothing(
     place: str, make
 ) -> None:
     def refresh(first: int) -> None:

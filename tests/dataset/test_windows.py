@@ -20,7 +20,7 @@ FRAMES = 20
 
 @pytest.fixture
 def dataset(place: str, make) -> Dataset:
-    """One clip at 32×64 whose frame t is gray of level 40 + 8t."""
+    """Return a dataset of one clip at 32×64; frame t is gray of level 40 + 8t."""
     pictures = np.stack([np.full((32, 64, 3), 40 + 8 * frame, np.uint8) for frame in range(FRAMES)])
     video = make.kept("url:a", frames=FRAMES)
     clip = replace(
@@ -33,7 +33,7 @@ def dataset(place: str, make) -> Dataset:
 
 
 @pytest.mark.parametrize("key", [(0, 0, 0), (0, 0, 1), (0, 1, 0), (7, 0, 0)])
-def test_a_window_is_the_frames_from_its_start_at_the_asked_size(
+def test_a_window_has_the_frames_from_its_start_at_the_requested_size(
     dataset: Dataset, key: tuple[int, ...]
 ) -> None:
     row = select_usable_rows(dataset.get_snapshot(), Split.TRAIN, frames=5).rows[0]

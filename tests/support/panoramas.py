@@ -7,7 +7,7 @@ FPS = 10
 
 
 def panorama(seed: int = 0, size: tuple[int, int] = (128, 256)) -> np.ndarray:
-    """A textured map that closes at ±180° and at the poles: plane waves through the sphere, uint8 [H, W, 3]."""
+    """Return a textured map, closed at ±180° and the poles, from plane waves; uint8 [H, W, 3]."""
     height, width = size
     rng = np.random.default_rng(seed)
     lon = ((np.arange(width) + 0.5) / width - 0.5) * 2 * np.pi
@@ -25,7 +25,7 @@ def panorama(seed: int = 0, size: tuple[int, int] = (128, 256)) -> np.ndarray:
 
 
 def turning(picture: np.ndarray, seconds: float = 3.0) -> np.ndarray:
-    """A video of the map that turns 3% of a round per frame at the top and twice that at the bottom, more than a camera can, uint8 [T, H, W, 3]."""
+    """Return a video of the map that turns 3% of a round per frame at the top and twice that at the bottom, more than a camera can, uint8 [T, H, W, 3]."""
     height, width = picture.shape[:2]
     rows = np.arange(height)[:, None]
     speed = max(1, width * 3 // 100) * (1 + rows / height)
@@ -42,7 +42,7 @@ def still(picture: np.ndarray, seconds: float = 3.0) -> np.ndarray:
 
 
 def blacked(frames: np.ndarray) -> np.ndarray:
-    """The lower half was never filmed."""
+    """Return the video with a black lower half, which was never filmed."""
     frames[:, frames.shape[1] // 2 :] = 0
     return frames
 
@@ -65,14 +65,14 @@ def stereo(axis: int) -> np.ndarray:
 
 
 def moving(picture: np.ndarray) -> np.ndarray:
-    """A video whose picture slides sideways but does not wrap, uint8 [T, H, W, 3]."""
+    """Return a video whose picture slides sideways but does not wrap, uint8 [T, H, W, 3]."""
     wide = cv2.resize(picture, None, fx=2, fy=1, interpolation=cv2.INTER_LINEAR)
     width = picture.shape[1]
     return np.stack([wide[:, 3 * k : 3 * k + width] for k in range(3 * FPS)])
 
 
 def flat(size: tuple[int, int] = (128, 256)) -> np.ndarray:
-    """A picture that does not close, and has no poles: a part of a map, stretched."""
+    """Return a picture that does not close, and has no poles: a part of a map, stretched."""
     return np.asarray(
         cv2.resize(
             panorama(seed=3)[40:88, 20:100], (size[1], size[0]), interpolation=cv2.INTER_LINEAR
@@ -81,7 +81,7 @@ def flat(size: tuple[int, int] = (128, 256)) -> np.ndarray:
 
 
 def cut_off() -> np.ndarray:
-    """A map whose last quarter was cut off, and the rest stretched: it has poles, but its ends do not meet."""
+    """Return a map whose last quarter was cut off, and the rest stretched: it has poles, but its ends do not meet."""
     return np.asarray(
         cv2.resize(panorama(seed=3)[:, :192], (256, 128), interpolation=cv2.INTER_LINEAR)
     )

@@ -1,4 +1,4 @@
-"""Signatures: small, the same for the same pictures at every size, and empty where there is nothing to compare."""
+"""Signatures: size, independence of the video's size, and frames without content."""
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from argus.curate.dedup.fingerprint import (
 
 
 def noise(seed: int, frames: int = 20, size: tuple[int, int] = (128, 256)) -> np.ndarray:
-    """A texture that turns into another one, uint8 [T, H, W, 3]."""
+    """Return a texture that turns into another one, uint8 [T, H, W, 3]."""
     coarse = np.random.default_rng(seed).integers(0, 256, (2, 16, 32, 3)).astype(np.float32)
     first, last = (
         cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR) for picture in coarse

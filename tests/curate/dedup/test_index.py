@@ -1,4 +1,4 @@
-"""Duplicates: what is the same, what is not, and that finding them looks at next to nothing."""
+"""Search for duplicates: what matches, what does not, and how little is compared."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -27,7 +27,7 @@ FPS, HEIGHT = 10, 64
 
 
 def scene(seed: int, seconds: float, *, background: int | None = None) -> np.ndarray:
-    """Things that go round at their own speeds before a background that stands still, uint8 [T, 64, 128, 3] at FPS."""
+    """Return objects that move at their own speeds before a static background, uint8 [T, 64, 128, 3] at FPS."""
 
     def texture(seed: int) -> np.ndarray:
         coarse = np.random.default_rng(seed).integers(0, 256, (8, 16, 3)).astype(np.float32)
@@ -240,7 +240,7 @@ def write(path: Path, frames: np.ndarray, fps: Fraction, codec: str, crf: int) -
 
 
 def signed(path: Path, source_id: str, eye: str = "") -> list[SignedClip]:
-    """A file's clips, of one eye of a stereo video."""
+    """Return the clips of a file, of one eye of a stereo video."""
     settings = ClipSettings()
     found = []
     with open_video(path) as reader:

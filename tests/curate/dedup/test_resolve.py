@@ -1,4 +1,4 @@
-"""What becomes of duplicates in a chunk: who stays, what is said, whose split counts, and that a kill changes nothing."""
+"""Resolution of duplicates in a chunk: order, details, splits, and resumed refreshes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ RECIPE = "0" * 16
 
 
 def signature(scene: int) -> bytes:
-    """Of a scene that nothing else is like."""
+    """Return the signature of a scene that resembles no other."""
     return Signature(
         1000,
         np.random.default_rng(scene).integers(-127, 128, (10, BANDS, HARMONICS, 2), dtype=np.int8),
@@ -36,7 +36,7 @@ def signature(scene: int) -> bytes:
 def video(
     source: str, *scenes: int, split: Split = Split.TRAIN, recipe: str = RECIPE
 ) -> DecidedVideo:
-    """A kept source whose clips show these scenes."""
+    """Return a kept source whose clips show these scenes."""
     clips, rows = [], []
     for number, scene in enumerate(scenes):
         span = {
@@ -82,7 +82,7 @@ def video(
 def resolve_chunks(
     folder: Path, *chunks: list[DecidedVideo], on_duplicate: str = "drop"
 ) -> list[SourceRow]:
-    """The rows of all chunks, each resolved and committed; then a snapshot is published."""
+    """Resolve and commit chunks, publish a snapshot, and return all rows."""
     dataset = Dataset(folder)
     resolver = DuplicateResolver(
         dataset, {video.row.source_id for chunk in chunks for video in chunk}, on_duplicate
@@ -102,7 +102,7 @@ def kept(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("chunks", [1, 2])
-def test_of_two_copies_the_earlier_stays_and_the_later_says_which_it_equals(
+def test_the_earlier_of_two_copies_stays_and_the_later_names_it(
     tmp_path: Path, chunks: int
 ) -> None:
     first, second = video("url:b", 1, 2), video("url:a", 1, 2)
@@ -177,7 +177,7 @@ def chunks() -> list[list[DecidedVideo]]:
 
 @pytest.mark.parametrize("on_duplicate", ["drop", "keep"])
 @pytest.mark.parametrize("killed_after", [0, 1, 2])
-def test_a_refresh_that_was_killed_settles_as_one_that_was_not(
+def test_a_killed_refresh_resolves_as_an_undisturbed_one(
     tmp_path: Path, killed_after: int, on_duplicate: str
 ) -> None:
     whole = resolve_chunks(tmp_path / "whole", *chunks(), on_duplicate=on_duplicate)
@@ -214,7 +214,7 @@ def test_what_others_commit_meanwhile_counts(tmp_path: Path) -> None:
     assert resolved.row.clips[0].duplicate_of == "url:other@00000-10000"
 
 
-def test_a_chunk_that_lost_a_race_is_settled_again_as_if_for_the_first_time(tmp_path: Path) -> None:
+def test_a_chunk_that_lost_a_race_is_resolved_as_if_for_the_first_time(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
     chunk = [video("url:a", 1), video("url:b", 2), video("url:c", 1, 2, 3)]
     resolver = DuplicateResolver(dataset, {"url:a", "url:b", "url:c"}, "keep")
@@ -244,8 +244,8 @@ def test_a_chunk_that_lost_a_race_is_settled_again_as_if_for_the_first_time(tmp_
     }
 
 
-def decided_again(source: str, *scenes: int, shard: str | None = None) -> DecidedVideo:
-    """A kept source whose clips were decided from stored numbers: without bytes, but perhaps with a place."""
+def make_reevaluated(source: str, *scenes: int, shard: str | None = None) -> DecidedVideo:
+    """Return a kept source decided from stored scores: no bytes, perhaps a location."""
     row = video(source, *scenes, recipe="1" * 16).row
     place = {"shard": shard, "row": 0, "checksum": "0"} if shard else {}
     return DecidedVideo(replace(row, clips=tuple(replace(clip, **place) for clip in row.clips)))
@@ -257,9 +257,9 @@ def test_what_is_kept_again_without_bytes_is_unresolved_unless_it_is_a_duplicate
     resolve_chunks(tmp_path, [video("url:a", 1)])
     resolver = DuplicateResolver(Dataset(tmp_path), {"url:b", "url:c", "url:d"}, "drop")
     chunk = [
-        decided_again("url:b", 1),
-        decided_again("url:c", 2),
-        decided_again("url:d", 3, shard="shards/d.arrow"),
+        make_reevaluated("url:b", 1),
+        make_reevaluated("url:c", 2),
+        make_reevaluated("url:d", 3, shard="shards/d.arrow"),
         video("url:e", 2),
     ]
     resolved = resolver.resolve(chunk)
@@ -276,7 +276,7 @@ def test_what_is_kept_again_without_bytes_is_unresolved_unless_it_is_a_duplicate
 def test_a_duplicate_that_has_a_place_keeps_it(tmp_path: Path) -> None:
     resolve_chunks(tmp_path, [video("url:a", 1)])
     (resolved,) = DuplicateResolver(Dataset(tmp_path), {"url:b"}, "drop").resolve(
-        [decided_again("url:b", 1, shard="shards/b.arrow")]
+        [make_reevaluated("url:b", 1, shard="shards/b.arrow")]
     )
     assert [(clip.decision, clip.reason, clip.shard) for clip in resolved.row.clips] == [
         (Decision.DROPPED, Reason.DUPLICATE, "shards/b.arrow")
