@@ -103,6 +103,9 @@ def start_ray() -> None:
         os.environ.setdefault(name, value)
     import ray
 
+    if ray.is_initialized():
+        return
+
     handler = signal.getsignal(signal.SIGTERM)
     is_submitted = bool(os.environ.get(_SUBMITTED_JOB))
     try:

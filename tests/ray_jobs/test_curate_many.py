@@ -1,4 +1,4 @@
-"""Two hundred videos from a site that treats us badly, and what a changed setting leaves to be done about them; a catalogue that is nearly known."""
+"""Two hundred videos from a faulty site, changed settings over them, and a catalogue mostly known."""
 
 import os
 from collections import Counter
@@ -15,7 +15,10 @@ from argus.dataset import Dataset, DecidedVideo, SourceRow, row_from_values
 from argus.synth import write_video_kind
 from schemas.config import CurateConfig
 from schemas.names import Decision, Outcome, Reason, Split
+from schemas.records import JobResult
+from tests.ray_jobs.conftest import NewRefresh
 from tests.support.faulty_server import Fault, FaultyServer, serve_with_faults
+from tests.support.refreshes import Refresh
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1700)]
 
@@ -31,8 +34,16 @@ LASTING = {
     Fault.REDIRECT_LOOP: Reason.FETCH_FAILED,
 }
 PASSING = (
-    Fault.TOO_MANY_REQUESTS, Fault.TOO_MANY_REQUESTS_DATE, Fault.UNAVAILABLE, Fault.RESET, Fault.RESET_IN_BODY, Fault.STALL, Fault.SERVER_ERROR, Fault.TRUNCATED, Fault.SURPLUS,
-)  # fmt: skip
+    Fault.TOO_MANY_REQUESTS,
+    Fault.TOO_MANY_REQUESTS_DATE,
+    Fault.UNAVAILABLE,
+    Fault.RESET,
+    Fault.RESET_IN_BODY,
+    Fault.STALL,
+    Fault.SERVER_ERROR,
+    Fault.TRUNCATED,
+    Fault.SURPLUS,
+)
 SETTINGS: dict[str, Any] = {
     "chunk_size": 16,
     "filters": {"duplicates": "keep"},  # two hundred names of ten videos
@@ -53,14 +64,18 @@ SETTINGS: dict[str, Any] = {
 class Many:
     """A refresh of two hundred videos, its first result, and the site."""
 
-    refresh: Any
-    result: Any
+    refresh: Refresh
+    result: JobResult
     site: FaultyServer
     lasting: dict[str, Reason]  # by name
 
 
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory, refreshing: type) -> Iterator[Many]:
+@pytest.fixture(scope="module", params=["local", "ray"])
+def many(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    new_refresh: NewRefresh,
+) -> Iterator[Many]:
     folder = tmp_path_factory.mktemp("site")
     names = [f"v{number:03d}.mp4" for number in range(COUNT)]
     for number, name in enumerate(names):
@@ -84,7 +99,8 @@ def many(tmp_path_factory: pytest.TempPathFactory, refreshing: type) -> Iterator
             else site.url(name, *filter(None, [passing.get(name)]))
             for name in names
         ]
-        refresh = refreshing(tmp_path_factory.mktemp("many"), urls, **SETTINGS)
+        folder = tmp_path_factory.mktemp("many")
+        refresh = new_refresh(folder, urls, executor=request.param, **SETTINGS)
         yield Many(
             refresh,
             refresh.run(timeout_s=1200),
@@ -95,7 +111,7 @@ def many(tmp_path_factory: pytest.TempPathFactory, refreshing: type) -> Iterator
 
 def test_each_ends_with_its_reason_and_what_may_pass_recovers(many: Many) -> None:
     assert many.result.outcome is Outcome.DONE
-    rows = {Path(row["url"]).name: row for row in many.refresh.dataset.read_latest().to_pylist()}
+    rows = many.refresh.rows()
     assert len(rows) == COUNT
     failed = {
         name: row["reason"] for name, row in rows.items() if row["decision"] == Decision.FAILED
@@ -116,7 +132,7 @@ def test_each_ends_with_its_reason_and_what_may_pass_recovers(many: Many) -> Non
         for name, row in rows.items()
         if name not in failed
     )
-    assert many.refresh.left_over() == []
+    assert many.refresh.leftovers() == []
 
 
 def test_the_site_was_never_asked_faster_than_the_limit(many: Many) -> None:
@@ -138,7 +154,7 @@ def test_a_changed_threshold_decides_all_again_and_decodes_nothing(many: Many) -
     }
     before = len(many.site.log)
     result = many.refresh.run()
-    assert (result.outcome, result.metrics["redecided"]) == (Outcome.DONE, settled)
+    assert (result.outcome, result.metrics["reevaluated"]) == (Outcome.DONE, settled)
     assert [name for name in result.metrics if name.startswith("scored.")] == []
     failing = {
         name
@@ -172,15 +188,17 @@ def test_a_changed_filter_measures_again_alone(many: Many) -> None:
 
 def _named(dataset: Dataset) -> set[str]:
     """The shards that the newest snapshot names: nothing was encoded anew."""
-    return {name.removeprefix("shards/") for name in dataset.get_snapshot().table["shard"].to_pylist()}
+    return {
+        name.removeprefix("shards/") for name in dataset.get_snapshot().table["shard"].to_pylist()
+    }
 
 
 def test_of_a_hundred_thousand_urls_those_not_known_are_fetched(
-    tmp_path: Path, refreshing: type
+    tmp_path: Path, new_refresh: NewRefresh
 ) -> None:
     known, new = 99_900, 100
     with serve_with_faults(tmp_path) as site:
-        refresh = refreshing(
+        refresh = new_refresh(
             tmp_path / "refresh",
             [site.url(f"{number}.mp4") for number in range(known + new)],
             run_id="known",

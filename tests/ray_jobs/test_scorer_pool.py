@@ -1,8 +1,9 @@
-"""A refresh with a network on a real Ray: what it measures is stored and decides; what it lacks is said; what fails decides nothing."""
+"""Refreshes with a learned scorer, in the local executor's process and in Ray actors."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -43,21 +44,37 @@ def save_tiny_lpips(folder: Path, head: float) -> None:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A walk of five seconds, on loopback."""
+    """Serve a walk of five seconds on loopback."""
     folder = tmp_path_factory.mktemp("site")
     write_video_kind(folder / "walk.mp4", "walk", seconds=5, height=256, tagged=True)
     with serve_folder(folder) as site:
         yield f"{site.url}/walk.mp4"
 
 
-def refresh(
-    folder: Path, url: str, *scorers: str, head: float = 1.0, **thresholds: float
-) -> tuple[JobResult, dict[str, Any] | None]:
-    """The result, and the row of the one video."""
+Outcomes = tuple[JobResult, dict[str, Any] | None]
+RefreshOne = Callable[..., Outcomes]
+
+
+@pytest.fixture(params=["local", "ray"])
+def refresh(request: pytest.FixtureRequest, url: str) -> RefreshOne:
+    """Return a function that runs a refresh of the one video with an executor."""
+    return partial(run_refresh, request.param, url)
+
+
+def run_refresh(
+    executor: Literal["local", "ray"],
+    url: str,
+    folder: Path,
+    *scorers: str,
+    head: float = 1.0,
+    **thresholds: float,
+) -> Outcomes:
+    """Return the result, and the row of the one video."""
     save_tiny_lpips(folder / "weights/lpips", head)
     (folder / "catalogue.txt").write_text(f"{url}\n")
     config = CurateConfig(
         catalogue=str(folder / "catalogue.txt"),
+        executor=executor,
         home=str(folder / "home"),
         dataset=str(folder / "dataset"),
         fetch=FetchSettings(allow_private_hosts=True, attempts=1),
@@ -75,17 +92,17 @@ def numbers(row: dict[str, Any], scorer: str) -> list[dict[str, Any]]:
     return [score for clip in row["clips"] for score in clip["scores"] if score["filter"] == scorer]
 
 
-def test_numbers_are_stored_and_absent_scorers_are_named(tmp_path: Path, url: str) -> None:
-    result, row = refresh(tmp_path, url, "lpips", "raft")
+def test_numbers_are_stored_and_absent_scorers_are_named(
+    tmp_path: Path, refresh: RefreshOne
+) -> None:
+    result, row = refresh(tmp_path, "lpips", "raft")
     assert (result.outcome, result.metrics["kept"], result.metrics["clips"]) == (
         Outcome.DONE,
         1,
         2,
     ), result.reason
-    assert result.outputs["learned"]["lpips"] == "measured, version 1"
-    assert result.outputs["learned"]["raft"].startswith(
-        "not measured: raft/raft_large.safetensors missing in"
-    )
+    assert result.outputs["learned"].keys() == {"lpips", "raft"}
+    assert "raft/raft_large.safetensors" in result.outputs["learned"]["raft"]
     assert row is not None
     measured = numbers(row, "lpips")
     assert [score["name"] for score in measured] == ["left_right", "top_bottom", "between"] * 2
@@ -98,8 +115,8 @@ def test_numbers_are_stored_and_absent_scorers_are_named(tmp_path: Path, url: st
     assert not list((tmp_path / "dataset").rglob("*.npz"))
 
 
-def test_a_threshold_drops_a_clip_with_its_value(tmp_path: Path, url: str) -> None:
-    result, row = refresh(tmp_path, url, "lpips", lpips_between=100.0)
+def test_a_threshold_drops_a_clip_with_its_value(tmp_path: Path, refresh: RefreshOne) -> None:
+    result, row = refresh(tmp_path, "lpips", lpips_between=100.0)
     assert (result.outcome, result.metrics["dropped.static"], result.metrics["clips"]) == (
         Outcome.DONE,
         1,
@@ -114,8 +131,8 @@ def test_a_threshold_drops_a_clip_with_its_value(tmp_path: Path, url: str) -> No
     assert 0 < against["value"] < 100
 
 
-def test_a_network_that_gives_no_number_leaves_the_video_unjudged(tmp_path: Path, url: str) -> None:
-    result, row = refresh(tmp_path, url, "lpips", head=float("nan"))
+def test_a_non_finite_score_leaves_the_video_undecided(tmp_path: Path, refresh: RefreshOne) -> None:
+    result, row = refresh(tmp_path, "lpips", head=float("nan"))
     assert (result.metrics["failed.scorer_failed"], result.metrics["clips"]) == (1, 0), (
         result.reason
     )
@@ -126,15 +143,15 @@ def test_a_network_that_gives_no_number_leaves_the_video_unjudged(tmp_path: Path
         True,
         [],
     )
-    assert row["detail"] == "the scorer lpips failed, so the video is not judged: left_right is nan"
+    assert "lpips" in row["detail"]
+    assert "left_right" in row["detail"]
 
 
-def test_a_refresh_that_cannot_decide_does_not_begin(tmp_path: Path, url: str) -> None:
-    result, row = refresh(tmp_path, url, "lpips", "raft", raft_speed_deg_s=1.0)
+def test_a_refresh_that_cannot_decide_does_not_start(tmp_path: Path, refresh: RefreshOne) -> None:
+    result, row = refresh(tmp_path, "lpips", "raft", raft_speed_deg_s=1.0)
     assert (result.outcome, row) == (Outcome.INVALID, None)
-    assert result.reason.startswith(
-        "filters.learned.raft_speed_deg_s is 1, but the scorer raft cannot run: raft/raft_large.safetensors missing in"
-    )
-    negative, row = refresh(tmp_path / "negative", url, "lpips", head=-1.0)
+    assert "filters.learned.raft_speed_deg_s" in result.reason
+    assert "raft/raft_large.safetensors" in result.reason
+    negative, row = refresh(tmp_path / "negative", "lpips", head=-1.0)
     assert (negative.outcome, row) == (Outcome.INVALID, None)
-    assert "has negative weights; the heads of LPIPS have none" in negative.reason
+    assert "negative weights" in negative.reason
