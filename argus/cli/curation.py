@@ -25,6 +25,7 @@ from argus.cli.options import (
     locate_dataset,
     require_local_file,
 )
+from argus.errors import InvalidInput
 from schemas.config import CurateConfig
 from schemas.names import JobKind
 
@@ -65,6 +66,11 @@ def refresh(
         "executor": executor or ("ray" if cluster else None),
     }
     settings = resolve_job_config(CurateConfig, JobKind.CURATE, fields, file=config, sets=sets)
+    if ray_address and settings.executor != "ray":
+        raise InvalidInput(
+            f"executor is {settings.executor}, but --ray-address names a cluster; "
+            "leave one of them out"
+        )
     if dry_run:
         from argus.curate import preview_refresh
 

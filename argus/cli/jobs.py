@@ -20,7 +20,6 @@ from argus.cli.console import (
 )
 from argus.cli.progress import ProgressDisplay
 from argus.config import resolve_config
-from argus.errors import InvalidInput
 from argus.runs import argus_home, with_run_id
 from schemas.config import JobConfig
 from schemas.names import EXIT_CODES, JobKind, Reason
@@ -76,15 +75,9 @@ def print_dry_run(config: BaseModel, summary: str) -> None:
 def named_cluster(ray_address: str | None, executor: Literal["local", "ray"] | None) -> str | None:
     """Return the address of the Ray cluster that a refresh is submitted to, or None.
 
-    Raises:
-        InvalidInput: a cluster is named together with the local executor.
+    The local executor ignores ARGUS_RAY_ADDRESS.
     """
-    if ray_address and executor == "local":
-        raise InvalidInput(
-            "--executor local runs on this machine, but --ray-address names a cluster; "
-            "leave one of them out"
-        )
-    return None if executor == "local" else ray_address or os.environ.get("ARGUS_RAY_ADDRESS")
+    return ray_address or (None if executor == "local" else os.environ.get("ARGUS_RAY_ADDRESS"))
 
 
 def run_job(

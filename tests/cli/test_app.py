@@ -154,7 +154,7 @@ def test_a_cluster_that_is_named_means_ray(tmp_path: Path, monkeypatch: pytest.M
     assert executor_of("--executor", "local") == "local"
     both = ["--executor", "local", "--ray-address", "http://head:8265"]
     refused = run_argus("refresh", tmp_path / "list.csv", *both)
-    assert_invalid(refused, "--executor", "--ray-address")
+    assert_invalid(refused, "executor", "--ray-address")
 
 
 @pytest.mark.parametrize(
