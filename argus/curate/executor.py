@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,10 @@ class Executor(Protocol):
         """Begin a `VideoTasks.fetch`."""
 
     def submit_process(self, item: WorkItem, fetched: FetchedVideo) -> None:
-        """Begin a `VideoTasks.process` on the machine that has the file, if that is still there."""
+        """Queue a `VideoTasks.process` on the machine that has the file, if that is still there.
+
+        Queued tasks begin in order, without waiting for the scheduler, which may be committing.
+        """
 
     def wait(self, timeout_s: float) -> list[Completion]:
         """Wait until at least one task has ended, at most `timeout_s` seconds.
@@ -89,6 +93,9 @@ class LocalExecutor:
         self._threads: set[threading.Thread] = set()
         self._tasks: VideoTasks | None = None
         self._scorers: LocalScorerPool | None = None
+        self._slots = self._capacity  # videos that may be processed in addition
+        self._waiting: deque[tuple[WorkItem, FetchedVideo]] = deque()
+        self._lock = threading.Lock()
         for module in PRELOADED_MODULES:  # they import while the run is planned
             start_server(module)
 
@@ -113,9 +120,9 @@ class LocalExecutor:
         )
 
     def submit_process(self, item: WorkItem, fetched: FetchedVideo) -> None:
-        """Begin a `VideoTasks.process`."""
-        tasks = self._started_tasks()
-        self._submit(item, lambda: tasks.process(item.source, fetched, item.prior, self._scorers))
+        """Queue a `VideoTasks.process`; it begins when fewer than `capacity` run."""
+        self._waiting.append((item, fetched))
+        self._begin_processing()
 
     def wait(self, timeout_s: float) -> list[Completion]:
         """Wait until at least one task has ended, at most `timeout_s` seconds."""
@@ -143,6 +150,23 @@ class LocalExecutor:
         ):
             cancel_calls(thread.ident for thread in running if thread.ident)
             running[0].join(_CANCEL_EVERY_S)
+
+    def _begin_processing(self, freed_slots: int = 0) -> None:
+        with self._lock:
+            self._slots += freed_slots
+            if not self._slots or not self._waiting or self._limiter.is_cancelled.is_set():
+                return
+            self._slots -= 1
+            item, fetched = self._waiting.popleft()
+        tasks = self._started_tasks()
+
+        def process() -> Outcome:
+            try:
+                return tasks.process(item.source, fetched, item.prior, self._scorers)
+            finally:
+                self._begin_processing(freed_slots=1)
+
+        self._submit(item, process)
 
     def _started_tasks(self) -> VideoTasks:
         if self._tasks is None:

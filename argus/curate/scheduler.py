@@ -71,9 +71,8 @@ class Scheduler:
         self._queue: deque[WorkItem] = deque()
         self._delayed: list[tuple[float, int, WorkItem]] = []  # heap: due time, tie-breaker, item
         self._tie_breaker = count()
-        self._fetching: set[str] = set()
-        self._fetched: deque[tuple[WorkItem, FetchedVideo]] = deque()
-        self._processing: set[str] = set()
+        self._fetching: set[str] = set()  # source ids
+        self._processing: set[str] = set()  # source ids, also of those that wait in the executor
         self._decided: dict[str, DecidedVideo | None] = {}  # None: another run resolved it
 
     def run_chunks(
@@ -101,7 +100,7 @@ class Scheduler:
                 while not all(source_id in self._decided for source_id in chunk):
                     if should_stop():
                         return
-                    self._submit_tasks()
+                    self._submit_fetches()
                     self._collect(on_decided)
                 yield [video for source_id in chunk if (video := self._decided.pop(source_id))]
                 begun.extend(map(self._begin_chunk, islice(coming, 1)))
@@ -115,19 +114,15 @@ class Scheduler:
         self._queue.extend(item for item in chunk if item.source.source_id not in resolved)
         return [item.source.source_id for item in chunk]
 
-    def _submit_tasks(self) -> None:
-        """Fill the executor: processing first, then attempts that are due, then new videos."""
+    def _submit_fetches(self) -> None:
+        """Begin as many fetches as allowed: attempts that are due first, then new videos."""
         capacity = self._executor.capacity()
         self.max_capacity = max(self.max_capacity, capacity)
-        while self._fetched and len(self._processing) < capacity:
-            item, fetched = self._fetched.popleft()
-            self._processing.add(item.source.source_id)
-            self._executor.submit_process(item, fetched)
-        max_fetches = self._fetch.max_concurrent_downloads or capacity + 2
-        while len(self._fetching) + len(self._fetched) < max_fetches:
-            if (item_to_fetch := self._next_to_fetch()) is None:
+        max_files = capacity + (self._fetch.max_concurrent_downloads or capacity + 2)
+        while len(self._fetching) + max(capacity, len(self._processing)) < max_files:
+            if (item := self._next_to_fetch()) is None:
                 return
-            self._submit_fetch(item_to_fetch)
+            self._submit_fetch(item)
 
     def _submit_fetch(self, item: WorkItem) -> None:
         item.first_attempt = item.first_attempt or time.monotonic()
@@ -157,7 +152,8 @@ class Scheduler:
         """Return the decision, or None if the video needs another task or is resolved."""
         match outcome:
             case FetchedVideo():
-                self._fetched.append((item, outcome))
+                self._processing.add(item.source.source_id)
+                self._executor.submit_process(item, outcome)
                 return None
             case StagedVideo():
                 return self._read_staged(item)

@@ -5,7 +5,7 @@ machine that has the file. Only paths and small records travel.
 """
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 from argus.curate import (
@@ -43,6 +43,7 @@ class RayExecutor:
         self._capacity, self._counted = max_videos or 1, -RECOUNT_S
         self._fetching: dict[Any, tuple[WorkItem, Any]] = {}  # object reference -> item, actor
         self._processing: dict[Any, WorkItem] = {}
+        self._waiting: deque[tuple[WorkItem, FetchedVideo]] = deque()
         self._actors: list[Any] = []
 
     def start(self, tasks: VideoTasks, scorers: ScorerPlan | None) -> None:
@@ -89,7 +90,16 @@ class RayExecutor:
         self._fetching[reference] = item, actor
 
     def submit_process(self, item: WorkItem, fetched: FetchedVideo) -> None:
-        """Begin processing where the file is; elsewhere if that machine has left the cluster."""
+        """Queue processing where the file is; elsewhere if that machine has left the cluster."""
+        self._waiting.append((item, fetched))
+        self._begin_processing()
+
+    def _begin_processing(self) -> None:
+        """Hand waiting videos to Ray, which starts them as it has CPUs for them."""
+        while self._waiting and len(self._processing) < self.capacity():
+            self._submit_task(*self._waiting.popleft())
+
+    def _submit_task(self, item: WorkItem, fetched: FetchedVideo) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         task = self._process.options(
@@ -107,7 +117,9 @@ class RayExecutor:
             time.sleep(timeout_s)
             return []
         ended, _ = ray.wait(running, timeout=timeout_s)
-        return [self._complete(reference) for reference in ended]
+        completions = [self._complete(reference) for reference in ended]
+        self._begin_processing()
+        return completions
 
     def close(self) -> None:
         """Kill the tasks that still run, and the actors."""
