@@ -7,6 +7,7 @@ score is dropped below the limit of a minimum and above the limit of a maximum.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from argus.curate.records import Verdict
 from schemas.config import FilterSettings
@@ -237,11 +238,13 @@ neither here nor in `SCORING_SETTINGS` changes the clips themselves.
 """
 
 
+@cache
 def thresholds_of(filter_name: str) -> tuple[Threshold, ...]:
     """Return the rows of `THRESHOLDS` of one filter or scorer, in order."""
     return tuple(row for row in THRESHOLDS if row.filter == filter_name)
 
 
+@cache
 def find_threshold(filter_name: str, score: str) -> Threshold | None:
     """Return the row of `THRESHOLDS` of one score, or None if the score is only recorded."""
     return next((row for row in thresholds_of(filter_name) if row.score == score), None)
