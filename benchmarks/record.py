@@ -25,13 +25,58 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 KINDS = (
-    "walk drive cuts whip_pan cut_in_pan brick_wall tilted operator covered_tripod mono_erp_1.99 "
-    "mono_erp_16x9 mono_erp_letterboxed stereo_tb stereo_tb_2to1 stereo_sbs stereo_sbs_2to1 vr180 "
-    "partial partial_mesh cubemap_3x2 cubemap_v2 cubemap_6x1 eac dual_fisheye twice_converted "
-    "perspective_16x9 perspective_2to1 cartoon slides tiny_planet static tripod spin title "
-    "watermark blurred dark overexposed caps half_black black fog broken_seam too_short one_frame "
-    "corrupt corrupt_index truncated empty text audio_only"
-).split()
+    "walk",
+    "drive",
+    "cuts",
+    "whip_pan",
+    "cut_in_pan",
+    "brick_wall",
+    "tilted",
+    "operator",
+    "covered_tripod",
+    "mono_erp_1.99",
+    "mono_erp_16x9",
+    "mono_erp_letterboxed",
+    "stereo_tb",
+    "stereo_tb_2to1",
+    "stereo_sbs",
+    "stereo_sbs_2to1",
+    "vr180",
+    "partial",
+    "partial_mesh",
+    "cubemap_3x2",
+    "cubemap_v2",
+    "cubemap_6x1",
+    "eac",
+    "dual_fisheye",
+    "twice_converted",
+    "perspective_16x9",
+    "perspective_2to1",
+    "cartoon",
+    "slides",
+    "tiny_planet",
+    "static",
+    "tripod",
+    "spin",
+    "title",
+    "watermark",
+    "blurred",
+    "dark",
+    "overexposed",
+    "caps",
+    "half_black",
+    "black",
+    "fog",
+    "broken_seam",
+    "too_short",
+    "one_frame",
+    "corrupt",
+    "corrupt_index",
+    "truncated",
+    "empty",
+    "text",
+    "audio_only",
+)
 EXTRA = [("walk", seed) for seed in range(10, 15)] + [("drive", seed) for seed in range(10, 14)]
 PORT = 18_765  # ids depend on the url
 STEPS = 30
@@ -44,7 +89,9 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True, help="folder for media and datasets")
     parser.add_argument("--media", type=Path, help="folder of real videos")
     parser.add_argument("--against", type=Path, help="an earlier record to compare with")
-    parser.add_argument("--set", action="append", default=[], help="a further setting of the refresh")
+    parser.add_argument(
+        "--set", action="append", default=[], help="a further setting of the refresh"
+    )
     options = parser.parse_args()
     folder = make_media(options.work / "media", options.media)
     home = options.work / f"home-{options.output.stem}"
@@ -56,7 +103,9 @@ def main() -> int:
     if options.against is None:
         return 0
     before = json.loads(options.against.read_text())
-    differences = list(compare(rename_scores(before), rename_scores(json.loads(json.dumps(record)))))
+    differences = list(
+        compare(rename_scores(before), rename_scores(json.loads(json.dumps(record))))
+    )
     print("\n".join(differences[:100]) or "no difference")
     print(f"{len(differences)} differences")
     return bool(differences)
@@ -73,7 +122,9 @@ def make_media(folder: Path, media: Path | None) -> Path:
     for kind, seed in [*((kind, 7) for kind in KINDS), *EXTRA]:
         height = 256 if kind in {"walk", "drive", "cuts", "title", "text"} else 128
         write(folder / f"{kind}-{seed}.mp4", kind, seed=seed, seconds=5, fps=10, height=height)
-    for name in sorted({*(media or Path()).glob("360/*"), *(media or Path()).glob("perspective/*")}):
+    for name in sorted(
+        {*(media or Path()).glob("360/*"), *(media or Path()).glob("perspective/*")}
+    ):
         if media and name.suffix in {".mp4", ".webm", ".ts", ".mov", ".mkv"}:
             shutil.copy(name, folder / "real" / f"{name.parent.name}-{name.name}")
     (folder / "complete").touch()
@@ -84,12 +135,23 @@ def refresh(folder: Path, home: Path, settings: list[str]) -> None:
     """Curate all media into `home`/dataset."""
     from argus.synth import serve_folder
 
-    files = sorted(path for path in folder.rglob("*") if path.suffix not in {"", ".csv"} and path.is_file())
+    files = sorted(
+        path for path in folder.rglob("*") if path.suffix not in {"", ".csv"} and path.is_file()
+    )
     home.mkdir(parents=True)
     catalogue = home / "catalogue.csv"
     urls = [f"http://127.0.0.1:{PORT}/{path.relative_to(folder).as_posix()}" for path in files]
-    splits = ["train" if "walk" in url or "drive" in url else "val" if "overpass" in url or "cuts" in url else "test" for url in urls]
-    catalogue.write_text("url,split\n" + "".join(f"{url},{split}\n" for url, split in zip(urls, splits, strict=True)))
+    splits = [
+        "train"
+        if "walk" in url or "drive" in url
+        else "val"
+        if "overpass" in url or "cuts" in url
+        else "test"
+        for url in urls
+    ]
+    catalogue.write_text(
+        "url,split\n" + "".join(f"{url},{split}\n" for url, split in zip(urls, splits, strict=True))
+    )
     config: dict[str, Any] = {
         "home": str(home),
         "dataset": str(home / "dataset"),
@@ -133,7 +195,12 @@ def train(home: Path) -> dict[str, list[Any]]:
 def run_job(module: str, config: dict[str, Any], home: Path) -> None:
     file = home / f"{config['run_id']}.json"
     file.write_text(json.dumps(config))
-    environment = {**os.environ, "ARGUS_HOME": str(home), "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}
+    environment = {
+        **os.environ,
+        "ARGUS_HOME": str(home),
+        "PYTHONPATH": str(ROOT),
+        "OMP_WAIT_POLICY": "passive",
+    }
     command = [sys.executable, "-m", module, "--config", str(file)]
     subprocess.run(command, check=True, cwd=ROOT, env=environment)
 
@@ -157,12 +224,24 @@ def read_dataset(folder: Path) -> dict[str, Any]:
 
 
 def source_record(row: dict[str, Any]) -> dict[str, Any]:
-    kept = ("url", "split", "decision", "reason", "retryable", "layout_declared", "layout", "conversion")
+    kept = (
+        "url",
+        "split",
+        "decision",
+        "reason",
+        "retryable",
+        "layout_declared",
+        "layout",
+        "conversion",
+    )
     return {
         **{name: row[name] for name in kept},
         "scores": [list(score.values()) for score in row["scores"] or ()],
         "clips": [clip_record(clip) for clip in row["clips"] or ()],
-        "media": {name: (row["media"] or {}).get(name) for name in ("width", "height", "frames", "codec", "container")},
+        "media": {
+            name: (row["media"] or {}).get(name)
+            for name in ("width", "height", "frames", "codec", "container")
+        },
     }
 
 
@@ -173,15 +252,14 @@ def clip_record(clip: dict[str, Any]) -> dict[str, Any]:
 
 
 def rename_scores(value: Any) -> Any:
-    """Bring stored score names of earlier versions to today's."""
-    try:
-        from argus.dataset.migration import RENAMED_SCORES
-    except ImportError:
-        return value
+    """Bring stored score names of version 1 to today's."""
+    from argus import dataset
+
+    renamed = getattr(dataset, "RENAMED_SCORES", {})
     for source in value["dataset"]["sources"].values():
         for scores in (source["scores"], *(clip["scores"] for clip in source["clips"])):
             for score in scores:
-                score[0], score[1] = RENAMED_SCORES.get((score[0], score[1]), (score[0], score[1]))
+                score[1] = renamed.get((score[0], score[1]), score[1])
     return value
 
 

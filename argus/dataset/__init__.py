@@ -20,7 +20,12 @@ from argus.dataset.manifest import (
     read_manifest,
     read_manifest_recipes,
 )
-from argus.dataset.migration import migrate_config, migrate_recipe, spell_recipe_v1
+from argus.dataset.migration import (
+    RENAMED_SCORES,
+    migrate_config,
+    migrate_recipe,
+    spell_recipe_v1,
+)
 from argus.dataset.records import (
     ClipFile,
     CuratedClip,
@@ -55,6 +60,7 @@ from argus.dataset.windows import (
 )
 
 __all__ = [
+    "RENAMED_SCORES",
     "YOUTUBE_ID",
     "ClipFile",
     "Commit",
@@ -95,7 +101,6 @@ __all__ = [
     "is_remote",
     "is_retryable_failure",
     "load_window",
-    "read_manifest_recipes",
     "migrate_config",
     "migrate_recipe",
     "normalize_url",

@@ -19,7 +19,7 @@ from schemas.names import JobKind, Layout
 
 _COLUMNS = {"decided": "decided_at", "scored": "measured_filters", "seconds": "stage_seconds"}
 
-_SCORES = {
+RENAMED_SCORES = {
     ("shots", "worst"): "max_score",
     ("shots", "weakest"): "min_cut_score",
     ("motion", "most_share"): "second_largest_share",
@@ -27,6 +27,7 @@ _SCORES = {
     ("seam", "centre_value"): "center_value",
     ("seam", "centre_ratio"): "center_ratio",
 }
+"""Today's names of the scores that version 1 stored under another one, by filter and old name."""
 
 _RECIPE_KEYS = {"policy": "filters", "filters": "filter_versions"}
 _RECIPE_PARTS = {"version", "clip", "filters", "filter_versions", "learned"}
@@ -111,7 +112,7 @@ def migrate_staged_row(values: Mapping[str, Any]) -> dict[str, Any]:
     clips = found.get("clips") or ()
     for record in (found, *clips):
         for score in record.get("scores") or ():
-            score["name"] = _SCORES.get((score["filter"], score["name"]), score["name"])
+            score["name"] = RENAMED_SCORES.get((score["filter"], score["name"]), score["name"])
     for name in ("measured_filters", "networks"):
         found[name] = found.get(name) or ()
     return found
@@ -224,7 +225,7 @@ def _migrate_score_names(lists: pa.Array) -> pa.Array:
 
 
 def _today_scores(filters: pa.Array, names: pa.Array) -> pa.Array:
-    for (owner, old), today in _SCORES.items():
+    for (owner, old), today in RENAMED_SCORES.items():
         found = pc.equal(names, old)
         if pc.any(found).as_py():
             names = pc.if_else(pc.and_(found, pc.equal(filters, owner)), today, names)
