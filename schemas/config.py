@@ -380,7 +380,7 @@ class CurateConfig(DatasetConfig):
 
 
 class PromotionPolicy(Settings):
-    """When a candidate becomes champion."""
+    """Rule by which a candidate becomes champion."""
 
     metric: str = Field("ws_psnr_all", description="Higher is better")
     min_gain: float = Field(

@@ -154,7 +154,7 @@ def describe_clips(kept: int, count: int) -> str:
 
 @dataclass
 class _Draft:
-    """What is known of a video so far; `finish` records it at whichever step processing ends."""
+    """The facts about a video so far; `finish` records them at whichever step processing ends."""
 
     source: VideoSource
     folder: Path | None = None

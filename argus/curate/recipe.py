@@ -34,7 +34,7 @@ _KNOWN = {"clip": ClipSettings.model_fields, "filters": FilterSettings.model_fie
 
 
 class WorkKind(StrEnum):
-    """How much of the processing of a video has to be repeated."""
+    """Extent to which the processing of a video has to be repeated."""
 
     NOTHING = "nothing"
     DECIDE = "decide"  # reevaluate stored scores, where they suffice
@@ -44,7 +44,7 @@ class WorkKind(StrEnum):
 
 @dataclass(frozen=True)
 class Work:
-    """What a recipe requires of videos that were processed under another one."""
+    """Work that a recipe requires for videos that were processed under another one."""
 
     kind: WorkKind
     filters: frozenset[str] = frozenset()  # that measure again, if the kind is SCORE

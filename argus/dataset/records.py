@@ -82,7 +82,7 @@ class CuratedClip:
 
 @dataclass(frozen=True)
 class FetchInfo:
-    """How a file was fetched."""
+    """The tool, format and content hash of a fetched file."""
 
     tool: str
     version: str

@@ -10,9 +10,15 @@ import pytest
 from deltalake import DeltaTable
 
 from argus.curate import load_recipe
-from argus.dataset import Dataset, SnapshotRow, Store, compare_manifest, export_manifest
+from argus.dataset import (
+    Dataset,
+    DatasetView,
+    SnapshotRow,
+    Store,
+    compare_manifest,
+    export_manifest,
+)
 from argus.dataset.index import Index
-from argus.dataset.view import DatasetView
 from argus.errors import InvalidInput, ServiceError
 from flows.forms import refresh_config, train_config
 from schemas.config import CurateConfig
