@@ -1,8 +1,10 @@
 """docs/architecture.md is correct: its picture names real functions, and its steps work."""
 
+import ast
 import importlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -41,14 +43,15 @@ def follow(section: str, folder: Path) -> Path:
 
 
 def add_after(file: Path, anchor: str, code: str) -> None:
-    """Insert code below the last line that equals the anchor; a class's docstring stays first."""
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    found = [number for number, line in enumerate(lines) if line.rstrip("\n") == anchor]
+    """Insert code below the last line that equals the anchor, or below a class's docstring."""
+    text = file.read_text(encoding="utf-8")
+    lines = text.splitlines(keepends=True)
+    found = [number for number, line in enumerate(lines, 1) if line.rstrip("\n") == anchor]
     assert found, f"{file.name} has no line {anchor!r}"
-    at = found[-1] + 1
-    if anchor.startswith("class "):
-        while lines[at].strip():
-            at += 1
+    at = found[-1]
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef) and node.lineno == at:
+            at = node.body[0].end_lineno or at
     file.write_text("".join([*lines[:at], code, *lines[at:]]), encoding="utf-8")
 
 
@@ -60,16 +63,10 @@ def run_python(folder: Path, code: str, *arguments: str) -> str:
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**_environment(), "PYTHONPATH": str(folder)},
+        env={**os.environ, "PYTHONPATH": str(folder)},
     )
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return dict(os.environ)
 
 
 def load_drawing() -> object:

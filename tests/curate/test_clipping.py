@@ -43,7 +43,7 @@ def test_a_child_process_gives_the_same_result(tmp_path: Path) -> None:
     assert sorted(files) == ["clips/0-3000.mp4", "thumb.jpg"]
     seconds = video.stage_seconds
     assert seconds is not None
-    assert seconds.decode and seconds.filters and seconds.encode
+    assert all((seconds.decode, seconds.filters, seconds.encode))
 
 
 @pytest.mark.slow

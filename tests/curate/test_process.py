@@ -370,7 +370,7 @@ def test_the_seam_is_independent_of_the_yaw() -> None:
 @pytest.mark.slow
 @pytest.mark.media
 def test_real_media_are_decided_as_labeled(media: Path) -> None:
-    """Kept: what is labelled so. What is wanted after conversion is converted, and may still not move. Duplicates are another stage's."""
+    """Kept: what is labeled so. What is wanted after conversion is converted, and may still not move. Duplicates are another stage's."""
     config = CurateConfig(catalogue="none", clip=ClipSettings(height=64))
     wrong = []
     with (media / "labels.csv").open() as file:

@@ -200,7 +200,8 @@ def test_an_unknown_name_in_a_stored_recipe_is_refused(tmp_path: Path, group: st
     name = f"{group}.sparkle" if group else "sparkle"
     with pytest.raises(InvalidInput) as refused:
         load_recipe(Store.of(tmp_path), "0")
-    assert name in str(refused.value) and str(path) in str(refused.value)
+    assert name in str(refused.value)
+    assert str(path) in str(refused.value)
     if group == "filters":
         with pytest.raises(InvalidInput, match=r"filters\.sparkle"):
             DatasetView(tmp_path).read_filter_settings()

@@ -22,7 +22,7 @@ STUBBORN = (
 def test_exit_status_and_output_are_available(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "print('hello'); raise SystemExit(7)"]
     process = SupervisedProcess(command, tmp_path / "log")
-    assert process.wait(10) == 7
+    assert process.wait(60) == 7
     assert (tmp_path / "log").read_text() == "hello\n"
 
 
@@ -33,7 +33,7 @@ def test_processes_that_the_command_leaves_behind_are_ended(tmp_path: Path) -> N
     process = SupervisedProcess(
         [sys.executable, "-c", f"{ORPHAN}; raise SystemExit(3)"], tmp_path / "log", remove=folder
     )
-    assert process.wait(10) == 3
+    assert process.wait(60) == 3
     assert set(descendants(os.getpid())) <= set(before)
     assert not folder.exists()
 
@@ -76,7 +76,7 @@ def test_a_child_has_default_signal_handlers_even_if_its_owner_ignores_signals(
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         code = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
-        assert SupervisedProcess([sys.executable, "-c", code], tmp_path / "log").wait(10) == 0
+        assert SupervisedProcess([sys.executable, "-c", code], tmp_path / "log").wait(60) == 0
     finally:
         signal.signal(signal.SIGINT, before)
     assert (tmp_path / "log").read_text() == "True\n"

@@ -103,7 +103,10 @@ def test_saved_files_give_the_trajectory_back(tmp_path_factory, frames, seed, ca
     saved.save(folder / f"poses.{suffix}")
     loaded = Trajectory.load(folder / f"poses.{suffix}")
     np.testing.assert_array_equal(loaded.rotations, saved.rotations)
-    assert (loaded.camera, loaded.fps) == (camera, fps)
+    assert (loaded.camera.width, loaded.camera.height) == (camera.width, camera.height)
+    assert loaded.camera.fov_x_deg == pytest.approx(camera.fov_x_deg, abs=1e-9)
+    assert loaded.camera.fov_y == pytest.approx(camera.fov_y, abs=1e-9)
+    assert loaded.fps == fps
     assert [path.name for path in folder.iterdir()] == [f"poses.{suffix}"]
 
 

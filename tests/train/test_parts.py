@@ -169,10 +169,10 @@ def test_state_json_with_an_unknown_field_is_refused(
         "snapshot_digest",
         "validation",
     }
-    (path / "state.json").write_text(json.dumps({**stored, "colour": "red"}))
+    (path / "state.json").write_text(json.dumps({**stored, "color": "red"}))
     with pytest.raises(InvalidInput) as caught:
         read_checkpoint(path)
-    assert "colour" in str(caught.value)
+    assert "color" in str(caught.value)
 
 
 def test_rank_outside_the_group_is_refused_and_one_worker_needs_no_group() -> None:

@@ -40,7 +40,7 @@ def test_bytes_are_read_again_and_others_are_refused() -> None:
     assert again.spacing_ms == signature.spacing_ms == 1000
     assert np.array_equal(again.moments, signature.moments)
     for bad in (b"", data[:-1], bytes(4), data[:3]):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="bytes"):
             Signature.from_bytes(bad)
     with pytest.raises(ValueError, match="version 2"):
         Signature.from_bytes(b"\x02" + data[1:])
@@ -67,7 +67,7 @@ def test_yaw_turns_the_phases_and_nothing_else() -> None:
     assert np.abs(one * phases - other).max() < 0.01
 
 
-@pytest.mark.parametrize("name", ["black", "white", "sky and ground", "one grey level of noise"])
+@pytest.mark.parametrize("name", ["black", "white", "sky and ground", "one gray level of noise"])
 def test_what_shows_nothing_has_nothing_to_compare(name: str) -> None:
     frames = {
         "black": np.zeros((20, 64, 128, 3), np.uint8),
@@ -75,7 +75,7 @@ def test_what_shows_nothing_has_nothing_to_compare(name: str) -> None:
         "sky and ground": np.broadcast_to(
             np.linspace(255, 0, 64).astype(np.uint8)[:, None, None], (20, 64, 128, 3)
         ),
-        "one grey level of noise": np.random.default_rng(0).integers(
+        "one gray level of noise": np.random.default_rng(0).integers(
             16, 18, (20, 64, 128, 3), dtype=np.uint8
         ),
     }[name]
