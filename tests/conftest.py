@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a dataset with a few small videos: kept, dropped for several reasons, and failed.
 
     Their URLs are https://videos.example/KIND.mp4; clips are 2 s long. All tests share it: do not
@@ -55,7 +55,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from schemas.config import ClipSettings, CurateConfig
     from schemas.names import Reason, Split
 
-    folder = tmp_path_factory.mktemp("decided")
+    folder = tmp_path_factory.mktemp("sample_dataset")
     config = CurateConfig(
         catalogue="none",
         dataset=str(folder / "dataset"),

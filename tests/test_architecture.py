@@ -132,7 +132,7 @@ with open_video(sys.argv[1], "opencv") as one, open_video(sys.argv[1]) as other:
     assert float(run_python(folder, code, str(walk))) < 5
 
 
-def test_a_job_can_be_added(tmp_path: Path, decided: Path) -> None:
+def test_a_job_can_be_added(tmp_path: Path, sample_dataset: Path) -> None:
     code = """
 import runpy
 sys.argv = ["count", "--config", sys.argv[1]]
@@ -143,11 +143,11 @@ except SystemExit as error:
 """
     folder = follow("Add a job", tmp_path / "code")
     home, config = tmp_path / "home", tmp_path / "count.json"
-    values = {"home": str(home), "dataset": str(decided), "run_id": "one"}
+    values = {"home": str(home), "dataset": str(sample_dataset), "run_id": "one"}
     config.write_text(json.dumps(values))
     run_python(folder, code, str(config))
     result = json.loads((home / "runs" / "count" / "one" / "result.json").read_text())
-    clips = len(Dataset(decided).get_snapshot().table)
+    clips = len(Dataset(sample_dataset).get_snapshot().table)
     assert (result["outcome"], result["metrics"]) == ("done", {"clips": clips})
 
 

@@ -20,8 +20,8 @@ HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">"
 
 
 @pytest.fixture
-def videos(decided: Path) -> list[SourceRow]:
-    return DatasetView(decided).list_videos()
+def videos(sample_dataset: Path) -> list[SourceRow]:
+    return DatasetView(sample_dataset).list_videos()
 
 
 def data(page: Path) -> Any:
@@ -33,9 +33,9 @@ def data(page: Path) -> Any:
 
 
 def test_every_video_and_clip_has_its_scores_and_its_row_of_the_sheet(
-    decided: Path, videos: list[SourceRow], tmp_path: Path
+    sample_dataset: Path, videos: list[SourceRow], tmp_path: Path
 ) -> None:
-    made = write_gallery(tmp_path / "page.html", decided, videos, limit=100)
+    made = write_gallery(tmp_path / "page.html", sample_dataset, videos, limit=100)
     assert (made.videos, made.clips, made.pictures) == (7, 4, None)
     page = data(made.page)
     items = {item["id"]: item for item in page["items"]}
@@ -65,22 +65,28 @@ def test_every_video_and_clip_has_its_scores_and_its_row_of_the_sheet(
 
 
 def test_large_pictures_are_stored_beside_the_page(
-    decided: Path, videos: list[SourceRow], tmp_path: Path
+    sample_dataset: Path, videos: list[SourceRow], tmp_path: Path
 ) -> None:
-    made = write_gallery(tmp_path / "page.html", decided, videos, limit=100, embedded_bytes=1000)
+    made = write_gallery(
+        tmp_path / "page.html", sample_dataset, videos, limit=100, embedded_bytes=1000
+    )
     assert made.pictures == tmp_path / "page_pictures"
     sources = [sheet["src"] for sheet in data(made.page)["sheets"]]
     assert len(sources) == sum(video.thumbnail is not None for video in videos) == 5
-    thumbnails = {(decided / video.thumbnail).read_bytes() for video in videos if video.thumbnail}
+    thumbnails = {
+        (sample_dataset / video.thumbnail).read_bytes() for video in videos if video.thumbnail
+    }
     assert {(tmp_path / source).read_bytes() for source in sources} == thumbnails
-    again = write_gallery(tmp_path / "page.html", decided, videos, limit=100, embedded_bytes=1000)
+    again = write_gallery(
+        tmp_path / "page.html", sample_dataset, videos, limit=100, embedded_bytes=1000
+    )
     assert data(again.page)["sheets"][0]["src"] == sources[0]
 
 
 def test_a_lost_thumbnail_is_left_out(
-    decided: Path, videos: list[SourceRow], tmp_path: Path
+    sample_dataset: Path, videos: list[SourceRow], tmp_path: Path
 ) -> None:
-    shutil.copytree(decided / "thumbs", tmp_path / "thumbs")
+    shutil.copytree(sample_dataset / "thumbs", tmp_path / "thumbs")
     lost = next(video for video in videos if video.clips and video.thumbnail)
     (tmp_path / str(lost.thumbnail)).unlink()
     made = write_gallery(tmp_path / "page.html", tmp_path, videos, limit=100)
@@ -116,8 +122,8 @@ def list_ids(page: Any) -> list[str]:
 
 
 @pytest.fixture
-def gallery(decided: Path, videos: list[SourceRow], tmp_path: Path) -> Path:
-    return write_gallery(tmp_path / "page.html", decided, videos, limit=100).page
+def gallery(sample_dataset: Path, videos: list[SourceRow], tmp_path: Path) -> Path:
+    return write_gallery(tmp_path / "page.html", sample_dataset, videos, limit=100).page
 
 
 def press(page: Any, facet: str, value: str) -> None:
@@ -217,14 +223,18 @@ def test_scores_are_added_when_the_details_are_opened(
 
 
 def test_each_card_shows_its_row_of_the_sheet(
-    opened: Any, decided: Path, videos: list[SourceRow], tmp_path: Path
+    opened: Any, sample_dataset: Path, videos: list[SourceRow], tmp_path: Path
 ) -> None:
     walk = next(video for video in videos if video.url.endswith("walk.mp4"))
-    sheet = cv2.imread(str(decided / str(walk.thumbnail)))
+    sheet = cv2.imread(str(sample_dataset / str(walk.thumbnail)))
     for limit in (0, 10**9):
         page = opened(
             write_gallery(
-                tmp_path / f"page{limit}.html", decided, videos, limit=100, embedded_bytes=limit
+                tmp_path / f"page{limit}.html",
+                sample_dataset,
+                videos,
+                limit=100,
+                embedded_bytes=limit,
             ).page
         )
         page.fill("#text", walk.source_id)
@@ -252,7 +262,7 @@ def test_the_button_of_a_video_shows_its_clips(
 
 
 def test_text_of_strangers_is_escaped(
-    opened: Any, decided: Path, videos: list[SourceRow], tmp_path: Path
+    opened: Any, sample_dataset: Path, videos: list[SourceRow], tmp_path: Path
 ) -> None:
     hostile = replace(
         videos[0],
@@ -261,21 +271,21 @@ def test_text_of_strangers_is_escaped(
         source_id=HOSTILE,
         decision=Decision.DROPPED,
     )
-    page = opened(write_gallery(tmp_path / "page.html", decided, [hostile], limit=100).page)
+    page = opened(write_gallery(tmp_path / "page.html", sample_dataset, [hostile], limit=100).page)
     assert HOSTILE in page.inner_text("article")
     assert page.title() != "owned"
     assert page.locator("article a").count() == 0, "only http URLs are links"
 
 
 def test_thousands_of_clips_are_rendered_in_pages(
-    opened: Any, decided: Path, videos: list[SourceRow], tmp_path: Path
+    opened: Any, sample_dataset: Path, videos: list[SourceRow], tmp_path: Path
 ) -> None:
     walk = next(video for video in videos if video.url.endswith("walk.mp4"))
     clips = tuple(replace(walk.clips[0], clip_id=f"{walk.source_id}@{k:04d}") for k in range(5000))
     page = opened(
         write_gallery(
             tmp_path / "page.html",
-            decided,
+            sample_dataset,
             [replace(walk, clips=clips)],
             limit=1,
             embedded_bytes=0,

@@ -248,8 +248,8 @@ def test_the_last_row_of_each_source_of_a_run_is_read(dataset: Dataset) -> None:
     assert list(read_refreshed_videos(Dataset(f"{dataset.store.uri}/none"), "nightly")) == []
 
 
-def test_kept_clips_are_counted_with_their_length(decided: Path) -> None:
-    videos = read_refreshed_videos(Dataset(decided), "tests")
+def test_kept_clips_are_counted_with_their_length(sample_dataset: Path) -> None:
+    videos = read_refreshed_videos(Dataset(sample_dataset), "tests")
     kept = [(video.clips, video.clips_s) for video in videos if video.decision == "kept"]
     assert kept == [(2, 4.0), (2, 4.0)]
 
@@ -283,8 +283,10 @@ def test_markdown_shows_the_figures_and_escapes_text_of_strangers(
     assert line == f"| url:b | unreachable | {escaped} |"
 
 
-def test_the_markdown_has_one_picture_with_all_outcomes(decided: Path, tmp_path: Path) -> None:
-    report = write_refresh_report(Dataset(decided), "tests", {}, tmp_path / "report.html")
+def test_the_markdown_has_one_picture_with_all_outcomes(
+    sample_dataset: Path, tmp_path: Path
+) -> None:
+    report = write_refresh_report(Dataset(sample_dataset), "tests", {}, tmp_path / "report.html")
     assert [strip.name for strip in report.strips] == ["kept", "black", "seam", "static"]
     markdown = (tmp_path / "report.md").read_text()
     (encoded,) = re.findall(r"\(data:image/jpeg;base64,([^)]+)\)", markdown)
@@ -294,20 +296,20 @@ def test_the_markdown_has_one_picture_with_all_outcomes(decided: Path, tmp_path:
     assert sheet.shape[0] == -(-pictures // 4) * (128 + 28 + 6) - 6
 
 
-def test_a_lost_picture_is_left_out(decided: Path, tmp_path: Path) -> None:
+def test_a_lost_picture_is_left_out(sample_dataset: Path, tmp_path: Path) -> None:
     dataset = Dataset(tmp_path / "dataset")
-    videos = read_refreshed_videos(Dataset(decided), "tests")
+    videos = read_refreshed_videos(Dataset(sample_dataset), "tests")
     rows = [row(video.source_id, thumbnail="thumbs/lost.jpg") for video in videos]
     dataset.commit_chunk([DecidedVideo(each) for each in rows])
     assert write_refresh_report(dataset, "nightly", {}, tmp_path / "report.html").strips == ()
 
 
 def test_a_browser_shows_the_page_without_other_files(
-    opened: Any, decided: Path, tmp_path: Path
+    opened: Any, sample_dataset: Path, tmp_path: Path
 ) -> None:
     metrics = {"considered": 9.0, "known": 2.0, "workers": 1.0}
     path = tmp_path / "report.html"
-    report = write_refresh_report(Dataset(decided), "tests", metrics, path)
+    report = write_refresh_report(Dataset(sample_dataset), "tests", metrics, path)
     assert not re.search(r'(src|href)="(?!data:)', path.read_text())
     page = opened(path)
     names, values = page.locator("dl dt"), page.locator("dl dd")

@@ -97,11 +97,11 @@ def history(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def rows(decided: Path) -> dict[str, SourceRow]:
+def rows(sample_dataset: Path) -> dict[str, SourceRow]:
     """The rows of the shared dataset by the kind of video."""
     return {
         row.url.rsplit("/", 1)[-1].removesuffix(".mp4"): row
-        for row in DatasetView(decided).list_videos()
+        for row in DatasetView(sample_dataset).list_videos()
     }
 
 

@@ -22,10 +22,10 @@ def read(*arguments: str | Path, dataset: Path) -> str:
 
 
 def test_why_shows_every_stage_of_a_dropped_video(
-    decided: Path, rows: dict[str, SourceRow]
+    sample_dataset: Path, rows: dict[str, SourceRow]
 ) -> None:
     row = rows["static"]
-    output = read("why", row.source_id, dataset=decided)
+    output = read("why", row.source_id, dataset=sample_dataset)
     score = next(
         score for score in row.scores if (score.filter, score.name) == ("static", "difference")
     )
@@ -42,10 +42,10 @@ def test_why_shows_every_stage_of_a_dropped_video(
 
 
 def test_why_as_json_has_the_same_stages_and_scores(
-    decided: Path, rows: dict[str, SourceRow]
+    sample_dataset: Path, rows: dict[str, SourceRow]
 ) -> None:
     row = rows["static"]
-    stages = run_argus_json("dataset", "why", row.source_id, "--json", "--dataset", decided)
+    stages = run_argus_json("dataset", "why", row.source_id, "--json", "--dataset", sample_dataset)
     assert all(set(stage) == {"title", "facts", "scores", "summary", "kept"} for stage in stages)
     scores = [score for stage in stages for score in stage["scores"]]
     stored = [(score.filter, score.name, score.value) for score in row.scores]
@@ -55,60 +55,64 @@ def test_why_as_json_has_the_same_stages_and_scores(
     assert difference["setting"] == "filters.static_difference"
 
 
-def test_why_of_a_clip_shows_where_its_bytes_are(decided: Path, rows: dict[str, SourceRow]) -> None:
+def test_why_of_a_clip_shows_where_its_bytes_are(
+    sample_dataset: Path, rows: dict[str, SourceRow]
+) -> None:
     clip = rows["walk"].kept_clips[1]
-    output = read("why", clip.clip_id, dataset=decided)
+    output = read("why", clip.clip_id, dataset=sample_dataset)
     assert ["row", str(clip.row)] in split_cells(output)
     for fact in (clip.clip_id, clip.shard, clip.checksum):
         assert str(fact) in output
 
 
 def test_why_finds_a_video_by_its_url_or_youtube_id(
-    decided: Path, rows: dict[str, SourceRow]
+    sample_dataset: Path, rows: dict[str, SourceRow]
 ) -> None:
-    by_url = read("why", "https://videos.example/black.mp4", dataset=decided)
+    by_url = read("why", "https://videos.example/black.mp4", dataset=sample_dataset)
     assert rows["black"].source_id in by_url
-    assert "bot_check" in read("why", "dQw4w9WgXcQ", dataset=decided)
+    assert "bot_check" in read("why", "dQw4w9WgXcQ", dataset=sample_dataset)
 
 
-def test_why_suggests_the_nearest_name(decided: Path, rows: dict[str, SourceRow]) -> None:
+def test_why_suggests_the_nearest_name(sample_dataset: Path, rows: dict[str, SourceRow]) -> None:
     walk = rows["walk"]
     for wrong, near in (
         (walk.source_id[:-1], walk.source_id),
         (f"{walk.source_id}@0-2001", walk.clips[0].clip_id),
     ):
-        assert_invalid(run_argus("dataset", "why", wrong, "--dataset", decided), near)
+        assert_invalid(run_argus("dataset", "why", wrong, "--dataset", sample_dataset), near)
 
 
-def test_show_describes_the_newest_snapshot(decided: Path) -> None:
-    snapshot = Dataset(decided).get_snapshot()
-    facts = run_argus_json("dataset", "show", "--json", "--dataset", decided)
+def test_show_describes_the_newest_snapshot(sample_dataset: Path) -> None:
+    snapshot = Dataset(sample_dataset).get_snapshot()
+    facts = run_argus_json("dataset", "show", "--json", "--dataset", sample_dataset)
     assert facts["digest"] == snapshot.digest
     names = ("version", "videos", "clips", "frames", "shards")
     assert [facts[name] for name in names] == [snapshot.version, 2, 4, 40, 1]
     assert facts["hours"] == pytest.approx(4 * 2 / 3600, abs=1e-4)
     assert facts["splits"] == {"train": 2, "val": 2, "test": 0}
-    text = read("show", str(snapshot.version), dataset=decided)
+    text = read("show", str(snapshot.version), dataset=sample_dataset)
     assert snapshot.digest in text
     assert ["train", "2"] in split_cells(text)
 
 
-def test_show_locates_the_clips_of_a_video(decided: Path, rows: dict[str, SourceRow]) -> None:
+def test_show_locates_the_clips_of_a_video(
+    sample_dataset: Path, rows: dict[str, SourceRow]
+) -> None:
     walk = rows["walk"]
-    cells = split_cells(read("show", walk.url, dataset=decided))
+    cells = split_cells(read("show", walk.url, dataset=sample_dataset))
     for clip in walk.kept_clips:
         location = f"{clip.shard}, row {clip.row}"
         assert [clip.clip_id, "2", f"{clip.quality:.2f}", "kept", location] in cells
-    shown = run_argus("dataset", "show", walk.source_id, "--json", "--dataset", decided)
+    shown = run_argus("dataset", "show", walk.source_id, "--json", "--dataset", sample_dataset)
     assert row_from_json(shown.stdout) == walk
     clip_id = walk.clips[1].clip_id
-    clip = run_argus_json("dataset", "show", clip_id, "--json", "--dataset", decided)
+    clip = run_argus_json("dataset", "show", clip_id, "--json", "--dataset", sample_dataset)
     assert clip["checksum"] == walk.clips[1].checksum
 
 
-def test_a_gallery_takes_some_videos_of_every_reason(decided: Path, tmp_path: Path) -> None:
+def test_a_gallery_takes_some_videos_of_every_reason(sample_dataset: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    lines = read("gallery", page, "--limit", "5", dataset=decided).splitlines()
+    lines = read("gallery", page, "--limit", "5", dataset=sample_dataset).splitlines()
     assert dict(line.split(": ", 1) for line in lines)["videos"] == "5"
     assert re.search(r"\bbot_check\b", page.read_text())
 
@@ -121,8 +125,10 @@ def test_a_gallery_takes_some_videos_of_every_reason(decided: Path, tmp_path: Pa
         (["gallery", "page.txt"], ["page.txt", ".html"]),
     ],
 )
-def test_bad_input_is_one_line(decided: Path, arguments: list[str], names: list[str]) -> None:
-    assert_invalid(run_argus("dataset", *arguments, "--dataset", decided), *names)
+def test_bad_input_is_one_line(
+    sample_dataset: Path, arguments: list[str], names: list[str]
+) -> None:
+    assert_invalid(run_argus("dataset", *arguments, "--dataset", sample_dataset), *names)
 
 
 def test_an_empty_dataset_is_no_error_and_an_absent_one_is(tmp_path: Path) -> None:
@@ -136,8 +142,8 @@ def test_an_empty_dataset_is_no_error_and_an_absent_one_is(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_reading_changes_nothing(decided: Path, tmp_path: Path) -> None:
-    before = hash_files(decided)
+def test_reading_changes_nothing(sample_dataset: Path, tmp_path: Path) -> None:
+    before = hash_files(sample_dataset)
     commands = (
         ["why", "dQw4w9WgXcQ"],
         ["show"],
@@ -151,17 +157,17 @@ def test_reading_changes_nothing(decided: Path, tmp_path: Path) -> None:
         ["compact", "--dry-run"],
     )
     for arguments in commands:
-        read(*arguments, dataset=decided)
-    assert hash_files(decided) == before
+        read(*arguments, dataset=sample_dataset)
+    assert hash_files(sample_dataset) == before
 
 
-def test_reading_does_not_restore_a_snapshot(decided: Path, tmp_path: Path) -> None:
-    (snapshot,) = (decided / "snapshots").iterdir()
+def test_reading_does_not_restore_a_snapshot(sample_dataset: Path, tmp_path: Path) -> None:
+    (snapshot,) = (sample_dataset / "snapshots").iterdir()
     snapshot.rename(tmp_path / "snapshot")
     try:
         for arguments in (["why", "dQw4w9WgXcQ"], ["stats"], ["sweep", "black"]):
-            read(*arguments, dataset=decided)
-        assert not list((decided / "snapshots").iterdir())
+            read(*arguments, dataset=sample_dataset)
+        assert not list((sample_dataset / "snapshots").iterdir())
     finally:
         (tmp_path / "snapshot").rename(snapshot)
-    assert json.loads(read("show", "--json", dataset=decided))["version"] == 1
+    assert json.loads(read("show", "--json", dataset=sample_dataset))["version"] == 1

@@ -25,18 +25,18 @@ pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture
-def manifest(decided: Path, tmp_path: Path) -> Path:
+def manifest(sample_dataset: Path, tmp_path: Path) -> Path:
     """The manifest of the shared dataset."""
     path = tmp_path / "m.parquet"
-    result = run_argus("dataset", "export-manifest", path, "--dataset", decided)
+    result = run_argus("dataset", "export-manifest", path, "--dataset", sample_dataset)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == ["videos: 2", "clips: 4", f"manifest: {path}"]
     return path
 
 
-def test_a_dry_export_writes_nothing(decided: Path, tmp_path: Path) -> None:
+def test_a_dry_export_writes_nothing(sample_dataset: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
-    result = run_argus("dataset", "export-manifest", path, "--dataset", decided, "--dry-run")
+    result = run_argus("dataset", "export-manifest", path, "--dataset", sample_dataset, "--dry-run")
     assert result.exit_code == 0, result.output
     assert str(path) in result.stderr
     assert not path.exists()

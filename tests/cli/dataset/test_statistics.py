@@ -37,10 +37,10 @@ def hours_of(rows: dict[str, SourceRow]) -> float:
 
 
 def test_stats_count_every_video_and_clip(
-    decided: Path, rows: dict[str, SourceRow], tmp_path: Path
+    sample_dataset: Path, rows: dict[str, SourceRow], tmp_path: Path
 ) -> None:
     page = tmp_path / "stats.html"
-    result = run_argus("dataset", "stats", "--dataset", decided, "--html", page)
+    result = run_argus("dataset", "stats", "--dataset", sample_dataset, "--html", page)
     assert result.exit_code == 0, result.output
     cells = [line[:2] for line in split_cells(result.stdout)]
     for name, count in (
@@ -58,8 +58,8 @@ def test_stats_count_every_video_and_clip(
     assert not re.search(r'(src|srcset|href)="(?!data:)', html), "the page needs nothing else"
 
 
-def test_stats_as_json(decided: Path, rows: dict[str, SourceRow]) -> None:
-    found = run_argus_json("dataset", "stats", "--json", "--dataset", decided)
+def test_stats_as_json(sample_dataset: Path, rows: dict[str, SourceRow]) -> None:
+    found = run_argus_json("dataset", "stats", "--json", "--dataset", sample_dataset)
     assert set(found) == STATS_KEYS
     assert found["videos"] == {"kept": 2, "dropped": 4, "failed": 1}
     assert found["clips"] == {"kept": 4}
@@ -71,9 +71,9 @@ def test_stats_as_json(decided: Path, rows: dict[str, SourceRow]) -> None:
 
 
 def test_a_sweep_counts_the_yield_of_each_threshold(
-    decided: Path, rows: dict[str, SourceRow], tmp_path: Path
+    sample_dataset: Path, rows: dict[str, SourceRow], tmp_path: Path
 ) -> None:
-    options = ["--dataset", decided, "--plot", tmp_path / "plot.svg", "--json"]
+    options = ["--dataset", sample_dataset, "--plot", tmp_path / "plot.svg", "--json"]
     found = run_argus_json("dataset", "sweep", "seam", *options)
     current = next(point for point in found["yields"] if point["threshold"] == found["current"])
     assert found["current"] == FilterSettings().seam_ratio
@@ -91,15 +91,17 @@ def test_a_sweep_counts_the_yield_of_each_threshold(
     assert ET.parse(tmp_path / "plot.svg").getroot().tag.endswith("svg")
 
 
-def test_a_sweep_marks_the_current_threshold(decided: Path) -> None:
-    output = run_argus("dataset", "sweep", "seam", "--dataset", decided).stdout
+def test_a_sweep_marks_the_current_threshold(sample_dataset: Path) -> None:
+    output = run_argus("dataset", "sweep", "seam", "--dataset", sample_dataset).stdout
     (current,) = (line for line in output.splitlines() if line.endswith("<- now"))
     assert current.split()[:4] == ["5", "2", "4", f"{4 * 2 / 3600:.3f}"]
 
 
-def test_a_sweep_draws_a_png_too(decided: Path, tmp_path: Path) -> None:
+def test_a_sweep_draws_a_png_too(sample_dataset: Path, tmp_path: Path) -> None:
     path = tmp_path / "plot.png"
-    result = run_argus("dataset", "sweep", "seam.seam_ratio", "--dataset", decided, "--plot", path)
+    result = run_argus(
+        "dataset", "sweep", "seam.seam_ratio", "--dataset", sample_dataset, "--plot", path
+    )
     assert result.exit_code == 0, result.output
     picture = np.asarray(Image.open(path))
     assert np.ptp(picture[..., 0]) > 100
@@ -116,5 +118,7 @@ def test_a_sweep_draws_a_png_too(decided: Path, tmp_path: Path) -> None:
         (["stats", "--html", "page"], ["page", ".html"]),
     ],
 )
-def test_bad_input_is_one_line(decided: Path, arguments: list[str], names: list[str]) -> None:
-    assert_invalid(run_argus("dataset", *arguments, "--dataset", decided), *names)
+def test_bad_input_is_one_line(
+    sample_dataset: Path, arguments: list[str], names: list[str]
+) -> None:
+    assert_invalid(run_argus("dataset", *arguments, "--dataset", sample_dataset), *names)
