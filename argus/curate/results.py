@@ -70,7 +70,8 @@ def _iter_shard_clips(folder: Path, video: CuratedVideo) -> Iterator[ShardClip]:
     """Yield the kept clips that are in no shard yet."""
     for clip in video.kept_clips:
         if clip.shard is None:
-            assert clip.file is not None and clip.quality is not None, "a new clip has a file"
+            assert clip.file is not None, "a new clip has a file"
+            assert clip.quality is not None, "a new clip has a quality"
             yield ShardClip(
                 clip_id=clip.clip_id,
                 source_id=video.source_id,
