@@ -7,6 +7,7 @@ before a process is forked.
 
 import cv2
 import numpy as np
+import scipy.ndimage  # noqa: F401  functions import it late
 
 from argus.curate.dedup.fingerprint import compute_signature
 from argus.curate.filters import apply_filters, clip_filters, video_filters

@@ -14,7 +14,6 @@ from itertools import pairwise
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from argus.sphere import (
     erp_grid,
@@ -182,6 +181,8 @@ def _histogram_weights() -> NDArray[np.float64]:
 
 
 def _extract_features(frame: NDArray[np.uint8]) -> _FrameFeatures:
+    from scipy import ndimage  # takes long to import
+
     fine = cv2.resize(frame, _HISTOGRAM_SIZE[::-1], interpolation=cv2.INTER_AREA)
     mean_level = max(1.0, float((fine.mean(axis=2) * _histogram_weights()).sum()))
     gain = np.clip(_MEAN_LEVEL / mean_level, 1 / _MAX_GAIN, _MAX_GAIN)

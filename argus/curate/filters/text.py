@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from argus.curate.frame_sampling import ERP_SIZE, VIEW_SIDE, SampledFrames, to_gray
 from argus.curate.records import Verdict
@@ -170,6 +169,8 @@ def _text_share(region: _Region, fixed: GrayPicture, current: GrayPicture, contr
 
 def _emptiest_column(is_fixed: Mask) -> int:
     """Return the column around which the fewest strokes stay: where to cut a closed band open."""
+    from scipy import ndimage  # takes long to import
+
     columns = is_fixed.any(axis=(0, 1)).astype(np.float32)
     return int(ndimage.uniform_filter1d(columns, 33, mode="wrap").argmin())
 
@@ -282,6 +283,8 @@ def _is_row(strokes: Mask, labels: NDArray[np.int32], letters: NDArray[np.int64]
     """
     if np.count_nonzero(strokes) < _MIN_ROW_PIXELS:
         return False
+    from scipy import ndimage
+
     pixel_labels = labels[strokes]
     along, across = _straighten(strokes)
     row_length, row_height = np.ptp(along) + 1, np.ptp(across) + 1
