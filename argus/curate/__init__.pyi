@@ -2,7 +2,18 @@
 
 from .clipping import ClipSpan, clip_spans
 from .download import fetch
-from .executor import Completion, Executor, LocalExecutor, describe_task_error
+from .executor import (
+    Completion,
+    Executor,
+    FetchedVideo,
+    FileLost,
+    LocalExecutor,
+    Outcome,
+    StagedVideo,
+    WorkerDied,
+    WorkItem,
+    describe_task_error,
+)
 from .filters import (
     Filter,
     ScorerFailed,
@@ -38,15 +49,7 @@ from .results import failed_row, stage_result
 from .run import CurationRun, RunTally
 from .sources import read_catalogue
 from .staging import StagedResultGone, StagingArea
-from .tasks import (
-    FetchedVideo,
-    FileLost,
-    Outcome,
-    StagedVideo,
-    VideoTasks,
-    WorkerDied,
-    WorkItem,
-)
+from .tasks import VideoTasks
 from .thresholds import Threshold, find_threshold, thresholds_of
 from .thumbnails import MAX_CLIP_ROWS, ROW_HEIGHT, SHEET_WIDTH, encode_contact_sheet
 

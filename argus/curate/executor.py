@@ -1,4 +1,9 @@
-"""Executors: where the tasks of a curation run are executed. LocalExecutor uses this machine."""
+"""Executors: where the tasks of a curation run are executed. LocalExecutor uses this machine.
+
+This module imports little, so that fork servers begin to import before the rest of the run does.
+"""
+
+from __future__ import annotations
 
 import os
 import queue
@@ -12,20 +17,67 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from argus.curate.download import LocalRateLimiter, RateKey, RatePolicy
-from argus.curate.tasks import FetchedVideo, Outcome, VideoTasks, WorkerDied, WorkItem
-from argus.errors import ServiceError
+from argus.errors import FetchError, ServiceError
 from argus.files import is_disk_full
 from argus.media import CallCancelled, cancel_calls, start_server
 
 if TYPE_CHECKING:
+    from argus.curate.download import RateKey, RatePolicy, SiteResponse
+    from argus.curate.records import PriorResult, VideoSource
     from argus.curate.scorers import LocalScorerPool, ScorerPlan
+    from argus.curate.tasks import VideoTasks
+    from argus.dataset import FetchedFile
 
 PRELOADED_MODULES = ("argus.curate.download.ytdlp", "argus.curate.preload")
 """What the fork servers of downloads and of processing have imported."""
 
 CLOSE_WAIT_S = 10.0
 _CANCEL_EVERY_S = 0.05
+
+
+@dataclass
+class WorkItem:
+    """One video of a run, with the state of its attempts."""
+
+    source: VideoSource
+    prior: PriorResult | None = None  # None: nothing is stored, so everything is computed
+    attempts: int = 0
+    losses: int = 0  # fetched files or staged results that disappeared
+    first_attempt: float | None = None  # time.monotonic() of the first attempt
+
+
+@dataclass(frozen=True)
+class FetchedVideo:
+    """A fetched file on the disk of one machine."""
+
+    file: FetchedFile
+    seconds: float  # wall clock of the fetch
+    node: str = ""  # the executor's id of the machine; empty if there is only one
+
+
+@dataclass(frozen=True)
+class StagedVideo:
+    """A video whose result is in the staging area."""
+
+    source_id: str
+
+
+@dataclass(frozen=True)
+class FileLost:
+    """A fetched file that is gone: its machine left, or another run finished the video."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class WorkerDied:
+    """A task that ended without an outcome of its own."""
+
+    detail: str
+
+
+Outcome = FetchedVideo | StagedVideo | FetchError | FileLost | WorkerDied
+"""Everything that a submitted task can end with."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +95,7 @@ class Executor(Protocol):
     the end. Every submission leads to one Completion, unless the executor is closed before.
     """
 
-    def start(self, tasks: VideoTasks, scorers: "ScorerPlan | None") -> None:
+    def start(self, tasks: VideoTasks, scorers: ScorerPlan | None) -> None:
         """Acquire what the tasks need: workers, a rate limiter for all fetches, loaded scorers.
 
         Raises:
@@ -88,10 +140,11 @@ class LocalExecutor:
 
     def __init__(self, max_videos: int = 0, cpus_per_video: float = 1.0) -> None:
         self._capacity = max_videos or max(1, int(available_cpus() / cpus_per_video))
-        self._limiter = _CancellableRateLimiter()
+        self._is_cancelled = threading.Event()
         self._completions: queue.SimpleQueue[Completion | ServiceError] = queue.SimpleQueue()
         self._threads: set[threading.Thread] = set()
         self._tasks: VideoTasks | None = None
+        self._limiter: _CancellableRateLimiter | None = None
         self._scorers: LocalScorerPool | None = None
         self._slots = self._capacity  # videos that may be processed in addition
         self._waiting: deque[tuple[WorkItem, FetchedVideo]] = deque()
@@ -99,9 +152,9 @@ class LocalExecutor:
         for module in PRELOADED_MODULES:  # they import while the run is planned
             start_server(module)
 
-    def start(self, tasks: VideoTasks, scorers: "ScorerPlan | None") -> None:
+    def start(self, tasks: VideoTasks, scorers: ScorerPlan | None) -> None:
         """Load the scorers."""
-        self._tasks = tasks
+        self._tasks, self._limiter = tasks, _CancellableRateLimiter(self._is_cancelled)
         if scorers:
             from argus.curate.scorers import LocalScorerPool
 
@@ -113,10 +166,10 @@ class LocalExecutor:
 
     def submit_fetch(self, item: WorkItem, *, is_last_attempt: bool) -> None:
         """Begin a `VideoTasks.fetch`."""
-        tasks = self._started_tasks()
+        tasks, limiter = self._started_tasks(), self._limiter
+        assert limiter is not None, "it is made with the tasks"
         self._submit(
-            item,
-            lambda: tasks.fetch(item.source, self._limiter, is_last_attempt=is_last_attempt),
+            item, lambda: tasks.fetch(item.source, limiter, is_last_attempt=is_last_attempt)
         )
 
     def submit_process(self, item: WorkItem, fetched: FetchedVideo) -> None:
@@ -143,9 +196,9 @@ class LocalExecutor:
         A thread that only waits (for a rate limit, for another run) ends when its wait is over; it
         does nothing after that.
         """
-        self._limiter.is_cancelled.set()
+        self._is_cancelled.set()
         end = time.monotonic() + CLOSE_WAIT_S
-        while (running := [one for one in self._threads if one.is_alive()]) and (
+        while (running := [one for one in tuple(self._threads) if one.is_alive()]) and (
             time.monotonic() < end
         ):
             cancel_calls(thread.ident for thread in running if thread.ident)
@@ -154,7 +207,7 @@ class LocalExecutor:
     def _begin_processing(self, freed_slots: int = 0) -> None:
         with self._lock:
             self._slots += freed_slots
-            if not self._slots or not self._waiting or self._limiter.is_cancelled.is_set():
+            if not self._slots or not self._waiting or self._is_cancelled.is_set():
                 return
             self._slots -= 1
             item, fetched = self._waiting.popleft()
@@ -189,18 +242,29 @@ class LocalExecutor:
         thread.start()
 
 
-class _CancellableRateLimiter(LocalRateLimiter):
+class _CancellableRateLimiter:
     """A rate limiter that lets no further fetch through once its run is cancelled."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_cancelled = threading.Event()
+    def __init__(self, is_cancelled: threading.Event) -> None:
+        from argus.curate.download import LocalRateLimiter
+
+        self._is_cancelled, self._limiter = is_cancelled, LocalRateLimiter()
 
     def acquire(self, key: RateKey, policy: RatePolicy) -> float:
         """Return the seconds to wait before asking again; 0 means go now."""
-        if self.is_cancelled.is_set():
+        if self._is_cancelled.is_set():
             raise CallCancelled
-        return super().acquire(key, policy)
+        return self._limiter.acquire(key, policy)
+
+    def report(
+        self,
+        key: RateKey,
+        policy: RatePolicy,
+        response: SiteResponse,
+        retry_after_s: float = 0.0,
+    ) -> bool:
+        """Report the end of an acquired fetch; return True if the site's breaker is open now."""
+        return self._limiter.report(key, policy, response, retry_after_s)
 
 
 def describe_task_error(item: WorkItem, error: BaseException) -> WorkerDied:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from argus.curate.dedup.resolve import DuplicateResolver
 from argus.curate.download import read_secrets
-from argus.curate.executor import Executor
+from argus.curate.executor import Executor, WorkItem
 from argus.curate.plan import pending_chunks, plan_refresh
 from argus.curate.recipe import Recipe, store_recipe
 from argus.curate.records import PriorResult
@@ -24,7 +24,7 @@ from argus.curate.reevaluate import reevaluate_video
 from argus.curate.scheduler import Scheduler
 from argus.curate.sources import read_catalogue
 from argus.curate.staging import StagedResultGone, StagingArea
-from argus.curate.tasks import VideoTasks, WorkItem
+from argus.curate.tasks import VideoTasks
 from argus.dataset import Commit, Dataset, DecidedVideo, Provenance, SourceRow
 from argus.errors import ServiceError
 from argus.runs import RunFolder

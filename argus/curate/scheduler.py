@@ -13,13 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count, islice
 
 from argus.curate.download import retry_delay_s
-from argus.curate.executor import Executor
-from argus.curate.recipe import Recipe
-from argus.curate.reevaluate import reevaluate_video
-from argus.curate.results import failed_row
-from argus.curate.staging import StagedResultGone, StagingArea
-from argus.curate.tasks import (
-    MAX_RETRIES,
+from argus.curate.executor import (
+    Executor,
     FetchedVideo,
     FileLost,
     Outcome,
@@ -27,6 +22,11 @@ from argus.curate.tasks import (
     WorkerDied,
     WorkItem,
 )
+from argus.curate.recipe import Recipe
+from argus.curate.reevaluate import reevaluate_video
+from argus.curate.results import failed_row
+from argus.curate.staging import StagedResultGone, StagingArea
+from argus.curate.tasks import MAX_RETRIES
 from argus.dataset import DecidedVideo, Provenance, SourceRow
 from argus.errors import FetchError, ServiceError
 from schemas.config import FetchSettings

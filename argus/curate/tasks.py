@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from argus.curate.download import RateLimiter, fetch
+from argus.curate.executor import FetchedVideo, FileLost, StagedVideo
 from argus.curate.process import process_isolated
 from argus.curate.recompute import recompute_isolated
 from argus.curate.records import PriorResult, VideoSource
@@ -26,51 +27,6 @@ if TYPE_CHECKING:
 
 MAX_RETRIES = 2
 """Further tries of a task whose process was killed from outside."""
-
-
-@dataclass
-class WorkItem:
-    """One video of a run, with the state of its attempts."""
-
-    source: VideoSource
-    prior: PriorResult | None = None  # None: nothing is stored, so everything is computed
-    attempts: int = 0
-    losses: int = 0  # fetched files or staged results that disappeared
-    first_attempt: float | None = None  # time.monotonic() of the first attempt
-
-
-@dataclass(frozen=True)
-class FetchedVideo:
-    """A fetched file on the disk of one machine."""
-
-    file: FetchedFile
-    seconds: float  # wall clock of the fetch
-    node: str = ""  # the executor's id of the machine; empty if there is only one
-
-
-@dataclass(frozen=True)
-class StagedVideo:
-    """A video whose result is in the staging area."""
-
-    source_id: str
-
-
-@dataclass(frozen=True)
-class FileLost:
-    """A fetched file that is gone: its machine left, or another run finished the video."""
-
-    path: Path
-
-
-@dataclass(frozen=True)
-class WorkerDied:
-    """A task that ended without an outcome of its own."""
-
-    detail: str
-
-
-Outcome = FetchedVideo | StagedVideo | FetchError | FileLost | WorkerDied
-"""Everything that a submitted task can end with."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,16 @@
 """The curation job, `python -m ray_jobs.curate --config FILE`: refreshes a dataset."""
 
-from argus.curate import CurationRun, Executor, LocalExecutor
-from argus.dataset import Snapshot
+from typing import TYPE_CHECKING
+
 from argus.runs import RunFolder
 from ray_jobs.entry import run_entry_point
 from schemas.config import CurateConfig
 from schemas.names import JobKind, Outcome
 from schemas.records import JobResult
+
+if TYPE_CHECKING:
+    from argus.curate import CurationRun, Executor
+    from argus.dataset import Snapshot
 
 
 def refresh(config: CurateConfig, folder: RunFolder) -> JobResult:
@@ -16,7 +20,10 @@ def refresh(config: CurateConfig, folder: RunFolder) -> JobResult:
         InvalidInput: the catalogue cannot be read, or a learned scorer cannot run as configured.
         ServiceError: a disk is full or the cluster failed; a repeated run continues.
     """
-    run = CurationRun(config, folder, choose_executor(config))
+    executor = choose_executor(config)
+    from argus.curate import CurationRun  # while the executor's processes start
+
+    run = CurationRun(config, folder, executor)
     run.run()
     snapshot = run.dataset.publish()
     metrics = run.tally.metrics()
@@ -35,16 +42,18 @@ def refresh(config: CurateConfig, folder: RunFolder) -> JobResult:
     return folder.finish(outcome, "", outputs, metrics)
 
 
-def choose_executor(config: CurateConfig) -> Executor:
+def choose_executor(config: CurateConfig) -> "Executor":
     """Return the executor that the configuration names; import Ray only if it is that one."""
     if config.executor == "ray":
         from ray_jobs.curate.executor import RayExecutor
 
         return RayExecutor(config.max_concurrent_videos, config.cpus_per_video)
+    from argus.curate import LocalExecutor
+
     return LocalExecutor(config.max_concurrent_videos, config.cpus_per_video)
 
 
-def _outputs(run: CurationRun, snapshot: Snapshot | None) -> dict[str, object]:
+def _outputs(run: "CurationRun", snapshot: "Snapshot | None") -> dict[str, object]:
     outputs: dict[str, object] = {
         "dataset": run.dataset.store.uri,
         "run_id": run.provenance.run_id,
