@@ -3,8 +3,8 @@
 The server imports the modules that requests name, but never reads their arguments, so that
 a child starts without import time and without traces of other input. A request arrives as a socket
 (SCM_RIGHTS), over which follow the size of a JSON header, the header and the pickled arguments.
-The reply is the process group of the child, a pickle of (status, value), and the child's exit
-status.
+The reply is the process group of the child, a pickle of (status, value), and an `EXIT_RECORD`,
+which shows that the reply is complete.
 """
 
 import contextlib
@@ -28,6 +28,8 @@ from argus.errors import ArgusError, ServiceError
 from argus.files import is_disk_full
 
 INT32 = struct.Struct("<i")
+EXIT_RECORD = struct.Struct("<8si")  # EXIT_TAG, exit status of the child
+EXIT_TAG = b"\0argus\0\xff"
 RETURNED, RAISED, FAILED = "returned", "raised", "failed"  # status of a reply
 OUT_OF_MEMORY_STATUS = 77  # exit status of a child
 SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -51,6 +53,7 @@ class _RequestLoop:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
+        self._process_id = os.getpid()
         self._connections: dict[int, socket.socket] = {}  # by the child's process id
         self._child_ended, self._signal_writer = socket.socketpair()
         self._signal_writer.setblocking(False)
@@ -107,7 +110,8 @@ class _RequestLoop:
                 with contextlib.suppress(KeyError):  # its caller hung up
                     self._poll.unregister(connection)
                 with connection, contextlib.suppress(OSError):  # its caller is gone
-                    connection.sendall(INT32.pack(os.waitstatus_to_exitcode(ended[1])))
+                    status = os.waitstatus_to_exitcode(ended[1])
+                    connection.sendall(EXIT_RECORD.pack(EXIT_TAG, status))
 
     def _kill_children_of(self, fds: Collection[int]) -> None:
         """Kill children whose callers are gone, so that nothing still writes to their files."""
@@ -128,7 +132,7 @@ class _RequestLoop:
                 other.close()
             os.setsid()
             connection.sendall(INT32.pack(os.getpid()))
-            _die_with_parent()
+            _die_with_parent(self._process_id)
             return _run_child(connection, request)
         except BaseException:  # noqa: BLE001  a child must never return into the server's loop
             return 1
@@ -147,12 +151,11 @@ def _read_request(connection: socket.socket) -> dict[str, Any]:
     return request
 
 
-def _die_with_parent() -> None:
-    """Have the kernel kill this process if the server is killed (Linux)."""
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process if its parent is killed, also if it was already (Linux)."""
     if sys.platform == "linux":
-        server = os.getppid()
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != server:
+        if os.getppid() != parent:
             os._exit(1)
 
 

@@ -25,6 +25,8 @@ from typing import Any, TypeVar
 
 from argus.errors import ArgusError, VideoError
 from argus.media.fork_server import (
+    EXIT_RECORD,
+    EXIT_TAG,
     INT32,
     OUT_OF_MEMORY_STATUS,
     RAISED,
@@ -227,10 +229,12 @@ def _send_request(
         raise CallCancelled
     if not has_ended:  # the reply is larger than the child's memory may be
         return memoryview(b""), 1
-    if len(received) < 2 * INT32.size:
+    if len(received) < INT32.size + EXIT_RECORD.size:
         return memoryview(b""), -signal.SIGKILL
-    status = INT32.unpack(received[-INT32.size :])[0]
-    return memoryview(received)[INT32.size : -INT32.size], status
+    tag, status = EXIT_RECORD.unpack(received[-EXIT_RECORD.size :])
+    if tag != EXIT_TAG:  # the server was killed, and the child with it, maybe within its reply
+        return memoryview(b""), -signal.SIGKILL
+    return memoryview(received)[INT32.size : -EXIT_RECORD.size], status
 
 
 def _remaining_s(deadline: float) -> float:

@@ -139,6 +139,24 @@ def test_fork_server_that_was_killed_is_restarted():
     assert replacement not in servers
 
 
+class KillServer:
+    """Kills the fork server when it is pickled, so that a reply ends in the middle."""
+
+    def __reduce__(self):
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+        return KillServer, ()
+
+
+def reply_in_part() -> tuple[bytes, KillServer]:
+    return bytes(1 << 20), KillServer()
+
+
+def test_reply_cut_off_by_the_end_of_the_server_can_be_repeated():
+    assert fail(reply_in_part, timeout_s=30).reason is Reason.WORKER_DIED
+    assert run_sandboxed(len, "abc", timeout_s=30) == 3
+
+
 def test_call_killed_from_outside_can_be_repeated():
     error = fail(kill_own_process, timeout_s=30)
     assert error.reason is Reason.WORKER_DIED
