@@ -30,7 +30,6 @@ LAYOUT_VERSION = 2
 """Increases when the same frames would give other layout scores, or another conversion."""
 
 _STEPS = {"samples": SAMPLES_VERSION, "layout": LAYOUT_VERSION, "shots": SHOTS_VERSION}
-_KNOWN = {"clip": ClipSettings.model_fields, "filters": FilterSettings.model_fields}
 
 
 class WorkKind(StrEnum):
@@ -101,7 +100,7 @@ class Recipe:
             ValueError: it is not a recipe, or a value is out of range.
         """
         try:
-            parts = migrate_recipe(json.loads(text), _KNOWN, name)
+            parts = migrate_recipe(json.loads(text), name)
             return cls(
                 int(parts["version"]),
                 ClipSettings.model_validate(parts["clip"]),

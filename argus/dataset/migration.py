@@ -5,7 +5,7 @@ they are read, before anything is compared or hashed. A stored name that is neit
 listed here is an error, so that it never turns into a default.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from argus.errors import InvalidInput
 from argus.media import SphericalMetadata
 from schemas.arrow import INDEX_SCHEMA
+from schemas.config import ClipSettings, FilterSettings, HighQuality, LearnedThresholds
 from schemas.names import JobKind, Layout
 
 _COLUMNS = {"decided": "decided_at", "scored": "measured_filters", "seconds": "stage_seconds"}
@@ -31,6 +32,12 @@ RENAMED_SCORES = {
 
 _RECIPE_KEYS = {"policy": "filters", "filters": "filter_versions"}
 _RECIPE_PARTS = {"version", "clip", "filters", "filter_versions", "learned"}
+_RECIPE_SETTINGS = {
+    "clip": ClipSettings.model_fields,
+    "filters": FilterSettings.model_fields,
+    "filters.high_quality": HighQuality.model_fields,
+    "filters.learned": LearnedThresholds.model_fields,
+}
 
 _SETTINGS = {
     JobKind.CURATE: {
@@ -118,14 +125,11 @@ def migrate_staged_row(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def migrate_recipe(
-    parts: Mapping[str, Any], known: Mapping[str, Collection[str]], name: str
-) -> dict[str, Any]:
+def migrate_recipe(parts: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the parts of a stored recipe under today's names.
 
     Args:
         parts: the parsed JSON.
-        known: for `clip` and `filters`, the names of the settings that exist.
         name: of the recipe, for the error message.
 
     Raises:
@@ -134,8 +138,8 @@ def migrate_recipe(
     keys = _RECIPE_KEYS if "policy" in parts else {}
     found = {keys.get(name, name): value for name, value in parts.items()}
     unknown = set(found) - _RECIPE_PARTS
-    for group, names in known.items():
-        unknown |= {f"{group}.{name}" for name in set(found.get(group, ())) - set(names)}
+    for group, names in _RECIPE_SETTINGS.items():
+        unknown |= {f"{group}.{name}" for name in set(_get_nested(found, group)) - set(names)}
     if unknown:
         raise InvalidInput(
             f"the stored recipe {name} has the unknown setting {', '.join(sorted(unknown))}; "
@@ -175,6 +179,13 @@ def _group(values: dict[str, Any], name: str) -> dict[str, Any] | None:
     group = name.rpartition(".")[0]
     found = values.get(group) if group else values
     return found if isinstance(found, dict) else None
+
+
+def _get_nested(parts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the mapping of a dotted name; an empty one if it is missing."""
+    for part in name.split("."):
+        parts = parts.get(part, {})
+    return parts
 
 
 def _derive_media(media: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,10 @@ from argus.media import MediaInfo
 from schemas.names import Decision, Layout, Reason, Split
 
 _JSON = ConfigDict(
-    ser_json_inf_nan="strings", ser_json_bytes="base64", val_json_bytes="base64"
+    extra="forbid",
+    ser_json_inf_nan="strings",
+    ser_json_bytes="base64",
+    val_json_bytes="base64",
 )  # of staged results, see `argus.dataset.rows`
 
 

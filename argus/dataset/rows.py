@@ -9,10 +9,11 @@ from functools import cache
 from typing import Any
 
 import pyarrow as pa
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from argus.dataset.migration import migrate_row, migrate_staged_row
 from argus.dataset.records import CuratedVideo, Provenance, SourceRow
+from argus.errors import InvalidInput
 from argus.media import MediaInfo
 from schemas.arrow import INDEX_SCHEMA
 
@@ -51,11 +52,25 @@ def row_to_json(row: SourceRow) -> str:
 
 
 def row_from_json(text: str | bytes) -> SourceRow:
-    """Return the row that `row_to_json`, or version 1, wrote."""
-    values = _to_fields(migrate_staged_row(json.loads(text)))
-    return _adapter().validate_json(
-        json.dumps(values, default=str)
-    )  # bytes are base64 in JSON only
+    """Return the row that `row_to_json`, or version 1, wrote.
+
+    Raises:
+        InvalidInput: it has a name that is unknown, or a value that is out of range.
+    """
+    found = migrate_staged_row(json.loads(text))
+    if unknown := set(found) - _NAMES:
+        raise _staged_row_error(found, f"the unknown field {', '.join(sorted(unknown))}")
+    try:  # bytes are base64 in JSON only
+        return _adapter().validate_json(json.dumps(_to_fields(found), default=str))
+    except ValidationError as error:
+        raise _staged_row_error(found, f"an unknown field or value: {error}") from error
+
+
+def _staged_row_error(values: Mapping[str, Any], fault: str) -> InvalidInput:
+    return InvalidInput(
+        f"the staged result of {values.get('source_id')} has {fault}; if a later version of argus "
+        "wrote it, use that version, or delete the folder `staging` of the dataset"
+    )
 
 
 def _to_fields(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,12 +93,11 @@ class DatasetView:
         Raises:
             InvalidInput: a recipe has a setting that is unknown.
         """
-        known = {"filters": FilterSettings.model_fields}
         found = {}
         for name in self.store.list_names("recipes"):
             try:
                 parts = json.loads(self.store.read(name))
-                values = migrate_recipe(parts, known, self.store.uri_of(name))["filters"]
+                values = migrate_recipe(parts, self.store.uri_of(name))["filters"]
                 found[PurePosixPath(name).stem] = FilterSettings.model_validate(values)
             except InvalidInput:
                 raise

@@ -190,10 +190,14 @@ def test_a_recipe_of_version_1_keeps_its_digest_and_is_equal() -> None:
     assert (oldest.filter_versions["samples"], oldest.filter_versions["layout"]) == (1, 1)
 
 
-@pytest.mark.parametrize("group", ["clip", "filters", None])
+@pytest.mark.parametrize(
+    "group", ["clip", "filters", "filters.high_quality", "filters.learned", None]
+)
 def test_an_unknown_name_in_a_stored_recipe_is_refused(tmp_path: Path, group: str | None) -> None:
-    parts = json.loads(BEFORE.to_json())
-    (parts[group] if group else parts)["sparkle"] = 1
+    changed = parts = json.loads(BEFORE.to_json())
+    for key in group.split(".") if group else ():
+        changed = changed[key]
+    changed["sparkle"] = 1
     (tmp_path / "recipes").mkdir()
     path = tmp_path / "recipes" / "0.json"
     path.write_text(json.dumps(parts))

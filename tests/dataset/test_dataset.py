@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -280,6 +281,17 @@ def test_short_and_poor_clips_are_skipped_and_counted(tmp_path: Path, make) -> N
 def test_a_row_survives_json(make) -> None:
     row = make.kept("url:a", 2).row
     assert row_from_json(row_to_json(row)) == row
+
+
+@pytest.mark.parametrize("path", [(), ("clips", 0), ("clips", 0, "scores", 0)])
+def test_an_unknown_name_in_a_staged_row_is_refused(make, path: tuple[str | int, ...]) -> None:
+    row = make.kept("url:a", 2).row
+    values = found = json.loads(row_to_json(row))
+    for key in path:
+        found = found[key]
+    found["sparkle"] = 1
+    with pytest.raises(InvalidInput, match=r"\bsparkle\b"):
+        row_from_json(json.dumps(values))
 
 
 def test_a_dataset_of_an_older_version_is_read_and_goes_on(
