@@ -146,7 +146,9 @@ class StagingArea:
     def take_kept_file(self, source_id: str, folder: Path) -> FetchedFile | None:
         """Move a file that an earlier run kept into a work folder; None if there is none."""
         name = f"fetched/{video_file_name(source_id)}"
-        if self.store.local is None or not self.store.exists(f"{name}.json"):
+        if self.store.local is None:
+            return None
+        if not (self.store.exists(name) and self.store.exists(f"{name}.json")):
             return None
         path = folder / video_file_name(source_id)
         shutil.move(self.store.local / name, path)

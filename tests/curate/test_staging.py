@@ -199,3 +199,5 @@ def test_a_kept_file_goes_to_the_dataset_and_back(area: StagingArea, tmp_path: P
     taken = area.take_kept_file("url:a", tmp_path)
     assert taken is not None
     assert (taken.info, taken.path.read_bytes()) == (fetched.info, b"video")
+    # A run that took the file may be killed; its video is then fetched again.
+    assert area.take_kept_file("url:a", tmp_path) is None
