@@ -220,13 +220,14 @@ def test_a_stop_request_ends_the_run_and_its_processes_and_keeps_what_is_committ
 def test_fetches_are_never_faster_than_the_rate_limit(
     tmp_path: Path, server: FaultyServer, new_executor: NewExecutor
 ) -> None:
-    urls = [server.url(f"absent{number}.mp4") for number in range(6)]
-    interval_s = 0.25
-    fetch = {"per_hour": int(3600 / interval_s), "max_concurrent_downloads": 4}
+    urls = [server.url(f"absent{number}.mp4") for number in range(10)]
+    interval_s, at_once = 0.25, 3
+    fetch = {"per_hour": int(3600 / interval_s), "max_concurrent_downloads": at_once}
     Run(tmp_path, urls, new_executor(), fetch=fetch).finish()
     times = server.fetches()
     assert len(times) == len(urls)
-    assert times[-1] - times[0] >= 0.9 * interval_s * (len(urls) - 1)
+    # Those that were let through may reach the server together, such as while a worker starts.
+    assert times[-1] - times[0] >= 0.9 * interval_s * (len(urls) - 1 - at_once)
 
 
 class Submission:
