@@ -4,6 +4,7 @@ Fetches run in a few light actors, each video's processing in a Ray task that re
 machine that has the file. Only paths and small records travel.
 """
 
+import sys
 import time
 from collections import Counter, deque
 from typing import Any
@@ -25,7 +26,6 @@ from ray_jobs.entry import start_ray
 MAX_RETRIES = 2  # of a task whose worker process died
 FETCHES_PER_ACTOR = 4
 RECOUNT_S = 5.0  # machines join and leave: how often the CPUs of the cluster are counted
-CLOSE_WAIT_S = 5.0
 
 
 class RayExecutor:
@@ -182,7 +182,9 @@ def _outcome_of(reference: Any, item: WorkItem) -> Outcome:
         ray.exceptions.OutOfMemoryError,
     ) as error:
         if cause := getattr(error, "cause", None):
+            cause.add_note(str(error))  # the traceback in the worker, which pickling removed
             return describe_task_error(item, cause)
+        print(f"{item.source.source_id}: {error}", file=sys.stderr, flush=True)  # noqa: T201  job log
         return WorkerDied(f"the worker process died {1 + MAX_RETRIES} times")
     except ray.exceptions.RayError as error:
         raise ServiceError(
