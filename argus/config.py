@@ -40,7 +40,7 @@ def resolve_config(
         kind: the kind of job, which names its presets and its environment variables.
         preset: name of a preset.
         file: a YAML file of settings.
-        sets: texts of the form `name=value`, such as `optim.lr=1e-4`; they come last.
+        sets: strings of the form `name=value`, such as `optim.lr=1e-4`; they come last.
         fields: values by dotted name that a command line's own options or a form gave; None means
             not given.
         environ: environment variables; by default those of this process.
@@ -93,7 +93,7 @@ def setting_names(model: type[BaseModel]) -> list[str]:
 
 
 def suggest_names(name: str, names: Sequence[str]) -> str:
-    """Return "; did you mean X?" with the nearest of these names, or an empty text."""
+    """Return "; did you mean X?" with the nearest of these names, or an empty string."""
     leaf = name.rpartition(".")[2]
     nearest = difflib.get_close_matches(name, names, 1, cutoff=0.6)
     same_leaf = [other for other in names if other.rpartition(".")[2] == leaf]
@@ -174,7 +174,7 @@ class _Settings:
         return "; ".join(faults)
 
     def _source_of(self, name: str) -> str:
-        """Return the source of a setting, of the group that it is in, or an empty text."""
+        """Return the source of a setting, or of the group that it is in; empty if there is none."""
         while name and name not in self.sources:
             name = name.rpartition(".")[0]
         return self.sources.get(name, "")
@@ -183,7 +183,7 @@ class _Settings:
 def _flatten(
     values: Mapping[str, Any], model: type[BaseModel], prefix: str = ""
 ) -> Iterator[tuple[str, Any]]:
-    """Yield (dotted name, value) of nested mappings, down to what is no group of settings."""
+    """Yield (dotted name, value) of nested mappings; groups of settings are expanded."""
     for name, value in values.items():
         field = model.model_fields.get(str(name))
         group = _group_model(field.annotation) if field else None
@@ -194,7 +194,7 @@ def _flatten(
 
 
 def _name_fault(model: type[BaseModel], name: str) -> str:
-    """Return what is wrong with a dotted name, or an empty text."""
+    """Return what is wrong with a dotted name; empty if it is valid."""
     group: type[BaseModel] | None = model
     known: list[str] = []
     for part in name.split("."):

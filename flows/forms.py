@@ -1,6 +1,5 @@
 """Conversion of forms to job configurations. Needs no Prefect."""
 
-import os
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -32,6 +31,7 @@ FIELD_SETTINGS = {
     "warmup": "optim.warmup",
     "ema": "optim.ema",
     "sample_steps": "sample.steps",
+    "guidance": "sample.guidance",
     "metric": "policy.metric",
     "min_gain": "policy.min_gain",
 }
@@ -151,13 +151,7 @@ def _to_config(model: type[C], kind: str, form: Form, defaults: Mapping[str, Any
         preset=preset,
         fields={**defaults, **settings},
         sets=overrides,
-        environ=_environment(),
     )
-
-
-def _environment() -> Mapping[str, str]:
-    """Return the environment without ARGUS_HOME, which `_job_fields` sets where it is a field."""
-    return {name: value for name, value in os.environ.items() if name != "ARGUS_HOME"}
 
 
 def _find_preset(kind: str, form: PipelineForm) -> Any:

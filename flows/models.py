@@ -49,7 +49,7 @@ def promote(form: PromoteForm) -> PromotionVerdict:
     get_run_logger().info("%s: %s", verdict.decision, "; ".join(verdict.reasons))
     reasons = "\n".join(f"- {reason}" for reason in verdict.reasons)
     create_markdown_artifact(
-        key="gate-verdict", markdown=f"## {config.model_name}: {verdict.decision}\n\n{reasons}"
+        key="promotion-verdict", markdown=f"## {config.model_name}: {verdict.decision}\n\n{reasons}"
     )
     return verdict
 

@@ -117,6 +117,7 @@ def run(config: EvaluateConfig, folder: RunFolder) -> JobResult:
         outputs["mlflow_run_id"] = _record_metrics(
             config, folder, located.version, champion, metrics=metrics, outputs=outputs, data=data
         )
+        folder.progress(len(rows), len(rows), "clip", "done")
     metrics["clips"] = float(len(rows))
     return folder.finish(Outcome.DONE, outputs=outputs, metrics=metrics)
 

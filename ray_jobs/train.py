@@ -80,6 +80,7 @@ def run(config: TrainConfig, folder: RunFolder) -> JobResult:
         if config.register_model and summary.pipeline:
             folder.phase("registering the model")
             version = _register(config, folder, tracked, summary, tags)
+            folder.progress(summary.step, config.steps, "step", "done")
     except ArgusError:
         close_run(tracked, status="FAILED")
         raise
@@ -152,7 +153,6 @@ def train_worker(settings: dict[str, Any]) -> None:
     distributed = DistributedContext(rank, context.get_world_size(), get_device())
     logger = None
     if rank == 0:
-        folder.phase("loading the model")
         logger = RunLogger(TrackedRun(**settings["tracked"]))
     summary = train(
         config,

@@ -385,12 +385,12 @@ class PromotionPolicy(Settings):
     metric: str = Field("ws_psnr_all", description="Higher is better")
     min_gain: float = Field(
         0.0,
-        description="What a candidate must be better by than the champion, in the metric's unit",
+        description="Required gain over the champion, in the metric's unit",
     )
 
 
 class PromoteConfig(Settings):
-    """The gate's input."""
+    """Configuration of a promotion."""
 
     model_name: str = "argus"
     version: int | None = Field(

@@ -200,7 +200,7 @@ class GenerateForm(Form):
         None,
         ge=0,
         le=100,
-        description="Classifier-free guidance scale. Empty: the model's own setting",
+        description="Guidance scale of the last frame. Empty: the model's own setting",
     )
     seed: int | None = SEED
     run_id: RunId | None = RUN_ID

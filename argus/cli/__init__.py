@@ -1,4 +1,4 @@
-"""The command line `argus`: one module a group of commands."""
+"""The command line `argus`: one module per group of commands."""
 
 from argus.cli.app import app, main
 

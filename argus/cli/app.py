@@ -20,9 +20,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # rich's own markup would swallow "[default: 75]"
-    epilog="Exit status: 0 done or nothing to do, 10 invalid input, 30 try again later, "
-    "130 stopped, 1 anything else. Everything is written below ARGUS_HOME (default ./.argus). "
-    "Options override ARGUS_* variables, these the --config file, and that the preset.",
+    epilog="Exit status: 0 done or nothing to do, 2 wrong usage, 10 invalid input, "
+    "30 try again later, 130 stopped, 1 anything else. Everything is written below ARGUS_HOME "
+    "(default ./.argus). Options override ARGUS_* variables, which override the --config file, "
+    "which overrides the preset.",
 )
 
 

@@ -48,7 +48,7 @@ def print_error(message: str) -> None:
 
 
 def print_note(message: str) -> None:
-    """Print a remark on standard error, so that standard output stays readable by a program."""
+    """Print a note on standard error, so that standard output stays readable by a program."""
     stderr.print(escape(message), soft_wrap=True, highlight=False)
 
 
@@ -98,7 +98,7 @@ def new_table(
 
 
 def print_facts(out: Console, title: str, facts: Mapping[str, Any]) -> None:
-    """Print a title and its facts, one a line; facts that are None or empty are left out."""
+    """Print a title and its facts, one per line; facts that are None or empty are left out."""
     shown = {name: str(value) for name, value in facts.items() if value not in (None, "", ())}
     width = max(map(len, shown), default=0)
     if title:
@@ -117,7 +117,8 @@ def print_counts(out: Console, title: str, counts: Sequence[tuple[str, int]]) ->
         bar = Text(draw_bar(count / max(1, most)), "green" if name == "kept" else "cyan")
         table.add_row(str(name), str(count), f"{count / total:.0%}", bar)
     out.print(table)
-    out.print()
+    if not out.is_terminal:  # where the table's box has its own empty lines
+        out.print()
 
 
 def draw_bar(share: float) -> str:
@@ -127,7 +128,7 @@ def draw_bar(share: float) -> str:
 
 
 def format_number(value: float | None) -> str:
-    """Return a number with four significant digits; an empty text for None."""
+    """Return a number with four significant digits; an empty string for None."""
     return "" if value is None else f"{value:.4g}"
 
 

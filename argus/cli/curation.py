@@ -6,7 +6,7 @@ import typer
 
 from argus.cli.console import handle_errors
 from argus.cli.jobs import (
-    named_cluster,
+    choose_cluster,
     print_dry_run,
     print_result,
     resolve_job_config,
@@ -22,10 +22,9 @@ from argus.cli.options import (
     RayAddressOption,
     RunIdOption,
     SetOption,
-    locate_dataset,
     require_local_file,
+    resolve_path,
 )
-from argus.errors import InvalidInput
 from schemas.config import CurateConfig
 from schemas.names import JobKind
 
@@ -36,7 +35,8 @@ def refresh(
         str,
         typer.Argument(
             metavar="CATALOGUE",
-            help="Parquet, CSV, TSV or JSONL with a column `url` or `id`, or one URL a line",
+            help="Parquet, CSV, TSV or JSONL with a column `url` or `id` and optionally `split` "
+            "(train, val or test), or one URL per line",
         ),
     ],
     *,
@@ -52,32 +52,26 @@ def refresh(
 ) -> None:
     """Download and filter the new videos of a catalogue, and commit their clips as a snapshot.
 
-    Videos that are decided already cost nothing. It may be stopped at any moment: the same
-    command continues.
+    Videos that are decided already cost nothing, and keep their split. It may be stopped at any
+    moment: the same command continues.
 
     Example: `argus refresh videos.csv --set clip.height=512`
     """
-    cluster = named_cluster(ray_address, executor)
     fields = {
         "catalogue": require_local_file(catalogue, "catalogue"),
-        "dataset": locate_dataset(dataset),
+        "dataset": resolve_path(dataset, "dataset"),
         "run_id": run_id,
         "fetch.allow_private_hosts": allow_private_hosts or None,
-        "executor": executor or ("ray" if cluster else None),
+        "executor": executor,
     }
     settings = resolve_job_config(CurateConfig, JobKind.CURATE, fields, file=config, sets=sets)
-    if ray_address and settings.executor != "ray":
-        raise InvalidInput(
-            f"executor is {settings.executor}, but --ray-address names a cluster; "
-            "leave one of them out"
-        )
+    settings, cluster = choose_cluster(settings, ray_address)
     if dry_run:
         from argus.curate import preview_refresh
 
         print_dry_run(settings, f"would process {preview_refresh(settings)}")
         return
-    address = cluster if settings.executor == "ray" else None
-    result = run_job(JobKind.CURATE, settings, ray_address=address, as_json=as_json)
+    result = run_job(JobKind.CURATE, settings, ray_address=cluster, as_json=as_json)
     at = f" --dataset {dataset}" if dataset else ""
     print_result(
         result, f"argus dataset gallery look.html{at}", f"argus train{at}", as_json=as_json

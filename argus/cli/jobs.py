@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import typer
 from pydantic import BaseModel
@@ -20,8 +20,9 @@ from argus.cli.console import (
 )
 from argus.cli.progress import ProgressDisplay
 from argus.config import resolve_config
+from argus.errors import InvalidInput
 from argus.runs import argus_home, with_run_id
-from schemas.config import JobConfig
+from schemas.config import CurateConfig, JobConfig
 from schemas.names import EXIT_CODES, JobKind, Reason
 from schemas.records import JobResult
 
@@ -55,7 +56,7 @@ def resolve_job_config(
     sets: list[str] | None = None,
     preset: str | None = None,
 ) -> C:
-    """Return the configuration of a command; the home is `ARGUS_HOME` unless a setting says else.
+    """Return the configuration of a command; the home is `ARGUS_HOME`.
 
     Raises:
         InvalidInput: a setting is unknown or out of range.
@@ -72,12 +73,38 @@ def print_dry_run(config: BaseModel, summary: str) -> None:
     typer.echo(config.model_dump_json(indent=2))
 
 
-def named_cluster(ray_address: str | None, executor: Literal["local", "ray"] | None) -> str | None:
-    """Return the address of the Ray cluster that a refresh is submitted to, or None.
+def named_cluster() -> str | None:
+    """Return the address of the Ray cluster that ARGUS_RAY_ADDRESS names, or None."""
+    return os.environ.get("ARGUS_RAY_ADDRESS") or None
 
-    The local executor ignores ARGUS_RAY_ADDRESS.
+
+def choose_cluster(
+    config: CurateConfig, ray_address: str | None = None
+) -> tuple[CurateConfig, str | None]:
+    """Choose where a refresh runs.
+
+    A named cluster makes `ray` the executor unless a setting names one. The local executor ignores
+    ARGUS_RAY_ADDRESS.
+
+    Args:
+        config: the configuration.
+        ray_address: the dashboard of a cluster; by default that of ARGUS_RAY_ADDRESS.
+
+    Returns:
+        The configuration, and the cluster that the job is submitted to; None runs it here.
+
+    Raises:
+        InvalidInput: the executor is local, but `ray_address` is given.
     """
-    return ray_address or (None if executor == "local" else os.environ.get("ARGUS_RAY_ADDRESS"))
+    cluster = ray_address or named_cluster()
+    if cluster and "executor" not in config.model_fields_set:
+        config = config.model_copy(update={"executor": "ray"})
+    if ray_address and config.executor != "ray":
+        raise InvalidInput(
+            f"executor is {config.executor}, but --ray-address names a cluster; "
+            "leave one of them out"
+        )
+    return config, cluster if config.executor == "ray" else None
 
 
 def run_job(
@@ -90,7 +117,7 @@ def run_job(
         config: its configuration.
         ray_address: the dashboard of the Ray cluster that the job is submitted to; None runs it
             on this machine.
-        as_json: print the result as JSON on standard output later; here only how it ended.
+        as_json: also print the result of a failed job as JSON on standard output.
 
     Raises:
         typer.Exit: the outcome is neither `done` nor `nothing`; with its exit status.
@@ -116,7 +143,7 @@ def run_job(
 
 
 def print_result(result: JobResult, *commands: str, as_json: bool = False) -> None:
-    """Print the figures and outputs of a job, and the commands that come next.
+    """Print the metrics and outputs of a job, and the commands that come next.
 
     The keys of the JSON are those of `schemas.records.JobResult`.
     """
@@ -146,7 +173,7 @@ def use_local_registry() -> None:
 
 
 def metric_unit(name: str) -> str:
-    """Return the unit of a job's figure, or an empty text for a ratio or a loss."""
+    """Return the unit of a job's metric, or an empty string for a ratio or a loss."""
     leaf = name.rpartition(".")[2]
     if name.startswith("scored.") or leaf in _VIDEO_COUNTS:
         return "clips" if name.startswith("clips.") else "videos"
@@ -174,7 +201,7 @@ def _print_metrics(out: Console, metrics: Mapping[str, float]) -> None:
 
 
 def _print_methods(out: Console, metrics: Mapping[str, float]) -> None:
-    """Print metrics that are named METHOD.METRIC with one column a method."""
+    """Print metrics that are named METHOD.METRIC with one column per method."""
     methods = list(dict.fromkeys(name.partition(".")[0] for name in metrics if "." in name))
     names = dict.fromkeys(name.partition(".")[2] for name in metrics if "." in name)
     table = new_table(out, "metric", *methods, "unit", left=["unit"])

@@ -1,6 +1,5 @@
 """The commands `generate` and `tag`, which read and write video files."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,6 +8,7 @@ import typer
 
 from argus.cli.console import handle_errors, print_json
 from argus.cli.jobs import (
+    named_cluster,
     print_dry_run,
     print_result,
     resolve_job_config,
@@ -87,8 +87,7 @@ def generate(
         print_dry_run(settings, _describe_generation(settings))
         return
     use_local_registry()
-    address = os.environ.get("ARGUS_RAY_ADDRESS")
-    result = run_job(JobKind.GENERATE, settings, ray_address=address, as_json=as_json)
+    result = run_job(JobKind.GENERATE, settings, ray_address=named_cluster(), as_json=as_json)
     print_result(result, f"argus tag {output}", as_json=as_json)
 
 
@@ -225,5 +224,5 @@ def _print_tags(
 
 
 def _join(values: tuple[float, ...]) -> str:
-    """Return the numbers as a list, or an empty text if all are 0."""
+    """Return the numbers as a list, or an empty string if all are 0."""
     return ", ".join(f"{value:g}" for value in values) if any(values) else ""

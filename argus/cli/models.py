@@ -7,6 +7,7 @@ import typer
 
 from argus.cli.console import handle_errors, open_stdout, print_facts, print_json, print_next
 from argus.cli.jobs import (
+    named_cluster,
     print_dry_run,
     print_result,
     resolve_job_config,
@@ -21,8 +22,8 @@ from argus.cli.options import (
     RunIdOption,
     SetOption,
     SnapshotOption,
-    locate_dataset,
     require_model,
+    resolve_path,
 )
 from argus.errors import ArgusError, InvalidInput
 from argus.runs import argus_home
@@ -59,7 +60,7 @@ def train(
     Example: `argus train --preset stage1 --steps 20000 --set optim.lr=1e-4`
     """
     fields = {
-        "dataset": locate_dataset(dataset),
+        "dataset": resolve_path(dataset, "dataset"),
         "snapshot": snapshot,
         "steps": steps,
         "workers": workers,
@@ -77,7 +78,7 @@ def train(
         )
         return
     use_local_registry()
-    result = run_job(JobKind.TRAIN, settings, ray_address=_ray_address(), as_json=as_json)
+    result = run_job(JobKind.TRAIN, settings, ray_address=named_cluster(), as_json=as_json)
     at = f" --dataset {dataset}" if dataset else ""
     print_result(result, f"argus evaluate{at}", as_json=as_json)
 
@@ -97,13 +98,15 @@ def evaluate(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a model on held-out videos, beside the untrained model and the best simple fill.
+    """Evaluate a model on held-out videos, and compare it with baselines.
+
+    The baselines are the untrained model, the champion and the fill without a network.
 
     Example: `argus evaluate --model models:/argus@champion --set max_clips=16`
     """
     fields = {
         "model": require_model(model),
-        "dataset": locate_dataset(dataset),
+        "dataset": resolve_path(dataset, "dataset"),
         "snapshot": snapshot,
         "run_id": run_id,
     }
@@ -111,12 +114,12 @@ def evaluate(
     if dry_run:
         print_dry_run(
             settings,
-            f"would measure {settings.model} on at most {settings.max_clips} {settings.split} "
+            f"would evaluate {settings.model} on at most {settings.max_clips} {settings.split} "
             f"clips of {_describe_snapshot(settings.dataset, settings.snapshot)}",
         )
         return
     use_local_registry()
-    result = run_job(JobKind.EVALUATE, settings, ray_address=_ray_address(), as_json=as_json)
+    result = run_job(JobKind.EVALUATE, settings, ray_address=named_cluster(), as_json=as_json)
     print_result(result, "argus promote", as_json=as_json)
 
 
@@ -134,9 +137,9 @@ def promote(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a candidate the champion if it measured better than the present one.
+    """Promote a candidate to champion if its metrics are better than the champion's.
 
-    It must have been measured with `argus evaluate`.
+    Evaluate it with `argus evaluate` first.
 
     JSON keys: model_name, decision, reasons.
 
@@ -162,12 +165,8 @@ def promote(
     print_next("argus generate VIDEO.mp4 -o OUT.mp4")
 
 
-def _ray_address() -> str | None:
-    return os.environ.get("ARGUS_RAY_ADDRESS")
-
-
 def _describe_snapshot(dataset: str, version: int | None) -> str:
-    """Return what a job would read; a missing snapshot is no error before the job runs."""
+    """Return what a job would read; a missing snapshot is not an error here."""
     from argus.dataset import Dataset
 
     try:

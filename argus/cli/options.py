@@ -19,7 +19,7 @@ DatasetOption = Annotated[
 ]
 SnapshotOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Number of the dataset's snapshot [default: the latest]"),
+    typer.Option(min=1, help="Snapshot version of the dataset [default: the latest]"),
 ]
 ConfigOption = Annotated[
     Path | None,
@@ -39,12 +39,12 @@ RunIdOption = Annotated[
 ]
 DryRunOption = Annotated[
     bool,
-    typer.Option("--dry-run", help="Say what would happen, print the configuration, and stop"),
+    typer.Option("--dry-run", help="Print what would happen and the configuration, and stop"),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON with stable keys instead of a table")
 ]
-LimitOption = Annotated[int, typer.Option(min=0, help="Most rows to print; 0: all")]
+LimitOption = Annotated[int, typer.Option(min=0, help="Maximum number of rows to print; 0: all")]
 PrivateHostsOption = Annotated[
     bool,
     typer.Option("--allow-private-hosts", help="Allow URLs at loopback and private addresses"),

@@ -27,7 +27,7 @@ RATE_PERIOD_S = 600.0
 """Period of the moving average of the rate: videos take minutes and end in bursts."""
 
 PLAIN_PERIOD_S = 5.0
-"""Least time between two lines where standard error is not a terminal."""
+"""Minimum time between two lines if standard error is not a terminal."""
 
 _TIME_UNITS = ((1, "s"), (60, "min"), (3600, "h"))
 
@@ -44,7 +44,7 @@ class ProgressDisplay:
         transient: remove the display at the end, and print no plain line in the first seconds:
             for work that is usually over at once.
         console: where to print; by default standard error.
-        clock: seconds since some moment.
+        clock: returns a time in seconds.
     """
 
     def __init__(

@@ -81,10 +81,6 @@ class ArgusPipeline:
         """Return a pipeline of the same parts with other settings."""
         return type(self)(self.unet, self.latents, self.image_encoder, settings, base=self._base)
 
-    def with_unet(self, unet: Any) -> Self:
-        """Return a pipeline of the same parts with another network."""
-        return type(self)(unet, self.latents, self.image_encoder, self.settings, base=self._base)
-
     def with_provenance(self, **facts: str | float | bool | None) -> Self:
         """Add facts on the origin of the weights (snapshot, step, …), and return the pipeline."""
         self.settings = self.settings.model_copy(
@@ -149,8 +145,11 @@ class ArgusPipeline:
                 f"{folder} holds a UNet only; give base=, a folder or hub id of "
                 "Stable Video Diffusion, for the VAE and the image encoder"
             )
-        pipeline = cls._open_svd(serialization.resolve_folder(base))
-        return pipeline.with_unet(serialization.read_unet(folder)).to(device, dtype)
+        whole = cls._open_svd(serialization.resolve_folder(base))
+        unet = serialization.read_unet(folder)
+        whole._base.unet = unet  # frees the memory of the base's own UNet
+        parts = whole.latents, whole.image_encoder, whole.settings
+        return cls(unet, *parts, base=whole._base).to(device, dtype)
 
     @classmethod
     def _open_tiny(cls, folder: Path) -> Self:

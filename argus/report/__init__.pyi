@@ -53,7 +53,6 @@ from .stats import (
     FilterTally,
     Tallies,
     render_stats,
-    tally_videos,
 )
 from .sweep import (
     Sweep,
@@ -104,7 +103,6 @@ __all__ = [
     "render_stats",
     "select_videos",
     "snapshot_facts",
-    "tally_videos",
     "write_gallery",
     "write_refresh_report",
     "write_report",

@@ -1,7 +1,7 @@
 """Statistics of a dataset: counts, hours and the effect of each filter, and their HTML page."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -64,19 +64,11 @@ class Tallies:
                 self.qualities.append(clip.quality)
 
 
-def tally_videos(videos: Iterable[SourceRow]) -> Tallies:
-    """Return the statistics of videos."""
-    tallies = Tallies()
-    for video in videos:
-        tallies.add(video)
-    return tallies
-
-
 def render_stats(dataset: Store, tallies: Tallies) -> str:
     """Return the statistics as an HTML page with plots.
 
     Args:
-        dataset: The dataset, whose name and place the page shows.
+        dataset: The dataset, whose name and location the page shows.
         tallies: Its statistics.
     """
     return render_page(

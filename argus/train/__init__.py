@@ -8,13 +8,12 @@ from argus.train.data import (
 )
 from argus.train.distributed import DistributedContext
 from argus.train.loop import TrainSummary, train
-from argus.train.observer import LogObserver, LossLog, NullObserver, Observer
+from argus.train.observer import LossLog, NullObserver, Observer
 from argus.train.setup import recorded_snapshot
 from argus.train.validation import sample_image, validation_loss
 
 __all__ = [
     "DistributedContext",
-    "LogObserver",
     "LossLog",
     "NullObserver",
     "Observer",

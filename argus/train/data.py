@@ -10,12 +10,12 @@ from argus.dataset import (
     Snapshot,
     SnapshotRow,
     UsableRows,
-    select_global_batch,
-    load_window,
-    slice_for_rank,
-    require_rows,
-    select_usable_rows,
     choose_window_start,
+    load_window,
+    require_rows,
+    select_global_batch,
+    select_usable_rows,
+    slice_for_rank,
 )
 from argus.diffusion import (
     VALIDATION_ROOT,

@@ -46,7 +46,7 @@ class Ema:
             average.copy_(weights[name])
 
     @contextlib.contextmanager
-    def applied(self, module: nn.Module) -> Iterator[None]:
+    def apply_to(self, module: nn.Module) -> Iterator[None]:
         """Exchange the weights of the network for their averages inside the context."""
         parameters = dict(module.named_parameters())
         own = {name: parameter.data for name, parameter in parameters.items()}

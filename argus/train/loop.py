@@ -142,7 +142,7 @@ class _TrainingRun:
         pipeline = None if stopped else self.folder.path / PIPELINE_FOLDER
         if pipeline and self.distributed.is_main:
             facts = provenance(self.config, self.state)
-            with self.ema.applied(self.unet):
+            with self.ema.apply_to(self.unet):
                 self.pipeline.with_provenance(**facts).save_pretrained(pipeline)
             self._report_progress("done")
         self.distributed.barrier()
@@ -214,7 +214,7 @@ class _TrainingRun:
         self._report_progress(f"loss {mean:.3f}, validation {self.state.validation[-1].loss:.3f}")
 
     def _validate(self) -> None:
-        with self.ema.applied(self.unet):
+        with self.ema.apply_to(self.unet):
             loss = validation_loss(self.pipeline, self.validation, self.distributed)
         point = LossPoint(step=self.state.step, loss=loss)
         self.state = self.state.model_copy(update={"validation": (*self.state.validation, point)})
@@ -224,7 +224,7 @@ class _TrainingRun:
     def _log_image(self) -> None:
         if self.distributed.is_main:
             examples = self.validation[:IMAGE_ROWS]
-            with self.ema.applied(self.unet):
+            with self.ema.apply_to(self.unet):
                 image = sample_image(self.pipeline, examples, self.config.sample, self.config.seed)
             self.observer.log_image(self.state.step, "input_generated_truth", image)
 

@@ -1,7 +1,6 @@
 """Records of a run: the loss log in its folder, and observers that receive curves and images."""
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.files import write_text
-
-logger = logging.getLogger(__name__)
 
 
 class LossLog:
@@ -70,16 +67,3 @@ class NullObserver:
 
     def log_image(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
         """Discard an image."""
-
-
-class LogObserver:
-    """Observer that writes to the log of the process."""
-
-    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Log metrics in one line."""
-        text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        logger.info("step %d: %s", step, text)
-
-    def log_image(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
-        """Log name and size of an image."""
-        logger.info("step %d: image %s %s", step, name, image.shape)

@@ -138,6 +138,18 @@ def test_environment_and_options_override_in_this_order(monkeypatch: pytest.Monk
     assert (config.steps, config.seed) == (7, 5)
 
 
+def test_a_configuration_file_and_the_environment_name_the_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train.yaml").write_text("dataset: /data/of/file")
+    file = ["--config", tmp_path / "train.yaml"]
+    assert run_argus_json("train", *file, "--dry-run")["dataset"] == "/data/of/file"
+    monkeypatch.setenv("ARGUS_TRAIN__DATASET", "/data/of/environment")
+    assert run_argus_json("train", *file, "--dry-run")["dataset"] == "/data/of/environment"
+    options = [*file, "--dataset", "/data/of/option", "--dry-run"]
+    assert run_argus_json("train", *options)["dataset"] == "/data/of/option"
+
+
 def test_a_cluster_that_is_named_means_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "list.csv").write_text("url\nhttps://videos.example/a\n")
 
@@ -152,6 +164,8 @@ def test_a_cluster_that_is_named_means_ray(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("ARGUS_RAY_ADDRESS", "http://head:8265")
     assert executor_of() == "ray"
     assert executor_of("--executor", "local") == "local"
+    (tmp_path / "local.yaml").write_text("executor: local")
+    assert executor_of("--config", str(tmp_path / "local.yaml")) == "local"
     both = ["--executor", "local", "--ray-address", "http://head:8265"]
     refused = run_argus("refresh", tmp_path / "list.csv", *both)
     assert_invalid(refused, "executor", "--ray-address")

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from argus.config import preset_names, read_preset
+from argus.config import preset_names, read_preset, setting_names
 from argus.errors import InvalidInput
 from flows.forms import (
+    FIELD_SETTINGS,
     evaluate_config,
     evaluate_stage,
     generate_config,
@@ -19,7 +20,7 @@ from flows.forms import (
     train_config,
     train_stage,
 )
-from schemas.config import TrainConfig
+from schemas.config import CurateConfig, EvaluateConfig, GenerateConfig, PromoteConfig, TrainConfig
 from schemas.forms import (
     EvaluateForm,
     Form,
@@ -120,6 +121,26 @@ def test_a_refresh_of_a_flow_runs_on_the_cluster() -> None:
 def test_a_form_without_a_run_id_takes_that_of_the_flow_run() -> None:
     assert evaluate_config(EvaluateForm(), "flow").run_id == "flow"
     assert evaluate_config(EvaluateForm(run_id="mine"), "flow").run_id == "mine"
+
+
+def test_every_field_of_a_form_sets_a_setting() -> None:
+    form = GenerateForm(input="in.mp4", output="out.mp4", guidance=2.5, sample_steps=3, seed=7)
+    config = generate_config(form, "r")
+    assert (config.sample.guidance, config.sample.steps, config.seed) == (2.5, 3, 7)
+    configs = {
+        RefreshForm: CurateConfig,
+        TrainForm: TrainConfig,
+        EvaluateForm: EvaluateConfig,
+        PromoteForm: PromoteConfig,
+        GenerateForm: GenerateConfig,
+    }
+    unknown = [
+        (form.__name__, name)
+        for form, model in configs.items()
+        for name in form.model_fields.keys() - {"preset", "overrides"}
+        if FIELD_SETTINGS.get(name, name) not in setting_names(model)
+    ]
+    assert unknown == []
 
 
 def test_the_form_of_a_promotion_sets_its_policy() -> None:

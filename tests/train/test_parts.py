@@ -47,7 +47,7 @@ def test_ema_moves_toward_the_weights_and_is_applied_temporarily(
         layer.weight.add_(1)
     ema.update(layer, step=100)
     torch.testing.assert_close(ema.weights["weight"], before + 0.5)
-    with ema.applied(layer):
+    with ema.apply_to(layer):
         torch.testing.assert_close(layer.weight.detach(), before + 0.5)
     torch.testing.assert_close(layer.weight.detach(), before + 1)
 

@@ -55,9 +55,9 @@ def log(
 
 @handle_errors
 def diff(
-    before: Annotated[int, typer.Argument(metavar="A", help="A snapshot's number")],
+    before: Annotated[int, typer.Argument(metavar="A", help="Version of a snapshot")],
     after: Annotated[
-        int | None, typer.Argument(metavar="[B]", help="Another one's [default: the newest]")
+        int | None, typer.Argument(metavar="[B]", help="Version of another [default: the newest]")
     ] = None,
     *,
     dataset: DatasetOption = None,
@@ -108,7 +108,9 @@ def compact(
     ] = None,
     grace_hours: Annotated[
         float,
-        typer.Option(min=0, help="Leave younger files alone; 0 only if no other process writes"),
+        typer.Option(
+            min=0, help="Keep files younger than this; use 0 only if no other process writes"
+        ),
     ] = 24.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be removed, and stop")
@@ -118,8 +120,8 @@ def compact(
     """Merge the index's files, and remove files that no snapshot or decision refers to.
 
     Removes older snapshots, shards, pictures, and leftovers of killed refreshes. Snapshots are
-    removed only if a bound is given; each bound keeps its own, and the newest stays always. It
-    may run beside refreshes and training runs.
+    removed only if a limit is given. A snapshot that one of the limits keeps stays, and so does
+    the newest. Refreshes and training may run at the same time.
 
     JSON keys: dry_run, snapshots, shards, thumbnails, staged (names), index_removed (count),
     bytes, index_files (before, after).
@@ -139,7 +141,7 @@ def compact(
 
 
 def _print_commits(out: Console, commits: "Sequence[LoggedCommit]") -> None:
-    """Print one line a commit; a terminal gets shorter times, run ids and digests."""
+    """Print one line per commit; a terminal gets shorter times, run ids and digests."""
     counts = [str(decision) for decision in Decision]
     table = new_table(
         out, "commit", *counts, "clips", "time, UTC", "run", "recipe",

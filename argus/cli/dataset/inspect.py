@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from argus.report import ScoreLine, Stage
 
 _WIDE = 100  # columns of a console with room for the settings of thresholds
-_YOUTUBE_ID_LENGTH = 11  # a number of so many digits is a video, not a snapshot
+_YOUTUBE_ID_LENGTH = 11  # a number with as many digits names a video, not a snapshot
 
 
 @handle_errors
@@ -76,7 +76,7 @@ def show(
         str | None,
         typer.Argument(
             metavar="[SNAPSHOT|VIDEO|CLIP]",
-            help="A snapshot's number, or a name as in `why` [default: the newest snapshot]",
+            help="A snapshot's version, or a name as in `why` [default: the newest snapshot]",
         ),
     ] = None,
     *,
@@ -250,12 +250,13 @@ def _show_video(out: Console, found: "FoundItem") -> None:
 
 
 def _clip_table(out: Console, clips: "tuple[CuratedClip, ...]") -> Table:
+    """Return a table of a video's clips; a narrow console gets their ids from the `@` on."""
     table = new_table(
         out, "clip", "seconds", "quality", "decision", "location", left=["decision", "location"]
     )
     for clip in clips:
         table.add_row(
-            clip.clip_id,
+            clip.clip_id if out.width >= _WIDE else f"@{clip.clip_id.rpartition('@')[2]}",
             f"{(clip.end_ms - clip.start_ms) / 1000:g}",
             f"{clip.quality:.2f}" if clip.quality is not None else "",
             format_decision(clip.decision, clip.reason),

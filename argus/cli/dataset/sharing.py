@@ -16,7 +16,7 @@ from argus.cli.console import (
     print_next,
     print_note,
 )
-from argus.cli.jobs import named_cluster, run_job
+from argus.cli.jobs import choose_cluster, run_job
 from argus.cli.options import (
     ConfigOption,
     DatasetOption,
@@ -49,10 +49,10 @@ def export_manifest(
         bool, typer.Option("--dry-run", help="Count what would be written, and stop")
     ] = False,
 ) -> None:
-    """Write everything about the kept videos but their frames, to be shared.
+    """Write a manifest of the kept videos: everything except their frames, to be shared.
 
-    A manifest holds URLs, spans, scores, checksums and settings. It is a catalogue too, and
-    `argus dataset rebuild` makes the dataset again from it.
+    A manifest holds URLs, spans, scores, checksums and settings. It is also a catalogue, and
+    `argus dataset rebuild` rebuilds the dataset from it.
 
     Example: `argus dataset export-manifest shared.parquet`
     """
@@ -90,7 +90,7 @@ def rebuild(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a dataset again from a manifest: download its videos and apply its settings.
+    """Rebuild a dataset from a manifest: download its videos and apply its settings.
 
     A clip is the *same* (byte for byte), *changed* (the site serves another file, or another
     encoder wrote it) or *missing* (with the reason). It may be stopped at any moment: the same
@@ -104,25 +104,22 @@ def rebuild(
     from argus.dataset import Dataset, compare_manifest, read_manifest
 
     table = read_manifest(manifest)
-    cluster = named_cluster(None, None)
     location = locate_dataset(dataset)
     fields = {
         "dataset": location,
         "run_id": run_id,
         "fetch.allow_private_hosts": allow_private_hosts or None,
-        "executor": "ray" if cluster else None,
     }
     configs = rebuild_configs(manifest, config, sets or (), fields, write=not dry_run)
     print_note(
         f"{'would process ' if dry_run else ''}{manifest}: {len(table)} videos, "
         f"{_count_kept(table)} clips, {len(configs)} recipe{'s' * (len(configs) > 1)}"
     )
-    for settings in configs:
+    for settings, cluster in map(choose_cluster, configs):
         if dry_run:
             typer.echo(settings.model_dump_json(indent=2))
         else:
-            address = cluster if settings.executor == "ray" else None
-            run_job(JobKind.CURATE, settings, ray_address=address)
+            run_job(JobKind.CURATE, settings, ray_address=cluster)
     if not dry_run:
         report = compare_manifest(Dataset(location), manifest)
         _print_rebuilt(open_stdout(), report, as_json=as_json)
@@ -136,13 +133,13 @@ def rebuild_configs(
     *,
     write: bool,
 ) -> list[CurateConfig]:
-    """Return the refreshes that make a manifest's dataset again, one for each recipe.
+    """Return the refreshes that rebuild the dataset of a manifest, one for each recipe.
 
     Args:
         manifest: the manifest. One with several recipes is split into catalogues below
             ARGUS_HOME, in the order of their commits.
         file: a YAML file of settings.
-        sets: texts of the form name=value; only they may change the recipe's own settings of
+        sets: strings of the form name=value; only they may change the recipe's own settings of
             clips and thresholds.
         fields: further settings by dotted name.
         write: write those catalogues; otherwise they are only named.

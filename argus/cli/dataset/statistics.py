@@ -39,7 +39,7 @@ def stats(
 ) -> None:
     """Count the decisions: by reason, layout, split, codec and filter; hours, lengths, quality.
 
-    The column `alone` counts what only this filter drops: without it, so much more would be kept.
+    The column `alone` counts what only this filter drops: what would be kept without it.
 
     JSON keys: hours_in, hours_out; counts by name in videos, clips, reasons, clip_reasons,
     layouts, codecs, splits; judged, dropped and alone by filter in video_filters, clip_filters;
