@@ -117,7 +117,7 @@ def make_config(folder: Path, urls: list[str], **values: Any) -> CurateConfig:
 
 def process_bare(urls: list[str], folder: Path, config: CurateConfig, ended: Any) -> None:
     """Download, process and write one video after the other; report when each ended."""
-    from argus.curate.download.ytdlp import download
+    from argus.curate.download import download
 
     cv2.setNumThreads(1)
     for number, url in enumerate(urls):
