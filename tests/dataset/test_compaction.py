@@ -131,7 +131,7 @@ def test_a_reader_of_a_kept_snapshot_and_a_writer_are_not_disturbed(
     ]
 
 
-def test_a_clip_that_is_dropped_for_now_keeps_its_bytes(tmp_path: Path, make) -> None:
+def test_a_dropped_clip_keeps_its_bytes(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
     first = make.kept("url:a", 2)
     (row,) = dataset.commit_chunk([first]).rows
@@ -145,7 +145,9 @@ def test_a_clip_that_is_dropped_for_now_keeps_its_bytes(tmp_path: Path, make) ->
     assert len(dataset.store.list_names("shards")) == 1
 
 
-def test_a_failure_that_may_pass_does_not_free_what_it_hides(tmp_path: Path, make) -> None:
+def test_a_retryable_failure_does_not_free_the_files_of_the_row_before(
+    tmp_path: Path, make
+) -> None:
     dataset = Dataset(tmp_path)
     dataset.commit_chunk([make.kept("url:a")])
     dataset.commit_chunk([make.failed("url:a", recipe=OTHER)])
@@ -154,7 +156,7 @@ def test_a_failure_that_may_pass_does_not_free_what_it_hides(tmp_path: Path, mak
     assert readable(dataset) == ["url:a@0-10000"]
 
 
-def test_the_index_gets_few_files_and_says_the_same(tmp_path: Path, make) -> None:
+def test_compaction_leaves_few_index_files_with_the_same_rows(tmp_path: Path, make) -> None:
     dataset = Dataset(tmp_path)
     for number in range(5):
         dataset.commit_chunk([make.kept(f"url:{number}")])

@@ -234,7 +234,7 @@ def test_rows_of_both_versions_survive_compaction(dataset: Dataset) -> None:
     assert history == [row, round_quality(again)]
 
 
-def test_people_can_look_at_it(dataset: Dataset) -> None:
+def test_views_explanations_and_sweeps_read_version_1(dataset: Dataset) -> None:
     view = DatasetView(dataset.store)
     videos = view.list_videos()
     found = view.find("https://videos.example/walk.mp4")
@@ -248,7 +248,9 @@ def test_people_can_look_at_it(dataset: Dataset) -> None:
     assert {video.source_id for video in refreshed} == {WALK, SEAM, STEREO, REMOVED}
 
 
-def test_its_manifest_rebuilds_it(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_manifest_of_version_1_is_compared_and_exported_again(
+    dataset: Dataset, tmp_path: Path
+) -> None:
     stored = DATA / "manifest.parquet"
     assert set(read_manifest(stored)["source_id"].to_pylist()) == {WALK, STEREO}
     report = compare_manifest(dataset, stored)
@@ -293,7 +295,7 @@ def test_a_run_folder_of_version_1_resumes(tmp_path: Path) -> None:
         folder.write_config(config, migrate=migrate_config)
 
 
-def test_migrating_names_of_today_changes_nothing() -> None:
+def test_migrating_current_names_changes_nothing() -> None:
     values = config_of(variance=400.0).model_dump(mode="json")
     assert migrate_config(JobKind.CURATE, values) == values
     assert migrate_config(JobKind.TRAIN, {"policy": {"x": 1}}) == {"policy": {"x": 1}}

@@ -85,7 +85,7 @@ def test_the_order_never_changes() -> None:
     assert [sample.index for sample in batch] == [2, 6, 4, 3, 7]
 
 
-def test_seeds_and_epochs_have_orders_of_their_own() -> None:
+def test_each_seed_and_epoch_has_its_own_order() -> None:
     orders = [
         tuple(permute_epoch(epoch, size=50, seed=seed)) for epoch in range(4) for seed in range(4)
     ]

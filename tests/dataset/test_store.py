@@ -125,7 +125,7 @@ def test_places_are_named_by_path_or_uri(tmp_path: Path, monkeypatch: pytest.Mon
             Store.of(place)
 
 
-def test_configurations_keep_a_uri() -> None:
+def test_configurations_do_not_change_a_uri() -> None:
     assert CurateConfig(catalogue="none", dataset="s3://bucket/data").dataset == "s3://bucket/data"
     assert (
         refresh_config(RefreshForm(catalogue="none", dataset="s3://bucket/data"), "run").dataset
@@ -214,7 +214,7 @@ def test_a_lost_race_is_repeated_without_what_the_other_writer_committed(place: 
     assert sorted(rows) == ["url:a", "url:b", "url:c", "url:c", "url:first"]
 
 
-def test_refreshes_concurrent_of_overlapping_catalogues_lose_nothing_and_repeat_nothing(
+def test_concurrent_refreshes_of_overlapping_catalogues_lose_and_repeat_nothing(
     place: str, make
 ) -> None:
     def refresh(first: int) -> None:

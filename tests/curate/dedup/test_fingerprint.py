@@ -25,7 +25,9 @@ def noise(seed: int, frames: int = 20, size: tuple[int, int] = (128, 256)) -> np
 
 
 @pytest.mark.parametrize(("seconds", "moments"), [(0.2, 1), (2, 2), (4.4, 4), (10, 10)])
-def test_a_moment_a_second_and_at_most_two_kilobytes(seconds: float, moments: int) -> None:
+def test_a_signature_has_a_moment_per_second_and_at_most_two_kilobytes(
+    seconds: float, moments: int
+) -> None:
     signature = compute_signature(noise(0, round(seconds * 5)), 5, 10)
     assert signature.moments.shape == (moments, BANDS, HARMONICS, 2)
     assert signature.times_ms.tolist() == [500 + 1000 * k for k in range(moments)]
@@ -33,7 +35,7 @@ def test_a_moment_a_second_and_at_most_two_kilobytes(seconds: float, moments: in
     assert signature.times_ms[-1] < 10_000
 
 
-def test_bytes_are_read_again_and_others_are_refused() -> None:
+def test_signatures_round_trip_and_other_bytes_are_refused() -> None:
     signature = compute_signature(noise(0), 5, 10)
     data = signature.to_bytes()
     again = Signature.from_bytes(data)
@@ -57,7 +59,7 @@ def test_the_same_frames_have_the_same_signature_at_every_size() -> None:
     assert (one * other.conj()).sum(axis=(1, 2)).real.min() > 0.995
 
 
-def test_yaw_turns_the_phases_and_nothing_else() -> None:
+def test_yaw_changes_only_the_phases() -> None:
     frames = noise(2)
     one, other = (
         compute_spectra(compute_signature(part, 5, 10).moments)
@@ -68,7 +70,7 @@ def test_yaw_turns_the_phases_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("name", ["black", "white", "sky and ground", "one gray level of noise"])
-def test_what_shows_nothing_has_nothing_to_compare(name: str) -> None:
+def test_frames_without_contrast_give_empty_moments(name: str) -> None:
     frames = {
         "black": np.zeros((20, 64, 128, 3), np.uint8),
         "white": np.full((20, 64, 128, 3), 255, np.uint8),
@@ -89,6 +91,6 @@ def test_a_clip_that_begins_in_the_dark_has_its_later_moments() -> None:
     assert shown[4:].all()
 
 
-def test_moments_come_from_clip_length_not_from_a_clips_own() -> None:
+def test_the_spacing_of_moments_depends_on_the_setting_and_not_on_the_clip() -> None:
     assert compute_signature(noise(4, 10), 5, 5).spacing_ms == 500
     assert MOMENTS * compute_signature(noise(4, 10), 5, 60).spacing_ms == 60_000

@@ -102,7 +102,9 @@ def test_a_copy_is_found_whatever_its_yaw_and_encoding(
     assert match.similarity > 0.95
 
 
-def test_mild_changes_of_colour_do_not_matter(world: np.ndarray, index: DuplicateIndex) -> None:
+def test_a_copy_with_slightly_changed_colors_is_found(
+    world: np.ndarray, index: DuplicateIndex
+) -> None:
     graded = (
         (255 * (world[:100] / 255) ** 0.85 * [0.95, 1.0, 0.9] + 8).clip(0, 255).astype(np.uint8)
     )
@@ -158,7 +160,7 @@ def test_a_source_is_not_compared_with_itself(world: np.ndarray) -> None:
     assert find_duplicates(own + own) == []
 
 
-def test_of_many_copies_all_name_the_first(world: np.ndarray) -> None:
+def test_all_copies_name_the_first_one(world: np.ndarray) -> None:
     sources = [clips(name, world[:100]) for name in ("url:c", "url:a", "url:b")]
     found = find_duplicates([clip for source in sources for clip in source])
     assert [(match.clip_id, match.earlier) for match in found] == [
@@ -167,7 +169,7 @@ def test_of_many_copies_all_name_the_first(world: np.ndarray) -> None:
     ]
 
 
-def test_what_is_discarded_or_replaced_is_not_found(world: np.ndarray) -> None:
+def test_discarded_and_replaced_clips_are_not_found(world: np.ndarray) -> None:
     own, copy = clips("url:a", world[:100]), clips("url:copy", world[:100])[0]
     index = index_of(own)
     index.discard("url:a")
@@ -179,7 +181,7 @@ def test_what_is_discarded_or_replaced_is_not_found(world: np.ndarray) -> None:
     assert index.find(copy) is None
 
 
-def test_an_index_that_grew_finds_what_one_built_at_once_finds(world: np.ndarray) -> None:
+def test_an_index_built_in_steps_finds_the_same_as_one_built_at_once(world: np.ndarray) -> None:
     sources = [clips(f"url:{seed}", scene(seed, 10)) for seed in range(2, 12)]
     grown, max_concurrent_downloads = (
         index_of(*sources),

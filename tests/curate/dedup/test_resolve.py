@@ -146,7 +146,7 @@ def test_a_source_that_is_kept_in_part_takes_the_split_of_the_earlier(tmp_path: 
     ]
 
 
-def test_a_policy_that_keeps_duplicates_keeps_them_in_one_split(tmp_path: Path) -> None:
+def test_kept_duplicates_are_in_one_split(tmp_path: Path) -> None:
     chunk = [
         video("url:a", 1, split=Split.VAL),
         video("url:b", 2, split=Split.TEST),
@@ -193,7 +193,7 @@ def test_a_killed_refresh_resolves_as_an_undisturbed_one(
     )
 
 
-def test_what_a_pending_source_gave_under_another_recipe_does_not_count(tmp_path: Path) -> None:
+def test_clips_of_pending_sources_do_not_count(tmp_path: Path) -> None:
     resolve_chunks(tmp_path, [video("url:a", 1)])
     rows = resolve_chunks(
         tmp_path, [video("url:b", 1, recipe="1" * 16)], [video("url:a", 1, recipe="1" * 16)]
@@ -205,7 +205,7 @@ def test_what_a_pending_source_gave_under_another_recipe_does_not_count(tmp_path
     assert list(kept(tmp_path)) == ["url:b@00000-10000"]
 
 
-def test_what_others_commit_meanwhile_counts(tmp_path: Path) -> None:
+def test_concurrent_commits_of_other_writers_count(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
     resolver = DuplicateResolver(dataset, {"url:b", "url:c"}, "drop")
     dataset.commit_chunk(resolver.resolve([video("url:b", 2)]))
@@ -214,7 +214,7 @@ def test_what_others_commit_meanwhile_counts(tmp_path: Path) -> None:
     assert resolved.row.clips[0].duplicate_of == "url:other@00000-10000"
 
 
-def test_a_chunk_that_lost_a_race_is_resolved_as_if_for_the_first_time(tmp_path: Path) -> None:
+def test_a_chunk_that_lost_a_race_is_resolved_anew(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
     chunk = [video("url:a", 1), video("url:b", 2), video("url:c", 1, 2, 3)]
     resolver = DuplicateResolver(dataset, {"url:a", "url:b", "url:c"}, "keep")
@@ -251,7 +251,7 @@ def make_reevaluated(source: str, *scenes: int, shard: str | None = None) -> Dec
     return DecidedVideo(replace(row, clips=tuple(replace(clip, **place) for clip in row.clips)))
 
 
-def test_what_is_kept_again_without_bytes_is_unresolved_unless_it_is_a_duplicate(
+def test_a_clip_kept_again_without_bytes_is_unresolved_unless_it_is_a_duplicate(
     tmp_path: Path,
 ) -> None:
     resolve_chunks(tmp_path, [video("url:a", 1)])
@@ -273,7 +273,7 @@ def test_what_is_kept_again_without_bytes_is_unresolved_unless_it_is_a_duplicate
     assert resolver.unresolved == ()
 
 
-def test_a_duplicate_that_has_a_place_keeps_it(tmp_path: Path) -> None:
+def test_a_duplicate_keeps_its_location(tmp_path: Path) -> None:
     resolve_chunks(tmp_path, [video("url:a", 1)])
     (resolved,) = DuplicateResolver(Dataset(tmp_path), {"url:b"}, "drop").resolve(
         [make_reevaluated("url:b", 1, shard="shards/b.arrow")]
@@ -283,7 +283,7 @@ def test_a_duplicate_that_has_a_place_keeps_it(tmp_path: Path) -> None:
     ]
 
 
-def test_a_failure_that_may_pass_hides_no_clips(tmp_path: Path) -> None:
+def test_a_retryable_failure_hides_no_clips(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
     dataset.commit_chunk([video("url:a", 1)])
     running = DuplicateResolver(dataset, {"url:b"}, "drop")

@@ -69,7 +69,7 @@ def test_without_next_frames_or_texture_the_motion_is_zero() -> None:
         assert set(MotionFilter().score(samples).values()) == {0.0}
 
 
-def test_a_whole_video_is_decided_by_its_second_liveliest_pair() -> None:
+def test_a_whole_video_is_decided_by_the_pair_with_the_second_most_motion() -> None:
     walk, spin = sample_world(Motion.WALK), sample_world(Motion.STILL)
     mixed = SampledFrames(
         *(
