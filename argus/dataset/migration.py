@@ -1,7 +1,7 @@
 """Reading what version 1 stored: index columns, score names, recipes, and run configurations.
 
 Version 1 is the index without `decided_at`. Nothing is rewritten: old files are translated when
-they are read, before anything is compared or hashed. A stored name that is neither known today nor
+they are read, before anything is compared or hashed. A stored name that is neither current nor
 listed here is an error, so that it never turns into a default.
 """
 
@@ -28,7 +28,7 @@ RENAMED_SCORES = {
     ("seam", "centre_value"): "center_value",
     ("seam", "centre_ratio"): "center_ratio",
 }
-"""Today's names of the scores that version 1 stored under another one, by filter and old name."""
+"""Current names of renamed scores, by the filter and the name in version 1."""
 
 _RECIPE_KEYS = {"policy": "filters", "filters": "filter_versions"}
 _RECIPE_PARTS = {"version", "clip", "filters", "filter_versions", "learned"}
@@ -65,7 +65,7 @@ _DECLARATIONS = {
 
 
 def rename_column(name: str) -> str:
-    """Return today's name of an index column."""
+    """Return the current name of an index column."""
     return _COLUMNS.get(name, name)
 
 
@@ -79,7 +79,7 @@ def check_columns(names: Iterable[str], file: str) -> None:
 
 
 def migrate_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return a part of the index, as stored, with today's columns and score names.
+    """Return a part of the index, as stored, with the current columns and score names.
 
     A file may hold rows of both versions: compaction merges them. Columns that it lacks are null.
 
@@ -87,7 +87,7 @@ def migrate_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
         table: columns of one index file, under the names in the file.
         schema: the wanted columns, a projection of `schemas.arrow.INDEX_SCHEMA`.
     """
-    old = {today: name for name, today in _COLUMNS.items() if name in table.column_names}
+    old = {current: name for name, current in _COLUMNS.items() if name in table.column_names}
     own = set(table.column_names)
     columns = {}
     for field in schema:
@@ -100,7 +100,7 @@ def migrate_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def migrate_row(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a row, as a dict of today's columns, with its media complete.
+    """Return the values of a row, as a dict of the current columns, with its media complete.
 
     Version 1 stored neither pixel aspect, rotation nor spherical metadata. They are derived from
     the declared layout and the stored score `layout.pixel_aspect`, which a decision needs and no
@@ -126,7 +126,7 @@ def migrate_staged_row(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def migrate_recipe(parts: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the parts of a stored recipe under today's names.
+    """Return the parts of a stored recipe under the current names.
 
     Args:
         parts: the parsed JSON.
@@ -157,20 +157,20 @@ def spell_recipe_v1(parts: Mapping[str, Any]) -> dict[str, Any]:
     A recipe's digest is taken of this spelling. So a dataset's videos, staged results and manifests
     keep their recipe when a setting is renamed.
     """
-    keys = {today: name for name, today in _RECIPE_KEYS.items()}
+    keys = {current: name for name, current in _RECIPE_KEYS.items()}
     return {keys.get(name, name): value for name, value in parts.items()}
 
 
 def migrate_config(kind: JobKind, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a run's stored configuration under today's setting names."""
+    """Return the values of a run's stored configuration under the current setting names."""
     found = {
         name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()
     }
-    for old, today in _SETTINGS.get(kind, {}).items():
-        source, target = _group(found, old), _group(found, today)
+    for old, current in _SETTINGS.get(kind, {}).items():
+        source, target = _group(found, old), _group(found, current)
         name = old.rpartition(".")[2]
         if source is not None and target is not None and name in source:
-            target[today.rpartition(".")[2]] = source.pop(name)
+            target[current.rpartition(".")[2]] = source.pop(name)
     return found
 
 
@@ -219,11 +219,11 @@ def _coalesce(parts: Sequence[pa.Array]) -> pa.Array:
 
 
 def _migrate_score_names(lists: pa.Array) -> pa.Array:
-    """Return `list<SCORE>`, or `list<CLIP>` with the scores of each clip, under today's names."""
+    """Return `list<SCORE>`, or `list<CLIP>` with the scores of each clip, under current names."""
     items = lists.values
     names = [field.name for field in items.type]
     if "filter" in names and "name" in names:
-        columns = {"name": _today_scores(items.field("filter"), items.field("name"))}
+        columns = {"name": _current_score_names(items.field("filter"), items.field("name"))}
     elif "scores" in names:
         columns = {"scores": _migrate_score_names(items.field("scores"))}
     else:
@@ -235,9 +235,9 @@ def _migrate_score_names(lists: pa.Array) -> pa.Array:
     )
 
 
-def _today_scores(filters: pa.Array, names: pa.Array) -> pa.Array:
-    for (owner, old), today in RENAMED_SCORES.items():
+def _current_score_names(filters: pa.Array, names: pa.Array) -> pa.Array:
+    for (owner, old), current in RENAMED_SCORES.items():
         found = pc.equal(names, old)
         if pc.any(found).as_py():
-            names = pc.if_else(pc.and_(found, pc.equal(filters, owner)), today, names)
+            names = pc.if_else(pc.and_(found, pc.equal(filters, owner)), current, names)
     return names
