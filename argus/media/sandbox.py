@@ -302,7 +302,7 @@ class _ForkServer:
             self._stop()
 
     def _start(self) -> socket.socket:
-        self._control, server_end = socket.socketpair()
+        control, server_end = socket.socketpair()
         command = [sys.executable, "-P", "-W", "ignore", "-c", _SERVER_CODE]
         command += [str(server_end.fileno()), self._preload]
         with server_end:
@@ -315,7 +315,8 @@ class _ForkServer:
                 pass_fds=[server_end.fileno()],
                 start_new_session=True,
             )
-        return self._control
+        self._control = control  # only now: a failed start is tried again by the next request
+        return control
 
     def _stop(self) -> None:
         if self._control is not None and self._process is not None:
