@@ -67,8 +67,8 @@ class Measurement:
     @property
     def rate(self) -> float:
         """Videos per second of the last three quarters."""
-        first = len(self.decided) // 4
-        return (len(self.decided) - 1 - first) / (self.decided[-1] - self.decided[first])
+        times = self.decided[len(self.decided) // 4 :]
+        return (len(times) - 1) / (times[-1] - times[0])
 
 
 def write_small(folder: Path, count: int) -> list[str]:
@@ -179,8 +179,7 @@ def run_bare(urls: list[str], config: CurateConfig) -> Measurement:
 def run_refresh(config: CurateConfig, *, watch_memory: bool = False) -> Measurement:
     """Run a refresh as a process of its own; watching its memory slows everything down."""
     home = Path(config.home)
-    home.mkdir(parents=True, exist_ok=True)
-    file = home / "bench.json"
+    file = Path(config.catalogue).with_name("bench.json")
     file.write_text(config.model_dump_json())
     command = [sys.executable, "-m", "ray_jobs.curate", "--config", str(file)]
     with cpu_group() as (join, cpu_s):
@@ -190,9 +189,8 @@ def run_refresh(config: CurateConfig, *, watch_memory: bool = False) -> Measurem
         with watched_memory(process.pid) if watch_memory else contextlib.nullcontext([0.0]) as peak:
             status = process.wait()
         seconds = time.time() - start
-        result = json.loads(
-            (home / "runs" / "curate" / str(config.run_id) / "result.json").read_text()
-        )
+        run = home / "runs" / "curate" / str(config.run_id)
+        result = json.loads((run / "result.json").read_text())
         if status:
             raise SystemExit(f"the refresh ended with {status}: {result['reason']}")
         table = Dataset(config.dataset).read_latest(["decided_at"])
@@ -242,9 +240,7 @@ def watched_memory(pid: int) -> Iterator[list[float]]:
 
 def family(pid: int) -> list[int]:
     """Return a process and its descendants."""
-    output = subprocess.run(
-        ["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True
-    ).stdout.split()
+    output = subprocess.check_output(["ps", "-eo", "pid=,ppid="], text=True).split()
     parents = dict(zip(map(int, output[::2]), map(int, output[1::2]), strict=True))
     found = [pid]
     for one in found:
@@ -254,11 +250,10 @@ def family(pid: int) -> list[int]:
 
 def proportional_kib(pid: int) -> int:
     """Return the proportional set size of a process; 0 if it has ended."""
-    try:
+    with contextlib.suppress(OSError, StopIteration):
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+        return int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+    return 0
 
 
 def measure_throughput(folder: Path, urls: list[str], sides: list[Side], rounds: int) -> None:
@@ -283,9 +278,10 @@ def describe(side: list[Measurement], bare: list[Measurement]) -> str:
     rate = statistics.median(one.rate for one in side)
     ratio = statistics.median(one.rate / other.rate for one, other in pairs)
     whole = statistics.median(other.seconds / one.seconds for one, other in pairs)
-    text = f"{rate:.3f} videos/s, ratio {ratio:.3f} steady, {whole:.3f} over the whole run"
     cpu = [one.cpu_s / len(one.decided) for one in side if one.cpu_s]
-    return text + (f", {statistics.median(cpu):.2f} CPU s a video" if cpu else "")
+    return f"{rate:.3f} videos/s, ratio {ratio:.3f} steady, {whole:.3f} over the whole run" + (
+        f", {statistics.median(cpu):.2f} CPU s a video" if cpu else ""
+    )
 
 
 def measure_scaling(
@@ -329,10 +325,10 @@ def draw(
     from matplotlib import pyplot
 
     figure, (walls, peaks, costs) = pyplot.subplots(1, 3, figsize=(12, 3.5), layout="constrained")
-    counts = [row[0] for row in scaling]
-    walls.plot(counts, [row[1] for row in scaling], "o-")
+    counts, seconds, gib = zip(*scaling, strict=True)
+    walls.plot(counts, seconds, "o-")
     walls.set(title="Wall time", xlabel="videos", ylabel="s", ylim=0, xlim=0)
-    peaks.plot(counts, [row[2] for row in scaling], "o-")
+    peaks.plot(counts, gib, "o-")
     peaks.set(title="Peak memory, all processes", xlabel="videos", ylabel="GiB", ylim=0, xlim=0)
     costs.plot([row[0] for row in commits], [row[1] * 1e3 for row in commits], "o-")
     costs.set(

@@ -2,18 +2,7 @@
 
 from .clipping import ClipSpan, clip_spans
 from .download import fetch
-from .executor import (
-    Completion,
-    Executor,
-    FetchedVideo,
-    FileLost,
-    LocalExecutor,
-    Outcome,
-    StagedVideo,
-    WorkerDied,
-    WorkItem,
-    describe_task_error,
-)
+from .executor import Completion, Executor, LocalExecutor, describe_task_error
 from .filters import (
     Filter,
     ScorerFailed,
@@ -30,6 +19,7 @@ from .frame_sampling import (
     sample_native_frames,
 )
 from .layout import LayoutVerdict, detect_layout
+from .outcomes import FetchedVideo, FileLost, Outcome, StagedVideo, WorkerDied, WorkItem
 from .plan import RefreshPlan, plan_refresh, preview_refresh
 from .process import process_isolated, process_video
 from .quality import compute_quality

@@ -17,67 +17,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from argus.errors import FetchError, ServiceError
+from argus.curate.outcomes import FetchedVideo, Outcome, WorkerDied, WorkItem
+from argus.errors import ServiceError
 from argus.files import is_disk_full
 from argus.media import CallCancelled, cancel_calls, start_server
 
 if TYPE_CHECKING:
     from argus.curate.download import RateKey, RatePolicy, SiteResponse
-    from argus.curate.records import PriorResult, VideoSource
     from argus.curate.scorers import LocalScorerPool, ScorerPlan
     from argus.curate.tasks import VideoTasks
-    from argus.dataset import FetchedFile
 
 PRELOADED_MODULES = ("argus.curate.download.ytdlp", "argus.curate.preload")
 """What the fork servers of downloads and of processing have imported."""
 
 CLOSE_WAIT_S = 10.0
 _CANCEL_EVERY_S = 0.05
-
-
-@dataclass
-class WorkItem:
-    """One video of a run, with the state of its attempts."""
-
-    source: VideoSource
-    prior: PriorResult | None = None  # None: nothing is stored, so everything is computed
-    attempts: int = 0
-    losses: int = 0  # fetched files or staged results that disappeared
-    first_attempt: float | None = None  # time.monotonic() of the first attempt
-
-
-@dataclass(frozen=True)
-class FetchedVideo:
-    """A fetched file on the disk of one machine."""
-
-    file: FetchedFile
-    seconds: float  # wall clock of the fetch
-    node: str = ""  # the executor's id of the machine; empty if there is only one
-
-
-@dataclass(frozen=True)
-class StagedVideo:
-    """A video whose result is in the staging area."""
-
-    source_id: str
-
-
-@dataclass(frozen=True)
-class FileLost:
-    """A fetched file that is gone: its machine left, or another run finished the video."""
-
-    path: Path
-
-
-@dataclass(frozen=True)
-class WorkerDied:
-    """A task that ended without an outcome of its own."""
-
-    detail: str
-
-
-Outcome = FetchedVideo | StagedVideo | FetchError | FileLost | WorkerDied
-"""Everything that a submitted task can end with."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from argus.curate.dedup.resolve import DuplicateResolver
 from argus.curate.download import read_secrets
-from argus.curate.executor import Executor, WorkItem
+from argus.curate.executor import Executor
+from argus.curate.outcomes import WorkItem
 from argus.curate.plan import pending_chunks, plan_refresh
 from argus.curate.recipe import Recipe, store_recipe
 from argus.curate.records import PriorResult

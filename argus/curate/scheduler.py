@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count, islice
 
 from argus.curate.download import retry_delay_s
-from argus.curate.executor import (
-    Executor,
+from argus.curate.executor import Executor
+from argus.curate.outcomes import (
     FetchedVideo,
     FileLost,
     Outcome,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from argus.curate.download import RateLimiter, fetch
-from argus.curate.executor import FetchedVideo, FileLost, StagedVideo
+from argus.curate.outcomes import FetchedVideo, FileLost, StagedVideo
 from argus.curate.process import process_isolated
 from argus.curate.recompute import recompute_isolated
 from argus.curate.records import PriorResult, VideoSource

@@ -187,7 +187,7 @@ def test_a_changed_filter_measures_again_alone(many: Many) -> None:
 
 
 def _named(dataset: Dataset) -> set[str]:
-    """The shards that the newest snapshot names: nothing was encoded anew."""
+    """Return the shards that the newest snapshot names: nothing was encoded anew."""
     return {
         name.removeprefix("shards/") for name in dataset.get_snapshot().table["shard"].to_pylist()
     }
@@ -228,7 +228,7 @@ def test_of_a_hundred_thousand_urls_those_not_known_are_fetched(
 
 
 def dropped(source_id: str, recipe: str) -> SourceRow:
-    """A settled row, of no importance otherwise."""
+    """Return the row of a dropped video."""
     decided = {
         "decision": Decision.DROPPED,
         "reason": Reason.BLACK,
