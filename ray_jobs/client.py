@@ -117,6 +117,9 @@ class JobClient:
         address: Address of the dashboard (`http://host:8265`). Defaults to ARGUS_RAY_ADDRESS, then
             to Ray's own defaults.
         patience_s: Time in seconds for which `follow` tolerates a cluster that does not answer.
+
+    Raises:
+        InvalidInput: The address is not a URL.
     """
 
     def __init__(self, address: str | None = None, *, patience_s: float = 60.0) -> None:
@@ -125,6 +128,11 @@ class JobClient:
         self.patience_s = patience_s
         self._headers = ray_auth_headers(os.environ)
         self._address = address or os.environ.get("ARGUS_RAY_ADDRESS")
+        if self._address and not self._address.startswith(("http://", "https://")):
+            raise InvalidInput(
+                f"the Ray address is {self._address!r}, but must be that of the dashboard, "
+                "such as http://head:8265"
+            )
         with _map_ray_errors(self._address):
             self._api = JobSubmissionClient(self._address, headers=dict(self._headers))
 

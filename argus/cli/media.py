@@ -86,6 +86,9 @@ def generate(
     if dry_run:
         print_dry_run(settings, _describe_generation(settings))
         return
+    from argus.media import probe
+
+    probe(Path(settings.input))  # a file that is no video fails before the model is loaded
     use_local_registry()
     result = run_job(JobKind.GENERATE, settings, ray_address=named_cluster(), as_json=as_json)
     print_result(result, f"argus tag {output}", as_json=as_json)

@@ -37,14 +37,16 @@ class RefreshPlan:
         return self.work.get(source_id, _EVERYTHING).kind is not WorkKind.EVERYTHING
 
     def __str__(self) -> str:
-        """Return the plan in one sentence."""
+        """Return the plan in one sentence; kinds of work that no video needs are left out."""
         kinds = Counter(work.kind for work in self.work.values())
-        return (
-            f"{len(self.sources)} videos: {self.known} known, "
-            f"{kinds[WorkKind.DECIDE]} to decide again from stored scores, "
-            f"{kinds[WorkKind.SCORE]} to measure again by some filters, "
-            f"{kinds[WorkKind.EVERYTHING]} to fetch and process"
-        )
+        parts = {
+            "known": self.known,
+            "to decide again from stored scores": kinds[WorkKind.DECIDE],
+            "to measure again by some filters": kinds[WorkKind.SCORE],
+            "to fetch and process": kinds[WorkKind.EVERYTHING],
+        }
+        shown = ", ".join(f"{count} {part}" for part, count in parts.items() if count)
+        return f"{len(self.sources)} video{'s' * (len(self.sources) != 1)}: {shown}"
 
 
 def preview_refresh(config: CurateConfig) -> RefreshPlan:

@@ -23,6 +23,8 @@ from schemas.names import Split
 SOURCE_COLUMNS = ("url", "id", "video_id")
 """Columns that identify a video; the first one present is used."""
 
+_TABLE_SUFFIXES = frozenset({".parquet", ".csv", ".tsv", ".jsonl", ".ndjson"})
+
 
 class _CatalogueEntry(NamedTuple):
     """A raw entry of a catalogue.
@@ -73,7 +75,8 @@ def read_catalogue(path: Path | str) -> list[VideoSource]:
                 raise InvalidInput(f"{path}, {unit} {entry.number}: {error}") from None
             sources.setdefault(source.source_id, source)
     except (UnicodeDecodeError, csv.Error, json.JSONDecodeError, pyarrow.ArrowException) as error:
-        file_format = path.suffix.lstrip(".") or "text"
+        suffix = path.suffix.lower()
+        file_format = suffix[1:] if suffix in _TABLE_SUFFIXES else "text with one url a line"
         raise InvalidInput(f"catalogue {path} cannot be read as {file_format}: {error}") from error
     if not sources:
         raise InvalidInput(f"catalogue {path} is empty; it needs at least one video")

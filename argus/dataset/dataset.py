@@ -97,10 +97,10 @@ class Dataset:
             raise InvalidInput("the videos of a chunk have several recipes; commit them separately")
         for _attempt in range(_MAX_ATTEMPTS):
             version = self.index.refresh()
-            news = self._select_news(videos)
-            if not news:
+            new = self._select_new(videos)
+            if not new:
                 return None
-            resolved = resolve(news) if resolve else news
+            resolved = resolve(new) if resolve else new
             if not resolved:
                 return None
             rows = self._write_shard(resolved)
@@ -192,7 +192,12 @@ class Dataset:
         return publish_snapshot(self.index, self.store)
 
     def list_commits(self) -> list[LoggedCommit]:
-        """Return all commits, oldest first."""
+        """Return all commits, oldest first.
+
+        Raises:
+            InvalidInput: there is no dataset.
+        """
+        self._require()
         self.index.refresh()
         return list_commits(self.index, {snapshot.version for snapshot in self.list_snapshots()})
 
@@ -255,7 +260,7 @@ class Dataset:
         if chosen not in known:
             raise InvalidInput(
                 f"dataset {self.store.uri} has no snapshot {chosen}; "
-                f"it has {', '.join(map(str, known))}"
+                f"its snapshots: {', '.join(map(str, known))}"
             )
         return known[chosen]
 
@@ -270,7 +275,7 @@ class Dataset:
                 f"`argus refresh CATALOGUE --dataset {self.store.uri}`"
             )
 
-    def _select_news(self, videos: Sequence[DecidedVideo]) -> list[DecidedVideo]:
+    def _select_new(self, videos: Sequence[DecidedVideo]) -> list[DecidedVideo]:
         before = self._decisions.find([video.row.source_id for video in videos])
         return [
             video for video in videos if not _repeats(video.row, before.get(video.row.source_id))

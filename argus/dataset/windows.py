@@ -73,8 +73,8 @@ def require_rows(usable: UsableRows, snapshot: Snapshot, split: Split) -> tuple[
     if not usable.rows:
         raise InvalidInput(
             f"snapshot {snapshot.version} has no usable clip in split '{split}' "
-            f"({usable.skipped} skipped for length or quality); add videos, "
-            "or assign splits in the catalog's split column"
+            f"({usable.skipped} skipped for length or quality); add videos, and name their split "
+            "in the catalogue's column split (a video that is known keeps its split)"
         )
     return usable.rows
 

@@ -62,7 +62,8 @@ def explain_decision(dataset: DatasetView, found: FoundItem) -> Iterator[Stage]:
     yield _describe_download(video)
     if video.media:
         yield _describe_file(video)
-    yield _describe_layout(video)
+    if video.media or video.layout or video.layout_declared:
+        yield _describe_layout(video)
     if lines := _score_lines(video, layout=False):
         yield Stage("Filters of the whole video", {}, lines, *_summarize_filters(lines))
     if found.clip:
@@ -78,7 +79,7 @@ def explain_decision(dataset: DatasetView, found: FoundItem) -> Iterator[Stage]:
 def _describe_download(video: SourceRow) -> Stage:
     fetch = video.fetch
     if fetch is None:
-        summary = f"not downloaded: {video.reason}: {video.detail}"
+        summary = "not downloaded"  # the decision has the reason
         return Stage("Download", {}, (), summary, kept=False)
     facts = {
         "tool": f"{fetch.tool} {fetch.version}",

@@ -163,7 +163,9 @@ def compute_sweep(
     filter_name, _, score = name.partition(".")
     names = _decider_names()
     if filter_name not in names:
-        raise InvalidInput(f"unknown filter {filter_name!r}; choose from {', '.join(names)}")
+        raise InvalidInput(
+            f"{filter_name!r} is not a filter with a threshold; choose from {', '.join(names)}"
+        )
     usable = [video for video in videos if video.recipe in settings_by_recipe]
     cases = _collect_cases(usable, settings_by_recipe, filter_name)
     threshold = _find_row(filter_name, score, usable, has_settings=bool(settings_by_recipe))

@@ -203,7 +203,8 @@ def test_every_commit_is_listed(tmp_path: Path, make) -> None:
     )
     assert second.decisions == {Decision.KEPT: 1, Decision.DROPPED: 0, Decision.FAILED: 0}
     assert second.time == make.kept("url:d").row.decided_at
-    assert Dataset(tmp_path / "none").list_commits() == []
+    with pytest.raises(InvalidInput, match="no dataset"):
+        Dataset(tmp_path / "none").list_commits()
 
 
 def test_two_snapshots_differ_by_clips(tmp_path: Path, make) -> None:
