@@ -97,6 +97,35 @@ def test_crash_is_a_typed_error_and_the_next_call_works(library, function, signa
     assert run_sandboxed(probe, library("h264.mp4"), timeout_s=30).frames == 40
 
 
+def test_crash_of_one_call_leaves_another_running(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        waiting = f"touch {tmp_path}/started; until test -e {tmp_path}/go; do sleep 0.05; done"
+        other = pool.submit(run_sandboxed, os.system, waiting, timeout_s=60)
+        while not (tmp_path / "started").exists():
+            assert not other.done()
+            time.sleep(0.01)
+        assert fail(os.abort, timeout_s=30).reason is Reason.DECODER_CRASHED
+        assert run_sandboxed(Fraction, 1, 2, timeout_s=30) == Fraction(1, 2)
+        (tmp_path / "go").touch()
+        assert other.result(timeout=30) == 0
+
+
+def test_processes_end_with_a_killed_server(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(run_sandboxed, sleep_and_record, tmp_path / "pid", timeout_s=60)
+        while not (tmp_path / "pid").exists():
+            assert not call.done()
+            time.sleep(0.01)
+        for server in find_fork_servers():
+            os.kill(server, signal.SIGKILL)
+        with pytest.raises(VideoError) as caught:
+            call.result(timeout=30)
+    assert caught.value.reason is Reason.WORKER_DIED
+    end = time.monotonic() + 10
+    while is_running(int((tmp_path / "pid").read_text())):
+        assert time.monotonic() < end
+
+
 def test_each_call_has_its_own_process_in_the_callers_environment(tmp_path, monkeypatch):
     assert len({run_sandboxed(os.getpid, timeout_s=30) for _ in range(3)}) == 3
     monkeypatch.chdir(tmp_path)
