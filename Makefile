@@ -34,7 +34,7 @@ $(VENV)/.checkers: $(VENV)/.installed
 	$(PIP) -e '.[check]'
 	@touch $@
 
-demo: setup  ## run the whole factory once, on a synthetic world (DEMO='--steps 50')
+demo: setup  ## run the whole pipeline once, on synthetic videos (DEMO='--steps 50')
 	$(BIN)/argus demo $(DEMO)
 
 test: setup  ## run the fast tests on all cores (TESTS=tests/sphere for some, JOBS=1 for one process)

@@ -28,7 +28,7 @@ from argus.cli.options import (
 from argus.errors import ArgusError, InvalidInput
 from argus.runs import argus_home
 from schemas.config import EvaluateConfig, PromoteConfig, TrainConfig
-from schemas.names import JobKind
+from schemas.names import JobKind, PromotionDecision
 
 
 @handle_errors
@@ -162,7 +162,11 @@ def promote(
         return
     facts = {"decision": verdict.decision, "reasons": "; ".join(verdict.reasons)}
     print_facts(open_stdout(), f"Model {settings.model_name}", facts)
-    print_next("argus generate VIDEO.mp4 -o OUT.mp4")
+    command = "argus generate VIDEO.mp4 -o OUT.mp4"
+    if verdict.decision is PromotionDecision.PROMOTE:
+        print_next(command)
+    else:  # there may be no champion
+        print_next("argus train", f"{command} --model models:/{settings.model_name}@candidate")
 
 
 def _describe_snapshot(dataset: str, version: int | None) -> str:

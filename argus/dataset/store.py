@@ -9,6 +9,7 @@ credentials) and are never stored.
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ from argus.files import replace_atomically
 
 SCHEMES = ("s3", "gs")
 _DEFAULT_REGION = "us-east-1"
+_ESCAPE_CODE = re.compile(r"\x1b\[[0-9;]*m")  # colors in the messages of the Delta library
 
 
 def is_remote(place: str) -> bool:
@@ -226,9 +228,10 @@ class Store:
         except OSError as error:
             if self.local:
                 raise
+            reason = " ".join(_ESCAPE_CODE.sub("", str(error)).split())
             raise ServiceError(
                 f"{self.uri} cannot be reached or used; check the bucket, the credentials and "
-                f"AWS_ENDPOINT_URL: {error}"
+                f"AWS_ENDPOINT_URL: {reason}"
             ) from error
 
     def _list_infos(self, path: str, *, recursive: bool) -> list[pafs.FileInfo]:
