@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraint
 DEMO ?=
 CALIBRATE ?=
 AREA ?=
+ONLY ?=
 TESTS ?=
 JOBS ?= logical
 export OMP_WAIT_POLICY := passive
@@ -43,8 +44,8 @@ test: setup  ## run the fast tests on all cores (TESTS=tests/sphere for some, JO
 test-slow: setup  ## run the slow tests: servers, kills, long runs (AREA=train for one folder of tests)
 	$(BIN)/python -m pytest -m slow --timeout 1800 -v $(if $(AREA),tests/$(AREA),)
 
-test-faults: setup  ## run the tests that kill processes and fill disks
-	$(BIN)/python -m pytest -m "slow and faults" --timeout 1800 -v $(if $(AREA),tests/$(AREA),)
+test-faults: setup  ## run the tests that kill processes and fill disks (ONLY='local and kill' for some)
+	$(BIN)/python -m pytest -m faults --timeout 1800 -v $(if $(ONLY),-k "$(ONLY)",)
 
 coverage: $(VENV)/.checkers  ## run the fast tests and print the lines that they do not reach
 	$(BIN)/coverage erase

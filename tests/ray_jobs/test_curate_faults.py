@@ -29,7 +29,7 @@ from tests.support.refreshes import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1700)]
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(1700)]
 
 NAMES = [f"walk{number}.mp4" for number in range(6)]
 ROUNDS = 10
