@@ -25,7 +25,7 @@ MAX_BAR_WIDTH = 24
 
 
 def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Print the project's errors as one line and exit with the status of their outcome."""
+    """Print the project's errors, and those of files, as one line and exit with their status."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -34,6 +34,11 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
         except ArgusError as error:
             print_error(str(error))
             raise typer.Exit(EXIT_CODES[error.outcome]) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            print_error(f"{error.filename} cannot be used: {error.strerror}")
+            raise typer.Exit(EXIT_CODES[Outcome.FAILED]) from error
         except KeyboardInterrupt:
             print_error("stopped")
             raise typer.Exit(EXIT_CODES[Outcome.CANCELLED]) from None

@@ -67,15 +67,8 @@ RayAddressOption = Annotated[
 
 
 def locate_dataset(dataset: str | None) -> str:
-    """Return the absolute path or the URL of the dataset: the option's, or the home's.
-
-    Raises:
-        InvalidInput: it is a file, or its name is not UTF-8.
-    """
-    place = resolve_path(dataset, "dataset") or str(argus_home() / "dataset")
-    if not is_url(place) and Path(place).is_file():
-        raise InvalidInput(f"the dataset {place} is a file; give the path of a folder")
-    return place
+    """Return the absolute path or the URL of the dataset: the option's, or the home's."""
+    return resolve_path(dataset, "dataset") or str(argus_home() / "dataset")
 
 
 def resolve_path(path: str | Path | None, name: str) -> str | None:

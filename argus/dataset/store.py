@@ -58,7 +58,7 @@ class Store:
             place: a store, the path or `file://` URI of a folder, or the URI of an object store.
 
         Raises:
-            InvalidInput: any other URI, or one without a bucket.
+            InvalidInput: a file, any other URI, or one without a bucket.
         """
         if isinstance(place, Store):
             return place
@@ -72,6 +72,8 @@ class Store:
                 f"{text} cannot hold a dataset; "
                 "give a folder, s3://bucket/prefix or gs://bucket/prefix"
             )
+        if Path(text).is_file():
+            raise InvalidInput(f"{text} is a file and cannot hold a dataset; give a folder")
         return cls(str(Path(text).absolute()))
 
     @property
