@@ -73,6 +73,5 @@ def refresh(
         return
     result = run_job(JobKind.CURATE, settings, ray_address=cluster, as_json=as_json)
     at = f" --dataset {dataset}" if dataset else ""
-    print_result(
-        result, f"argus dataset gallery look.html{at}", f"argus train{at}", as_json=as_json
-    )
+    last = f"argus train{at}" if result.outputs.get("snapshot") else f"argus dataset stats{at}"
+    print_result(result, f"argus dataset gallery look.html{at}", last, as_json=as_json)

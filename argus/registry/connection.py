@@ -1,6 +1,7 @@
 """The connection to MLflow: the tracking URI, the client, and the mapping of its errors."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 
@@ -12,6 +13,8 @@ from argus.errors import InvalidInput, ServiceError
 
 NOT_FOUND_CODES = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's error codes for a run, model, version or alias that does not exist."""
+
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it reports new tables
 
 _URI_PREFIXES = ("http://", "https://", "sqlite:///", "postgresql", "mysql", "databricks")
 
