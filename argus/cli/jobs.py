@@ -68,9 +68,9 @@ def resolve_job_config(
 
 
 def print_dry_run(config: BaseModel, summary: str) -> None:
-    """Print the configuration as JSON, then what would happen on standard error."""
+    """Print what would happen on standard error, then the configuration as JSON."""
+    print_note(summary)
     typer.echo(config.model_dump_json(indent=2))
-    print_note(summary)  # last, since a long configuration would scroll it away
 
 
 def named_cluster() -> str | None:

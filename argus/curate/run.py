@@ -87,12 +87,17 @@ class RunTally:
         return {name: float(value) for name, value in every.items()}
 
     def __str__(self) -> str:
-        """Return the decisions and the three most frequent reasons in one line."""
-        reasons = ", ".join(
-            f"{name.partition('.')[2]} {count}" for name, count in (+self.reasons).most_common(3)
-        )
-        text = ", ".join(f"{self.decisions[decision]} {decision}" for decision in Decision)
-        return f"{text} ({reasons})" if reasons else text
+        """Return the count of each decision, with its most frequent reasons, in one line."""
+        return ", ".join(self._describe(decision) for decision in Decision)
+
+    def _describe(self, decision: Decision) -> str:
+        reasons = {
+            name.partition(".")[2]: count
+            for name, count in (+self.reasons).most_common()
+            if name.partition(".")[0] == decision
+        }
+        shown = ", ".join(f"{reason} {count}" for reason, count in list(reasons.items())[:2])
+        return f"{self.decisions[decision]} {decision}" + (f" ({shown})" if shown else "")
 
 
 class CurationRun:

@@ -265,7 +265,7 @@ def test_the_same_refresh_into_an_object_store_gives_the_same_snapshot(
 ) -> None:
     for name, value in s3.items():
         monkeypatch.setenv(name, value)
-    refresh = new_refresh(tmp_path, urls, dataset="s3://argus/datasets/walks", executor=executor)
+    refresh = new_refresh(tmp_path, urls, dataset=f"s3://argus/{executor}/walks", executor=executor)
     assert refresh.run().outcome is Outcome.DONE
     assert refresh.digests() == undisturbed.digests()
     assert refresh.dataset.store.list_names("staging") == []

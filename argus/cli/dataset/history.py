@@ -185,4 +185,4 @@ def _print_compaction(out: Console, report: "CompactReport") -> None:
     table.add_row("size without the index", f"{report.bytes / 1e6:.1f}", "MB")
     out.print(table)
     before, after = report.index_files
-    print_note(f"the index has {after} files; before, {before}")
+    print_note(f"index files: {before} before, {after} now")
