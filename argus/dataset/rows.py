@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -79,6 +79,8 @@ def _to_fields(values: Mapping[str, Any]) -> dict[str, Any]:
         found["media"] = _join_fractions(found["media"])
     for name in ("measured_filters", "networks"):  # null in rows of version 1
         found[name] = found.get(name) or ()
+    if isinstance(time := found.get("decided_at"), datetime):
+        found["decided_at"] = time.astimezone(UTC)  # Arrow's time zone does not pass the sandbox
     return found
 
 

@@ -21,6 +21,8 @@ from argus.curate.filters.seam import SeamFilter
 from argus.curate.recompute import recompute, recompute_isolated
 from argus.curate.records import PriorResult
 from argus.dataset import (
+    Dataset,
+    DecidedVideo,
     Score,
     SourceRow,
 )
@@ -176,6 +178,18 @@ def test_a_changed_filter_of_whole_videos_may_drop(
         ("seam",),
     )
     assert {clip.shard is not None for clip in video.clips} == {True}
+
+
+def test_a_row_read_from_the_index_passes_through_the_sandbox(
+    videos: dict[str, ProcessedVideo], tmp_path: Path
+) -> None:
+    walk = videos["walk"]
+    dataset = Dataset(tmp_path / "dataset")
+    dataset.commit_chunk([DecidedVideo(walk.row)])
+    row = dataset.read_rows([walk.row.source_id])[walk.row.source_id]
+    prior = PriorResult(row, frozenset({"black"}))
+    video = recompute_isolated(walk.path, walk.source, prior, config(black_level=6), tmp_path)
+    assert (video.decision, video.measured_filters) == (Decision.KEPT, ("black",))
 
 
 def test_only_newly_kept_clips_are_encoded(
