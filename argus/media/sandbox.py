@@ -301,6 +301,13 @@ class _ForkServer:
         with self._lock:
             self._stop()
 
+    def close(self) -> None:
+        """Kill the server, and retired ones that still run, because this process ends."""
+        self.stop()
+        for process in self._retired:
+            process.kill()
+            process.wait()
+
     def _start(self) -> socket.socket:
         control, server_end = socket.socketpair()
         command = [sys.executable, "-P", "-W", "ignore", "-c", _SERVER_CODE]
@@ -335,7 +342,7 @@ def _get_server(preload: str) -> _ForkServer:
     with _servers_lock:
         if preload not in _servers:
             _servers[preload] = _ForkServer(preload)
-            atexit.register(_servers[preload].stop)
+            atexit.register(_servers[preload].close)
         return _servers[preload]
 
 
