@@ -22,7 +22,8 @@ from tests.support.refreshes import Refresh
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1700)]
 
-COUNT, BASES, PER_HOUR, AT_ONCE = 200, 10, 5400, 4
+COUNTS = {"local": 200, "ray": 60}  # videos; the executors share the scheduler
+BASES, PER_HOUR, AT_ONCE = 10, 5400, 4
 LASTING = {
     Fault.NOT_FOUND: Reason.NOT_FOUND,
     Fault.GONE: Reason.NOT_FOUND,
@@ -62,8 +63,9 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass
 class Many:
-    """A refresh of two hundred videos, its first result, and the site."""
+    """A refresh of many videos, its first result, and the site."""
 
+    count: int
     refresh: Refresh
     result: JobResult
     site: FaultyServer
@@ -77,7 +79,7 @@ def many(
     new_refresh: NewRefresh,
 ) -> Iterator[Many]:
     folder = tmp_path_factory.mktemp("site")
-    names = [f"v{number:03d}.mp4" for number in range(COUNT)]
+    names = [f"v{number:03d}.mp4" for number in range(COUNTS[request.param])]
     for number, name in enumerate(names):
         if number < BASES:
             write_video_kind(
@@ -102,6 +104,7 @@ def many(
         folder = tmp_path_factory.mktemp("many")
         refresh = new_refresh(folder, urls, executor=request.param, **SETTINGS)
         yield Many(
+            len(names),
             refresh,
             refresh.run(timeout_s=1200),
             site,
@@ -112,7 +115,7 @@ def many(
 def test_each_ends_with_its_reason_and_what_may_pass_recovers(many: Many) -> None:
     assert many.result.outcome is Outcome.DONE
     rows = many.refresh.rows()
-    assert len(rows) == COUNT
+    assert len(rows) == many.count
     failed = {
         name: row["reason"] for name, row in rows.items() if row["decision"] == Decision.FAILED
     }
@@ -145,7 +148,7 @@ def test_the_site_was_never_asked_faster_than_the_limit(many: Many) -> None:
 
 
 def test_a_changed_threshold_decides_all_again_and_decodes_nothing(many: Many) -> None:
-    settled = COUNT - sum(
+    settled = many.count - sum(
         reason in (Reason.SERVER_ERROR, Reason.TRUNCATED) for reason in many.lasting.values()
     )
     many.refresh.config |= {
@@ -171,7 +174,7 @@ def test_a_changed_filter_measures_again_alone(many: Many) -> None:
         "filters": {"duplicates": "keep", "moving_share": 0.26, "black_level": 6},
         "run_id": "filter",
     }
-    judged = COUNT - len(many.lasting)
+    judged = many.count - len(many.lasting)
     result = many.refresh.run(timeout_s=1200)
     scored = {
         name.removeprefix("scored."): count
