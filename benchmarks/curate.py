@@ -32,17 +32,17 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = str(THREADS)
 
 
-import av  # noqa: E402
-import cv2  # noqa: E402
-import equilib  # noqa: E402
-import numpy as np  # noqa: E402
+import av
+import cv2
+import equilib
+import numpy as np
 
-from argus.curate import ERP_SIZE, VideoSource, process_video, sample_native_frames  # noqa: E402
-from argus.curate.filters import apply_filters, clip_filters, video_filters  # noqa: E402
-from argus.curate.layout import convert_native_frames, detect_layout  # noqa: E402
-from argus.media import frame_stride, open_video  # noqa: E402
-from argus.synth import render_clip  # noqa: E402
-from schemas.config import CurateConfig, FilterSettings  # noqa: E402
+from argus.curate import ERP_SIZE, VideoSource, process_video, sample_native_frames
+from argus.curate.filters import apply_filters, clip_filters, video_filters
+from argus.curate.layout import convert_native_frames, detect_layout
+from argus.media import frame_stride, open_video
+from argus.synth import render_clip
+from schemas.config import CurateConfig, FilterSettings
 
 FPS, SECONDS, REPEATS = 30, 5, 12
 SAMPLED = 5  # frames that each published script reads

@@ -21,11 +21,11 @@ from pathlib import Path
 THREADS = 2
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"threads;{THREADS}"  # read when it is imported
 
-import av  # noqa: E402
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
+import av
+import cv2
+import numpy as np
 
-from argus.media import decode_clip, encode_clip, open_video  # noqa: E402
+from argus.media import decode_clip, encode_clip, open_video
 
 HEIGHT, WIDTH, SMALL = 1920, 3840, (512, 1024)
 SAMPLES = 25

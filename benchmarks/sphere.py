@@ -25,12 +25,12 @@ THREADS = 2
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = str(THREADS)
 
-import cv2  # noqa: E402
-import equilib  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
+import cv2
+import equilib
+import numpy as np
+import torch
 
-from argus.sphere import (  # noqa: E402
+from argus.sphere import (
     Camera,
     RayGrid,
     erp_to_view,

@@ -12,7 +12,14 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"schemas"},
-    {"argus.errors", "argus.files", "argus.runs", "argus.config", "argus.environment", "argus.pixels"},
+    {
+        "argus.errors",
+        "argus.files",
+        "argus.runs",
+        "argus.config",
+        "argus.environment",
+        "argus.pixels",
+    },
     {"argus.sphere", "argus.media"},
     {"argus.synth", "argus.dataset", "argus.poses", "argus.networks"},
     {"argus.curate", "argus.diffusion"},
