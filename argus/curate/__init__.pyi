@@ -19,7 +19,7 @@ from .frame_sampling import (
     sample_native_frames,
 )
 from .layout import LayoutVerdict, detect_layout
-from .outcomes import FetchedVideo, FileLost, Outcome, StagedVideo, WorkerDied, WorkItem
+from .outcomes import FetchedVideo, FileLost, StagedVideo, TaskOutcome, WorkerDied, WorkItem
 from .plan import RefreshPlan, plan_refresh, preview_refresh
 from .process import process_isolated, process_video
 from .quality import compute_quality
@@ -58,7 +58,7 @@ __all__ = [
     "Filter",
     "LayoutVerdict",
     "LocalExecutor",
-    "Outcome",
+    "TaskOutcome",
     "PriorResult",
     "Recipe",
     "RefreshPlan",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from argus.curate.outcomes import FetchedVideo, Outcome, WorkerDied, WorkItem
+from argus.curate.outcomes import FetchedVideo, TaskOutcome, WorkerDied, WorkItem
 from argus.errors import ServiceError
 from argus.files import is_disk_full
 from argus.media import CallCancelled, cancel_calls, start_server
@@ -39,7 +39,7 @@ class Completion:
     """A task that ended."""
 
     item: WorkItem
-    outcome: Outcome
+    outcome: TaskOutcome
 
 
 class Executor(Protocol):
@@ -167,7 +167,7 @@ class LocalExecutor:
             item, fetched = self._waiting.popleft()
         tasks = self._started_tasks()
 
-        def process() -> Outcome:
+        def process() -> TaskOutcome:
             try:
                 return tasks.process(item.source, fetched, item.prior, self._scorers)
             finally:
@@ -180,7 +180,7 @@ class LocalExecutor:
             raise RuntimeError("the executor is not started; call start() first")
         return self._tasks
 
-    def _submit(self, item: WorkItem, task: Callable[[], Outcome]) -> None:
+    def _submit(self, item: WorkItem, task: Callable[[], TaskOutcome]) -> None:
         def run() -> None:
             try:
                 self._completions.put(Completion(item, task()))

@@ -58,5 +58,5 @@ class WorkerDied:
     detail: str
 
 
-Outcome = FetchedVideo | StagedVideo | FetchError | FileLost | WorkerDied
+TaskOutcome = FetchedVideo | StagedVideo | FetchError | FileLost | WorkerDied
 """Everything that a submitted task can end with."""

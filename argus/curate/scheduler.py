@@ -17,8 +17,8 @@ from argus.curate.executor import Executor
 from argus.curate.outcomes import (
     FetchedVideo,
     FileLost,
-    Outcome,
     StagedVideo,
+    TaskOutcome,
     WorkerDied,
     WorkItem,
 )
@@ -148,7 +148,7 @@ class Scheduler:
                 self._decided[source_id] = video
                 on_decided(video.row)
 
-    def _handle_outcome(self, item: WorkItem, outcome: Outcome) -> DecidedVideo | None:
+    def _handle_outcome(self, item: WorkItem, outcome: TaskOutcome) -> DecidedVideo | None:
         """Return the decision, or None if the video needs another task or is resolved."""
         match outcome:
             case FetchedVideo():

@@ -12,7 +12,7 @@ from typing import Any
 from argus.curate import (
     Completion,
     FetchedVideo,
-    Outcome,
+    TaskOutcome,
     VideoTasks,
     WorkerDied,
     WorkItem,
@@ -148,7 +148,7 @@ class FetchActor:
     def __init__(self, tasks: VideoTasks, limiter: ClusterRateLimiter) -> None:
         self._tasks, self._limiter = tasks, limiter
 
-    def fetch(self, source: Any, is_last_attempt: bool) -> Outcome:
+    def fetch(self, source: Any, is_last_attempt: bool) -> TaskOutcome:
         """Run `VideoTasks.fetch`, and add the id of this machine to a fetched file."""
         import ray
 
@@ -159,12 +159,12 @@ class FetchActor:
         return outcome
 
 
-def process_video_task(tasks: VideoTasks, *args: Any) -> Outcome:
+def process_video_task(tasks: VideoTasks, *args: Any) -> TaskOutcome:
     """Run `VideoTasks.process`; a Ray task."""
     return tasks.process(*args)
 
 
-def _outcome_of(reference: Any, item: WorkItem) -> Outcome:
+def _outcome_of(reference: Any, item: WorkItem) -> TaskOutcome:
     """Return what a Ray task returned, or what its failure means.
 
     Raises:
@@ -173,7 +173,7 @@ def _outcome_of(reference: Any, item: WorkItem) -> Outcome:
     import ray
 
     try:
-        outcome: Outcome = ray.get(reference)
+        outcome: TaskOutcome = ray.get(reference)
         return outcome
     except (
         ray.exceptions.RayTaskError,

@@ -14,10 +14,10 @@ from argus.curate import (
     Completion,
     FetchedVideo,
     FileLost,
-    Outcome,
     Recipe,
     StagedVideo,
     StagingArea,
+    TaskOutcome,
     VideoSource,
     WorkerDied,
     WorkItem,
@@ -82,7 +82,7 @@ class RandomExecutor:
     def close(self) -> None:
         self.is_closed = True
 
-    def _outcome(self, item: WorkItem, end: str) -> Outcome:
+    def _outcome(self, item: WorkItem, end: str) -> TaskOutcome:
         source_id = item.source.source_id
         match end:
             case "fetched":

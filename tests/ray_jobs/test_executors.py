@@ -14,9 +14,9 @@ from argus.curate import (
     Executor,
     FetchedVideo,
     LocalExecutor,
-    Outcome,
     StagedVideo,
     StagingArea,
+    TaskOutcome,
     VideoSource,
     WorkerDied,
     WorkItem,
@@ -239,7 +239,7 @@ class Submission:
         self.executor = new_executor()
         self.executor.start(ScriptedTasks(config, Provenance("0" * 16, "run", "0"), staging), None)
 
-    def outcome(self, source_id: str) -> Outcome:
+    def outcome(self, source_id: str) -> TaskOutcome:
         """Submit one task and return its outcome."""
         self.submit(source_id)
         end = time.monotonic() + 100
