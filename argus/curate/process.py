@@ -199,9 +199,8 @@ class _Draft:
     def record_layout(self, verdict: LayoutVerdict, info: MediaInfo) -> None:
         """Add the detected layout and its scores."""
         self.layout_declared, self.layout = verdict.declared, verdict.layout
-        aspect = info.pixel_aspect if info.rotation % 180 == 0 else 1 / info.pixel_aspect
         self.scores += verdict.scores
-        self.scores.append(Score("layout", "pixel_aspect", float(aspect)))
+        self.scores.append(Score("layout", "pixel_aspect", float(info.pixel_aspect)))
         self.measured_filters.append("layout")
 
     def _write_thumbnail(self, *, has_clips: bool) -> str | None:

@@ -183,11 +183,8 @@ def _ordinal(number: int) -> str:
 def _view_size(reader: VideoReader, max_height: int) -> tuple[int, int]:
     """Return the size (height, width) of views with square pixels."""
     rows, columns = reader.size
-    pixel_aspect = reader.info.pixel_aspect
-    if reader.info.rotation % 180:
-        pixel_aspect = 1 / pixel_aspect
     height = min(rows, max_height)
-    return height, max(1, round(height * (columns / rows * float(pixel_aspect))))
+    return height, max(1, round(height * (columns / rows * float(reader.info.pixel_aspect))))
 
 
 def _load_trajectory(

@@ -3,18 +3,21 @@
 from .backends import decode_clip, open_video
 from .boxes import pack_box
 from .encode import encode_clip, write_video
-from .info import MediaInfo, Projection, SphericalMetadata, StereoMode, frame_stride
+from .info import Color, MediaInfo, Projection, SphericalMetadata, StereoMode, Track, frame_stride
 from .probing import probe, read_spherical
-from .reader import VideoReader, resize_frame
+from .reader import FrameSampling, VideoReader, resize_frame
 from .sandbox import CallCancelled, cancel_calls, run_sandboxed, start_server
 from .tagging import tag_spherical
 
 __all__ = [
     "CallCancelled",
+    "Color",
+    "FrameSampling",
     "MediaInfo",
     "Projection",
     "SphericalMetadata",
     "StereoMode",
+    "Track",
     "VideoReader",
     "cancel_calls",
     "decode_clip",

@@ -64,22 +64,80 @@ class SphericalMetadata:
 
 
 @dataclass(frozen=True)
-class MediaInfo:
-    """Properties of a video; width and height are those of the frames after rotation.
+class Color:
+    """How the samples of a video become colors, in FFmpeg's names; "unknown" if undeclared.
 
     Attributes:
-        width: pixels.
-        height: pixels.
+        matrix: bt709, smpte170m, bt2020nc, gbr, ...
+        range: tv (16 .. 235) or pc (0 .. 255).
+        transfer: bt709, smpte2084 (PQ), arib-std-b67 (HLG), ...
+        primaries: bt709, bt2020, smpte432 (Display P3), ...
+    """
+
+    matrix: str = "unknown"
+    range: str = "unknown"
+    transfer: str = "unknown"
+    primaries: str = "unknown"
+
+    @property
+    def is_hdr(self) -> bool:
+        """True if the transfer function is PQ or HLG."""
+        return self.transfer in {"smpte2084", "arib-std-b67"}
+
+
+@dataclass(frozen=True)
+class Track:
+    """A stream of a file.
+
+    Attributes:
+        number: position in the file, from 0, as FFmpeg counts.
+        kind: video, audio, subtitle, data or attachment.
+        codec: FFmpeg's name; "unknown" if it knows none.
+        language: three letters (ISO 639-2); empty if undeclared.
+        title: the name that players show; empty if undeclared.
+        is_default: True if players choose it unasked.
+        width: pixels as coded; 0 for other kinds than video.
+        height: pixels as coded; 0 for other kinds than video.
+    """
+
+    number: int
+    kind: str
+    codec: str
+    language: str = ""
+    title: str = ""
+    is_default: bool = False
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """Description of a video file; all of it is about the frames as they are read.
+
+    Attributes:
+        width: pixels, after rotation.
+        height: pixels, after rotation.
         fps: the exact constant rate; the mean of a variable rate.
         frames: number of frames.
         duration_s: seconds from the first frame to the end of the last.
         codec: FFmpeg's name: h264, hevc, vp8, vp9, av1.
         container: mp4 (and mov), matroska (and webm), mpegts, ...
         rotation: counter-clockwise degrees by which the reader rotates the coded frames.
-        pixel_aspect: width : height of one pixel, before rotation.
+        is_mirrored: True if the reader flips the coded frames left to right before it rotates.
+        pixel_aspect: width : height of one pixel, after rotation; the container's ratio counts
+            before the codec's.
         spherical: declared spherical metadata; None for an ordinary video.
-        is_variable_rate: True if some frame is shown for less than 0.5 or more than 1.5 times the
-            usual duration.
+        color: as declared; frames are always read as SDR in BT.709.
+        is_interlaced: True if frames hold two fields, which the reader deinterlaces.
+        start_s: presentation time of the first frame in the file, in seconds.
+        irregularity: share of the duration in which frames are shown for less than 0.5 or more
+            than 1.5 times the usual duration, 0 .. 1.
+        is_variable_rate: True if `irregularity` is not 0.
+        has_edit_list: True if the container hides frames or shifts their times.
+        video_track: number of the track that is read.
+        track_choice: why that track is read, if there are several video tracks; else empty.
+        tracks: all streams of the file, in order.
+        camera: the two-lens camera whose tracks are joined, such as "GoPro MAX"; None for others.
     """
 
     width: int
@@ -90,9 +148,19 @@ class MediaInfo:
     codec: str
     container: str
     rotation: int = 0
+    is_mirrored: bool = False
     pixel_aspect: Fraction = Fraction(1)
     spherical: SphericalMetadata | None = None
+    color: Color = Color()
+    is_interlaced: bool = False
+    start_s: float = 0.0
+    irregularity: float = 0.0
     is_variable_rate: bool = False
+    has_edit_list: bool = False
+    video_track: int = 0
+    track_choice: str = ""
+    tracks: tuple[Track, ...] = ()
+    camera: str | None = None
 
 
 def frame_stride(fps: Fraction, target_fps: float) -> int:

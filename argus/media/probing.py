@@ -189,7 +189,9 @@ def _build_info(
     width, height = (first.height, first.width) if rotation % 180 else (first.width, first.height)
     span = int(pts[-1] - pts[0]) * stream.time_base
     fps = _choose_rate(stream, len(pts), span)
-    steps = np.diff(pts) * float(stream.time_base * fps)
+    steps = np.diff(pts) * float(stream.time_base)
+    is_unusual = np.abs(steps * float(fps) - 1) > _STEP_TOLERANCE
+    pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
     return MediaInfo(
         width=width,
         height=height,
@@ -199,9 +201,12 @@ def _build_info(
         codec=stream.codec_context.codec.canonical_name,
         container=container_name,
         rotation=rotation,
-        pixel_aspect=stream.codec_context.sample_aspect_ratio or Fraction(1),
+        pixel_aspect=1 / pixel_aspect if rotation % 180 else pixel_aspect,
         spherical=spherical,
-        is_variable_rate=bool((np.abs(steps - 1) > _STEP_TOLERANCE).any()),
+        start_s=float(pts[0] * stream.time_base),
+        irregularity=float(steps[is_unusual].sum() / span) if span else 0.0,
+        is_variable_rate=bool(is_unusual.any()),
+        video_track=stream.index,
     )
 
 

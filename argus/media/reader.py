@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Self
 
@@ -9,10 +10,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.media.info import MediaInfo
+from argus.media.info import MediaInfo, frame_stride
 from argus.media.probing import VideoIndex
 
 FrameIndices = Sequence[int] | NDArray[np.integer]
+_TIME_TOLERANCE_S = 1.5e-3  # Matroska rounds times to milliseconds
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSampling:
+    """Frames of a video at a lower, constant rate.
+
+    Attributes:
+        fps: exact frames per second of the selection.
+        indices: int64 `[n]`, number of the frame of the video for each selected one; never
+            decreasing.
+    """
+
+    fps: Fraction
+    indices: NDArray[np.int64]
 
 
 class VideoReader(abc.ABC):
@@ -87,6 +103,53 @@ class VideoReader(abc.ABC):
         for row in np.flatnonzero(first[inverse] != np.arange(numbers.size)):
             out[row] = out[first[inverse[row]]]
         return out
+
+    def frames_at(
+        self, times: Sequence[float] | NDArray[np.floating], size: tuple[int, int] | None = None
+    ) -> NDArray[np.uint8]:
+        """Decode the frames that are shown at some times, in the order given.
+
+        Args:
+            times: seconds since the first frame, in 0 .. duration.
+            size: as in `frames`.
+
+        Returns:
+            uint8 [n, height, width, 3] RGB.
+
+        Raises:
+            VideoError: CORRUPT if a frame cannot be decoded.
+            ValueError: a time is out of range.
+        """
+        return self.frames(self.indices_at(times), size)
+
+    def indices_at(self, times: Sequence[float] | NDArray[np.floating]) -> NDArray[np.int64]:
+        """Return the number of the frame that is shown at each time, as `frames_at` reads it."""
+        wanted = np.asarray(times, np.float64).reshape(-1)
+        if wanted.size and not (wanted.min() >= 0 and wanted.max() <= self.info.duration_s):
+            raise ValueError(
+                f"{self._name}: times are in {wanted.min():g} .. {wanted.max():g} s, "
+                f"but must be in 0 .. {self.info.duration_s:g} s"
+            )
+        after = np.searchsorted(self.timestamps, wanted + _TIME_TOLERANCE_S, side="right")
+        return np.maximum(after - 1, 0).astype(np.int64)
+
+    def resample(self, target_fps: float) -> FrameSampling:
+        """Select frames at a constant rate close to `target_fps`, never above the video's own.
+
+        At a constant rate every n-th frame is selected, with n of `frame_stride`. At a variable
+        rate the frames that are shown at multiples of n / fps are selected, so that the selection
+        plays at the speed of the video.
+
+        Args:
+            target_fps: frames per second.
+        """
+        stride = frame_stride(self.fps, target_fps)
+        if not self.info.is_variable_rate:
+            return FrameSampling(self.fps / stride, np.arange(0, len(self), stride))
+        fps = self.fps / stride
+        count = max(1, int(np.ceil(self.info.duration_s * float(fps) - 1e-6)))
+        times = np.minimum(np.arange(count) / float(fps), self.info.duration_s)
+        return FrameSampling(fps, self.indices_at(times))
 
     @abc.abstractmethod
     def _decode(self, numbers: NDArray[np.int64], outputs: Sequence[NDArray[np.uint8]]) -> None:

@@ -364,8 +364,7 @@ def _is_2_to_1(info: MediaInfo, box_aspect: float) -> bool:
         box_aspect: width : height, in shares of the frame, of the part that counts.
     """
     stored = info.width / info.height * box_aspect
-    pixel_aspect = info.pixel_aspect if info.rotation % 180 == 0 else 1 / info.pixel_aspect
-    displayed = stored * float(pixel_aspect)
+    displayed = stored * float(info.pixel_aspect)
     if abs(stored / 2 - 1) <= ASPECT_TOLERANCE:
         return True
     is_squeezed = _is_within(stored, _SQUEEZED_ASPECTS)
