@@ -6,27 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from argus.media import errors
+from argus.media.conversion import FrameConverter
 from argus.media.probing import FileOrBuffer, VideoIndex, get_video_stream, open_container
 
-_EXACT = (
-    Interpolation.ACCURATE_RND
-    | Interpolation.BITEXACT
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-)
-# Area averaging if smaller, linear if larger; chroma is interpolated; flat colors are exact to
-# half a level.
-_INTERPOLATION = Interpolation.AREA | _EXACT
-_PLANAR_RGB = "gbrp"  # the same values as rgb24, three to seven times faster
 _MAX_REORDERED = 6  # frames
-_COLORSPACE_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-_CONVERTIBLE_COLORSPACES = {0, 1, 2, 4, 5, 6, 7, 9}  # AVColorSpace; others count as unspecified
 
 
 class PyAVDecoder:
@@ -52,7 +39,7 @@ class PyAVDecoder:
         container: Any = None,
     ) -> None:
         self._source, self._name, self._index, self._threads = source, name, index, threads
-        self._reformatter = VideoReformatter()
+        self._converter = FrameConverter(index.info, threads)
         self._container = container or self._open()
         self._frames: Iterator[Any] = iter(())
         self._position: int | None = None  # number of the next frame of _frames, if known
@@ -74,7 +61,7 @@ class PyAVDecoder:
         if position is None or not self._index.is_next_in_gop(position, numbers[0]):
             self._seek(max(0, self._index.find_keyframe(numbers[0])))
         for number, output in zip(numbers, outputs, strict=True):
-            self._convert(self._decode_frame(number), output)
+            self._converter.convert(self._decode_frame(number), output)
         if is_last:
             self._position = numbers[-1] + 1
 
@@ -119,29 +106,6 @@ class PyAVDecoder:
             if time is not None and time >= target:
                 self._reordered[time] = frame
         return self._reordered.pop(target, None)
-
-    def _convert(self, frame: Any, output: NDArray[np.uint8]) -> None:
-        """Convert to RGB and resize in one pass of swscale, then rotate."""
-        turns = self._index.info.rotation // 90
-        height, width = output.shape[1::-1] if turns % 2 else output.shape[:2]
-        if frame.colorspace not in _CONVERTIBLE_COLORSPACES:
-            frame.colorspace = _COLORSPACE_UNSPECIFIED
-        planar = self._reformatter.reformat(
-            frame,
-            width,
-            height,
-            _PLANAR_RGB,
-            interpolation=_INTERPOLATION,
-            threads=self._threads,
-        )
-        green, blue, red = (
-            np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, :width]
-            for plane in planar.planes
-        )
-        if turns:
-            output[...] = np.rot90(cv2.merge([red, green, blue]), turns)
-        else:
-            cv2.merge([red, green, blue], output)
 
     def _seek(self, keyframe: int) -> None:
         stream = get_video_stream(self._container, self._name)
