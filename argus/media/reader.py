@@ -15,6 +15,7 @@ from argus.media.probing import VideoIndex
 
 FrameIndices = Sequence[int] | NDArray[np.integer]
 _TIME_TOLERANCE_S = 1.5e-3  # Matroska rounds times to milliseconds
+_MAX_RATE_DENOMINATOR = 1001  # of a rate that is measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +25,13 @@ class FrameSampling:
     Attributes:
         fps: exact frames per second of the selection.
         indices: int64 `[n]`, number of the frame of the video for each selected one; never
-            decreasing.
+            decreasing. A number repeats where the video shows one frame for longer.
+        times: float64 `[n]`, seconds since the first frame at which each one is shown.
     """
 
     fps: Fraction
     indices: NDArray[np.int64]
+    times: NDArray[np.float64]
 
 
 class VideoReader(abc.ABC):
@@ -137,19 +140,33 @@ class VideoReader(abc.ABC):
         """Select frames at a constant rate close to `target_fps`, never above the video's own.
 
         At a constant rate every n-th frame is selected, with n of `frame_stride`. At a variable
-        rate the frames that are shown at multiples of n / fps are selected, so that the selection
-        plays at the speed of the video.
+        rate n is that of the usual rate, and the frames that are shown at multiples of n usual
+        durations are selected, so that the selection plays at the speed of the video.
 
         Args:
             target_fps: frames per second.
         """
-        stride = frame_stride(self.fps, target_fps)
         if not self.info.is_variable_rate:
-            return FrameSampling(self.fps / stride, np.arange(0, len(self), stride))
-        fps = self.fps / stride
+            stride = frame_stride(self.fps, target_fps)
+            indices = np.arange(0, len(self), stride)
+            return FrameSampling(self.fps / stride, indices, self.timestamps[indices])
+        usual = self._usual_rate()
+        fps = usual / frame_stride(usual, target_fps)
         count = max(1, int(np.ceil(self.info.duration_s * float(fps) - 1e-6)))
         times = np.minimum(np.arange(count) / float(fps), self.info.duration_s)
-        return FrameSampling(fps, self.indices_at(times))
+        return FrameSampling(fps, self.indices_at(times), times)
+
+    def _usual_rate(self) -> Fraction:
+        """Return the rate of the frames that are shown for about the median duration.
+
+        The mean of the whole video would lie between the rates of its parts, where it is no
+        multiple of any of them.
+        """
+        steps = np.diff(self._index.pts)
+        median = np.median(steps)
+        usual = steps[(steps >= median / 2) & (steps <= 1.5 * median)]
+        mean_s = Fraction(int(usual.sum()), usual.size) * self._index.time_base
+        return (1 / mean_s).limit_denominator(_MAX_RATE_DENOMINATOR)
 
     @abc.abstractmethod
     def _decode(self, numbers: NDArray[np.int64], outputs: Sequence[NDArray[np.uint8]]) -> None:
