@@ -1,13 +1,16 @@
 """Conversion of decoded frames to upright RGB pictures of the requested size."""
 
+from fractions import Fraction
 from typing import Any
 
+import av.filter
 import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from argus.media.info import MediaInfo
+from argus.media.colorimetry import ColorConverter, read_encoding
+from argus.media.orientation import Orientation, read_orientation
 
 _EXACT = (
     Interpolation.ACCURATE_RND
@@ -19,46 +22,94 @@ _EXACT = (
 # half a level.
 _INTERPOLATION = Interpolation.AREA | _EXACT
 _PLANAR_RGB = "gbrp"  # the same values as rgb24, three to seven times faster
-_COLORSPACE_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-_CONVERTIBLE_COLORSPACES = {0, 1, 2, 4, 5, 6, 7, 9}  # AVColorSpace; others count as unspecified
+_DEEP_RGB, _DEEP_YUV = "gbrp16le", "yuv444p16le"
+_DEINTERLACER = ("estdif", "mode=frame:deint=interlaced")  # needs no other frame
+_ANY_TIME_BASE = Fraction(1, 1000)
 
 
 class FrameConverter:
     """Converter of the decoded frames of one stream; not to be shared by threads.
 
     Args:
-        info: the video's properties.
         threads: number of threads of the conversion.
     """
 
-    def __init__(self, info: MediaInfo, threads: int = 1) -> None:
-        self._info, self._threads = info, threads
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
         self._reformatter = VideoReformatter()
 
     def convert(self, frame: Any, output: NDArray[np.uint8]) -> None:
-        """Convert to RGB and resize in one pass of swscale, then rotate.
+        """Deinterlace, resize, convert to SDR RGB in BT.709 and turn upright.
 
         Args:
             frame: PyAV's frame.
             output: uint8 [height, width, 3]; filled.
         """
-        turns = self._info.rotation // 90
-        height, width = output.shape[1::-1] if turns % 2 else output.shape[:2]
-        if frame.colorspace not in _CONVERTIBLE_COLORSPACES:
-            frame.colorspace = _COLORSPACE_UNSPECIFIED
-        planar = self._reformatter.reformat(
+        orientation = read_orientation(frame)
+        filters = [_DEINTERLACER] if frame.interlaced_frame else []
+        if not orientation.is_right_angle:
+            filters.append(("rotate", f"{360 - orientation.rotation_deg}*PI/180"))
+            orientation = Orientation()
+        if filters:
+            frame = _apply_filters(frame, filters)
+        if orientation == Orientation():
+            self._convert_color(frame, output)
+            return
+        height, width = output.shape[1::-1] if orientation.swaps_axes else output.shape[:2]
+        picture = np.empty((height, width, 3), np.uint8)
+        self._convert_color(frame, picture)
+        if orientation.is_mirrored:
+            picture = picture[:, ::-1]
+        output[...] = np.rot90(picture, orientation.rotation_deg // 90)
+
+    def _convert_color(self, frame: Any, output: NDArray[np.uint8]) -> None:
+        encoding = read_encoding(frame)
+        if encoding.matrix:
+            frame.colorspace = encoding.matrix
+        if encoding.is_bt709_sdr:
+            cv2.merge(self._resize(frame, output, _PLANAR_RGB), output)
+            return
+        samples = self._resize(frame, output, _DEEP_YUV if encoding.matrix else _DEEP_RGB)
+        ColorConverter(encoding).convert(cv2.merge(samples), output)
+
+    def _resize(
+        self, frame: Any, output: NDArray[np.uint8], pixel_format: str
+    ) -> list[NDArray[Any]]:
+        """Resize and convert in one pass of swscale.
+
+        Returns:
+            Red, green and blue, or luma and chroma, [height, width] each.
+        """
+        height, width = output.shape[:2]
+        resized = self._reformatter.reformat(
             frame,
             width,
             height,
-            _PLANAR_RGB,
+            pixel_format,
             interpolation=_INTERPOLATION,
             threads=self._threads,
         )
-        green, blue, red = (
-            np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, :width]
-            for plane in planar.planes
+        dtype = np.dtype(np.uint8 if pixel_format == _PLANAR_RGB else np.uint16)
+        first, second, third = (
+            np.frombuffer(memoryview(plane), dtype).reshape(-1, plane.line_size // dtype.itemsize)[
+                :height, :width
+            ]
+            for plane in resized.planes
         )
-        if turns:
-            output[...] = np.rot90(cv2.merge([red, green, blue]), turns)
-        else:
-            cv2.merge([red, green, blue], output)
+        return [first, second, third] if pixel_format == _DEEP_YUV else [third, first, second]
+
+
+def _apply_filters(frame: Any, filters: list[tuple[str, str]]) -> Any:
+    """Pass one frame through a new filter graph, which keeps nothing of other frames."""
+    graph = av.filter.Graph()
+    graph.threads = 1
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=_ANY_TIME_BASE
+    )
+    graph.link_nodes(
+        source, *(graph.add(name, options) for name, options in filters), graph.add("buffersink")
+    )
+    graph.configure()
+    graph.push(frame)
+    graph.push(None)
+    return graph.vpull()

@@ -13,6 +13,7 @@ from argus.errors import VideoError
 from argus.media import errors
 from argus.media.info import MediaInfo, SphericalMetadata
 from argus.media.matroska import read_mesh_projection
+from argus.media.orientation import read_orientation
 from argus.media.spherical import read_mp4_metadata, read_side_data
 from schemas.names import Reason
 
@@ -24,7 +25,7 @@ _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,ogg,mp3,aac,wav,flac,"
     "h264,hevc,m4v,ivf,obu"
 )
-_OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
 _NO_DECODING = {"skip_frame": "all"}  # applies while opening only
 _METADATA_READERS = {"mp4": read_mp4_metadata, "matroska": read_mesh_projection}
 _CONTAINERS_WITH_FRAME_COUNT = {"mp4"}  # their header declares the number of packets
@@ -122,7 +123,7 @@ def open_container(source: FileOrBuffer, *, decode: bool = False) -> Any:
             them anyway; copying packets may need the stream parameters found that way.
     """
     location = str(source.absolute()) if isinstance(source, Path) else source
-    options = _OPEN_OPTIONS if decode else _OPEN_OPTIONS | _NO_DECODING
+    options = OPEN_OPTIONS if decode else OPEN_OPTIONS | _NO_DECODING
     return av.open(location, options=options, metadata_errors="replace")
 
 
@@ -185,8 +186,10 @@ def _build_info(
     container_name: str,
     spherical: SphericalMetadata | None,
 ) -> MediaInfo:
-    rotation = first.rotation % 360 if first.rotation % 90 == 0 else 0
-    width, height = (first.height, first.width) if rotation % 180 else (first.width, first.height)
+    orientation = read_orientation(first)
+    width, height = first.width, first.height
+    if orientation.swaps_axes:
+        width, height = height, width
     span = int(pts[-1] - pts[0]) * stream.time_base
     fps = _choose_rate(stream, len(pts), span)
     steps = np.diff(pts) * float(stream.time_base)
@@ -200,8 +203,9 @@ def _build_info(
         duration_s=float(span + 1 / fps),
         codec=stream.codec_context.codec.canonical_name,
         container=container_name,
-        rotation=rotation,
-        pixel_aspect=1 / pixel_aspect if rotation % 180 else pixel_aspect,
+        rotation=orientation.rotation_deg,
+        is_mirrored=orientation.is_mirrored,
+        pixel_aspect=1 / pixel_aspect if orientation.swaps_axes else pixel_aspect,
         spherical=spherical,
         start_s=float(pts[0] * stream.time_base),
         irregularity=float(steps[is_unusual].sum() / span) if span else 0.0,

@@ -1,0 +1,202 @@
+"""Conversion of HDR and wide-gamut pictures to SDR in BT.709, as FFmpeg's zscale filter does it.
+
+Numbers of matrices, transfer functions and primaries are those of Rec. ITU-T H.273 and FFmpeg.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+UNDECLARED = 2
+_PQ, _HLG, _SRGB = 16, 18, 13
+_GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}  # of other SDR transfer functions
+_BT1886 = 2.4
+_REFERENCE_WHITE = 203.0  # cd/m², Rec. ITU-R BT.2408
+_PQ_PEAK, _HLG_PEAK = 10000.0, 1000.0  # cd/m²
+_HLG_SYSTEM_GAMMA = 1.2
+
+# K_R and K_B
+_LUMA_WEIGHTS = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+}
+CONVERTIBLE_MATRICES = frozenset(_LUMA_WEIGHTS)
+_BT709, _BT2020 = 1, 9  # both matrices and primaries
+_BT601 = 6
+_D65 = (0.3127, 0.3290)
+# x and y of red, green, blue and white
+_CHROMATICITIES = {
+    _BT709: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
+    _BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
+    11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),  # DCI-P3
+    12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),  # Display P3
+}
+_BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+
+_CODES = 65535  # largest 16-bit code
+_UNIT = 52428  # code of 1.0; the headroom keeps values above nominal white
+
+
+class Encoding(NamedTuple):
+    """How the samples of a frame become colors.
+
+    Attributes:
+        matrix: one of CONVERTIBLE_MATRICES; 0 for RGB.
+        is_full_range: True for 0 .. 255, False for 16 .. 235.
+        transfer: transfer function.
+        primaries: BT.709 stands for all that are not converted.
+    """
+
+    matrix: int
+    is_full_range: bool
+    transfer: int
+    primaries: int
+
+    @property
+    def is_hdr(self) -> bool:
+        """True for PQ and HLG."""
+        return self.transfer in {_PQ, _HLG}
+
+    @property
+    def is_bt709_sdr(self) -> bool:
+        """True if the matrix suffices to make RGB."""
+        return not self.is_hdr and self.primaries == _BT709
+
+
+def read_encoding(frame: Any) -> Encoding:
+    """Return the encoding that a decoded frame declares, without gaps.
+
+    Undeclared primaries are BT.2020 in HDR, else BT.709. An undeclared or unknown matrix is BT.2020
+    with HDR or the primaries of BT.2020, else BT.709 for frames at least 1280 wide or more than 576
+    high, as in most players, else BT.601. An undeclared range is 16 .. 235.
+    """
+    transfer, primaries = frame.color_trc, frame.color_primaries
+    is_hdr = transfer in {_PQ, _HLG}
+    if is_hdr and primaries == UNDECLARED:
+        primaries = _BT2020
+    elif primaries not in _CHROMATICITIES:
+        primaries = _BT709
+    if frame.format.is_rgb:
+        matrix = 0
+    elif frame.colorspace in CONVERTIBLE_MATRICES:
+        matrix = frame.colorspace
+    elif is_hdr or primaries == _BT2020:
+        matrix = _BT2020
+    else:
+        matrix = _BT709 if frame.width >= 1280 or frame.height > 576 else _BT601
+    is_full_range = frame.color_range == 2 or frame.format.name.startswith("yuvj")
+    return Encoding(matrix, is_full_range, transfer, primaries)
+
+
+@lru_cache(maxsize=8)
+class ColorConverter:
+    """Converter of 16-bit samples to SDR in BT.709.
+
+    The light of the picture is scaled such that the reference white of HDR becomes white; what is
+    brighter, or outside the primaries of BT.709, is clipped. SDR keeps its transfer function.
+
+    Args:
+        encoding: of the samples.
+    """
+
+    def __init__(self, encoding: Encoding) -> None:
+        decode, encode = _get_transfer(encoding.transfer)
+        signal = np.arange(_CODES + 1) / _UNIT
+        root = np.arange(_CODES + 1) / _CODES
+        # Light is looked up by its square root, which keeps shadows apart.
+        self._to_light = decode(signal).astype(np.float32)
+        self._to_output = np.clip(np.rint(255 * encode(root**2)), 0, 255).astype(np.uint8)
+        self._to_codes = _build_matrix_to_rgb(encoding)
+        to_xyz = _build_matrix_to_xyz(encoding.primaries)
+        self._to_bt709 = np.linalg.inv(_build_matrix_to_xyz(_BT709)) @ to_xyz * _CODES**2
+        self._luminance = to_xyz[1:2] if encoding.transfer == _HLG else None
+
+    def convert(self, samples: NDArray[np.uint16], output: NDArray[np.uint8]) -> None:
+        """Convert a picture.
+
+        Args:
+            samples: [height, width, 3], luma and chroma or RGB.
+            output: uint8 RGB [height, width, 3]; filled.
+        """
+        light = cv2.LUT(cv2.transform(samples, self._to_codes), self._to_light)
+        linear = cv2.transform(light, self._to_bt709)
+        if self._luminance is not None:
+            luminance = cv2.transform(light, self._luminance)
+            linear *= cv2.pow(luminance, _HLG_SYSTEM_GAMMA - 1)[..., None]
+        root = cv2.sqrt(cv2.max(linear, 0))
+        cv2.LUT(np.minimum(root, _CODES).astype(np.uint16), self._to_output, output)
+
+
+def _get_transfer(number: int) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+    """Return the functions from signal to light, where 1 is white, and back.
+
+    HDR goes back as SDR in BT.1886. Light of HLG is scene light, still without system gamma.
+    """
+    if number == _SRGB:
+        return _decode_srgb, _encode_srgb
+    gamma = _GAMMAS.get(number, _BT1886)
+    decode = {_PQ: _decode_pq, _HLG: _decode_hlg}.get(number, lambda signal: signal**gamma)
+    return decode, lambda light: light ** (1 / gamma)
+
+
+def _decode_pq(signal: Array) -> Array:
+    """Apply the EOTF of SMPTE ST 2084; 1 is the reference white."""
+    root = np.minimum(signal, 1) ** (1 / 78.84375)
+    ratio = np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)
+    return ratio ** (1 / 0.1593017578125) * (_PQ_PEAK / _REFERENCE_WHITE)
+
+
+def _decode_hlg(signal: Array) -> Array:
+    """Apply the inverse OETF of ARIB STD-B67, such that system gamma leads to reference white."""
+    low = signal**2 / 3
+    high = (np.exp((signal - 0.55991073) / 0.17883277) + 0.28466892) / 12
+    scale = (_HLG_PEAK / _REFERENCE_WHITE) ** (1 / _HLG_SYSTEM_GAMMA)
+    return np.where(signal <= 0.5, low, high) * scale
+
+
+def _decode_srgb(signal: Array) -> Array:
+    return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+
+
+def _encode_srgb(light: Array) -> Array:
+    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+def _build_matrix_to_rgb(encoding: Encoding) -> Array:
+    """Build the matrix [3, 4] from 16-bit samples to 16-bit codes of R'G'B'."""
+    if encoding.matrix == 0:
+        return np.hstack([np.eye(3) * (_UNIT / _CODES), np.zeros((3, 1))])
+    k_red, k_blue = _LUMA_WEIGHTS[encoding.matrix]
+    red, blue = 2 * (1 - k_red), 2 * (1 - k_blue)
+    k_green = 1 - k_red - k_blue
+    matrix = np.array(
+        [[1, 0, red], [1, -blue * k_blue / k_green, -red * k_red / k_green], [1, blue, 0]]
+    )
+    # swscale shifts samples of fewer bits to the left
+    low, luma, chroma = (0, 255, 255) if encoding.is_full_range else (16, 219, 224)
+    offsets = np.array([low, 128, 128]) * 256
+    matrix *= _UNIT / (np.array([luma, chroma, chroma]) * 256)
+    return np.hstack([matrix, -(matrix @ offsets)[:, None]])
+
+
+def _build_matrix_to_xyz(primaries: int) -> Array:
+    """Build the matrix [3, 3] from linear RGB to CIE XYZ, adapted to D65."""
+    corners = np.array([(x / y, 1, (1 - x - y) / y) for x, y in _CHROMATICITIES[primaries]]).T
+    colors, white = corners[:, :3], corners[:, 3]
+    matrix: Array = colors * np.linalg.solve(colors, white)
+    x, y = _D65
+    cones = _BRADFORD @ np.stack([white, (x / y, 1, (1 - x - y) / y)], 1)
+    adapt = np.linalg.solve(_BRADFORD, np.diag(cones[:, 1] / cones[:, 0]) @ _BRADFORD)
+    return adapt @ matrix
