@@ -88,7 +88,7 @@ def read_encoding(frame: Any) -> Encoding:
         primaries = _BT2020
     elif primaries not in _CHROMATICITIES:
         primaries = _BT709
-    if frame.format.is_rgb:
+    if frame.format.is_rgb or frame.format.has_palette:
         matrix = 0
     elif frame.colorspace in CONVERTIBLE_MATRICES:
         matrix = frame.colorspace
