@@ -4,8 +4,10 @@ from .backends import decode_clip, open_video
 from .boxes import pack_box
 from .encode import encode_clip, write_video
 from .info import Color, MediaInfo, Projection, SphericalMetadata, StereoMode, Track, frame_stride
+from .mp4_contents import Omission
 from .probing import probe, read_spherical
 from .reader import FrameSampling, VideoReader, resize_frame
+from .remuxing import list_omissions
 from .sandbox import CallCancelled, cancel_calls, run_sandboxed, start_server
 from .tagging import tag_spherical
 
@@ -14,6 +16,7 @@ __all__ = [
     "Color",
     "FrameSampling",
     "MediaInfo",
+    "Omission",
     "Projection",
     "SphericalMetadata",
     "StereoMode",
@@ -23,6 +26,7 @@ __all__ = [
     "decode_clip",
     "encode_clip",
     "frame_stride",
+    "list_omissions",
     "open_video",
     "pack_box",
     "probe",

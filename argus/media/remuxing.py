@@ -1,95 +1,236 @@
-"""Remuxing of a file's video and audio streams into an mp4, without re-encoding."""
+"""Remuxing of any container into an mp4, without re-encoding, by the bundled ffmpeg program."""
 
+import errno
+import os
+import re
+import signal
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import imageio_ffmpeg
 
-from argus.errors import VideoError
+from argus.errors import ArgusError, VideoError
 from argus.media import errors
-from argus.media.probing import get_video_stream, open_container
+from argus.media.mp4_contents import (
+    KEPT_DISPOSITIONS,
+    FileContents,
+    Omission,
+    SourceStream,
+    plan_copy,
+    read_contents,
+)
+from argus.media.probing import OPEN_OPTIONS, open_container
 from schemas.names import Reason
 
-_MUXER_OPTIONS = {"movflags": "+faststart", "avoid_negative_ts": "make_zero", "fflags": "+bitexact"}
-_MAX_BUFFERED_PACKETS = 32  # a decoder may hold back 16 frames
+_OS_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM}
+_MAX_LOG_BYTES = 4096
 
 
-def remux(src: Path, dst: Path) -> None:
-    """Copy the first video stream and all audio streams into an mp4, packet by packet.
+def remux(src: Path, dst: Path) -> tuple[Omission, ...]:
+    """Copy a video of any container into an mp4, packet by packet.
 
-    Spherical metadata is not copied; `tag_spherical` writes it.
+    All tracks, chapters and tags that an mp4 can hold are copied; text subtitles become mov_text.
+    HEVC is marked `hvc1`, as Apple's players want it. Where timestamps restart, as in joined
+    transport streams, they are continued. Spherical metadata is not copied; `tag_spherical` writes
+    it.
 
     Args:
         src: the video.
         dst: the mp4 to write.
 
+    Returns:
+        What the copy does not hold.
+
     Raises:
         VideoError: with the reasons of `probe`; UNSUPPORTED_CODEC also if an mp4 cannot hold a
-            stream.
+            video or audio track.
+        OSError: the mp4 cannot be written.
     """
-    name = str(src)
-    with errors.map_open_errors(name, src):
-        old = open_container(src, decode=True)
-    with old, av.open(str(dst.absolute()), "w", format="mp4", options=_MUXER_OPTIONS) as new:
-        streams = (get_video_stream(old, name), *old.streams.audio)
-        copies = {stream.index: _add_copy(stream, new, name) for stream in streams}
-        for packet in _iter_packets(old, name, src):
-            if packet.stream_index not in copies:
-                continue
-            packet.stream = copies[packet.stream_index]
-            try:
-                new.mux(packet)
-            except ValueError as exc:  # decreasing timestamps, or a codec header is missing
-                raise errors.corrupt_error(name, "its packets cannot be copied to an mp4") from exc
+    contents = read_contents(src)
+    copied, omissions = plan_copy(contents, str(src))
+    timed = {
+        stream.number: dst.with_suffix(f".{stream.number}.mp4")
+        for stream in copied
+        if stream.lacks_times
+    }
+    try:
+        for number, path in timed.items():
+            _restore_times(src, number, path)
+        _run_ffmpeg(_build_arguments(contents, copied, timed, src, dst), src, dst)
+    finally:
+        for path in timed.values():
+            path.unlink(missing_ok=True)
+    _require_all_packets(copied, src, dst)
+    return (*omissions, *_list_programs(contents, src))
 
 
-def _add_copy(stream: Any, new: Any, name: str) -> Any:
-    context = stream.codec_context
-    codec = context.codec.canonical_name if context else "unknown"
-    if codec not in new.supported_codecs:
+def list_omissions(src: Path) -> tuple[Omission, ...]:
+    """Return what `remux` would leave out, without writing. Raises the errors of `remux`."""
+    contents = read_contents(src)
+    return (*plan_copy(contents, str(src))[1], *_list_programs(contents, src))
+
+
+def _list_programs(contents: FileContents, src: Path) -> list[Omission]:
+    """Return the names of a transport stream's programs as an omission: PyAV does not read them."""
+    if contents.container != "mpegts":
+        return []
+    command = [_find_ffmpeg(), "-hide_banner", "-nostdin", *_input_arguments(src)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    names = re.findall(r"(?m)^ +service_name *: (.*)$", done.stderr.decode(errors="replace"))
+    return [Omission("programs", ", ".join(names))] if names else []
+
+
+def _find_ffmpeg() -> str:
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as exc:
+        raise ArgusError(
+            "there is no ffmpeg program, which converts other containers to mp4; install a wheel "
+            "of imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to the path of an ffmpeg program"
+        ) from exc
+
+
+def _input_arguments(src: Path) -> Iterator[str | bytes]:
+    for name, value in OPEN_OPTIONS.items():
+        yield from (f"-{name}", value)
+    yield from ("-i", b"file:" + os.fsencode(src.absolute()))
+
+
+def _build_arguments(
+    contents: FileContents,
+    copied: list[SourceStream],
+    timed: dict[int, Path],
+    src: Path,
+    dst: Path,
+) -> list[str | bytes]:
+    arguments: list[str | bytes] = ["-v", "error", "-nostdin", "-y"]
+    if not contents.has_restarts:  # a gap is no restart: keep it
+        arguments += ["-dts_delta_threshold", str(10**9)]
+    for path in (src, *timed.values()):
+        arguments += _input_arguments(path)
+    files = list(timed)
+    for output, stream in enumerate(copied):
+        is_timed = stream.number in timed
+        source = f"{1 + files.index(stream.number)}:0" if is_timed else f"0:{stream.number}"
+        arguments += ["-map", source, *_stream_arguments(output, stream)]
+    for name, source_name in {"creation_time": "creation_time", "encoding_tool": "encoder"}.items():
+        if source_name in contents.tags:
+            arguments += ["-metadata", f"{name}={contents.tags[source_name]}"]
+    # -copyinkf: frames before the first keyframe too; experimental: Dolby Vision, TrueHD
+    arguments += ["-map_metadata", "0", "-copyinkf", "-strict", "experimental"]
+    arguments += ["-movflags", "+faststart", "-fflags", "+bitexact", "-f", "mp4"]
+    return [*arguments, b"file:" + os.fsencode(dst.absolute())]
+
+
+def _stream_arguments(output: int, stream: SourceStream) -> Iterator[str]:
+    """Yield the options for a stream of the mp4, `output` being its number there."""
+    is_converted = stream.is_text and stream.codec != "ttml"
+    yield from (f"-c:{output}", "mov_text" if is_converted else "copy")
+    flags = "+".join(sorted(stream.dispositions & KEPT_DISPOSITIONS))
+    yield from (f"-disposition:{output}", flags or "0")
+    if stream.codec == "hevc":
+        yield from (f"-tag:{output}", "hvc1")
+    if "creation_time" in stream.tags:  # the only tag that ffmpeg does not copy
+        yield from (f"-metadata:s:{output}", f"creation_time={stream.tags['creation_time']}")
+
+
+def _restore_times(src: Path, number: int, dst: Path) -> None:
+    """Copy a video stream to an mp4 with the times at which its frames are shown.
+
+    AVI and raw streams store frames in the order of decoding, without these times. The order of
+    showing is found by decoding; the times of showing are those of decoding, in that order.
+
+    Raises:
+        VideoError: CORRUPT: not every packet gives one frame.
+    """
+    times, order = _decode_order(src, number)
+    shown = dict(zip(order, sorted(times), strict=True))  # time of showing by packet
+    delay = max(time - shown[packet] for packet, time in enumerate(times))
+    with open_container(src, decode=True) as old, av.open(str(dst), "w", format="mp4") as new:
+        stream = old.streams[number]
+        copy = new.add_stream_from_template(stream, opaque=True)
+        copy.metadata.update(stream.metadata)
+        copy.time_base = time_base = _find_time_base(stream)
+        packets = (packet for packet in old.demux(stream) if packet.size)
+        for count, packet in enumerate(packets):
+            packet.pts, packet.dts, packet.duration = shown[count], times[count] - delay, 1
+            packet.stream, packet.time_base = copy, time_base
+            new.mux(packet)
+
+
+def _decode_order(src: Path, number: int) -> tuple[list[int], list[int]]:
+    """Decode a video stream.
+
+    Returns:
+        The decoding time of each packet, in units of `_find_time_base`, and the numbers of the
+        packets in the order in which their frames are shown.
+    """
+    times: list[int] = []
+    order: list[int] = []
+    with errors.map_decode_errors(str(src)), open_container(src, decode=True) as container:
+        for packet in container.demux(container.streams[number]):
+            if packet.size:
+                packet.pts = len(times)
+                times.append(packet.pts if packet.dts is None else packet.dts)
+                packet.dts = packet.pts
+            order += [frame.pts for frame in packet.decode()]
+    if sorted(order) != list(range(len(times))):
+        detail = f"{len(times)} packets give {len(order)} frames, which cannot be put in order"
+        raise errors.corrupt_error(str(src), detail)
+    return times, order
+
+
+def _find_time_base(stream: Any) -> Fraction:
+    """Return the unit of decoding times; a raw stream has none, only a frame rate."""
+    is_raw = stream.container.format.name in {"h264", "hevc"}
+    return Fraction(1 / stream.guessed_rate if is_raw else stream.time_base)
+
+
+def _run_ffmpeg(arguments: list[str | bytes], src: Path, dst: Path) -> None:
+    """Run ffmpeg without a shell.
+
+    Raises:
+        OSError: the mp4 cannot be written.
+        VideoError: CORRUPT, or DECODER_CRASHED.
+    """
+    with tempfile.TemporaryFile() as log:
+        command = [_find_ffmpeg(), *arguments]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=log, check=False)
+        log.seek(max(0, log.seek(0, os.SEEK_END) - _MAX_LOG_BYTES))
+        lines = log.read().decode(errors="replace").strip().splitlines()
+    if done.returncode == 0:
+        return
+    if done.returncode < 0:
+        cause = signal.Signals(-done.returncode).name
         raise VideoError(
-            Reason.UNSUPPORTED_CODEC,
-            f"{name}: an mp4 cannot hold its {stream.type} stream ({codec}); "
-            "convert it to H.264, HEVC, VP9 or AV1 first",
+            Reason.DECODER_CRASHED, f"{src}: ffmpeg was ended by {cause} while copying it"
         )
-    return new.add_stream_from_template(stream, opaque=True)  # no encoder is needed
+    number = 256 - done.returncode  # ffmpeg exits with the low byte of a negative error number
+    if number in _OS_ERRORS:
+        raise OSError(number, os.strerror(number), str(dst))
+    detail = lines[-1] if lines else f"ffmpeg's exit status is {done.returncode}"
+    raise errors.corrupt_error(str(src), f"its packets cannot be copied to an mp4: {detail}")
 
 
-def _iter_packets(container: Any, name: str, path: Path) -> Iterator[Any]:
-    """Yield all packets with decoding times.
+def _require_all_packets(copied: list[SourceStream], src: Path, dst: Path) -> None:
+    """Raise VideoError(CORRUPT) if the mp4 lacks a packet of video or audio.
 
-    Matroska stores no decoding times, so the first packets of a stream have none until the demuxer
-    has derived one: those get times one frame apart, counted back from the first known one.
+    PCM samples are grouped otherwise in an mp4, so their bytes are counted.
     """
-    pending: dict[int, list[Any]] = {}  # by stream
-    with errors.map_open_errors(name, path):
-        for packet in container.demux():
-            if packet.size == 0:
-                continue
-            packets = pending.setdefault(packet.stream_index, [])
-            packets.append(packet)
-            if packet.dts is None and len(packets) < _MAX_BUFFERED_PACKETS:
-                continue
-            packet.dts = packet.pts if packet.dts is None else packet.dts
-            for earlier, later in zip(packets[-2::-1], packets[:0:-1], strict=True):
-                step = max(1, earlier.duration or 0)
-                earlier.dts = None if later.dts is None else later.dts - step
-            yield from packets
-            packets.clear()
-    for packets in pending.values():
-        yield from _assign_sorted_times([packet for packet in packets if packet.pts is not None])
-
-
-def _assign_sorted_times(packets: list[Any]) -> list[Any]:
-    """Set the decoding times of a stream that is too short for the demuxer to derive any.
-
-    They are the presentation times in order, shifted so that no packet is decoded after it is
-    shown.
-    """
-    times = sorted(packet.pts for packet in packets)
-    pairs = list(zip(packets, times, strict=True))
-    shift = max((time - packet.pts for packet, time in pairs), default=0)
-    for packet, time in pairs:
-        packet.dts = time - shift
-    return packets
+    contents = read_contents(dst)
+    copies = [stream for stream in contents.streams if not stream.is_picture]  # stored at the end
+    sources = [stream for stream in copied if not stream.is_picture]
+    for source, copy in zip(sources, copies, strict=False):  # chapters are a further track
+        is_pcm = source.codec.startswith("pcm_")
+        is_whole = source.size == copy.size if is_pcm else source.packets <= copy.packets
+        if source.kind != "subtitle" and not is_whole:
+            raise errors.corrupt_error(
+                str(src),
+                f"only {copy.packets} of {source.packets} packets of track {source.number} can be "
+                "copied to an mp4",
+            )

@@ -1,0 +1,252 @@
+"""Contents of a file of any container, and what an mp4 copy of it cannot hold.
+
+Pictures and sound are never left out: a file with a track of either that an mp4 cannot hold is
+refused. Everything else that is left out is named in an `Omission`.
+"""
+
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+
+from argus.errors import VideoError
+from argus.media import errors
+from argus.media.probing import open_container
+from argus.media.tracks import get_video_stream
+from schemas.names import Reason
+
+KEPT_DISPOSITIONS = {
+    *("default", "dub", "comment", "forced", "hearing_impaired", "visual_impaired", "captions"),
+    *("descriptions", "attached_pic"),
+}
+"""Flags of a track that ffmpeg writes to an mp4."""
+
+_KEPT_FILE_TAGS = re.compile(
+    r"""(title|artist|album_artist|composer|album|date|comment|genre|copyright|grouping|lyrics
+        |description|synopsis|show|episode_id|network|keywords|encoder|creation_time)=.+
+    |(episode_sort|season_number|media_type|hd_video|gapless_playback|compilation)=\d+
+    |(track|disc)=\d+(/\d+)?
+    |location=[+-][\d.]+[+-][\d.]+([+-][\d.]+)?/?  # ISO 6709
+    |spherical-video=.*  # V1 in Matroska: `tag_spherical` writes it
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""Tags of a file that ffmpeg writes to an mp4, with the values that it can write."""
+
+_KEPT_TRACK_TAGS = re.compile(
+    r"""(title|handler_name|creation_time)=.+
+    |language=[a-z]{3}
+    |stereo_mode=(mono|left_right|top_bottom)  # `tag_spherical` writes it
+    |spherical-video=.*
+    |(duration|bps|number_of_frames|number_of_bytes|_statistics_\w+)(-\w+)?=.*  # counted anew
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_RAW_CONTAINERS = {"h264", "hevc"}
+_PLAIN_TEXT_CODECS = {"mov_text", "subrip", "text"}  # subtitles that lose nothing as mov_text
+
+
+@dataclass(frozen=True)
+class Omission:
+    """A part of a file that its mp4 copy does not hold.
+
+    Attributes:
+        part: what is left out: "attachment", "cover art", "data", "dispositions", "empty track",
+            "programs", "subtitles", "tags", "text styles" or "text overlaps".
+        detail: which one: the codec, the file name, the names of the tags, ...
+        track: number of the track in the file, from 0; None for the file as a whole.
+    """
+
+    part: str
+    detail: str
+    track: int | None = None
+
+    def __str__(self) -> str:
+        where = "" if self.track is None else f"track {self.track}: "
+        return f"{where}{self.part} ({self.detail})"
+
+
+@dataclass
+class SourceStream:
+    """A stream of a file.
+
+    Attributes:
+        number: position in the file, from 0.
+        kind: video, audio, subtitle, data or attachment.
+        codec: FFmpeg's name; "unknown" if it knows none.
+        is_text: True for subtitles that are stored as text.
+        tags: values by name in lower case.
+        dispositions: FFmpeg's names of the flags that are set.
+        lacks_times: True if the file does not store when frames are shown that it stores in
+            another order.
+        packets: number of packets that are not empty.
+        size: bytes of all packets.
+        overlaps: number of texts that begin before the one before them ends.
+    """
+
+    number: int
+    kind: str
+    codec: str
+    is_text: bool
+    tags: dict[str, str]
+    dispositions: set[str]
+    lacks_times: bool = False
+    packets: int = 0
+    size: int = 0
+    overlaps: int = 0
+
+    @property
+    def is_picture(self) -> bool:
+        """True for cover art."""
+        return "attached_pic" in self.dispositions
+
+
+@dataclass
+class FileContents:
+    """All that has to be known of a file before it is copied.
+
+    Attributes:
+        container: FFmpeg's first name: mov, matroska, mpegts, avi, ...
+        tags: values by name in lower case.
+        streams: all streams in order.
+        has_restarts: True if decoding times decrease within a stream.
+    """
+
+    container: str
+    tags: dict[str, str]
+    streams: list[SourceStream]
+    has_restarts: bool = False
+
+
+def read_contents(path: Path) -> FileContents:
+    """Demux a whole file. Raises the errors of `probe`."""
+    name = str(path)
+    with errors.map_open_errors(name, path):
+        container = open_container(path, decode=True)
+    with container:
+        get_video_stream(container, name)
+        container_name = container.format.name.split(",")[0]
+        streams = [_describe_stream(stream, container_name) for stream in container.streams]
+        contents = FileContents(container_name, _lower_keys(container.metadata), streams)
+        with errors.map_open_errors(name, path):
+            _count_packets(container, contents)
+    videos = (stream for stream in contents.streams if stream.kind == "video")
+    if not any(stream.packets for stream in videos if not stream.is_picture):
+        raise errors.corrupt_error(name, "it has no frames")
+    return contents
+
+
+def _describe_stream(stream: Any, container: str) -> SourceStream:
+    context = stream.codec_context
+    return SourceStream(
+        stream.index,
+        stream.type,
+        context.codec.canonical_name if context else "unknown",
+        bool(context and context.codec.text_sub),
+        _lower_keys(stream.metadata),
+        {flag.name for flag in type(stream.disposition) if flag in stream.disposition},
+        lacks_times=container in _RAW_CONTAINERS
+        or (container == "avi" and stream.type == "video" and bool(context.has_b_frames)),
+    )
+
+
+def _lower_keys(tags: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in tags.items()}
+
+
+def _count_packets(container: Any, contents: FileContents) -> None:
+    decoded: dict[int, int] = {}  # latest decoding time by stream
+    shown: dict[int, int] = {}  # latest presentation time by stream
+    text_end: dict[int, int] = {}
+    for packet in container.demux():
+        number = packet.stream_index
+        if packet.size == 0 or number >= len(contents.streams):
+            continue
+        stream = contents.streams[number]
+        stream.packets += 1
+        stream.size += packet.size
+        if packet.dts is None or packet.pts is None:
+            continue
+        contents.has_restarts |= packet.dts < decoded.get(number, packet.dts)
+        if contents.container == "avi" and packet.pts < shown.get(number, packet.pts):
+            stream.lacks_times = True  # FFmpeg guessed the times from the kinds of frames
+        if stream.is_text:
+            stream.overlaps += packet.pts < text_end.get(number, packet.pts)
+            text_end[number] = packet.pts + (packet.duration or 0)
+        decoded[number], shown[number] = packet.dts, packet.pts
+
+
+def plan_copy(contents: FileContents, name: str) -> tuple[list[SourceStream], list[Omission]]:
+    """Return the streams that an mp4 can hold, and all that it cannot.
+
+    Args:
+        contents: the file's contents.
+        name: names the file in messages.
+
+    Raises:
+        VideoError: UNSUPPORTED_CODEC: there is video or audio that an mp4 cannot hold.
+    """
+    with av.open(io.BytesIO(), "w", format="mp4") as mp4:
+        supported = mp4.supported_codecs
+    omissions = _list_tag_omissions(contents.tags, _KEPT_FILE_TAGS, None)
+    copied = []
+    for stream in contents.streams:
+        if omission := _omit_stream(stream, supported, name):
+            omissions.append(omission)
+        else:
+            copied.append(stream)
+            omissions += _list_stream_omissions(stream)
+    return copied, omissions
+
+
+def _omit_stream(stream: SourceStream, supported: set[str], name: str) -> Omission | None:
+    """Return the omission of a whole stream, or None if it is copied."""
+    detail = ", ".join(
+        filter(None, (stream.codec, stream.tags.get("language"), stream.tags.get("title")))
+    )
+    if stream.kind == "attachment":
+        return Omission("attachment", stream.tags.get("filename", detail), stream.number)
+    if stream.kind not in {"video", "audio", "subtitle"}:
+        return Omission("data", detail, stream.number)
+    if not stream.packets:
+        return Omission("empty track", f"{stream.kind}, {detail}", stream.number)
+    if stream.codec in supported or stream.is_text:
+        return None
+    if stream.is_picture:
+        return Omission("cover art", stream.tags.get("filename", detail), stream.number)
+    if stream.kind == "subtitle":
+        return Omission("subtitles", detail, stream.number)
+    target = {"video": "H.264, HEVC, VP9 or AV1", "audio": "AAC, Opus or FLAC"}[stream.kind]
+    raise VideoError(
+        Reason.UNSUPPORTED_CODEC,
+        f"{name}: an mp4 cannot hold its {stream.kind} (track {stream.number}, {stream.codec}); "
+        f"convert it to {target} first",
+    )
+
+
+def _list_stream_omissions(stream: SourceStream) -> list[Omission]:
+    number = stream.number
+    if stream.is_picture:  # its tags are those of a file in the file
+        return []
+    tags = dict(stream.tags)
+    if stream.kind == "video":
+        tags.pop("encoder", None)  # written as the compressor's name
+    found = _list_tag_omissions(tags, _KEPT_TRACK_TAGS, number)
+    if lost := stream.dispositions - KEPT_DISPOSITIONS:
+        found.append(Omission("dispositions", ", ".join(sorted(lost)), number))
+    if stream.is_text and stream.codec not in _PLAIN_TEXT_CODECS:
+        found.append(Omission("text styles", stream.codec, number))
+    if stream.overlaps:
+        detail = f"{stream.overlaps} texts end when the next one begins"
+        found.append(Omission("text overlaps", detail, number))
+    return found
+
+
+def _list_tag_omissions(
+    tags: dict[str, str], kept: re.Pattern[str], track: int | None
+) -> list[Omission]:
+    lost = [name for name, value in tags.items() if not kept.fullmatch(f"{name}={value}")]
+    return [Omission("tags", ", ".join(lost), track)] if lost else []
