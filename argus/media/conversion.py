@@ -5,18 +5,24 @@ from typing import Any
 import av.filter
 import cv2
 import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from argus.media.colorimetry import UNDECLARED, ColorConverter, Encoding, read_encoding
 from argus.media.orientation import Orientation, read_orientation
 
+_EXACT = (
+    Interpolation.ACCURATE_RND
+    | Interpolation.BITEXACT
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
 # Area averaging if smaller, linear if larger; chroma is interpolated; flat colors are exact to
 # half a level.
-_SCALER_FLAGS = "area+accurate_rnd+bitexact+full_chroma_int+full_chroma_inp"
+_INTERPOLATION = Interpolation.AREA | _EXACT
 _PLANAR_RGB = "gbrp"  # the same values as rgb24, three to seven times faster
 _DEEP_RGB, _DEEP_YUV = "gbrp16le", "yuv444p16le"
 _DEINTERLACER = ("estdif", "mode=frame:deint=interlaced")  # needs no other frame
-_Filters = tuple[tuple[str, str], ...]
 
 
 class FrameConverter:
@@ -28,7 +34,7 @@ class FrameConverter:
 
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads
-        self._graph: tuple[Any, Any] = (None, None)  # the last one, after what it was built for
+        self._reformatter = VideoReformatter()
 
     def convert(self, frame: Any, output: NDArray[np.uint8]) -> None:
         """Deinterlace, resize, convert to SDR RGB in BT.709 and turn upright.
@@ -39,12 +45,11 @@ class FrameConverter:
         """
         orientation = read_orientation(frame)
         encoding = read_encoding(frame)
-        frame.colorspace = encoding.matrix or UNDECLARED  # libavfilter refuses some others
+        frame.colorspace = encoding.matrix or UNDECLARED  # FFmpeg refuses some others
         if frame.interlaced_frame:
-            frame = self._filter_alone(frame, _DEINTERLACER)
+            frame = self._filter(frame, *_DEINTERLACER)
         if not orientation.is_right_angle:
-            angle = f"{360 - orientation.rotation_deg}*PI/180"
-            frame = self._filter_alone(frame, ("rotate", angle))
+            frame = self._filter(frame, "rotate", f"{360 - orientation.rotation_deg}*PI/180")
             orientation = Orientation()
         if orientation == Orientation():
             self._convert_color(frame, encoding, output)
@@ -72,45 +77,34 @@ class FrameConverter:
             Red, green and blue, or luma and chroma, [height, width] each.
         """
         height, width = output.shape[:2]
-        filters = (
-            ("scale", f"{width}:{height}:flags={_SCALER_FLAGS}"),
-            ("format", pixel_format),
+        resized = self._reformatter.reformat(
+            frame,
+            width,
+            height,
+            pixel_format,
+            interpolation=_INTERPOLATION,
+            threads=self._threads,
         )
-        key = (_describe_source(frame), filters)
-        if self._graph[0] != key:
-            self._graph = key, _build_graph(*key, self._threads)
-        graph = self._graph[1]
-        graph.push(frame)
-        planes = graph.vpull().planes
         dtype = np.dtype(np.uint8 if pixel_format == _PLANAR_RGB else np.uint16)
         first, second, third = (
             np.frombuffer(memoryview(plane), dtype).reshape(-1, plane.line_size // dtype.itemsize)[
                 :height, :width
             ]
-            for plane in planes
+            for plane in resized.planes
         )
         return [first, second, third] if pixel_format == _DEEP_YUV else [third, first, second]
 
-    def _filter_alone(self, frame: Any, *filters: tuple[str, str]) -> Any:
-        """Pass a frame through filters that see no other frame."""
-        graph = _build_graph(_describe_source(frame), filters, self._threads)
+    def _filter(self, frame: Any, name: str, options: str) -> Any:
+        """Pass a frame through one of FFmpeg's filters, which sees no other frame."""
+        source = (
+            f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1:"
+            f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
+        )
+        graph = av.filter.Graph()
+        graph.threads = self._threads
+        stages = (("buffer", source), (name, options), ("buffersink", None))
+        graph.link_nodes(*(graph.add(*stage) for stage in stages))
+        graph.configure()
         graph.push(frame)
         graph.push(None)
         return graph.vpull()
-
-
-def _describe_source(frame: Any) -> str:
-    """Return the options of FFmpeg's buffer source for such frames."""
-    return (
-        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000:"
-        f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
-    )
-
-
-def _build_graph(source: str, filters: _Filters, threads: int) -> Any:
-    graph = av.filter.Graph()
-    graph.threads = threads
-    stages = (("buffer", source), *filters, ("buffersink", None))
-    graph.link_nodes(*(graph.add(name, options) for name, options in stages))
-    graph.configure()
-    return graph
