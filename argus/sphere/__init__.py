@@ -13,7 +13,8 @@ Conventions:
 
 from argus.sphere.camera import Camera
 from argus.sphere.cube import CubeLayout, cube_coordinates, cube_grid, cube_to_erp, erp_to_cube
-from argus.sphere.fisheye import erp_to_fisheye, fisheye_to_erp
+from argus.sphere.fisheye import FisheyeToErp, erp_to_fisheye, fisheye_to_erp, ideal_lenses
+from argus.sphere.gopro import GoproLayout, GoproToErp, find_gopro_layout, gopro_to_erp
 from argus.sphere.grid import (
     RayGrid,
     check_erp_size,
@@ -23,6 +24,7 @@ from argus.sphere.grid import (
     solid_angle,
     view_grid,
 )
+from argus.sphere.lens import FisheyeLens
 from argus.sphere.motion import MotionSettings, simulate_motion
 from argus.sphere.rotations import from_euler_deg, to_euler_deg
 from argus.sphere.sampling import reduce_area
@@ -32,6 +34,10 @@ from argus.sphere.views import erp_to_view, rotate_erp, view_to_erp, visible_mas
 __all__ = [
     "Camera",
     "CubeLayout",
+    "FisheyeLens",
+    "FisheyeToErp",
+    "GoproLayout",
+    "GoproToErp",
     "MotionSettings",
     "RayGrid",
     "Trajectory",
@@ -43,8 +49,11 @@ __all__ = [
     "erp_to_cube",
     "erp_to_fisheye",
     "erp_to_view",
+    "find_gopro_layout",
     "fisheye_to_erp",
     "from_euler_deg",
+    "gopro_to_erp",
+    "ideal_lenses",
     "rays_to_erp_pixels",
     "reduce_area",
     "rotate_erp",

@@ -1,10 +1,11 @@
-"""Conversion between equidistant fisheye circles and ERP: one lens, or two side by side.
+"""Conversion between fisheye pictures and ERP: one lens, or several side by side.
 
-Of two lenses the right half looks forward and the left half backward, as in ffmpeg's dfisheye.
-Cameras with the other order differ by half a turn.
+Of two ideal lenses the right half looks forward and the left half backward, as in ffmpeg's
+dfisheye. Real lenses are described by `FisheyeLens`.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,10 +17,18 @@ from argus.sphere.arrays import (
     array_namespace,
     as_float_like,
     from_channels_last,
+    is_numpy,
     to_channels_last,
 )
-from argus.sphere.grid import Rays, check_erp_size, erp_grid, rays_to_erp_pixels, rotate_rays
-from argus.sphere.rotations import from_euler_deg
+from argus.sphere.grid import (
+    Rays,
+    check_erp_size,
+    erp_grid,
+    iterate_bands,
+    rays_to_erp_pixels,
+    rotate_rays,
+)
+from argus.sphere.lens import FisheyeLens
 from argus.sphere.sampling import (
     PAD,
     compute_reduced_size,
@@ -33,21 +42,21 @@ from argus.sphere.sampling import (
 
 def fisheye_to_erp(
     frames: Frames,
-    fov_deg: float,
+    lenses: float | Sequence[FisheyeLens],
     erp_size: tuple[int, int],
     *,
     interpolation: Interpolation = "linear",
 ) -> Frames:
-    """Project equidistant fisheye frames to ERP frames.
+    """Project fisheye frames to ERP frames.
 
-    The angle from the optical axis grows linearly with the radius, up to fov_deg/2 at the edge of
-    the inscribed circle. Where two lenses overlap they are blended, weighted by the angle to the
-    edge of their field of view. Directions that no lens sees are 0.
+    Where two lenses overlap they are blended, weighted by the angle to the edge of their field of
+    view. Directions that no lens sees are 0.
 
     Args:
-        frames: n×n frames of one lens or n×2n frames of two; numpy uint8 or float `[T, h, w, C]`,
-            or torch float `[T, C, h, w]`.
-        fov_deg: Field of view of a lens in degrees, in (0, 360].
+        frames: Pictures of the lenses side by side; numpy uint8 or float `[T, h, w, C]`, or torch
+            float `[T, C, h, w]`.
+        lenses: Lenses from left to right, with pictures of equal width; or the field of view in
+            degrees, in (0, 360], of ideal equidistant lenses, one in n×n frames or two in n×2n.
         erp_size: (height, width) of the result.
         interpolation: "linear" or "cubic".
 
@@ -55,38 +64,99 @@ def fisheye_to_erp(
         Frames of the input's type, numpy `[T, H, W, C]` or torch `[T, C, H, W]`.
 
     Raises:
-        InvalidInput: The frames are neither 1:1 nor 2:1, or an argument is out of range.
+        InvalidInput: The frames do not divide into the pictures of the lenses, or an argument is
+            out of range.
     """
-    size = check_erp_size(erp_size)
     pictures = to_channels_last(frames)
-    height, width = pictures.shape[1:3]
-    lenses = width // height
-    if lenses not in (1, 2) or width % height:
+    height, width = (int(n) for n in pictures.shape[1:3])
+    if not isinstance(lenses, Sequence):
+        lenses = ideal_lenses(lenses, _count_circles((height, width)))
+    if not lenses or width % len(lenses):
         raise InvalidInput(
-            f"a fisheye frame must be n x n, or two of them side by side, got {width}x{height}"
+            f"a frame {width} pixels wide does not divide into the pictures of {len(lenses)} lenses"
         )
-    xp = array_namespace(pictures)
-    half_fov = _half_fov(fov_deg)
-    total, weights = 0.0, 0.0
-    for k in range(lenses):
-        circle = pictures[:, :, k * height : (k + 1) * height]
-        ratio = height / (2 * half_fov) * math.pi / size[0]
-        reduced_size = compute_reduced_size((height, height), (ratio, ratio))
-        circle = pad_edge(reduce_area(circle, reduced_size))
-        world_to_lens = xp.swapaxes(
-            as_float_like(from_euler_deg(180 * (lenses - 1 - k), 0, 0), pictures)[None], 1, 2
-        )
-        angle, column, row = _rays_to_circle_pixels(
-            rotate_rays(erp_grid(size, pictures), world_to_lens),
-            half_fov,
-            circle.shape[1] - 2 * PAD,
-        )
-        weight = xp.clip(half_fov - angle, 0.0, None)[..., None]
-        total = total + sample_pixels(circle, column + PAD, row + PAD, interpolation) * weight
-        weights = weights + weight
-    blended = total / xp.where(weights > 0, weights, 1.0)
-    erp: Frames = from_channels_last(_cast_like(blended, pictures))
+    step = width // len(lenses)
+    project = FisheyeToErp(lenses, (height, step), erp_size, pictures)
+    circles = [pictures[:, :, k * step : (k + 1) * step] for k in range(len(lenses))]
+    erp: Frames = from_channels_last(project(circles, interpolation))
     return erp
+
+
+def ideal_lenses(fov_deg: float, count: int = 2) -> tuple[FisheyeLens, ...]:
+    """Return ideal equidistant lenses: one that looks forward, or backward and forward.
+
+    Args:
+        fov_deg: Field of view of each lens in degrees, in (0, 360].
+        count: Number of lenses, 1 or 2.
+    """
+    return tuple(FisheyeLens(fov_deg, yaw_deg=180 * (count - 1 - k)) for k in range(count))
+
+
+class FisheyeToErp:
+    """Projection of the pictures of fisheye lenses to ERP maps; coordinates are computed once.
+
+    Args:
+        lenses: The lenses.
+        picture_size: (height, width) of the picture of a lens.
+        erp_size: (height, width) of the result.
+        like: Array that gives library, device and precision.
+
+    Raises:
+        InvalidInput: A size is out of range.
+    """
+
+    def __init__(
+        self,
+        lenses: Sequence[FisheyeLens],
+        picture_size: tuple[int, int],
+        erp_size: tuple[int, int],
+        like: Array,
+    ) -> None:
+        self._size = check_erp_size(erp_size)
+        self._lenses = [_LensMap(lens, picture_size, self._size, like) for lens in lenses]
+        self._total: Array = sum(lens.weight for lens in self._lenses)
+        self._total = array_namespace(self._total).where(self._total > 0, self._total, 1.0)
+
+    def __call__(self, pictures: Sequence[Array], interpolation: Interpolation = "linear") -> Array:
+        """Project the pictures of each lens, `[T, h, w, C]` in their order, to `[T, H, W, C]`."""
+        circles = [
+            pad_edge(reduce_area(picture, lens.reduced_size))
+            for picture, lens in zip(pictures, self._lenses, strict=True)
+        ]
+        if not is_numpy(circles[0]):
+            return self._blend(circles, slice(0, self._size[0]), interpolation)
+        out = np.empty((len(circles[0]), *self._size, circles[0].shape[3]), circles[0].dtype)
+        for rows, _ in iterate_bands(slice(0, self._size[0]), slice(0, self._size[1])):
+            out[:, rows] = self._blend(circles, rows, interpolation)
+        return out
+
+    def _blend(self, circles: Sequence[Array], rows: slice, interpolation: Interpolation) -> Array:
+        total = 0.0
+        for circle, lens in zip(circles, self._lenses, strict=True):
+            pixels = sample_pixels(circle, lens.column[:, rows], lens.row[:, rows], interpolation)
+            total = total + pixels * lens.weight[:, rows]
+        return _cast_like(total / self._total[:, rows], circles[0])
+
+
+class _LensMap:
+    """Pixel coordinates and blend weights of one lens: `[1, H, W]`, weights `[1, H, W, 1]`."""
+
+    def __init__(
+        self,
+        lens: FisheyeLens,
+        picture_size: tuple[int, int],
+        erp_size: tuple[int, int],
+        like: Array,
+    ) -> None:
+        height, width = picture_size
+        ratio = lens.radius_share * height / lens.half_fov * math.pi / erp_size[0]
+        self.reduced_size = compute_reduced_size(picture_size, (ratio, ratio))
+        xp = array_namespace(like)
+        world_to_lens = xp.swapaxes(as_float_like(lens.rotation, like)[None], 1, 2)
+        rays = rotate_rays(erp_grid(erp_size, like), world_to_lens)
+        angle, column, row = lens.project(rays, self.reduced_size, width / height)
+        self.column, self.row = column + PAD, row + PAD
+        self.weight = xp.clip(lens.half_fov - angle, 0.0, None)[..., None]
 
 
 def erp_to_fisheye(
@@ -163,14 +233,14 @@ def _compute_circle_rays(half_fov: float, size: int, lenses: int, like: Array) -
     return as_float_like(x, like), as_float_like(y, like), as_float_like(z, like)
 
 
-def _rays_to_circle_pixels(rays: Rays, half_fov: float, size: int) -> tuple[Array, Array, Array]:
-    """Return (angle from the axis, column, row) of rays in the circle of one lens."""
-    x, y, z = rays
-    xp = array_namespace(x)
-    radius = xp.hypot(x, y)
-    angle = xp.arctan2(radius, z)
-    scale = angle / half_fov * (size / 2) / xp.where(radius > 0, radius, 1.0)
-    return angle, x * scale + (size / 2 - 0.5), y * scale + (size / 2 - 0.5)
+def _count_circles(size: tuple[int, int]) -> int:
+    """Return the number of n×n pictures side by side in a frame of (height, width): 1 or 2."""
+    height, width = size
+    if width % height or width // height not in (1, 2):
+        raise InvalidInput(
+            f"a fisheye frame must be n x n, or two of them side by side, got {width}x{height}"
+        )
+    return width // height
 
 
 def _cast_like(values: Array, like: Array) -> Array:
