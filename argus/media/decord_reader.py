@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.media.probing import VideoIndex, index_file
+from argus.media.frame_index import VideoIndex
+from argus.media.probing import index_file
 from argus.media.pyav_reader import PyAVReader
 from argus.media.reader import BackendUnsuitable, VideoReader, resize_frame
 

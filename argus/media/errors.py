@@ -4,23 +4,30 @@ import contextlib
 import errno
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 
 from argus.errors import InvalidInput, VideoError
-from argus.media.boxes import is_truncated
+from argus.media.completeness import describe_missing_end
 from schemas.names import Reason
 
-_EBML_MAGIC = b"\x1a\x45\xdf\xa3"
+_SIGNATURES = {
+    "mp4": (4, {b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"styp", b"moof"}),
+    "matroska": (0, {b"\x1a\x45\xdf\xa3"}),
+    "avi": (0, {b"RIFF"}),
+    "flv": (0, {b"FLV\x01"}),
+    "ogg": (0, {b"OggS"}),
+}  # position and bytes
 
 
 @contextlib.contextmanager
-def map_open_errors(name: str, path: Path | None = None) -> Iterator[None]:
+def map_open_errors(name: str, source: Path | BinaryIO) -> Iterator[None]:
     """Map errors raised while a video is opened and demuxed.
 
     Args:
         name: names the video in messages.
-        path: the file; None for a video in memory.
+        source: the file or buffer.
 
     Raises:
         VideoError: UNSUPPORTED_CODEC, TRUNCATED, CORRUPT or NOT_A_VIDEO.
@@ -32,12 +39,28 @@ def map_open_errors(name: str, path: Path | None = None) -> Iterator[None]:
     except av.error.MemoryError:  # not the file's fault; `run_sandboxed` reports it
         raise
     except (av.FFmpegError, EOFError) as exc:
-        if path is not None and _has_video_signature(path):
-            raise _damage_error(name, path, exc) from exc
+        container = _recognize_container(source)
+        if container:
+            require_complete(source, name, container)
+            raise corrupt_error(name, _describe(exc)) from exc
         raise VideoError(
             Reason.NOT_A_VIDEO,
             f"{name}: not a video ({_describe(exc)}); give an mp4, mov, webm, mkv or ts file",
         ) from exc
+
+
+def require_complete(source: Path | BinaryIO, name: str, container: str) -> None:
+    """Raise `VideoError(TRUNCATED)` if the end of a file is missing.
+
+    Args:
+        source: the file or buffer; the position of a buffer is kept.
+        name: names the video in messages.
+        container: as in `MediaInfo.container`.
+    """
+    with _open_bytes(source) as file:
+        missing = describe_missing_end(file, container)
+    if missing:
+        raise truncated_error(name, missing)
 
 
 @contextlib.contextmanager
@@ -83,16 +106,29 @@ def unsupported_codec_error(name: str, codec: str) -> VideoError:
     )
 
 
-def _has_video_signature(path: Path) -> bool:
-    with path.open("rb") as file:
+def _recognize_container(source: Path | BinaryIO) -> str:
+    with _open_bytes(source) as file:
+        file.seek(0)
         head = file.read(12)
-    return head[4:8] in {b"ftyp", b"moov", b"mdat"} or head[:4] == _EBML_MAGIC
+    return next(
+        (
+            container
+            for container, (start, magics) in _SIGNATURES.items()
+            if head[start : start + 4] in magics
+        ),
+        "",
+    )
 
 
-def _damage_error(name: str, path: Path, exc: Exception) -> VideoError:
-    if is_truncated(path):
-        return truncated_error(name, "data declared by its header is missing")
-    return corrupt_error(name, _describe(exc))
+@contextlib.contextmanager
+def _open_bytes(source: Path | BinaryIO) -> Iterator[BinaryIO]:
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            yield file
+        return
+    position = source.tell()
+    yield source
+    source.seek(position)
 
 
 def _describe(exc: Exception) -> str:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from argus.media import errors
 from argus.media.conversion import FrameConverter
-from argus.media.probing import FileOrBuffer, VideoIndex, get_video_stream, open_container
+from argus.media.frame_index import VideoIndex
+from argus.media.probing import FileOrBuffer, open_container
+from argus.media.tracks import get_video_stream
 
 _MAX_REORDERED = 6  # frames
 
@@ -19,7 +21,9 @@ _MAX_REORDERED = 6  # frames
 class PyAVDecoder:
     """One open container and its decoder.
 
-    Several decoders may read the same file at once, each in its own thread.
+    Several decoders may read the same file at once, each in its own thread. Frames are recognized
+    by their time; in a sequential index by their number, counted from the start of the file, where
+    decoding starts again for a frame before the last one read.
 
     Args:
         source: the file or buffer.
@@ -44,7 +48,8 @@ class PyAVDecoder:
         self._frames: Iterator[Any] = iter(())
         self._position: int | None = None  # number of the next frame of _frames, if known
         self._group: _SeekGroup | None = None
-        self._reordered: dict[int, Any] = {}  # frames decoded too early, by presentation time
+        self._count = 0  # frames returned by the decoder, in a sequential index
+        self._reordered: dict[int, Any] = {}  # frames decoded too early, by time or number
 
     def decode(
         self, numbers: list[int], outputs: Sequence[NDArray[np.uint8]], *, is_last: bool
@@ -56,7 +61,8 @@ class PyAVDecoder:
             outputs: uint8 [height, width, 3] per frame; filled.
             is_last: True for the last group of a request, after which decoding may continue.
         """
-        self._group = _SeekGroup(self._index.pts[numbers].tolist(), is_last=is_last)
+        if not self._index.is_sequential:
+            self._group = _SeekGroup(self._index.pts[numbers].tolist(), is_last=is_last)
         position, self._position = self._position, None
         if position is None or not self._index.is_next_in_gop(position, numbers[0]):
             self._seek(max(0, self._index.find_keyframe(numbers[0])))
@@ -72,8 +78,8 @@ class PyAVDecoder:
         ones, then from the start of the file.
         """
         frame = self._scan(number)
-        if frame is not None:
-            return frame
+        if frame is not None or self._index.is_sequential:
+            return self._require(frame, number)
         self._group = None
         nearest = self._index.find_keyframe(number)
         for back in (0, 1, 4):
@@ -83,7 +89,9 @@ class PyAVDecoder:
                 if frame is not None:
                     return frame
         self._restart()
-        frame = self._scan(number)
+        return self._require(self._scan(number), number)
+
+    def _require(self, frame: Any | None, number: int) -> Any:
         if frame is None:
             raise errors.corrupt_error(
                 self._name, f"frame {number} of {len(self._index.pts)} cannot be decoded"
@@ -96,19 +104,25 @@ class PyAVDecoder:
         A few later frames are kept for the next scan: from some edited files the decoder returns
         frames after others that are shown later.
         """
-        target = int(self._index.pts[number])
+        target = number if self._index.is_sequential else int(self._index.pts[number])
         self._reordered = {time: frame for time, frame in self._reordered.items() if time >= target}
         while target not in self._reordered and len(self._reordered) < _MAX_REORDERED:
             frame = next(self._frames, None)
             if frame is None:
                 break
-            time = frame.pts if frame.pts is not None else frame.dts
+            if self._index.is_sequential:
+                time, self._count = self._count, self._count + 1
+            else:
+                time = frame.pts if frame.pts is not None else frame.dts
             if time is not None and time >= target:
                 self._reordered[time] = frame
         return self._reordered.pop(target, None)
 
     def _seek(self, keyframe: int) -> None:
-        stream = get_video_stream(self._container, self._name)
+        if self._index.is_sequential:
+            self._restart()
+            return
+        stream = self._get_stream(self._container)
         time = int(self._index.pts[self._index.keyframes[keyframe]])
         self._container.seek(time, stream=stream, backward=True, any_frame=False)
         self._frames, self._reordered = self._iter_frames(stream), {}
@@ -117,16 +131,19 @@ class PyAVDecoder:
         """Decode from the first byte, for containers in which seeking fails."""
         self._container.close()
         self._container = self._open()
-        stream = get_video_stream(self._container, self._name)
-        self._frames, self._reordered = self._iter_frames(stream), {}
+        stream = self._get_stream(self._container)
+        self._frames, self._reordered, self._count = self._iter_frames(stream), {}, 0
 
     def _open(self) -> Any:
         if not isinstance(self._source, Path):
             self._source.seek(0)
         container = open_container(self._source)
-        stream = get_video_stream(container, self._name)
+        stream = self._get_stream(container)
         stream.thread_count, stream.thread_type = self._threads, "AUTO"
         return container
+
+    def _get_stream(self, container: Any) -> Any:
+        return get_video_stream(container, self._name, self._index.info.video_track)
 
     def _iter_frames(self, stream: Any) -> Iterator[Any]:
         """Yield frames in presentation order, without those that the group skips."""

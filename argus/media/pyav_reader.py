@@ -19,14 +19,19 @@ class PyAVReader(VideoReader):
 
     Frames of a file that lie in several groups of pictures are decoded in parallel, by one decoder
     per thread.
+
+    Args:
+        source: the file or buffer.
+        threads: number of decoder threads.
+        track: number of the video track to read; None for the one that FFmpeg would choose.
     """
 
-    def __init__(self, source: FileOrBuffer, threads: int = 1) -> None:
+    def __init__(self, source: FileOrBuffer, threads: int = 1, *, track: int | None = None) -> None:
         path = source if isinstance(source, Path) else None
         name = str(source) if path else "the clip in memory"
-        with errors.map_open_errors(name, path):
+        with errors.map_open_errors(name, source):
             container = open_container(source)
-            super().__init__(name, index_container(container, name, path, threads))
+            super().__init__(name, index_container(container, name, source, threads, track))
         self._path, self._threads = path, threads
         self._decoder = PyAVDecoder(source, name, self._index, threads=threads, container=container)
         self._extra_decoders: dict[int, PyAVDecoder] = {}  # by thread, of one thread each

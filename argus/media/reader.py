@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from argus.media.frame_index import VideoIndex
 from argus.media.info import MediaInfo, frame_stride
-from argus.media.probing import VideoIndex
 
 FrameIndices = Sequence[int] | NDArray[np.integer]
 _TIME_TOLERANCE_S = 1.5e-3  # Matroska rounds times to milliseconds

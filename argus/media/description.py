@@ -1,0 +1,132 @@
+"""Description of a video from its stream, its first frame and its times."""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from argus.media.frame_index import FrameTimes
+from argus.media.info import Color, MediaInfo, SphericalMetadata
+from argus.media.orientation import read_orientation
+from argus.media.tracks import describe_tracks, explain_choice
+
+_RATE_TOLERANCE = Fraction(1, 100)
+_STEP_TOLERANCE = 0.5  # of a frame's duration
+_UNKNOWN = "unknown"
+
+
+def _number(names: str) -> dict[int, str]:
+    return dict(enumerate(names.split()))
+
+
+# Names of FFmpeg's av_color_space_name and its like, for the numbers of Rec. ITU-T H.273.
+_MATRICES = _number(
+    "gbr bt709 unknown reserved fcc bt470bg smpte170m smpte240m ycgco bt2020nc bt2020c smpte2085 "
+    "chroma-derived-nc chroma-derived-c ictcp ipt-c2 ycgco-re ycgco-ro"
+)
+_RANGES = _number("unknown tv pc")
+_TRANSFERS = _number(
+    "reserved bt709 unknown reserved bt470m bt470bg smpte170m smpte240m linear log100 log316 "
+    "iec61966-2-4 bt1361e iec61966-2-1 bt2020-10 bt2020-12 smpte2084 smpte428 arib-std-b67"
+)
+_PRIMARIES = _number(
+    "reserved bt709 unknown reserved bt470m bt470bg smpte170m smpte240m film bt2020 smpte428 "
+    "smpte431 smpte432"
+) | {22: "ebu3213"}
+
+
+def describe_video(
+    container: Any,
+    stream: Any,
+    first: Any,
+    times: FrameTimes,
+    spherical: SphericalMetadata | None,
+) -> MediaInfo:
+    """Describe a video.
+
+    Args:
+        container: an open PyAV container.
+        stream: the stream that is read.
+        first: its first frame, decoded.
+        times: the times of all its frames.
+        spherical: the metadata that the file declares.
+    """
+    orientation = read_orientation(first)
+    width, height = first.width, first.height
+    pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+    if orientation.swaps_axes:
+        width, height, pixel_aspect = height, width, 1 / pixel_aspect
+    start = int(times.pts[0])
+    span = (int(times.pts[-1]) - start) * times.time_base
+    fps = _choose_rate(stream, len(times.pts), span)
+    irregularity = _measure_irregularity(np.diff(times.pts) * float(times.time_base), float(fps))
+    last = times.last_duration * times.time_base if irregularity else 0
+    container_name = name_container(container)
+    return MediaInfo(
+        width=width,
+        height=height,
+        fps=fps,
+        frames=len(times.pts),
+        duration_s=float(span + (last or 1 / fps)),
+        codec=stream.codec_context.codec.canonical_name,
+        container=container_name,
+        rotation=orientation.rotation_deg,
+        is_mirrored=orientation.is_mirrored,
+        pixel_aspect=pixel_aspect,
+        spherical=spherical,
+        color=read_color(first),
+        is_interlaced=first.interlaced_frame,
+        start_s=float(start * times.time_base),
+        irregularity=irregularity,
+        is_variable_rate=irregularity > 0,
+        has_edit_list=times.has_hidden_frames or (container_name == "mp4" and start != 0),
+        video_track=stream.index,
+        track_choice=explain_choice(container, stream),
+        tracks=describe_tracks(container),
+    )
+
+
+def name_container(container: Any) -> str:
+    """Return the name of an open PyAV container's format, as in `MediaInfo.container`."""
+    return str(container.format.name).split(",")[0].replace("mov", "mp4")
+
+
+def read_color(frame: Any) -> Color:
+    """Return how a decoded frame's samples become colors.
+
+    The codec's declaration counts before the container's, as in FFmpeg.
+    """
+    return Color(
+        matrix=_MATRICES.get(int(frame.colorspace), _UNKNOWN),
+        range=_RANGES.get(int(frame.color_range), _UNKNOWN),
+        transfer=_TRANSFERS.get(int(frame.color_trc), _UNKNOWN),
+        primaries=_PRIMARIES.get(int(frame.color_primaries), _UNKNOWN),
+    )
+
+
+def _measure_irregularity(steps: NDArray[np.float64], fps: float) -> float:
+    """Return the share of the duration in which frames have another than the usual duration.
+
+    The usual duration is the mean, or the median if the durations differ.
+
+    Args:
+        steps: seconds from each frame to the next.
+        fps: the mean rate, or the declared one if it is close.
+    """
+    for usual in (1 / fps, float(np.median(steps)) if steps.size else 0.0):
+        is_unusual = np.abs(steps - usual) > _STEP_TOLERANCE * usual
+        if not is_unusual.any():
+            return 0.0
+    return float(steps[is_unusual].sum() / steps.sum()) or 1.0
+
+
+def _choose_rate(stream: Any, frames: int, span: Fraction) -> Fraction:
+    """Return the header's rate if the timestamps agree with it, else the mean rate."""
+    declared = [Fraction(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate]
+    if frames < 2 or span <= 0:
+        return declared[-1] if declared else Fraction(1)
+    measured = (frames - 1) / span
+    return next(
+        (rate for rate in declared if abs(rate / measured - 1) <= _RATE_TOLERANCE), measured
+    )
