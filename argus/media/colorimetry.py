@@ -46,6 +46,7 @@ _BRADFORD = np.array(
 )
 
 _CODES = 65535  # largest 16-bit code
+_PIXELS_AT_ONCE = 1 << 15  # stay in the cache
 _UNIT = 52428  # code of 1.0; the headroom keeps values above nominal white
 
 
@@ -130,11 +131,17 @@ class ColorConverter:
             samples: [height, width, 3], luma and chroma or RGB.
             output: uint8 RGB [height, width, 3]; filled.
         """
+        step = max(1, _PIXELS_AT_ONCE // samples.shape[1])
+        for start in range(0, len(samples), step):
+            rows = slice(start, start + step)
+            self._convert_rows(samples[rows], output[rows])
+
+    def _convert_rows(self, samples: NDArray[np.uint16], output: NDArray[np.uint8]) -> None:
         light = cv2.LUT(cv2.transform(samples, self._to_codes), self._to_light)
         linear = cv2.transform(light, self._to_bt709)
         if self._luminance is not None:
-            luminance = cv2.transform(light, self._luminance)
-            linear *= cv2.pow(luminance, _HLG_SYSTEM_GAMMA - 1)[..., None]
+            gain = cv2.pow(cv2.transform(light, self._luminance), _HLG_SYSTEM_GAMMA - 1)
+            linear = cv2.multiply(linear, cv2.merge([gain] * 3))
         root = cv2.sqrt(cv2.max(linear, 0))
         cv2.LUT(np.minimum(root, _CODES).astype(np.uint16), self._to_output, output)
 
