@@ -9,7 +9,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from argus.media.colorimetry import UNDECLARED, ColorConverter, Encoding, read_encoding
-from argus.media.orientation import Orientation, read_orientation
+from argus.media.info import MediaInfo
+from argus.media.orientation import Orientation
 
 _EXACT = (
     Interpolation.ACCURATE_RND
@@ -29,10 +30,13 @@ class FrameConverter:
     """Converter of the decoded frames of one stream; not to be shared by threads.
 
     Args:
+        info: the video's properties. All frames are turned alike, because a decoder attaches the
+            orientation that a bitstream declares to single frames only.
         threads: number of threads of the conversion.
     """
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, info: MediaInfo, threads: int = 1) -> None:
+        self._orientation = Orientation(info.is_mirrored, info.rotation)
         self._threads = threads
         self._reformatter = VideoReformatter()
 
@@ -43,7 +47,7 @@ class FrameConverter:
             frame: PyAV's frame.
             output: uint8 [height, width, 3]; filled.
         """
-        orientation = read_orientation(frame)
+        orientation = self._orientation
         encoding = read_encoding(frame)
         frame.colorspace = encoding.matrix or UNDECLARED  # FFmpeg refuses some others
         if frame.interlaced_frame:
