@@ -11,7 +11,8 @@ from typing import BinaryIO
 from argus.media.boxes import iter_file_boxes
 from argus.media.matroska import find_segment_end
 
-_MEDIA_BOXES = {b"mdat", b"moov", b"moof"}  # a camera's trailer may look like any other
+_MEDIA_BOXES = {b"mdat", b"moov", b"moof", b"mfra"}  # a trailer may look like any other box
+_BOX_HEADER_BYTES = 8
 _SYNC_BYTE = 0x47
 _TS_PACKET_BYTES = 188
 _TS_PREFIXES = (0, 4, 0)  # bytes before each packet: none; a time code (M2TS)
@@ -33,12 +34,16 @@ def describe_missing_end(file: BinaryIO, container: str) -> str:
 
 
 def _check_mp4(file: BinaryIO, size: int) -> str:
-    names = set()
+    names, end = set(), 0
     for box in iter_file_boxes(file, limit=None):
         if box.end > size and box.box_type in _MEDIA_BOXES:
             return f"{box.end - size} bytes of its last box are missing"
         names.add(box.box_type)
-    return "" if b"moov" in names or b"mdat" not in names else "its index (moov) is missing"
+        end = box.end
+    if b"mdat" in names and b"moov" not in names:
+        return "its index (moov) is missing"
+    is_header_cut = b"moof" in names and 0 < size - end < _BOX_HEADER_BYTES
+    return "a part of its last fragment is missing" if is_header_cut else ""
 
 
 def _check_matroska(file: BinaryIO, size: int) -> str:
@@ -59,7 +64,8 @@ def _check_mpegts(file: BinaryIO, size: int) -> str:
                 continue
             rest = tail[first - prefix + count * step :]
             is_packet = len(rest) <= prefix or rest[prefix] == _SYNC_BYTE
-            return f"{step - len(rest)} bytes of its last packet" if rest and is_packet else ""
+            missing = f"{step - len(rest)} bytes of its last packet are missing"
+            return missing if rest and is_packet else ""
     return ""
 
 

@@ -63,7 +63,7 @@ class TimeGuess:
         self._last: int | None = None
 
     def guess(self, frame: Any) -> int:
-        """Return the time of the next decoded frame; one duration later if it has none."""
+        """Return the time of the next decoded frame; one step after the last one if it has none."""
         pts, dts = frame.pts, frame.dts
         if dts is not None:
             self._faulty_dts += self._last_dts is not None and dts <= self._last_dts
@@ -79,5 +79,7 @@ class TimeGuess:
         time = pts if pts is not None and is_pts_better else dts
         if time is None:
             time = 0 if self._last is None else self._last + self._duration
-        self._last, self._duration = time, frame.duration or self._duration
+        if self._last is not None and time > self._last:
+            self._duration = time - self._last
+        self._last = time
         return int(time)

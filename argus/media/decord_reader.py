@@ -17,6 +17,9 @@ from argus.media.reader import BackendUnsuitable, VideoReader, resize_frame
 
 _CODECS = {"h264", "hevc", "vp8", "vp9", "mpeg4"}  # its FFmpeg is too old for AV1
 _CONTAINERS = {"mp4", "matroska"}  # it fails at the end of MPEG-TS files
+_MATRICES = {"bt709", "bt470bg", "smpte170m"}  # it takes undeclared HD for BT.601
+_WIDE_GAMUTS = {"bt2020", "smpte431", "smpte432"}
+_BITS = 8
 _CHUNK_BYTES = 64 << 20  # limit on the decoded frames in memory
 
 
@@ -68,10 +71,28 @@ class DecordReader(VideoReader):
 
 
 def _check_suitable(index: VideoIndex) -> None:
-    if index.info.codec not in _CODECS or index.info.container not in _CONTAINERS:
-        raise BackendUnsuitable(f"{index.info.codec} in {index.info.container}")
-    if index.has_open_gops:
-        raise BackendUnsuitable("open groups of pictures: after a seek it returns other frames")
+    """Raise `BackendUnsuitable` for what decord shows differently."""
+    info = index.info
+    is_hd = info.width >= 1280 or info.height >= 1280 or min(info.width, info.height) > 576
+    differences = {
+        f"{info.codec} in {info.container}": info.codec not in _CODECS
+        or info.container not in _CONTAINERS,
+        "open groups of pictures: after a seek it returns other frames": index.has_open_gops,
+        "times do not identify its frames": index.is_sequential,
+        "an edit list hides frames": info.has_edit_list,
+        "several video tracks": bool(info.track_choice),
+        "mirrored frames": info.is_mirrored,
+        f"rotation by {info.rotation}°": info.rotation % 90 != 0,
+        "interlaced frames": info.is_interlaced,
+        f"{info.bit_depth} bits per sample": info.bit_depth != _BITS,
+        f"{info.color.transfer} transfer": info.color.is_hdr,
+        f"{info.color.primaries} primaries": info.color.primaries in _WIDE_GAMUTS,
+        f"{info.color.matrix} matrix": info.color.matrix not in _MATRICES
+        and (is_hd or info.color.matrix != "unknown"),
+    }
+    reasons = [reason for reason, is_different in differences.items() if is_different]
+    if reasons:
+        raise BackendUnsuitable("; ".join(reasons))
 
 
 def _open(path: Path, threads: int) -> Any:

@@ -62,7 +62,6 @@ def describe_video(
     fps = _choose_rate(stream, len(times.pts), span)
     irregularity = _measure_irregularity(np.diff(times.pts) * float(times.time_base), float(fps))
     last = times.last_duration * times.time_base if irregularity else 0
-    container_name = name_container(container)
     return MediaInfo(
         width=width,
         height=height,
@@ -70,7 +69,7 @@ def describe_video(
         frames=len(times.pts),
         duration_s=float(span + (last or 1 / fps)),
         codec=stream.codec_context.codec.canonical_name,
-        container=container_name,
+        container=name_container(container),
         rotation=orientation.rotation_deg,
         is_mirrored=orientation.is_mirrored,
         pixel_aspect=pixel_aspect,
@@ -80,10 +79,11 @@ def describe_video(
         start_s=float(start * times.time_base),
         irregularity=irregularity,
         is_variable_rate=irregularity > 0,
-        has_edit_list=times.has_hidden_frames or (container_name == "mp4" and start != 0),
+        has_edit_list=times.is_edited,
         video_track=stream.index,
         track_choice=explain_choice(container, stream),
         tracks=describe_tracks(container),
+        bit_depth=first.format.components[0].bits,
     )
 
 

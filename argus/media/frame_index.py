@@ -44,7 +44,7 @@ class FrameTimes:
         last_duration: duration of the last frame in units of `time_base`; 0 if undeclared.
         has_open_gops: True if frames are stored after a keyframe but shown before it, so that
             seeking to that keyframe misses them.
-        has_hidden_frames: True if the container declares that frames are not shown.
+        is_edited: True if the container declares that frames are hidden or shown twice.
         is_sequential: True if times do not identify the frames: number n is the n-th frame that
             the decoder returns from the start of the file on, and none can be sought.
     """
@@ -54,7 +54,7 @@ class FrameTimes:
     time_base: Fraction
     last_duration: int = 0
     has_open_gops: bool = False
-    has_hidden_frames: bool = False
+    is_edited: bool = False
     is_sequential: bool = False
 
 
@@ -139,8 +139,8 @@ def list_frames(container: Any, stream: Any, name: str, reopen: Reopen) -> tuple
             )
     if first is None or not len(times.pts):
         raise errors.corrupt_error(name, "no frame can be decoded")
-    is_edited = packets.hidden > 0 or (is_mp4 and 0 < stream.frames != packets.stored)
-    return replace(times, has_hidden_frames=is_edited), first
+    is_edited = packets.hidden > 0 or (is_mp4 and stream.frames not in {0, packets.stored})
+    return replace(times, is_edited=is_edited), first
 
 
 def iter_frames(

@@ -12,6 +12,7 @@ Projection = Literal[
     "mesh",
     "fisheye",
     "rectilinear",
+    "undeclared",
     "unknown",
 ]
 StereoMode = Literal["mono", "top-bottom", "left-right"]
@@ -24,7 +25,8 @@ class SphericalMetadata:
     """Projection, stereo layout and pose of the frames, as declared by a file.
 
     Attributes:
-        projection: how the sphere is mapped to the frames.
+        projection: how the sphere is mapped to the frames; "undeclared" if only `stereo_mode` is
+            declared, as by any 3D video, and "unknown" if a projection of another kind is.
         stereo_mode: how the views of two eyes are packed in a frame.
         bounds: shares of the whole map that are missing at the top, bottom, left and right.
         yaw_deg: yaw as stored (V2: counter-clockwise seen from above).
@@ -33,6 +35,8 @@ class SphericalMetadata:
         padding: pixels around each face of a cubemap.
         coverage: share of the sphere that a mesh covers; None if unknown or not a mesh.
         version: the source: "v1", "v2" or "stream" (FFmpeg's side data); ignored for writing.
+        problem: what is wrong with the declaration and is left out, such as impossible bounds;
+            empty for a sound one, and ignored for writing.
     """
 
     projection: Projection = "equirectangular"
@@ -44,6 +48,7 @@ class SphericalMetadata:
     padding: int = 0
     coverage: float | None = None
     version: str = "v2"
+    problem: str = ""
 
     @property
     def is_full_sphere(self) -> bool:
@@ -133,10 +138,11 @@ class MediaInfo:
         irregularity: share of the duration in which frames are shown for less than 0.5 or more
             than 1.5 times the usual duration, 0 .. 1.
         is_variable_rate: True if `irregularity` is not 0.
-        has_edit_list: True if the container hides frames or shifts their times.
+        has_edit_list: True if the container declares that frames are hidden or shown twice.
         video_track: number of the track that is read.
         track_choice: why that track is read, if there are several video tracks; else empty.
         tracks: all streams of the file, in order.
+        bit_depth: bits per sample as coded; frames are always read with 8.
         camera: the two-lens camera whose tracks are joined, such as "GoPro MAX"; None for others.
     """
 
@@ -160,6 +166,7 @@ class MediaInfo:
     video_track: int = 0
     track_choice: str = ""
     tracks: tuple[Track, ...] = ()
+    bit_depth: int = 8
     camera: str | None = None
 
 

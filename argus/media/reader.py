@@ -14,7 +14,7 @@ from argus.media.frame_index import VideoIndex
 from argus.media.info import MediaInfo, frame_stride
 
 FrameIndices = Sequence[int] | NDArray[np.integer]
-_TIME_TOLERANCE_S = 1.5e-3  # Matroska rounds times to milliseconds
+_FLOAT_TOLERANCE_S = 1e-6
 _MAX_RATE_DENOMINATOR = 1001  # of a rate that is measured
 
 
@@ -133,8 +133,18 @@ class VideoReader(abc.ABC):
                 f"{self._name}: times are in {wanted.min():g} .. {wanted.max():g} s, "
                 f"but must be in 0 .. {self.info.duration_s:g} s"
             )
-        after = np.searchsorted(self.timestamps, wanted + _TIME_TOLERANCE_S, side="right")
+        after = np.searchsorted(self.timestamps, wanted + self._time_tolerance_s, side="right")
         return np.maximum(after - 1, 0).astype(np.int64)
+
+    @property
+    def _time_tolerance_s(self) -> float:
+        """How much later than its exact time a frame may be stored.
+
+        Containers round times to their time base, to milliseconds in Matroska. Times that need
+        no rounding are exact.
+        """
+        tick, step = self._index.time_base, 1 / self.fps
+        return _FLOAT_TOLERANCE_S if step % tick == 0 else float(min(tick, step / 4)) * 1.001
 
     def resample(self, target_fps: float) -> FrameSampling:
         """Select frames at a constant rate close to `target_fps`, never above the video's own.
@@ -163,6 +173,7 @@ class VideoReader(abc.ABC):
         multiple of any of them.
         """
         steps = np.diff(self._index.pts)
+        steps = steps[steps > 0]
         median = np.median(steps)
         usual = steps[(steps >= median / 2) & (steps <= 1.5 * median)]
         mean_s = Fraction(int(usual.sum()), usual.size) * self._index.time_base

@@ -171,7 +171,7 @@ def test_frames_hidden_by_an_edit_list_are_not_counted(tmp_path):
         assert len(video) == FRAMES - 10
         assert video.timestamps[0] == 0
         assert read_frame_numbers(video.frames([0, 29, 7])) == [10, 39, 17]
-    with pytest.raises(ValueError, match="40"):
+    with pytest.raises(ValueError, match="decord"):
         open_video(path, "decord")
 
 
