@@ -9,6 +9,7 @@ from .probing import probe, read_spherical
 from .reader import FrameSampling, VideoReader, resize_frame
 from .remuxing import list_omissions
 from .sandbox import CallCancelled, cancel_calls, run_sandboxed, start_server
+from .sound import SoundSource
 from .tagging import tag_spherical
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "MediaInfo",
     "Omission",
     "Projection",
+    "SoundSource",
     "SphericalMetadata",
     "StereoMode",
     "Track",

@@ -1,5 +1,6 @@
 """Deterministic H.264 encoder: equal frames give equal bytes."""
 
+import contextlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from argus.errors import InvalidInput
 from argus.files import replace_atomically
 from argus.media.info import SphericalMetadata
+from argus.media.mp4_contents import Omission
+from argus.media.sound import SoundCopier, SoundSource
 from argus.media.tagging import tag_spherical
 
 # At CRF 18 and short groups: the size of "medium" at 0.4 dB less, in less than half the time.
@@ -42,8 +45,9 @@ def write_video(
     crf: int = 18,
     gop: int = 8,
     spherical: SphericalMetadata | None = None,
+    sound: SoundSource | None = None,
     threads: int = 1,
-) -> None:
+) -> tuple[Omission, ...]:
     """Write an mp4 (H.264, yuv420p in BT.709, faststart) atomically.
 
     Only a few frames are in memory at a time.
@@ -55,23 +59,30 @@ def write_video(
         crf: x264's constant rate factor, 0 (lossless in yuv420p) .. 51.
         gop: maximum number of frames from one keyframe to the next.
         spherical: spherical metadata to declare; None for an ordinary video.
+        sound: a file whose audio tracks are copied, from the video's start to its end; None for
+            a silent video.
         threads: number of encoder threads; the bytes depend on it.
+
+    Returns:
+        The audio tracks that an mp4 cannot hold and that were left out.
 
     Raises:
         InvalidInput: there are no frames, their size is odd or changes, their type is wrong, or
             the rate is not a positive rational number.
+        VideoError: the file with the sound cannot be read.
     """
     path = Path(path)
+    options: dict[str, Any] = {"crf": crf, "gop": gop, "sound": sound, "threads": threads}
     with replace_atomically(path) as partial:
         if spherical is None:
-            _encode(partial, frames, fps, crf=crf, gop=gop, threads=threads)
-            return
+            return _encode(partial, frames, fps, **options)
         untagged = partial.with_suffix(".plain" + partial.suffix)
         try:
-            _encode(untagged, frames, fps, crf=crf, gop=gop, threads=threads)
+            omissions = _encode(untagged, frames, fps, **options)
             tag_spherical(untagged, partial, spherical)
         finally:
             untagged.unlink(missing_ok=True)
+    return omissions
 
 
 def encode_clip(
@@ -110,8 +121,9 @@ def _encode(
     *,
     crf: int,
     gop: int,
+    sound: SoundSource | None,
     threads: int,
-) -> None:
+) -> tuple[Omission, ...]:
     if not isinstance(fps, Fraction | int) or fps <= 0:
         raise InvalidInput(
             f"fps is {fps!r}; "
@@ -121,9 +133,12 @@ def _encode(
     first = next(rest, None)
     if first is None:
         raise InvalidInput("there are no frames to write; give at least one")
-    height, width = _check_frame(first, None)
+    size = height, width = _check_frame(first, None)
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
-    with av.open(str(path.absolute()), "w", format="mp4", options=options) as container:
+    with contextlib.ExitStack() as stack:
+        container = stack.enter_context(
+            av.open(str(path.absolute()), "w", format="mp4", options=options)
+        )
         x264_options = {"crf": str(crf), "preset": _PRESET, **_DETERMINISTIC}
         stream: Any = container.add_stream("libx264", rate=Fraction(fps), options=x264_options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -133,8 +148,13 @@ def _encode(
         context.color_range = int(ColorRange.MPEG)
         context.time_base = 1 / Fraction(fps)
         context.flags |= int(av.codec.context.Flags.bitexact)
-        for packet in _iter_packets(stream, chain([first], rest), (height, width)):
+        copier = stack.enter_context(SoundCopier(sound, container)) if sound else None
+        count = 0
+        for count, packet in enumerate(_iter_packets(stream, chain([first], rest), size), 1):
             container.mux(packet)
+            if copier:
+                copier.copy_until(float(count / Fraction(fps)))
+    return copier.omissions if copier else ()
 
 
 def _iter_packets(
