@@ -3,6 +3,8 @@
 Numbers of matrices, transfer functions and primaries are those of Rec. ITU-T H.273 and FFmpeg.
 """
 
+import struct
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -45,6 +47,7 @@ _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
 
+_RPU_PROFILE = 4  # offset of vdr_rpu_profile in FFmpeg's AVDOVIRpuDataHeader
 _CODES = 65535  # largest 16-bit code
 _PIXELS_AT_ONCE = 1 << 15  # stay in the cache
 _UNIT = 52428  # code of 1.0; the headroom keeps values above nominal white
@@ -99,6 +102,19 @@ def read_encoding(frame: Any) -> Encoding:
         matrix = _BT709 if frame.width >= 1280 or frame.height > 576 else _BT601
     is_full_range = frame.color_range == 2 or frame.format.name.startswith("yuvj")
     return Encoding(matrix, is_full_range, transfer, primaries)
+
+
+def is_dolby_vision_5(frame: Any) -> bool:
+    """Return whether a decoded frame is of Dolby Vision profile 5.
+
+    Its samples (IPT with PQ) become colors by a process that FFmpeg does not have. Frames of other
+    profiles can be shown as what they are without Dolby Vision.
+    """
+    metadata = bytes(frame.side_data.get("DOVI_METADATA") or b"")
+    if not metadata:
+        return False
+    header = int.from_bytes(metadata[: struct.calcsize("N")], sys.byteorder)
+    return metadata[header + _RPU_PROFILE] == 0
 
 
 @lru_cache(maxsize=8)

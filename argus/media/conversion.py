@@ -8,7 +8,14 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from argus.media.colorimetry import UNDECLARED, ColorConverter, Encoding, read_encoding
+from argus.media import errors
+from argus.media.colorimetry import (
+    UNDECLARED,
+    ColorConverter,
+    Encoding,
+    is_dolby_vision_5,
+    read_encoding,
+)
 from argus.media.info import MediaInfo
 from argus.media.orientation import Orientation
 
@@ -32,12 +39,13 @@ class FrameConverter:
     Args:
         info: the video's properties. All frames are turned alike, because a decoder attaches the
             orientation that a bitstream declares to single frames only.
+        name: names the video in messages.
         threads: number of threads of the conversion.
     """
 
-    def __init__(self, info: MediaInfo, threads: int = 1) -> None:
+    def __init__(self, info: MediaInfo, name: str, threads: int = 1) -> None:
         self._orientation = Orientation(info.is_mirrored, info.rotation)
-        self._threads = threads
+        self._name, self._threads = name, threads
         self._reformatter = VideoReformatter()
 
     def convert(self, frame: Any, output: NDArray[np.uint8]) -> None:
@@ -46,7 +54,12 @@ class FrameConverter:
         Args:
             frame: PyAV's frame.
             output: uint8 [height, width, 3]; filled.
+
+        Raises:
+            VideoError: UNSUPPORTED_CODEC for Dolby Vision profile 5.
         """
+        if is_dolby_vision_5(frame):
+            raise errors.unsupported_codec_error(self._name, "Dolby Vision profile 5")
         orientation = self._orientation
         encoding = read_encoding(frame)
         frame.colorspace = encoding.matrix or UNDECLARED  # FFmpeg refuses some others

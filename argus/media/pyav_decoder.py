@@ -43,7 +43,7 @@ class PyAVDecoder:
         container: Any = None,
     ) -> None:
         self._source, self._name, self._index, self._threads = source, name, index, threads
-        self._converter = FrameConverter(index.info, threads)
+        self._converter = FrameConverter(index.info, name, threads)
         self._container = container or self._open()
         self._frames: Iterator[Any] = iter(())
         self._position: int | None = None  # number of the next frame of _frames, if known
