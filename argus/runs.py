@@ -128,7 +128,7 @@ class RunFolder:
         record = Progress(
             step=step, total=total, unit=unit, message=message, updated=datetime.now(UTC)
         )
-        write_text(self.path / "progress.json", record.model_dump_json())
+        write_text(self.path / "progress.json", record.model_dump_json(), is_durable=False)
 
     def phase(self, message: str) -> None:
         """Announce a sub-phase without a step count, such as "starting Ray".

@@ -16,7 +16,7 @@ from PIL import Image
 
 from argus.curate import ROW_HEIGHT, SHEET_WIDTH, video_filters
 from argus.dataset import CuratedClip, Score, SourceRow, Store
-from argus.files import write_text
+from argus.files import replace_atomically, write_text
 from argus.report.page import data_uri, render_page
 from argus.runs import ProgressHook
 from schemas.config import FilterSettings
@@ -139,7 +139,8 @@ def _sheet_source(store: Store, sheet: _Sheet, folder: Path | None) -> str:
     if folder is None:
         return data_uri(store.read(sheet.name))
     path = folder / PurePosixPath(sheet.name).name
-    path.write_bytes(store.read(sheet.name))
+    with replace_atomically(path) as partial:
+        partial.write_bytes(store.read(sheet.name))
     return f"{folder.name}/{path.name}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from argus.files import replace_atomically
 from argus.media import SphericalMetadata, pack_box, tag_spherical
 
 _CELLS_PER_SIDE = 8  # of two triangles each
@@ -34,7 +35,8 @@ def tag_partial_mesh(path: Path, bounds: tuple[float, float, float, float]) -> N
     padding = length - 2 * _BOX_HEADER_BYTES - _MESH_HEADER_BYTES - len(mesh)
     encoded = b"raw " + pack_box(b"mesh", mesh + bytes(padding))
     payload = bytes(4) + struct.pack(">I", zlib.crc32(encoded)) + encoded
-    path.write_bytes(data[:start] + pack_box(b"mshp", payload) + data[start + length :])
+    with replace_atomically(path) as partial:
+        partial.write_bytes(data[:start] + pack_box(b"mshp", payload) + data[start + length :])
 
 
 def _encode_mesh(bounds: tuple[float, float, float, float]) -> bytes:
