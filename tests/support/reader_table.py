@@ -1,0 +1,186 @@
+"""Comparison of the readers with the ffmpeg binary, file by file.
+
+`python -m tests.support.reader_table OUT.md` writes the table.
+"""
+
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from argus.media import MediaInfo, open_video
+from tests.support.ffmpeg_reference import Shown, decode, describe, find_nominal
+from tests.support.media_matrix import cover_pairs, make_video
+from tests.support.odd_media import ODD_NAMES, make_odd_video
+
+TIME_TOLERANCE_S = 1e-3
+PIXEL_TOLERANCE = 2  # levels
+# Of HDR pixels: a channel of a bright saturated color that nearly vanishes in BT.709 is the
+# difference of large numbers, finer than the 16-bit samples.
+STRAY_HDR_PIXELS = 2e-5
+_ROUNDING_S = 2e-6  # ffmpeg prints microseconds
+_SHORTEST_S = 4e-3  # `frames_at` takes times up to 1.5 ms early
+_SMALL_MEAN = 2.5  # levels of luma: another frame differs by more
+_LUMA = (0.299, 0.587, 0.114)
+
+RECIPES = {recipe.name: recipe for recipe in cover_pairs()}
+FILES = (*RECIPES, *ODD_NAMES)
+# Their times start again; ffmpeg joins them unless it is told to copy times.
+RESTARTING = {name for name in FILES if name.startswith("joined")}
+
+_GBR = "FFmpeg 9 declares RGB, the FFmpeg 8 of PyAV does not"
+EXPLAINED: dict[str, dict[str, str]] = {
+    name: {"matrix": _GBR, "range": _GBR} for name in ("ffv1_rgb.avi", "raw_bgr.avi", "palette.mov")
+}
+"""Differences that are meant, by file and kind, with their causes."""
+
+
+def make_file(name: str, folder: Path) -> Path:
+    """Write one of FILES, unless it is there.
+
+    Args:
+        name: its name.
+        folder: where to write it.
+    """
+    path = folder / name
+    if path.exists():
+        return path
+    recipe = RECIPES.get(name)
+    return make_video(recipe, path) if recipe else make_odd_video(name, path)
+
+
+@dataclass
+class Comparison:
+    """How a reader's frames differ from ffmpeg's.
+
+    Attributes:
+        frames: number of frames read.
+        time_error_s: the largest difference of a frame's time since the first frame.
+        pixel_error: the largest difference in levels; None if the frames cannot be compared.
+        outside: share of HDR or wide-gamut pixels that are not compared, as they are outside of
+            the nominal range.
+        differences: what is beyond the tolerances, as KIND: (ours, ffmpeg's).
+    """
+
+    frames: int = 0
+    time_error_s: float = 0.0
+    pixel_error: int | None = None
+    outside: float = 0.0
+    differences: dict[str, tuple[object, object]] = field(default_factory=dict)
+
+    def require_equal(self, kind: str, ours: object, theirs: object) -> bool:
+        """Note a difference if two values differ; return whether they are equal."""
+        if ours != theirs:
+            self.differences[kind] = (ours, theirs)
+        return ours == theirs
+
+
+def compare(path: Path) -> Comparison:
+    """Compare all that the reader says and shows of a file with ffmpeg."""
+    keeps_times = path.name not in RESTARTING
+    shown = describe(path, keeps_times=keeps_times)
+    result = Comparison()
+    with open_video(path) as video:
+        result.frames = len(video)
+        _compare_properties(result, video.info, shown, keeps_times=keeps_times)
+        if not result.require_equal("frames", len(video), len(shown.times)):
+            return result
+        times = shown.times - shown.times[0]
+        result.time_error_s = float(np.abs(video.timestamps - times).max())
+        if result.time_error_s > TIME_TOLERANCE_S + _ROUNDING_S:
+            result.differences["times"] = (video.timestamps.tolist(), times.tolist())
+        lasting = np.flatnonzero(np.diff(times) > _SHORTEST_S)
+        middles = (times[lasting] + times[lasting + 1]) / 2
+        result.require_equal("shown", video.indices_at(middles).tolist(), lasting.tolist())
+        frames = video.frames(range(len(video)))
+        if not np.array_equal(video.frames_at(middles[-3:]), frames[lasting[-3:]]):
+            result.differences["frames_at"] = (middles[-3:].tolist(), lasting[-3:].tolist())
+    _compare_order(result, path, frames)
+    theirs = decode(path, shown)
+    if result.require_equal("shape", frames.shape, theirs.shape):
+        errors = np.abs(frames.astype(np.int16) - theirs).max(-1)  # [n, height, width]
+        if shown.is_wide:
+            nominal = find_nominal(path, shown)
+            result.outside = float(1 - nominal.mean())
+            errors *= nominal
+        result.pixel_error = int(errors.max())
+        if (errors > PIXEL_TOLERANCE).mean() > (STRAY_HDR_PIXELS if shown.is_wide else 0):
+            result.differences["pixels"] = (errors.max((1, 2)).tolist(), PIXEL_TOLERANCE)
+    return result
+
+
+def _compare_order(result: Comparison, path: Path, frames: NDArray[np.uint8]) -> None:
+    """Read the frames again: the last, the first, and all in random order."""
+    order = np.random.default_rng(len(frames)).permutation(len(frames))
+    with open_video(path) as video:
+        for indices in ([len(frames) - 1], [0, len(frames) // 2], order):
+            if not np.array_equal(video.frames(indices), frames[indices]):
+                result.differences["order"] = (list(indices), "the same frames in any order")
+
+
+def _compare_properties(
+    result: Comparison, info: MediaInfo, shown: Shown, *, keeps_times: bool
+) -> None:
+    color = info.color
+    result.require_equal("size", (info.width, info.height), (shown.width, shown.height))
+    result.require_equal("pixel aspect", info.pixel_aspect, shown.pixel_aspect)
+    result.require_equal("codec", info.codec, shown.codec)
+    result.require_equal("range", color.range, shown.range)
+    result.require_equal("matrix", color.matrix, shown.matrix)
+    result.require_equal("primaries", color.primaries, shown.primaries)
+    result.require_equal("transfer", color.transfer, shown.transfer)
+    result.require_equal("interlaced", info.is_interlaced, shown.is_interlaced)
+    if keeps_times and abs(info.start_s - shown.times[0]) > TIME_TOLERANCE_S + _ROUNDING_S:
+        result.differences["start"] = (info.start_s, float(shown.times[0]))
+
+
+def compare_decord(path: Path) -> float | None:
+    """Return the largest mean difference of a frame's luma between the backends, in levels.
+
+    Decord repeats subsampled chroma instead of interpolating it. None if it refuses the file.
+
+    Raises:
+        AssertionError: decord returns other frames.
+    """
+    try:
+        video = open_video(path, "decord")
+    except ValueError:
+        return None
+    with video, open_video(path) as other:
+        assert len(video) == len(other)
+        frames = video.frames(range(len(video)))
+        expected = other.frames(range(len(other)))
+    means = np.abs(frames @ _LUMA - expected @ _LUMA).mean((1, 2))
+    assert means.max() <= _SMALL_MEAN, f"{path.name}: {means.round(1).tolist()}"
+    return float(means.max())
+
+
+def write_table(target: Path) -> None:
+    """Make all files and write a Markdown table of the comparison."""
+    lines = [
+        "| file | frames | largest time error (ms) | largest pixel error (levels) "
+        "| decord, mean (levels) | explained differences |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for name in FILES:
+            path = make_file(name, Path(folder))
+            result = compare(path)
+            decord = compare_decord(path)
+            causes = dict.fromkeys(result.differences, "**unexplained**")
+            causes |= EXPLAINED.get(name, {})
+            note = "; ".join(f"{kind}: {cause}" for kind, cause in causes.items())
+            pixels = "–" if result.pixel_error is None else result.pixel_error
+            mean = "–" if decord is None else f"{decord:.1f}"
+            lines.append(
+                f"| {name} | {result.frames} | {1000 * result.time_error_s:.3f} | {pixels} "
+                f"| {mean} | {note} |"
+            )
+    target.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    write_table(Path(sys.argv[1]))
