@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.media.frame_index import FrameTimes
+from argus.media.frame_index import FirstFrame, FrameTimes
 from argus.media.info import Color, MediaInfo, SphericalMetadata
 from argus.media.orientation import read_orientation
 from argus.media.tracks import describe_tracks, explain_choice
@@ -39,7 +39,7 @@ _PRIMARIES = _number(
 def describe_video(
     container: Any,
     stream: Any,
-    first: Any,
+    first: FirstFrame,
     times: FrameTimes,
     spherical: SphericalMetadata | None,
 ) -> MediaInfo:
@@ -48,13 +48,15 @@ def describe_video(
     Args:
         container: an open PyAV container.
         stream: the stream that is read.
-        first: its first frame, decoded.
+        first: its first frame.
         times: the times of all its frames.
         spherical: the metadata that the file declares.
     """
-    orientation = read_orientation(first)
-    width, height = first.width, first.height
-    pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+    frame = first.frame
+    orientation = read_orientation(frame)
+    width, height = frame.width, frame.height
+    # The container's ratio counts before the codec's.
+    pixel_aspect = stream.sample_aspect_ratio or first.pixel_aspect or Fraction(1)
     if orientation.swaps_axes:
         width, height, pixel_aspect = height, width, 1 / pixel_aspect
     start = int(times.pts[0])
@@ -74,8 +76,8 @@ def describe_video(
         is_mirrored=orientation.is_mirrored,
         pixel_aspect=pixel_aspect,
         spherical=spherical,
-        color=read_color(first),
-        is_interlaced=first.interlaced_frame,
+        color=read_color(frame),
+        is_interlaced=frame.interlaced_frame,
         start_s=float(start * times.time_base),
         irregularity=irregularity,
         is_variable_rate=irregularity > 0,
@@ -83,7 +85,7 @@ def describe_video(
         video_track=stream.index,
         track_choice=explain_choice(container, stream),
         tracks=describe_tracks(container),
-        bit_depth=first.format.components[0].bits,
+        bit_depth=frame.format.components[0].bits,
     )
 
 
@@ -118,7 +120,7 @@ def _measure_irregularity(steps: NDArray[np.float64], fps: float) -> float:
         is_unusual = np.abs(steps - usual) > _STEP_TOLERANCE * usual
         if not is_unusual.any():
             return 0.0
-    return float(steps[is_unusual].sum() / steps.sum()) or 1.0
+    return float(steps[is_unusual].sum() / steps.sum())
 
 
 def _choose_rate(stream: Any, frames: int, span: Fraction) -> Fraction:

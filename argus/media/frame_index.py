@@ -30,6 +30,7 @@ Reopen = Callable[[], contextlib.AbstractContextManager[tuple[Any, Any]]]
 
 _START_FRAMES = 20  # more than a decoder holds back for reordering
 _FIELD_SHARE = 0.75  # of the duration of a frame; shorter packets are fields
+_USUAL_RATE = 25  # if a file declares none
 _BROADCAST_CLOCK = 0x200  # AVFMT_TS_DISCONT
 
 
@@ -85,6 +86,19 @@ class VideoIndex(FrameTimes):
         return position <= frame and (nearest < 0 or int(self.keyframes[nearest]) <= position)
 
 
+@dataclass(frozen=True)
+class FirstFrame:
+    """The first frame of a video.
+
+    Attributes:
+        frame: PyAV's decoded frame.
+        pixel_aspect: width : height of a pixel, as its codec declares; 0 if it does not.
+    """
+
+    frame: Any
+    pixel_aspect: Fraction
+
+
 @dataclass
 class _Packets:
     """Packets of a stream that show a frame, in stored order."""
@@ -96,10 +110,12 @@ class _Packets:
     stored: int = 0  # packets, with those that show no frame
     hidden: int = 0  # packets that the container declares as not shown
     is_cut: bool = False  # the data of a packet is incomplete
-    first: Any = None  # the frame of the first packet, if that is a keyframe
+    first: FirstFrame | None = None  # of the first packet, if that is a keyframe
 
 
-def list_frames(container: Any, stream: Any, name: str, reopen: Reopen) -> tuple[FrameTimes, Any]:
+def list_frames(
+    container: Any, stream: Any, name: str, reopen: Reopen
+) -> tuple[FrameTimes, FirstFrame]:
     """List the frames of a stream and decode the first one.
 
     Args:
@@ -115,28 +131,20 @@ def list_frames(container: Any, stream: Any, name: str, reopen: Reopen) -> tuple
         VideoError: TRUNCATED or CORRUPT.
     """
     packets = _read_packets(container, stream)
-    is_mp4 = "mp4" in container.format.name
+    is_mp4 = _is_mp4(container)
     if is_mp4 and (packets.is_cut or packets.stored < len(stream.index_entries or ())):
         raise errors.truncated_error(name, f"after {packets.stored} frames")
     if not packets.pts:
+        if packets.hidden or stream.frames:
+            raise errors.corrupt_error(name, "its edit list shows no frame")
         raise errors.truncated_error(name, "it has no frames")
-    has_broadcast_clock = bool(container.format.flags & _BROADCAST_CLOCK)
-    first = packets.first
-    is_listed = _do_times_identify_frames(packets, stream, has_broadcast_clock=has_broadcast_clock)
-    if is_listed and (first is None or _is_start_uncertain(packets, stream)):
+    times: FrameTimes | None = None
+    first: FirstFrame | None = None
+    if _do_times_identify_frames(packets, container, stream):
+        times, first = _list_stored(packets, stream, reopen)
+    if times is None:
         with reopen() as (again, again_stream):
-            start = list(islice(iter_frames(again, again_stream), _START_FRAMES))
-        first = start[0] if start else None
-        is_listed = not start or not _stores_fields(packets, stream, start)
-        if is_listed:
-            _drop_undecodable(packets, [frame.pts for frame in start])
-    if is_listed:
-        times = _list_stored(packets, stream)
-    else:
-        with reopen() as (again, again_stream):
-            times, first = _list_decoded(
-                again, again_stream, has_broadcast_clock=has_broadcast_clock
-            )
+            times, first = _list_decoded(again, again_stream)
     if first is None or not len(times.pts):
         raise errors.corrupt_error(name, "no frame can be decoded")
     is_edited = packets.hidden > 0 or (is_mp4 and stream.frames not in {0, packets.stored})
@@ -169,7 +177,7 @@ def _read_packets(container: Any, stream: Any) -> _Packets:
             packets.stored += dts is not None  # else the end
             continue
         if packets.stored == 0 and packet.is_keyframe:
-            packets.first = _decode_first(stream.codec_context, packet)
+            packets.first = _wrap(_decode_first(stream.codec_context, packet), stream)
         packets.stored += 1
         packets.is_cut |= packet.is_corrupt
         if packet.is_discard:
@@ -192,6 +200,12 @@ def _decode_first(context: Any, packet: Any) -> Any:
     return frame
 
 
+def _wrap(frame: Any, stream: Any) -> FirstFrame | None:
+    if frame is None:
+        return None
+    return FirstFrame(frame, stream.codec_context.sample_aspect_ratio or Fraction(0))
+
+
 def _is_hidden_vp8_frame(data: memoryview) -> bool:
     return not (data[0] >> 4) & 1  # show_frame, RFC 6386 section 9.1
 
@@ -212,27 +226,63 @@ _HIDDEN_FRAME_TESTS = {
 }
 
 
-def _do_times_identify_frames(packets: _Packets, stream: Any, *, has_broadcast_clock: bool) -> bool:
+def _is_mp4(container: Any) -> bool:
+    return "mp4" in container.format.name
+
+
+def _has_broadcast_clock(container: Any) -> bool:
+    return bool(container.format.flags & _BROADCAST_CLOCK)
+
+
+def _do_times_identify_frames(packets: _Packets, container: Any, stream: Any) -> bool:
     """Return whether every packet has a time of its own and the clock never restarts."""
     if None in packets.pts:
         return False
     pts = np.array(packets.pts, np.int64)
     if np.unique(pts).size < pts.size or (np.diff(pts[packets.keys]) <= 0).any():
         return False
-    if not has_broadcast_clock or None in packets.dts:
+    if not _has_broadcast_clock(container) or None in packets.dts:
         return True
     steps: NDArray[np.float64] = np.diff(np.array(packets.dts)) * float(stream.time_base)
     return not ((steps < -LARGEST_STEP_BACK_S) | (steps > LARGEST_GAP_S)).any()
 
 
-def _is_start_uncertain(packets: _Packets, stream: Any) -> bool:
+def _list_stored(
+    packets: _Packets, stream: Any, reopen: Reopen
+) -> tuple[FrameTimes | None, FirstFrame | None]:
+    """List the frames by the times of their packets.
+
+    Returns:
+        The times, and the first frame; no times if the packets are not frames.
+    """
+    first = packets.first
+    if first is None or _is_start_uncertain(packets, stream, first.frame):
+        with reopen() as (container, again):
+            start = list(islice(iter_frames(container, again), _START_FRAMES))
+            first = _wrap(next(iter(start), None), again)
+        if not start or _stores_fields(packets, stream, start):
+            return None, None
+        _drop_undecodable(packets, [frame.pts for frame in start])
+    times, is_key = np.array(packets.pts, np.int64), np.array(packets.keys, np.bool_)
+    pts = np.sort(times)
+    last_key_times = np.maximum.accumulate(np.where(is_key, times, pts[0]))
+    key_times = times[is_key] if is_key.any() else pts[:1]
+    return FrameTimes(
+        pts=pts,
+        keyframes=np.unique(np.searchsorted(pts, key_times)),
+        time_base=stream.time_base,
+        last_duration=packets.durations[int(times.argmax())] or 0,
+        has_open_gops=bool((times < last_key_times).any()),
+    ), first
+
+
+def _is_start_uncertain(packets: _Packets, stream: Any, first: Any) -> bool:
     """Return whether only the decoder knows which packets at the start become frames.
 
     Those are packets shown before the first keyframe, and fields.
     """
-    first = packets.first
     is_h264 = stream.codec_context.name == "h264"
-    return min(packets.pts) < first.pts or (is_h264 and first.interlaced_frame)
+    return bool(min(packets.pts) < first.pts or (is_h264 and first.interlaced_frame))
 
 
 def _stores_fields(packets: _Packets, stream: Any, start: list[Any]) -> bool:
@@ -248,50 +298,34 @@ def _stores_fields(packets: _Packets, stream: Any, start: list[Any]) -> bool:
 
 def _drop_undecodable(packets: _Packets, shown: list[int]) -> None:
     """Drop the packets at the start that did not become frames, given the first shown times."""
-    last = max(shown, default=0)
-    times = set(shown)
+    last, times = max(shown), set(shown)
     kept = [time > last or time in times for time in packets.pts]
     columns: tuple[list[Any], ...] = (packets.pts, packets.dts, packets.durations, packets.keys)
     for column in columns:
         column[:] = list(compress(column, kept))
 
 
-def _list_stored(packets: _Packets, stream: Any) -> FrameTimes:
-    """List the frames by the times of their packets."""
-    times, is_key = np.array(packets.pts, np.int64), np.array(packets.keys, np.bool_)
-    if not times.size:
-        return FrameTimes(pts=times, keyframes=times, time_base=stream.time_base)
-    pts = np.sort(times)
-    last_key_times = np.maximum.accumulate(np.where(is_key, times, pts[0]))
-    key_times = times[is_key] if is_key.any() else pts[:1]
-    return FrameTimes(
-        pts=pts,
-        keyframes=np.unique(np.searchsorted(pts, key_times)),
-        time_base=stream.time_base,
-        last_duration=packets.durations[int(times.argmax())] or 0,
-        has_open_gops=bool((times < last_key_times).any()),
-    )
-
-
-def _list_decoded(
-    container: Any, stream: Any, *, has_broadcast_clock: bool
-) -> tuple[FrameTimes, Any]:
+def _list_decoded(container: Any, stream: Any) -> tuple[FrameTimes, FirstFrame | None]:
     """List the frames that the decoder returns, in its order, and keep the first one."""
-    rate = Fraction(stream.guessed_rate or stream.average_rate or 25)
-    clock = ClockContinuation(stream.time_base, rate, has_broadcast_clock=has_broadcast_clock)
+    rate = Fraction(stream.guessed_rate or stream.average_rate or _USUAL_RATE)
+    clock = ClockContinuation(
+        stream.time_base, rate, has_broadcast_clock=_has_broadcast_clock(container)
+    )
     guess = TimeGuess(round(1 / rate / stream.time_base))
     times: list[int] = []
     keyframes: list[int] = []
-    first, duration = None, 0
-    for frame in iter_frames(container, stream, clock.correct):
-        first = first or frame
+    first: FirstFrame | None = None
+    duration = 0
+    # An edit list shows frames that are stored far apart: its times are right as they are.
+    correct = None if _is_mp4(container) else clock.correct
+    for frame in iter_frames(container, stream, correct):
+        first = first or _wrap(frame, stream)
         if frame.key_frame:
             keyframes.append(len(times))
         times.append(guess.guess(frame))
         duration = frame.duration
-    pts = np.maximum.accumulate(np.array(times, np.int64))
     return FrameTimes(
-        pts=pts,
+        pts=np.maximum.accumulate(np.array(times, np.int64)),
         keyframes=np.array(keyframes or [0], np.int64),
         time_base=stream.time_base,
         last_duration=duration or 0,

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import av
 
 from argus.media import errors
+from argus.media.cameras.recordings import describe_recording
 from argus.media.description import describe_video, name_container
 from argus.media.frame_index import VideoIndex, list_frames
 from argus.media.info import MediaInfo, SphericalMetadata
@@ -41,14 +42,17 @@ def probe(path: Path | str) -> MediaInfo:
         path: the video file.
 
     Returns:
-        The properties, with the spherical metadata that the file declares.
+        The properties, with the spherical metadata that the file declares. For a recording of a
+        GoPro MAX they are those of the map that `open_video` reads; for an Insta360, which needs
+        its lenses, those of one track, with the name of the camera.
 
     Raises:
         VideoError: EMPTY_FILE, NOT_A_VIDEO, NO_VIDEO_STREAM, TRUNCATED, CORRUPT or
             UNSUPPORTED_CODEC.
         InvalidInput: there is no such file.
     """
-    return index_file(Path(path)).info
+    path = Path(path)
+    return describe_recording(path, index_file(path).info)
 
 
 def read_spherical(path: Path | str) -> SphericalMetadata | None:
@@ -68,7 +72,7 @@ def read_spherical(path: Path | str) -> SphericalMetadata | None:
     """
     path = Path(path)
     errors.require_video_file(path)
-    return read_mp4_metadata(path) or probe(path).spherical
+    return read_mp4_metadata(path) or index_file(path).info.spherical
 
 
 def index_file(path: Path, track: int | None = None) -> VideoIndex:
@@ -127,7 +131,7 @@ def index_container(
     times, first = list_frames(container, stream, name, reopen)
     read_metadata = _METADATA_READERS.get(container_name)
     spherical = read_metadata(source) if read_metadata and isinstance(source, Path) else None
-    info = describe_video(container, stream, first, times, spherical or read_side_data(first))
+    info = describe_video(container, stream, first, times, spherical or read_side_data(first.frame))
     return VideoIndex(**vars(times), info=info)
 
 
