@@ -6,7 +6,8 @@ refused. Everything else that is left out is named in an `Omission`.
 
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import av
 
 from argus.errors import VideoError
 from argus.media import errors
-from argus.media.probing import open_container
+from argus.media.packet_times import ClockRestarts, StreamTimes
+from argus.media.probing import OPEN_OPTIONS
 from argus.media.tracks import get_video_stream
 from schemas.names import Reason
 
@@ -23,6 +25,9 @@ KEPT_DISPOSITIONS = {
     *("descriptions", "attached_pic"),
 }
 """Flags of a track that ffmpeg writes to an mp4."""
+
+PROBE_OPTIONS = {"probesize": str(100 << 20), "analyzeduration": str(60 * av.time_base)}
+"""How much of a file is searched for tracks that begin late: bytes, and microseconds."""
 
 _KEPT_FILE_TAGS = re.compile(
     r"""(title|artist|album_artist|composer|album|date|comment|genre|copyright|grouping|lyrics
@@ -80,11 +85,12 @@ class SourceStream:
         is_text: True for subtitles that are stored as text.
         tags: values by name in lower case.
         dispositions: FFmpeg's names of the flags that are set.
+        times: of all packets that are not empty.
         lacks_times: True if the file does not store when frames are shown that it stores in
             another order.
-        packets: number of packets that are not empty.
         size: bytes of all packets.
         overlaps: number of texts that begin before the one before them ends.
+        color: FFmpeg's numbers of the primaries, transfer, matrix and range of a video.
     """
 
     number: int
@@ -93,10 +99,16 @@ class SourceStream:
     is_text: bool
     tags: dict[str, str]
     dispositions: set[str]
+    times: StreamTimes
     lacks_times: bool = False
-    packets: int = 0
     size: int = 0
     overlaps: int = 0
+    color: tuple[int, ...] = ()
+
+    @property
+    def packets(self) -> int:
+        """Number of packets that are not empty."""
+        return len(self.times.pts)
 
     @property
     def is_picture(self) -> bool:
@@ -112,29 +124,31 @@ class FileContents:
         container: FFmpeg's first name: mov, matroska, mpegts, avi, ...
         tags: values by name in lower case.
         streams: all streams in order.
-        has_restarts: True if decoding times decrease within a stream.
+        main: number of the video track that readers show.
+        restarts: places where the clock starts again.
     """
 
     container: str
     tags: dict[str, str]
     streams: list[SourceStream]
-    has_restarts: bool = False
+    main: int
+    restarts: ClockRestarts = field(default_factory=ClockRestarts)
 
 
 def read_contents(path: Path) -> FileContents:
     """Demux a whole file. Raises the errors of `probe`."""
     name = str(path)
     with errors.map_open_errors(name, path):
-        container = open_container(path, decode=True)
+        options = OPEN_OPTIONS | PROBE_OPTIONS
+        container = av.open(str(path.absolute()), options=options, metadata_errors="replace")
     with container:
-        get_video_stream(container, name)
+        main = get_video_stream(container, name).index
         container_name = container.format.name.split(",")[0]
         streams = [_describe_stream(stream, container_name) for stream in container.streams]
-        contents = FileContents(container_name, _lower_keys(container.metadata), streams)
+        contents = FileContents(container_name, _lower_keys(container.metadata), streams, main)
         with errors.map_open_errors(name, path):
-            _count_packets(container, contents)
-    videos = (stream for stream in contents.streams if stream.kind == "video")
-    if not any(stream.packets for stream in videos if not stream.is_picture):
+            _read_packets(container, contents, name)
+    if not contents.streams[main].packets:
         raise errors.corrupt_error(name, "it has no frames")
     return contents
 
@@ -148,8 +162,19 @@ def _describe_stream(stream: Any, container: str) -> SourceStream:
         bool(context and context.codec.text_sub),
         _lower_keys(stream.metadata),
         {flag.name for flag in type(stream.disposition) if flag in stream.disposition},
+        StreamTimes(Fraction(stream.time_base)),
         lacks_times=container in _RAW_CONTAINERS
         or (container == "avi" and stream.type == "video" and bool(context.has_b_frames)),
+        color=_get_color(context) if context and stream.type == "video" else (),
+    )
+
+
+def _get_color(context: Any) -> tuple[int, ...]:
+    return (
+        int(context.color_primaries),
+        int(context.color_trc),
+        int(context.colorspace),
+        int(context.color_range),
     )
 
 
@@ -157,26 +182,27 @@ def _lower_keys(tags: dict[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in tags.items()}
 
 
-def _count_packets(container: Any, contents: FileContents) -> None:
-    decoded: dict[int, int] = {}  # latest decoding time by stream
+def _read_packets(container: Any, contents: FileContents, name: str) -> None:
     shown: dict[int, int] = {}  # latest presentation time by stream
     text_end: dict[int, int] = {}
     for packet in container.demux():
         number = packet.stream_index
-        if packet.size == 0 or number >= len(contents.streams):
+        if packet.size == 0:
             continue
+        if number >= len(contents.streams):
+            raise errors.corrupt_error(name, f"its track {number} begins too late to be found")
         stream = contents.streams[number]
-        stream.packets += 1
         stream.size += packet.size
-        if packet.dts is None or packet.pts is None:
+        stream.times.add(packet)
+        contents.restarts.add(packet)
+        if packet.pts is None:
             continue
-        contents.has_restarts |= packet.dts < decoded.get(number, packet.dts)
         if contents.container == "avi" and packet.pts < shown.get(number, packet.pts):
             stream.lacks_times = True  # FFmpeg guessed the times from the kinds of frames
         if stream.is_text:
             stream.overlaps += packet.pts < text_end.get(number, packet.pts)
             text_end[number] = packet.pts + (packet.duration or 0)
-        decoded[number], shown[number] = packet.dts, packet.pts
+        shown[number] = packet.pts
 
 
 def plan_copy(contents: FileContents, name: str) -> tuple[list[SourceStream], list[Omission]]:

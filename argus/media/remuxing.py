@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import signal
+import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,11 +14,14 @@ from typing import Any
 
 import av
 import imageio_ffmpeg
+import numpy as np
 
 from argus.errors import ArgusError, VideoError
 from argus.media import errors
+from argus.media.boxes import iter_boxes, iter_file_boxes, read_payload
 from argus.media.mp4_contents import (
     KEPT_DISPOSITIONS,
+    PROBE_OPTIONS,
     FileContents,
     Omission,
     SourceStream,
@@ -27,6 +31,8 @@ from argus.media.mp4_contents import (
 from argus.media.probing import OPEN_OPTIONS, open_container
 from schemas.names import Reason
 
+_UNDECLARED, _PLACEHOLDER = 2, 1  # primaries, transfer or matrix of a color: unknown, and BT.709
+_TIME_TOLERANCE_S = 1.5e-3  # Matroska and FLV round to milliseconds
 _OS_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM}
 _MAX_LOG_BYTES = 4096
 
@@ -65,7 +71,8 @@ def remux(src: Path, dst: Path) -> tuple[Omission, ...]:
     finally:
         for path in timed.values():
             path.unlink(missing_ok=True)
-    _require_all_packets(copied, src, dst)
+    _remove_placeholders(copied, dst)
+    _require_all_packets(contents, copied, src, dst)
     return (*omissions, *_list_programs(contents, src))
 
 
@@ -96,7 +103,7 @@ def _find_ffmpeg() -> str:
 
 
 def _input_arguments(src: Path) -> Iterator[str | bytes]:
-    for name, value in OPEN_OPTIONS.items():
+    for name, value in (OPEN_OPTIONS | PROBE_OPTIONS).items():
         yield from (f"-{name}", value)
     yield from ("-i", b"file:" + os.fsencode(src.absolute()))
 
@@ -108,20 +115,28 @@ def _build_arguments(
     src: Path,
     dst: Path,
 ) -> list[str | bytes]:
-    arguments: list[str | bytes] = ["-v", "error", "-nostdin", "-y"]
-    if not contents.has_restarts:  # a gap is no restart: keep it
-        arguments += ["-dts_delta_threshold", str(10**9)]
+    # -copyts: times are corrected below; -copyinkf: frames before the first keyframe are kept too
+    arguments: list[str | bytes] = ["-v", "error", "-nostdin", "-y", "-copyts", "-start_at_zero"]
     for path in (src, *timed.values()):
         arguments += _input_arguments(path)
     files = list(timed)
+    has_default = any(
+        stream.kind == "video" and "default" in stream.dispositions for stream in copied
+    )
     for output, stream in enumerate(copied):
         is_timed = stream.number in timed
         source = f"{1 + files.index(stream.number)}:0" if is_timed else f"0:{stream.number}"
         arguments += ["-map", source, *_stream_arguments(output, stream)]
+        flags = stream.dispositions & KEPT_DISPOSITIONS
+        if stream.number == contents.main and not has_default:
+            flags |= {"default"}  # else the first video track of the mp4 becomes it
+        arguments += [f"-disposition:{output}", "+".join(sorted(flags)) or "0"]
+        if not is_timed and (expression := _correct_times(contents, stream)):
+            arguments += [f"-bsf:{output}", expression]
     for name, source_name in {"creation_time": "creation_time", "encoding_tool": "encoder"}.items():
         if source_name in contents.tags:
             arguments += ["-metadata", f"{name}={contents.tags[source_name]}"]
-    # -copyinkf: frames before the first keyframe too; experimental: Dolby Vision, TrueHD
+    # experimental: Dolby Vision, TrueHD
     arguments += ["-map_metadata", "0", "-copyinkf", "-strict", "experimental"]
     arguments += ["-movflags", "+faststart", "-fflags", "+bitexact", "-f", "mp4"]
     return [*arguments, b"file:" + os.fsencode(dst.absolute())]
@@ -131,12 +146,28 @@ def _stream_arguments(output: int, stream: SourceStream) -> Iterator[str]:
     """Yield the options for a stream of the mp4, `output` being its number there."""
     is_converted = stream.is_text and stream.codec != "ttml"
     yield from (f"-c:{output}", "mov_text" if is_converted else "copy")
-    flags = "+".join(sorted(stream.dispositions & KEPT_DISPOSITIONS))
-    yield from (f"-disposition:{output}", flags or "0")
     if stream.codec == "hevc":
         yield from (f"-tag:{output}", "hvc1")
+    if _is_partly_declared(stream.color):
+        names = ("color_primaries", "color_trc", "colorspace")
+        for name, number in zip(names, stream.color, strict=False):
+            yield from (f"-{name}:{output}", str(_PLACEHOLDER if number == _UNDECLARED else number))
     if "creation_time" in stream.tags:  # the only tag that ffmpeg does not copy
         yield from (f"-metadata:s:{output}", f"creation_time={stream.tags['creation_time']}")
+
+
+def _correct_times(contents: FileContents, stream: SourceStream) -> str:
+    """Return the bitstream filter that completes the times of a stream; empty if all are right."""
+    shift = "".join(
+        f"+gte(N,{starts[stream.number]})*{float(offset)!r}/TB"
+        for starts, offset in contents.restarts.list_offsets(contents.main)
+        if stream.number in starts
+    )
+    dts = f"DTS{shift}"
+    if stream.kind == "video":
+        for number, delay in reversed(list(enumerate(stream.times.list_delays()))):
+            dts = f"if(eq(N,{number}),PTS{shift}-{float(delay)!r}/TB,{dts})"
+    return f"setts=pts='PTS{shift}':dts='{dts}'" if dts != "DTS" else ""
 
 
 def _restore_times(src: Path, number: int, dst: Path) -> None:
@@ -217,20 +248,57 @@ def _run_ffmpeg(arguments: list[str | bytes], src: Path, dst: Path) -> None:
     raise errors.corrupt_error(str(src), f"its packets cannot be copied to an mp4: {detail}")
 
 
-def _require_all_packets(copied: list[SourceStream], src: Path, dst: Path) -> None:
-    """Raise VideoError(CORRUPT) if the mp4 lacks a packet of video or audio.
+def _is_partly_declared(color: tuple[int, ...]) -> bool:
+    """Return True for a color that ffmpeg does not write, because a part of it is unknown."""
+    *names, sample_range = color or (0,)
+    is_any_known = sample_range > 0 or any(number != _UNDECLARED for number in names)
+    return is_any_known and _UNDECLARED in names
+
+
+def _remove_placeholders(copied: list[SourceStream], dst: Path) -> None:
+    """Declare those parts of a color as unknown that `_stream_arguments` filled in."""
+    with dst.open("r+b") as file:
+        moov = next(box for box in iter_file_boxes(file) if box.box_type == b"moov")
+        payload = read_payload(file, moov) or b""
+        tracks = (box for box in iter_boxes(payload) if box.box_type == b"trak")
+        streams = (stream for stream in copied if not stream.is_picture)
+        for stream, track in zip(streams, tracks, strict=False):
+            names = stream.color[:3]
+            filled = (_PLACEHOLDER if number == _UNDECLARED else number for number in names)
+            written = b"colrnclx" + struct.pack(f">{len(names)}H", *filled)
+            position = payload.find(written, track.start, track.end)
+            if _UNDECLARED in names and position >= 0:
+                file.seek(moov.start + moov.header_size + position + len(b"colrnclx"))
+                file.write(struct.pack(">3H", *names))
+
+
+def _require_all_packets(
+    contents: FileContents, copied: list[SourceStream], src: Path, dst: Path
+) -> None:
+    """Raise VideoError(CORRUPT) if the mp4 lacks packets of video or audio, or shows others' times.
 
     PCM samples are grouped otherwise in an mp4, so their bytes are counted.
     """
-    contents = read_contents(dst)
-    copies = [stream for stream in contents.streams if not stream.is_picture]  # stored at the end
+    streams = read_contents(dst).streams
+    copies = [stream for stream in streams if not stream.is_picture]  # cover art is at the end
     sources = [stream for stream in copied if not stream.is_picture]
     for source, copy in zip(sources, copies, strict=False):  # chapters are a further track
         is_pcm = source.codec.startswith("pcm_")
-        is_whole = source.size == copy.size if is_pcm else source.packets <= copy.packets
+        is_whole = source.size == copy.size if is_pcm else source.packets == copy.packets
         if source.kind != "subtitle" and not is_whole:
-            raise errors.corrupt_error(
-                str(src),
-                f"only {copy.packets} of {source.packets} packets of track {source.number} can be "
-                "copied to an mp4",
-            )
+            detail = f"only {copy.packets} of {source.packets} packets of track {source.number}"
+            raise errors.corrupt_error(str(src), f"{detail} can be copied to an mp4")
+        if source.kind == "video" and not source.lacks_times:
+            _require_equal_times(contents, source, copy, src)
+
+
+def _require_equal_times(
+    contents: FileContents, source: SourceStream, copy: SourceStream, src: Path
+) -> None:
+    expected, found = source.times.to_seconds(), copy.times.to_seconds()
+    for starts, offset in contents.restarts.list_offsets(contents.main):
+        expected[starts.get(source.number, len(expected)) :] += float(offset)
+    difference = (found - found[0]) - (expected - expected[0])
+    if np.nanmax(np.abs(difference)) > _TIME_TOLERANCE_S:
+        detail = f"the times of track {source.number} cannot be copied to an mp4"
+        raise errors.corrupt_error(str(src), detail)
