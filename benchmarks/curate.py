@@ -40,7 +40,7 @@ import numpy as np
 from argus.curate import ERP_SIZE, VideoSource, process_video, sample_native_frames
 from argus.curate.filters import apply_filters, clip_filters, video_filters
 from argus.curate.layout import convert_native_frames, detect_layout
-from argus.media import frame_stride, open_video
+from argus.media import open_video
 from argus.synth import render_clip
 from schemas.config import CurateConfig, FilterSettings
 
@@ -175,13 +175,13 @@ def published(path: Path) -> object:
 def decode_only(path: Path) -> object:
     """Decode the frames that ours samples, and do nothing else."""
     with open_video(path, threads=THREADS) as reader:
-        return sample_native_frames(reader, frame_stride(reader.fps, 5.0))
+        return sample_native_frames(reader, reader.resample(5.0).fps)
 
 
 def ours(path: Path) -> object:
     """Detect the layout and run every filter of a whole video."""
     with open_video(path, threads=THREADS) as reader:
-        stored = sample_native_frames(reader, frame_stride(reader.fps, 5.0))
+        stored = sample_native_frames(reader, reader.resample(5.0).fps)
         verdict = detect_layout(reader.info, stored, SETTINGS)
         scores, verdict_of_filters = apply_filters(
             convert_native_frames(stored, verdict.conversion, ERP_SIZE),
@@ -196,7 +196,7 @@ def ours(path: Path) -> object:
 def ours_and_clip(path: Path) -> object:
     """Also run every filter of a clip on the same frames: text, blur, exposure, nadir, upright."""
     with open_video(path, threads=THREADS) as reader:
-        stored = sample_native_frames(reader, frame_stride(reader.fps, 5.0))
+        stored = sample_native_frames(reader, reader.resample(5.0).fps)
         verdict = detect_layout(reader.info, stored, SETTINGS)
         return apply_filters(
             convert_native_frames(stored, verdict.conversion, ERP_SIZE),

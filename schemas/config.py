@@ -138,7 +138,8 @@ class ClipSettings(Settings):
         5.0,
         gt=0,
         le=60,
-        description="Target rate: every n-th frame with n = max(1, round(source fps / this))",
+        description="Target rate: every n-th frame with n = max(1, round(source fps / this)); of a "
+        "variable rate, the frames shown at these times",
     )
     clip_s: float = Field(10.0, gt=0, le=60)
     min_clip_s: float = Field(2.0, gt=0, description="A tail shorter than this is dropped")
@@ -258,6 +259,11 @@ class FilterSettings(Settings):
         0.25,
         description="Drop if less than this share of the textured sphere moves by 2° per second, "
         "after the camera's rotation is removed",
+    )
+    repeated_share: Fraction01 = Field(
+        0.1,
+        description="Drop a clip of a variable rate if more than this share of its frames repeat "
+        "the one before, because the video shows nothing new; 1: never",
     )
     shot_boundary: Fraction01 = Field(
         0.17,

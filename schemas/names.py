@@ -65,6 +65,7 @@ class Reason(StrEnum):
     LOW_VARIANCE = "low_variance"
     STATIC = "static"
     TOO_SHORT = "too_short"
+    UNEVEN_RATE = "uneven_rate"  # frames are held for too long, so the clip stutters
     BLURRED = "blurred"
     EXPOSURE = "exposure"  # mostly too dark or overexposed
     OPERATOR = "operator"  # a large part of the nadir moves with the camera

@@ -5,6 +5,7 @@ from .download import fetch
 from .executor import Completion, Executor, LocalExecutor, describe_task_error
 from .filters import (
     Filter,
+    RateFilter,
     ScorerFailed,
     ScoreTable,
     apply_filters,
@@ -60,6 +61,7 @@ __all__ = [
     "LocalExecutor",
     "TaskOutcome",
     "PriorResult",
+    "RateFilter",
     "Recipe",
     "RefreshPlan",
     "RunTally",

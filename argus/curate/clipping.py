@@ -3,13 +3,21 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from argus.curate.dedup.fingerprint import compute_signature
-from argus.curate.filters import apply_filters, clip_filters
+from argus.curate.filters import (
+    RateFilter,
+    apply_thresholds,
+    clip_deciders,
+    clip_filters,
+    compute_scores,
+)
 from argus.curate.frame_sampling import (
     ERP_SIZE,
     SampledFrames,
@@ -22,76 +30,106 @@ from argus.curate.shot_detection import NO_BOUNDARY, DetectedShot, detect_shots
 from argus.curate.stage_timer import StageTimer
 from argus.curate.thumbnails import MAX_CLIP_ROWS, SheetRow, render_clip_row
 from argus.dataset import ClipFile, CuratedClip, Score, format_clip_id
-from argus.media import SphericalMetadata, encode_clip, frame_stride
+from argus.media import FrameSampling, SphericalMetadata, encode_clip
 from schemas.config import ClipSettings, FilterSettings
 from schemas.names import Decision
 
+UNEVEN_S = 1.0
+"""Seconds of repeated frames from which on they have clips of their own."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class ClipSpan:
     """Source frames of one clip.
 
     Attributes:
-        indices: source frames in order.
+        indices: source frames in order; one that the video shows for long repeats.
+        times: seconds from the first frame of the video at which each one is shown.
         start_ms: start, in milliseconds from the first frame of the video.
         end_ms: end, in milliseconds from the first frame of the video.
     """
 
     indices: NDArray[np.int64]
+    times: NDArray[np.float64]
     start_ms: int
     end_ms: int
 
 
 def clip_spans(
-    timestamps: NDArray[np.float64], fps: Fraction, settings: ClipSettings
+    sampling: FrameSampling, video_end_s: float, settings: ClipSettings
 ) -> list[ClipSpan]:
-    """Divide a video into spans of at most `clip_s` of every n-th frame.
+    """Divide a video into spans of at most `clip_s`.
 
-    A span lasts until the next kept frame would come, or until the video ends. The last one is
-    left out if it is shorter than `min_clip_s`.
+    A span lasts until the next selected frame would come, or until the video ends. A span that is
+    shorter than `min_clip_s` is left out. Stretches in which frames repeat have spans of their own,
+    so that only these are dropped.
 
     Args:
-        timestamps: seconds per source frame.
-        fps: frame rate of the source.
-        settings: target rate and lengths of clips.
+        sampling: the frames that are selected at the rate of clips.
+        video_end_s: seconds from the first frame of the video to the end of its last.
+        settings: lengths of clips.
     """
-    stride = frame_stride(fps, settings.fps)
-    kept = np.arange(0, len(timestamps), stride)
-    max_frames = max(1, int(settings.clip_s * fps / stride))
-    times = timestamps - timestamps[0]
-    video_end = times[-1] + float(1 / fps)
+    max_frames = max(1, int(settings.clip_s * sampling.fps))
     spans = []
-    for first in range(0, len(kept), max_frames):
-        indices = kept[first : first + max_frames]
-        start_ms = round(times[indices[0]] * 1000)
-        end_ms = round(min(times[indices[-1]] + float(stride / fps), video_end) * 1000)
-        if end_ms - start_ms >= settings.min_clip_s * 1000:
-            spans.append(ClipSpan(indices, start_ms, end_ms))
+    for start, stop in _divide_by_regularity(sampling, settings.min_clip_s):
+        for first in range(start, stop, max_frames):
+            part = slice(first, min(first + max_frames, stop))
+            times = sampling.times[part]
+            end_s = min(times[-1] + float(1 / sampling.fps), video_end_s)
+            start_ms, end_ms = round(times[0] * 1000), round(end_s * 1000)
+            if end_ms - start_ms >= settings.min_clip_s * 1000:
+                spans.append(ClipSpan(sampling.indices[part], times, start_ms, end_ms))
     return spans
 
 
+def _divide_by_regularity(sampling: FrameSampling, min_clip_s: float) -> list[tuple[int, int]]:
+    """Divide a selection where stretches of repeated frames begin and end.
+
+    A stretch lasts at least `UNEVEN_S`, with less than that between its repeats. It includes parts
+    beside it that are too short for a clip.
+
+    Returns:
+        First and last (excluded) selected frame of each part, in order.
+    """
+    count, fps = len(sampling.indices), float(sampling.fps)
+    repeats = np.flatnonzero(np.diff(sampling.indices) == 0) + 1
+    groups = np.split(repeats, np.flatnonzero(np.diff(repeats) > UNEVEN_S * fps) + 1)
+    stretches: list[tuple[int, int]] = []
+    for group in groups:
+        if not group.size or group[-1] + 1 - group[0] < UNEVEN_S * fps:
+            continue
+        start, stop = int(group[0]), int(group[-1]) + 1
+        before = stretches[-1][1] if stretches else 0
+        if start - before < min_clip_s * fps:
+            start = stretches.pop()[0] if stretches else 0
+        stretches.append((start, count if count - stop < min_clip_s * fps else stop))
+    bounds = sorted({0, count, *(bound for stretch in stretches for bound in stretch)})
+    return list(pairwise(bounds))
+
+
 def split_at_shots(
-    span: ClipSpan,
-    shots: Sequence[DetectedShot],
-    timestamps: NDArray[np.float64],
-    min_clip_s: float,
+    span: ClipSpan, shots: Sequence[DetectedShot], min_clip_s: float
 ) -> list[tuple[ClipSpan, DetectedShot]]:
     """Split a span at the boundaries of its shots.
 
     Args:
         span: the span in which the shots were detected.
         shots: shots with frame numbers within the span.
-        timestamps: seconds per source frame.
         min_clip_s: shorter parts are left out.
 
     Returns:
         Parts with their shots. A part lasts until the frame after its last one would come.
     """
-    starts = [round((timestamps[index] - timestamps[0]) * 1000) for index in span.indices]
+    starts = [round(time * 1000) for time in span.times]
     ends = [*starts[1:], span.end_ms]
     parts = [
         (
-            ClipSpan(span.indices[shot.start : shot.stop], starts[shot.start], ends[shot.stop - 1]),
+            ClipSpan(
+                span.indices[shot.start : shot.stop],
+                span.times[shot.start : shot.stop],
+                starts[shot.start],
+                ends[shot.stop - 1],
+            ),
             shot,
         )
         for shot in shots
@@ -130,11 +168,21 @@ class ClipCutter:
     thumbnail_rows: list[SheetRow] = field(default_factory=list)
     min_cut_score: float = NO_BOUNDARY
 
+    @cached_property
+    def sampling(self) -> FrameSampling:
+        """The frames of the video at the rate of clips."""
+        return self.equirect.reader.resample(self.settings.fps)
+
     @property
     def clip_fps(self) -> Fraction:
         """Frame rate of the clips."""
-        fps = self.equirect.reader.fps
-        return fps / frame_stride(fps, self.settings.fps)
+        return self.sampling.fps
+
+    def spans(self) -> list[ClipSpan]:
+        """Return the spans of the video, before shots are detected."""
+        reader = self.equirect.reader
+        end_s = float(reader.timestamps[-1] + float(1 / reader.fps))
+        return clip_spans(self.sampling, end_s, self.settings)
 
     def clips(self, source_id: str) -> Iterator[CuratedClip]:
         """Yield the clips of the video in order.
@@ -143,14 +191,12 @@ class ClipCutter:
             VideoError: frames cannot be decoded.
             ScorerFailed: a filter failed.
         """
-        reader = self.equirect.reader
-        for span in clip_spans(reader.timestamps, reader.fps, self.settings):
+        for span in self.spans():
             frames = self.read_frames(span.indices)
             with self.timer.measure("filters"):
                 shots = detect_shots(frames, self.filters.shot_boundary)
             self.min_cut_score = min(self.min_cut_score, *(shot.start_score for shot in shots))
-            parts = split_at_shots(span, shots, reader.timestamps, self.settings.min_clip_s)
-            for part, shot in parts:
+            for part, shot in split_at_shots(span, shots, self.settings.min_clip_s):
                 yield self._make_clip(source_id, part, shot, frames[shot.start : shot.stop])
 
     def read_frames(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -214,7 +260,10 @@ class ClipCutter:
     ) -> CuratedClip:
         with self.timer.measure("filters"):
             sampled = sample_clip_frames(frames, float(self.clip_fps))
-            scores, verdict = apply_filters(sampled, clip_filters(), self.filters)
+            table = compute_scores(sampled, clip_filters())
+            if self.equirect.reader.info.is_variable_rate:
+                table[RateFilter.name] = RateFilter().score_indices(span.indices)
+            scores, verdict = apply_thresholds(table, clip_deciders(table), self.filters)
             if len(self.thumbnail_rows) < MAX_CLIP_ROWS:
                 self.thumbnail_rows.append(render_clip_row(sampled))
         kept = verdict is None

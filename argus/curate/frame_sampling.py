@@ -5,6 +5,7 @@ luma, six views) are computed once and cached.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 import cv2
@@ -19,6 +20,9 @@ MAX_SAMPLES = 8
 
 NEXT_FRAME_STEP = 3
 """Every third sample of a video has a next frame: decoding it costs all frames in between."""
+
+MAX_INTERVAL_S = 1.0
+"""A frame that a video of a variable rate shows for longer has no next frame."""
 
 ERP_SIZE = (512, 1024)
 """(height, width) of sampled ERP frames."""
@@ -80,14 +84,15 @@ class SampledFrames:
         return six_views(self.frames, VIEW_SIDE)
 
 
-def sample_native_frames(reader: VideoReader, stride: int) -> NativeFrames:
-    """Decode evenly spaced frames of a video and, for every third one, the frame `stride` later.
+def sample_native_frames(reader: VideoReader, clip_fps: Fraction) -> NativeFrames:
+    """Decode evenly spaced frames of a video and, for every third one, the next frame of a clip.
 
     A keyframe is preferred in each part of the video because it decodes without its predecessors.
+    At a variable rate, parts and next frames are found by time.
 
     Args:
         reader: an open video.
-        stride: source frames between two frames of a clip.
+        clip_fps: frame rate of its clips.
 
     Returns:
         Frames of the smallest size in the native aspect ratio that covers `ERP_SIZE`, never
@@ -96,14 +101,38 @@ def sample_native_frames(reader: VideoReader, stride: int) -> NativeFrames:
     Raises:
         VideoError: a frame cannot be decoded.
     """
-    count = len(reader)
-    indices = snap_to_keyframes(evenly_spaced(count), reader.keyframes, count)
-    later = np.minimum(indices + stride, count - 1)
-    next_indices = np.where(np.arange(len(indices)) % NEXT_FRAME_STEP == 0, later, indices)
+    indices, later, intervals_s = _choose_frames(reader, clip_fps)
+    has_next = (np.arange(len(indices)) % NEXT_FRAME_STEP == 0) & (intervals_s > 0)
+    next_indices = np.where(has_next, later, indices)
     size = _covering_size(reader.size)
     frames = reader.frames(np.concatenate([indices, next_indices]), size=size)
-    intervals_s = (next_indices - indices) / float(reader.fps)
-    return NativeFrames(frames[: len(indices)], frames[len(indices) :], intervals_s)
+    return NativeFrames(
+        frames[: len(indices)], frames[len(indices) :], np.where(has_next, intervals_s, 0.0)
+    )
+
+
+def _choose_frames(
+    reader: VideoReader, clip_fps: Fraction
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Choose frames of a video.
+
+    Returns:
+        Frame numbers, the number of each one's next frame, and the seconds between them; 0 where
+        there is none.
+    """
+    count, times = len(reader), reader.timestamps
+    if not reader.info.is_variable_rate:
+        indices = snap_to_keyframes(evenly_spaced(count), reader.keyframes, count)
+        later = np.minimum(indices + int(reader.fps / clip_fps), count - 1)
+        return indices, later, (later - indices) / float(reader.fps)
+    positions = np.rint(times * 1000).astype(np.int64)  # of frames, in milliseconds
+    length = int(positions[-1]) + 1
+    chosen = snap_to_keyframes(evenly_spaced(length), positions[reader.keyframes], length)
+    indices = np.unique(reader.indices_at(chosen / 1000))
+    wanted = np.minimum(times[indices] + 1 / float(clip_fps), times[-1])
+    later = np.maximum(reader.indices_at(wanted), np.minimum(indices + 1, count - 1))
+    intervals_s = times[later] - times[indices]
+    return indices, later, np.where(intervals_s <= MAX_INTERVAL_S, intervals_s, 0.0)
 
 
 def sample_clip_frames(frames: NDArray[np.uint8], fps: float) -> SampledFrames:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from argus.curate.clipping import ClipCutter, clip_spans
+from argus.curate.clipping import ClipCutter
 from argus.curate.filters import ScorerFailed, apply_filters, clip_filters, video_filters
 from argus.curate.frame_sampling import ERP_SIZE, NativeFrames, SampledFrames, sample_native_frames
 from argus.curate.layout import EquirectReader, LayoutVerdict, convert_native_frames, detect_layout
@@ -18,7 +18,7 @@ from argus.curate.stage_timer import StageTimer
 from argus.curate.thumbnails import SheetRow, encode_contact_sheet, render_video_row
 from argus.dataset import CuratedClip, CuratedVideo, Score
 from argus.errors import VideoError
-from argus.media import MediaInfo, VideoReader, frame_stride, open_video, run_sandboxed
+from argus.media import MediaInfo, VideoReader, open_video, run_sandboxed
 from schemas.config import ClipSettings, CurateConfig
 from schemas.names import Decision, Layout, Reason
 
@@ -222,14 +222,22 @@ def _process(
         detail = describe_too_long(info.duration_s, config.fetch.max_duration_s)
         return draft.finish(Reason.TOO_LONG, detail)
     with draft.timer.measure("decode"):
-        stride = frame_stride(reader.fps, config.clip.fps)
-        native = draft.native = sample_native_frames(reader, stride)
+        clip_fps = reader.resample(config.clip.fps).fps
+        native = draft.native = sample_native_frames(reader, clip_fps)
     with draft.timer.measure("filters"):
         layout = detect_layout(info, native, config.filters)
     draft.record_layout(layout, info)
     if layout.reason:
         return draft.finish(layout.reason, layout.detail)
-    is_long = bool(clip_spans(reader.timestamps, reader.fps, config.clip))
+    cutter = ClipCutter(
+        EquirectReader(reader, layout.conversion),
+        config.clip,
+        config.filters,
+        draft.folder,
+        samples_folder,
+        draft.timer,
+    )
+    is_long = bool(cutter.spans())
     draft.scores.append(
         Score("length", "seconds", info.duration_s, config.clip.min_clip_s, is_long)
     )
@@ -244,14 +252,6 @@ def _process(
     draft.measured_filters += [one.name for one in filters]
     if verdict:
         return draft.finish(verdict.reason, describe_drop(verdict))
-    cutter = ClipCutter(
-        EquirectReader(reader, layout.conversion),
-        config.clip,
-        config.filters,
-        draft.folder,
-        samples_folder,
-        draft.timer,
-    )
     return _cut(cutter, draft)
 
 

@@ -43,7 +43,7 @@ from argus.curate.reevaluate import (
 from argus.dataset import CuratedClip, CuratedVideo, Score, SourceRow
 from argus.errors import VideoError
 from argus.files import sha256_file
-from argus.media import VideoReader, frame_stride, open_video
+from argus.media import VideoReader, open_video
 from schemas.config import CurateConfig, LearnedThresholds
 from schemas.names import Decision, Reason
 
@@ -166,8 +166,7 @@ class _Recomputation:
             stale = self.prior.stale_filters
             return replace(row, scores=tuple(one for one in row.scores if one.filter not in stale))
         with self.cutter.timer.measure("decode"):
-            stride = frame_stride(self.reader.fps, self.recipe.clip.fps)
-            native = sample_native_frames(self.reader, stride)
+            native = sample_native_frames(self.reader, self.cutter.clip_fps)
         with self.cutter.timer.measure("filters"):
             sampled = convert_native_frames(native, conversion, ERP_SIZE)
             scores = compute_scores(sampled, filters)
@@ -222,14 +221,12 @@ class _Recomputation:
         Raises:
             MissingScores: no frame starts where the span starts.
         """
-        stride = frame_stride(self.reader.fps, self.recipe.clip.fps)
-        kept = np.arange(0, len(self.reader), stride)
-        times = self.reader.timestamps
-        starts = np.rint((times[kept] - times[0]) * 1000)
+        indices = self.cutter.sampling.indices
+        starts = np.rint(self.cutter.sampling.times * 1000)
         first = np.flatnonzero(starts == clip.start_ms)[:1].tolist()
-        if not first or first[0] + clip.frames > len(kept):
+        if not first or first[0] + clip.frames > len(indices):
             raise MissingScores(f"{clip.clip_id} is not a span of this file")
-        return self.cutter.read_frames(kept[first[0] : first[0] + clip.frames])
+        return self.cutter.read_frames(indices[first[0] : first[0] + clip.frames])
 
     def _finish(self, source: VideoSource, row: SourceRow) -> CuratedVideo:
         """Return the result; marks of duplicates are removed (`DuplicateResolver` sets them)."""

@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from functools import cache
 
 from argus.curate.filters import (
+    RateFilter,
     ScorerFailed,
     ScoreTable,
     apply_thresholds,
+    clip_deciders,
     clip_filters,
     video_filters,
 )
@@ -126,6 +128,8 @@ def decide_whole(row: SourceRow, recipe: Recipe) -> tuple[SourceRow, bool]:
         return row, True  # it failed before it was measured
     if "pixel_aspect" not in scores["layout"]:
         raise MissingScores(f"{row.source_id}: its pixel aspect was not stored")
+    if row.media.is_variable_rate and not row.media.irregularity:
+        raise MissingScores(f"{row.source_id}: its frames were chosen by number, not by time")
     try:
         return _decide_whole(row, row.media, scores, recipe)
     except (KeyError, ScorerFailed) as error:  # an earlier version measured less
@@ -146,7 +150,7 @@ def decide_clip(clip: CuratedClip, recipe: Recipe, networks: Collection[str]) ->
     table = tabulate(clip.scores)
     limit = recipe.filters.shot_boundary
     try:
-        scores, verdict = apply_thresholds(table, clip_filters(), recipe.filters)
+        scores, verdict = apply_thresholds(table, clip_deciders(table), recipe.filters)
         boundary = Score("shots", "max_score", table["shots"]["max_score"], limit)
     except (KeyError, ScorerFailed) as error:
         raise MissingScores(f"{clip.clip_id}: {error}") from error
@@ -172,7 +176,7 @@ def decide_clip(clip: CuratedClip, recipe: Recipe, networks: Collection[str]) ->
 def with_clips(row: SourceRow, clips: Sequence[CuratedClip]) -> SourceRow:
     """Return the row of a video that was cut, decided by its clips."""
     kept = sum(clip.decision is Decision.KEPT for clip in clips)
-    filters = {one.name for one in clip_filters()}
+    filters = {RateFilter.name, *(one.name for one in clip_filters())}
     by_networks = (
         clip.reason
         for clip in clips
@@ -190,7 +194,8 @@ def with_clips(row: SourceRow, clips: Sequence[CuratedClip]) -> SourceRow:
 @cache
 def own_filters() -> frozenset[str]:
     """Return the names of everything that measures clips without a network."""
-    return frozenset({"shots", "duplicate", *(one.name for one in clip_filters())})
+    filters = (one.name for one in clip_filters())
+    return frozenset({"shots", "duplicate", RateFilter.name, *filters})
 
 
 def tabulate(scores: Iterable[Score]) -> ScoreTable:

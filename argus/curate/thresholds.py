@@ -156,6 +156,14 @@ THRESHOLDS = (
     Threshold("shot_boundary", "shots", "max_score", _MAX, _BOUNDARY, None),
     Threshold("shot_boundary", "shots", "min_cut_score", _MIN, _BOUNDARY, None, is_strict=True),
     # clips
+    Threshold(
+        "repeated_share",
+        "rate",
+        "repeated",
+        _MAX,
+        "share of the clip's frames",
+        Reason.UNEVEN_RATE,
+    ),
     Threshold("moving_share", "motion", "share", _MIN, _TEXTURE, Reason.STATIC),
     Threshold("dark_share", "exposure", "dark", _MAX, _SPHERE, Reason.EXPOSURE),
     Threshold("bright_share", "exposure", "bright", _MAX, _SPHERE, Reason.EXPOSURE),

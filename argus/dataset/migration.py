@@ -32,6 +32,7 @@ RENAMED_SCORES = {
 
 _RECIPE_KEYS = {"policy": "filters", "filters": "filter_versions"}
 _RECIPE_PARTS = {"version", "clip", "filters", "filter_versions", "learned"}
+_ADDED_FILTER_SETTINGS = {"repeated_share"}  # since version 1
 _RECIPE_SETTINGS = {
     "clip": ClipSettings.model_fields,
     "filters": FilterSettings.model_fields,
@@ -155,10 +156,16 @@ def spell_recipe_v1(parts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a recipe under the names of version 1.
 
     A recipe's digest is taken of this spelling. So a dataset's videos, staged results and manifests
-    keep their recipe when a setting is renamed.
+    keep their recipe when a setting is renamed, or added with its default.
     """
     keys = {current: name for name, current in _RECIPE_KEYS.items()}
-    return {keys.get(name, name): value for name, value in parts.items()}
+    filters = {
+        name: value
+        for name, value in parts["filters"].items()
+        if name not in _ADDED_FILTER_SETTINGS
+        or value != FilterSettings.model_fields[name].get_default()
+    }
+    return {keys.get(name, name): value for name, value in {**parts, "filters": filters}.items()}
 
 
 def migrate_config(kind: JobKind, values: Mapping[str, Any]) -> dict[str, Any]:

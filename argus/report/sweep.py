@@ -13,7 +13,14 @@ from typing import Protocol
 import numpy as np
 from pydantic import ValidationError
 
-from argus.curate import Threshold, Verdict, clip_filters, thresholds_of, video_filters
+from argus.curate import (
+    RateFilter,
+    Threshold,
+    Verdict,
+    clip_filters,
+    thresholds_of,
+    video_filters,
+)
 from argus.curate.scorers import REGISTRY
 from argus.dataset import CuratedClip, Score, SourceRow
 from argus.errors import InvalidInput
@@ -197,12 +204,12 @@ def compute_sweep(
 
 def _decider_names() -> dict[str, None]:
     """Return the names of all filters and learned scorers, in the order in which they decide."""
-    filters = (*video_filters(FilterSettings()), *clip_filters())
-    return dict.fromkeys((*(one.name for one in filters), *REGISTRY))
+    filters = (*video_filters(FilterSettings()), *_clip_deciders())
+    return dict.fromkeys(one.name for one in filters)
 
 
 def _clip_deciders() -> tuple[_Decider, ...]:
-    return *clip_filters(), *map(_ScorerDecider, REGISTRY)
+    return RateFilter(), *clip_filters(), *map(_ScorerDecider, REGISTRY)
 
 
 def _find_row(

@@ -16,7 +16,7 @@ from argus.curate import (
     process_video,
     recipe_digest,
 )
-from argus.media import decode_clip, frame_stride, write_video
+from argus.media import FrameSampling, decode_clip, frame_stride, write_video
 from schemas.config import ClipSettings, CurateConfig, FetchSettings, FilterSettings
 from schemas.names import Decision, Reason
 from tests.support.panoramas import FPS, panorama, still, turning
@@ -144,7 +144,9 @@ def test_the_stride_comes_nearest_to_the_target_rate(fps: Fraction, n: int) -> N
 )
 def test_a_tail_of_the_least_length_is_kept(seconds: float, ends: list[int]) -> None:
     times = np.arange(round(seconds * FPS)) / FPS
-    assert [span.end_ms for span in clip_spans(times, Fraction(FPS), ClipSettings())] == ends
+    sampling = FrameSampling(Fraction(5), np.arange(0, len(times), 2), times[::2])
+    spans = clip_spans(sampling, float(times[-1]) + 1 / FPS, ClipSettings())
+    assert [span.end_ms for span in spans] == ends
 
 
 def test_the_recipe_digest_depends_on_what_shapes_clips_only() -> None:

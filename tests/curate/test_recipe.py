@@ -178,9 +178,10 @@ def test_a_recipe_of_version_1_keeps_its_digest_and_is_equal() -> None:
     old = {
         "version": parts["version"],
         "clip": parts["clip"],
-        "policy": parts["filters"],
+        "policy": {**parts["filters"]},
         "filters": parts["filter_versions"],
     }
+    del old["policy"]["repeated_share"]  # added since
     text = json.dumps(old, sort_keys=True)
     assert Recipe.from_json(text) == BEFORE
     assert BEFORE.digest == hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -188,6 +189,9 @@ def test_a_recipe_of_version_1_keeps_its_digest_and_is_equal() -> None:
     oldest = Recipe.from_json(json.dumps(old))
     assert oldest.filters == FilterSettings()
     assert (oldest.filter_versions["samples"], oldest.filter_versions["layout"]) == (1, 1)
+    other = of(FilterSettings(repeated_share=0.2))
+    assert other.digest != BEFORE.digest
+    assert kind(other) is WorkKind.DECIDE
 
 
 @pytest.mark.parametrize(

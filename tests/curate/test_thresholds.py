@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from argus.curate import ScorerFailed, Threshold
-from argus.curate.filters import Filter, apply_thresholds, clip_filters, video_filters
+from argus.curate import RateFilter, ScorerFailed, Threshold
+from argus.curate.filters import Decider, apply_thresholds, clip_deciders, video_filters
 from argus.curate.thresholds import (
     DECISION_SETTINGS,
     HIGH_QUALITY_THRESHOLDS,
@@ -29,7 +29,8 @@ from schemas.names import Decision, Layout, Split
 
 RECIPE = "0123456789abcdef"
 SETTINGS = FilterSettings(tilt_deg=20.0, nadir_share=0.5, dark_share=0.4, bright_share=0.3)
-FILTERS = (*video_filters(SETTINGS), *clip_filters())
+CLIP_DECIDERS = clip_deciders({RateFilter.name: {}})
+FILTERS = (*video_filters(SETTINGS), *CLIP_DECIDERS)
 FILTER_ROWS = [
     (one, row)
     for one in FILTERS
@@ -81,7 +82,7 @@ def test_keys_are_unique_and_name_scores_of_filters() -> None:
 
 
 @pytest.mark.parametrize(("one", "row"), FILTER_ROWS, ids=[f"{row.key}" for _, row in FILTER_ROWS])
-def test_a_row_moves_the_decision_of_its_filter(one: Filter, row: Threshold) -> None:
+def test_a_row_moves_the_decision_of_its_filter(one: Decider, row: Threshold) -> None:
     scores = neutral_scores(one.name)
     assert one.decide(scores, SETTINGS).kept
     scores[row.score] = beyond(row)
@@ -94,7 +95,7 @@ def test_a_row_moves_the_decision_of_its_filter(one: Filter, row: Threshold) -> 
 
 
 @pytest.mark.parametrize(("one", "row"), [pair for pair in FILTER_ROWS if pair[1].guard])
-def test_a_guard_switches_its_threshold_off(one: Filter, row: Threshold) -> None:
+def test_a_guard_switches_its_threshold_off(one: Decider, row: Threshold) -> None:
     assert row.guard is not None
     scores = {**neutral_scores(one.name), row.score: beyond(row), row.guard.score: 0.0}
     assert one.decide(scores, SETTINGS).kept
@@ -152,9 +153,7 @@ CLIP_ROWS = [
     row
     for row in THRESHOLDS
     if row in LEARNED_THRESHOLDS
-    or any(
-        row.key == f"{one.name}.{getattr(one, 'decide_by', row.score)}" for one in clip_filters()
-    )
+    or any(row.key == f"{one.name}.{getattr(one, 'decide_by', row.score)}" for one in CLIP_DECIDERS)
 ]
 
 

@@ -1,11 +1,13 @@
 """Filters: each computes scores from sampled frames and compares them with thresholds."""
 
 from argus.curate.filters.base import (
+    Decider,
     Filter,
     ScorerFailed,
     ScoreTable,
     apply_filters,
     apply_thresholds,
+    clip_deciders,
     clip_filters,
     compute_scores,
     video_filters,
@@ -15,6 +17,7 @@ from argus.curate.filters.blur import BlurFilter
 from argus.curate.filters.exposure import ExposureFilter, VarianceFilter
 from argus.curate.filters.motion import MotionFilter, StaticFilter
 from argus.curate.filters.nadir import NadirFilter
+from argus.curate.filters.rate import RateFilter
 from argus.curate.filters.seam import SeamFilter
 from argus.curate.filters.text import TextFilter
 from argus.curate.filters.upright import UprightFilter
@@ -23,10 +26,12 @@ __all__ = [
     "BlackFilter",
     "BlurFilter",
     "CapsFilter",
+    "Decider",
     "ExposureFilter",
     "Filter",
     "MotionFilter",
     "NadirFilter",
+    "RateFilter",
     "ScoreTable",
     "ScorerFailed",
     "SeamFilter",
@@ -36,6 +41,7 @@ __all__ = [
     "VarianceFilter",
     "apply_filters",
     "apply_thresholds",
+    "clip_deciders",
     "clip_filters",
     "compute_scores",
     "video_filters",

@@ -12,6 +12,7 @@ from argus.curate.filters.blur import BlurFilter
 from argus.curate.filters.exposure import ExposureFilter, VarianceFilter
 from argus.curate.filters.motion import MotionFilter, StaticFilter
 from argus.curate.filters.nadir import NadirFilter
+from argus.curate.filters.rate import RateFilter
 from argus.curate.filters.seam import SeamFilter
 from argus.curate.filters.text import TextFilter
 from argus.curate.filters.upright import UprightFilter
@@ -25,22 +26,14 @@ ScoreTable = dict[str, dict[str, float]]
 """Values by filter and by name of the score."""
 
 
-class Filter(Protocol):
-    """Test of sampled frames that decides from its scores alone.
-
-    A threshold can therefore change without decoding the video again.
+class Decider(Protocol):
+    """Test that decides from stored scores alone, so its threshold can change without decoding.
 
     Attributes:
         name: name under which scores are stored.
-        version: increases when the same frames would get other scores.
     """
 
     name: str
-    version: int
-
-    def score(self, sampled: SampledFrames) -> dict[str, float]:
-        """Return finite scores by name."""
-        ...
 
     def decide(self, scores: Mapping[str, float], settings: FilterSettings) -> Verdict:
         """Return keep or drop, with the reason and the score that decided.
@@ -48,6 +41,20 @@ class Filter(Protocol):
         Raises:
             KeyError: a score is missing.
         """
+        ...
+
+
+class Filter(Decider, Protocol):
+    """Test of sampled frames.
+
+    Attributes:
+        version: increases when the same frames would get other scores.
+    """
+
+    version: int
+
+    def score(self, sampled: SampledFrames) -> dict[str, float]:
+        """Return finite scores by name."""
         ...
 
 
@@ -81,6 +88,16 @@ def clip_filters() -> tuple[Filter, ...]:
     )
 
 
+def clip_deciders(scores: ScoreTable) -> tuple[Decider, ...]:
+    """Return all that decides about one clip, in the order in which reasons count.
+
+    Args:
+        scores: the scores of the clip; it has none of its rate if the rate is constant.
+    """
+    filters = clip_filters()
+    return (RateFilter(), *filters) if RateFilter.name in scores else filters
+
+
 def apply_filters(
     sampled: SampledFrames, filters: Sequence[Filter], settings: FilterSettings
 ) -> tuple[tuple[Score, ...], Verdict | None]:
@@ -105,7 +122,7 @@ def compute_scores(sampled: SampledFrames, filters: Sequence[Filter]) -> ScoreTa
 
 
 def apply_thresholds(
-    scores: Mapping[str, Mapping[str, float]], filters: Sequence[Filter], settings: FilterSettings
+    scores: Mapping[str, Mapping[str, float]], filters: Sequence[Decider], settings: FilterSettings
 ) -> tuple[tuple[Score, ...], Verdict | None]:
     """Decide from scores that were computed before.
 
@@ -146,7 +163,7 @@ def _run_filter(one: Filter, sampled: SampledFrames) -> dict[str, float]:
     return scores
 
 
-def _filter_error(one: Filter, cause: str) -> ScorerFailed:
+def _filter_error(one: Decider, cause: str) -> ScorerFailed:
     return ScorerFailed(f"the filter {one.name} failed, so nothing is decided: {cause}")
 
 

@@ -19,7 +19,7 @@ from argus.curate.dedup.fingerprint import (
 )
 from argus.curate.dedup.index import DuplicateIndex, SignedClip, find_duplicates
 from argus.curate.frame_sampling import resize_frames
-from argus.media import decode_clip, encode_clip, frame_stride, open_video
+from argus.media import decode_clip, encode_clip, open_video
 from argus.sphere import from_euler_deg, rotate_erp
 from schemas.config import ClipSettings
 
@@ -246,8 +246,9 @@ def signed(path: Path, source_id: str, eye: str = "") -> list[SignedClip]:
     settings = ClipSettings()
     found = []
     with open_video(path) as reader:
-        rate = float(reader.fps / frame_stride(reader.fps, settings.fps))
-        for span in clip_spans(reader.timestamps, reader.fps, settings):
+        sampling = reader.resample(settings.fps)
+        rate = float(sampling.fps)
+        for span in clip_spans(sampling, reader.info.duration_s, settings):
             frames = one_eye(reader.frames(span.indices, (256, 512)), eye)
             found.append(
                 SignedClip(
