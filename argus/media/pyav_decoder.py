@@ -125,7 +125,7 @@ class PyAVDecoder:
         stream = self._get_stream(self._container)
         time = int(self._index.pts[self._index.keyframes[keyframe]])
         self._container.seek(time, stream=stream, backward=True, any_frame=False)
-        self._frames, self._reordered = self._iter_frames(stream), {}
+        self._frames, self._reordered = self._iter_frames(stream, is_after_seek=True), {}
 
     def _restart(self) -> None:
         """Decode from the first byte, for containers in which seeking fails."""
@@ -145,10 +145,13 @@ class PyAVDecoder:
     def _get_stream(self, container: Any) -> Any:
         return get_video_stream(container, self._name, self._index.info.video_track)
 
-    def _iter_frames(self, stream: Any) -> Iterator[Any]:
+    def _iter_frames(self, stream: Any, *, is_after_seek: bool = False) -> Iterator[Any]:
         """Yield frames in presentation order, without those that the group skips."""
         context = stream.codec_context
         for packet in self._container.demux(stream):
+            if is_after_seek and packet.size and not packet.is_keyframe:
+                continue  # MPEG-TS is sought by decoding time; MPEG-4 would be decoded to rubbish
+            is_after_seek = False
             is_skipped = self._group and self._group.can_skip(packet.pts)
             context.skip_frame = "NONREF" if is_skipped else "DEFAULT"
             # Damage elsewhere does not matter; a damaged frame that is requested will be missing.

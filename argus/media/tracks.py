@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from av.codec.context import Flags
+
 from argus.errors import InvalidInput, VideoError
 from argus.media import errors
 from argus.media.info import Track
@@ -47,6 +49,7 @@ def get_video_stream(container: Any, name: str, track: int | None = None) -> Any
             raise InvalidInput(f"{name}: track {track} is not a video; choose one of {numbers}")
     if stream.codec_context is None:
         raise errors.unsupported_codec_error(name, "its codec")
+    stream.codec_context.flags |= Flags.unaligned  # else the left is cropped by multiples only
     return stream
 
 
