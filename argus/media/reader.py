@@ -51,6 +51,11 @@ class VideoReader(abc.ABC):
         return self._index.info
 
     @property
+    def index(self) -> VideoIndex:
+        """Times and keyframes of the video, with its properties."""
+        return self._index
+
+    @property
     def fps(self) -> Fraction:
         """Exact frames per second; the mean of a variable rate."""
         return self.info.fps
@@ -140,11 +145,12 @@ class VideoReader(abc.ABC):
     def _time_tolerance_s(self) -> float:
         """How much later than its exact time a frame may be stored.
 
-        Containers round times to their time base, to milliseconds in Matroska. Times that need
-        no rounding are exact.
+        Containers round times to their time base, to milliseconds in Matroska. Times of a constant
+        rate that need no rounding are exact.
         """
         tick, step = self._index.time_base, 1 / self.fps
-        return _FLOAT_TOLERANCE_S if step % tick == 0 else float(min(tick, step / 4)) * 1.001
+        is_exact = step % tick == 0 and not self.info.is_variable_rate
+        return _FLOAT_TOLERANCE_S if is_exact else float(min(tick, step / 4)) * 1.001
 
     def resample(self, target_fps: float) -> FrameSampling:
         """Select frames at a constant rate close to `target_fps`, never above the video's own.

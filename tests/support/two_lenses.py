@@ -4,6 +4,8 @@ A scene is a smooth function of the direction, so that each format's picture is 
 samples another picture or uses `argus.sphere`.
 """
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +27,7 @@ def show_scene(rays: NDArray[np.floating], phase: float = 0.0) -> NDArray[np.uin
     return np.rint(127 + 30 * colors).clip(0, 255).astype(np.uint8)
 
 
+@cache
 def show_map(size: tuple[int, int], phase: float = 0.0) -> NDArray[np.uint8]:
     """Return the scene as an ERP map [H, W, 3]: longitude to the right, latitude upward."""
     height, width = size

@@ -1,0 +1,1 @@
+"""Recordings of two-lens cameras: recognition, lens files, reading as one map, photos."""
