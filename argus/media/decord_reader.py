@@ -82,7 +82,8 @@ def _check_suitable(index: VideoIndex) -> None:
         "an edit list hides frames": info.has_edit_list,
         "several video tracks": bool(info.track_choice),
         "mirrored frames": info.is_mirrored,
-        f"rotation by {info.rotation}°": info.rotation % 90 != 0,
+        f"rotation by {info.rotation}°": info.rotation % 90 != 0
+        or (info.rotation != 0 and info.container == "matroska"),
         "interlaced frames": info.is_interlaced,
         f"{info.bit_depth} bits per sample": info.bit_depth != _BITS,
         f"{info.color.transfer} transfer": info.color.is_hdr,

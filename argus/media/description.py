@@ -97,11 +97,14 @@ def name_container(container: Any) -> str:
 def read_color(frame: Any) -> Color:
     """Return how a decoded frame's samples become colors.
 
-    The codec's declaration counts before the container's, as in FFmpeg.
+    The codec's declaration counts before the container's, as in FFmpeg. RGB needs no declaration.
     """
+    matrix = _MATRICES.get(int(frame.colorspace), _UNKNOWN)
+    sample_range = _RANGES.get(int(frame.color_range), _UNKNOWN)
+    is_rgb = frame.format.is_rgb
     return Color(
-        matrix=_MATRICES.get(int(frame.colorspace), _UNKNOWN),
-        range=_RANGES.get(int(frame.color_range), _UNKNOWN),
+        matrix="gbr" if is_rgb and matrix == _UNKNOWN else matrix,
+        range="pc" if is_rgb and sample_range == _UNKNOWN else sample_range,
         transfer=_TRANSFERS.get(int(frame.color_trc), _UNKNOWN),
         primaries=_PRIMARIES.get(int(frame.color_primaries), _UNKNOWN),
     )

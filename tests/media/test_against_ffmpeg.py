@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.media_matrix import FACTORS, cover_pairs, is_allowed
-from tests.support.reader_table import EXPLAINED, FILES, compare, compare_decord, make_file
+from tests.support.reader_table import EXPLAINED, FILES, compare, make_file
 
 FAST = (
     "h264.mp4",
@@ -46,7 +46,7 @@ IMPOSSIBLE = {
 }
 
 
-def test_recipes_cover_every_pair_of_properties():
+def test_recipes_cover_every_pair_of_properties() -> None:
     had = {
         frozenset({(first, getattr(recipe, first)), (second, getattr(recipe, second))})
         for recipe in cover_pairs()
@@ -63,11 +63,6 @@ def test_recipes_cover_every_pair_of_properties():
 
 
 @pytest.mark.parametrize("name", mark_slow(FILES))
-def test_reader_shows_what_ffmpeg_shows(made, name):
+def test_readers_show_what_ffmpeg_shows(made: Callable[[str], Path], name: str) -> None:
     differences = compare(made(name)).differences
     assert differences.keys() == EXPLAINED.get(name, {}).keys(), differences
-
-
-@pytest.mark.parametrize("name", mark_slow(FILES))
-def test_decord_returns_the_same_frames_or_refuses(made, name):
-    compare_decord(made(name))

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
@@ -19,6 +20,7 @@ _WIDE = {"bt2020", "smpte431", "smpte432"}  # primaries that are converted
 _TO_SDR = (  # reference white: 203 cd/m²
     "zscale={given}f=bilinear:t=linear:npl=203:agamma=0,format=gbrpf32le,zscale=p=bt709:t=bt709:m=gbr:r=pc:agamma=0,format=gbrp"
 )
+_REFUSED_MATRICES = {"ycgco", "bt2020c"}  # by the scale filter; they count as undeclared
 _NOMINAL_MARGIN = 65535 / 3 / 200  # half a percent
 _TO_BT709 = "zscale={given}f=bilinear:p=bt709:m=gbr:r=pc,format=gbrp"
 
@@ -130,9 +132,12 @@ def color_chain(shown: Shown) -> str:
         chain = _TO_SDR if shown.transfer in _HDR else _TO_BT709
         return _place_chroma(shown) + chain.format(given=_fill_gaps(shown))
     scale = _SCALE
+    matrix = shown.matrix
+    if matrix in _REFUSED_MATRICES:
+        scale, matrix = f"setparams=colorspace=unknown,{scale}", "unknown"
     if shown.siting != "unspecified":  # the filter ignores the siting that frames carry
         scale += f":in_chroma_loc={shown.siting}"
-    if shown.matrix == "unknown" and (shown.coded_width >= 1280 or shown.coded_height > 576):
+    if matrix == "unknown" and (shown.coded_width >= 1280 or shown.coded_height > 576):
         scale += ":in_color_matrix=bt709"
     return scale
 
@@ -146,7 +151,7 @@ def _fill_gaps(shown: Shown) -> str:
     """Return zscale's options for what a wide-gamut video does not declare."""
     options = {
         "min": "bt2020nc" if shown.matrix == "unknown" else "",
-        "pin": "bt2020" if shown.primaries == "unknown" else "",
+        "pin": {"unknown": "bt2020", "smpte431": "smpte432"}.get(shown.primaries, ""),
         "tin": "bt709" if shown.transfer == "unknown" else "",
     }
     return "".join(f"{name}={value}:" for name, value in options.items() if value)
@@ -177,14 +182,11 @@ def find_nominal(path: Path, shown: Shown) -> NDArray[np.bool_]:
     )
     third = "exposure=exposure=-1:black=-1"  # from -1 .. 2 to 0 .. 1
     codes = _convert_then_rotate(path, f"{to_rgb},{third},format=gbrp16le", shown, 16)
-    return (
-        (codes >= 65535 / 3 - _NOMINAL_MARGIN) & (codes <= 65535 * 2 / 3 + _NOMINAL_MARGIN)
-    ).all(-1)
+    low, high = 65535 / 3 - _NOMINAL_MARGIN, 65535 * 2 / 3 + _NOMINAL_MARGIN
+    return np.all((codes >= low) & (codes <= high), axis=-1)
 
 
-def _convert_then_rotate(
-    path: Path, graph: str, shown: Shown, depth: int = 8
-) -> NDArray[np.unsignedinteger]:
+def _convert_then_rotate(path: Path, graph: str, shown: Shown, depth: int = 8) -> NDArray[Any]:
     if shown.is_interlaced:
         graph = f"{_DEINTERLACE},{graph}"
     if not shown.has_matrix:
@@ -198,9 +200,7 @@ def _convert_then_rotate(
         return _read_frames(converted, "null", shown, depth)
 
 
-def _read_frames(
-    path: Path, graph: str, shown: Shown, depth: int = 8
-) -> NDArray[np.unsignedinteger]:
+def _read_frames(path: Path, graph: str, shown: Shown, depth: int = 8) -> NDArray[Any]:
     options = ("-fps_mode", "passthrough", "-vf", graph)
     output = ("-f", "rawvideo", "-pix_fmt", "rgb24" if depth == 8 else "rgb48le", "pipe:1")
     data = _run(*_ONE_THREAD, "-i", path, *options, *output).stdout
