@@ -1,15 +1,16 @@
 """Spherical metadata as a file declares it: Spherical Video V1 and V2 in mp4, and FFmpeg's own.
 
 Metadata can be wrong, so curation checks the pixels. Where the projection is a mesh, the mesh is
-parsed to recognize a whole equi-angular cubemap, as YouTube serves them.
+parsed to recognize a whole equi-angular cubemap, as YouTube serves them. Bounds below half a pixel
+count as zero, and impossible ones are named and left out.
 
 References: Google, "Spherical Video RFC" and "Spherical Video V2 RFC"; the structs
 AVSphericalMapping and AVStereo3D of libavutil.
 """
 
 import struct
-from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 from xml.parsers import expat
@@ -23,10 +24,15 @@ from argus.media.boxes import (
 )
 from argus.media.info import Bounds, Pose, Projection, SphericalMetadata, StereoMode
 from argus.media.mesh import Mesh, parse_meshes
+from argus.media.mp4_tracks import (
+    choose_video_track,
+    find_entry_boxes,
+    list_sample_entries,
+    parse_entry_size,
+)
 
 V1_UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
 V1_NAMESPACE = "http://ns.google.com/videos/1.0/spherical/"
-SAMPLE_ENTRY_BYTES = 78  # fields of a VisualSampleEntry's payload before its boxes
 _MAX_XML_BYTES = 64 << 10
 _V2_STEREO: dict[int, StereoMode] = {0: "mono", 1: "top-bottom", 2: "left-right", 4: "left-right"}
 _AV_STEREO: dict[int, StereoMode] = {1: "left-right", 2: "top-bottom"}
@@ -41,43 +47,55 @@ _AV_PROJECTIONS: tuple[Projection, ...] = (
 
 
 def read_mp4_metadata(path: Path) -> SphericalMetadata | None:
-    """Read the V2 or V1 metadata of an mp4 file's first video track that has any.
+    """Read the V2 or V1 metadata of the track of an mp4 file that readers show.
 
-    V2 takes precedence over V1; malformed metadata counts as absent.
+    V2 takes precedence over V1; malformed metadata counts as absent. FFmpeg is not used: it cannot
+    open files with some faults that `tag_spherical` repairs.
     """
     with path.open("rb") as file:
         moov = next((box for box in iter_file_boxes(file) if box.box_type == b"moov"), None)
-        payload = read_payload(file, moov) if moov else None
-    tracks = find_payloads(payload or b"", b"trak")
-    found = (_parse_track(track) for track in tracks if is_video_track(track))
-    return next((metadata for metadata in found if metadata), None)
+        payload = (read_payload(file, moov) if moov else None) or b""
+    number = choose_video_track(payload)
+    if number is None:
+        return None
+    return _parse_track(next(islice(find_payloads(payload, b"trak"), number, None)))
 
 
 def read_side_data(frame: Any) -> SphericalMetadata | None:
-    """Return the metadata that FFmpeg attached to a decoded PyAV frame (Matroska's Projection)."""
+    """Return the metadata that FFmpeg attached to a decoded PyAV frame."""
     sphere = stereo = None
     for item in frame.side_data:
         if item.type.name == "SPHERICAL":
             sphere = bytes(item)
         elif item.type.name == "STEREO3D":
             stereo = bytes(item)
+    stereo_type = struct.unpack_from("=i", stereo)[0] if stereo and len(stereo) >= 4 else 0
+    stereo_mode = _AV_STEREO.get(stereo_type, "mono")
     if sphere is None or len(sphere) < 32:
-        return None
+        return build_stereo_metadata(stereo_mode, "stream")
     number, yaw, pitch, roll, left, top, right, bottom = struct.unpack_from("=4i4I", sphere)
     is_known = 0 <= number < len(_AV_PROJECTIONS)
     projection: Projection = _AV_PROJECTIONS[number] if is_known else "unknown"
-    stereo_type = struct.unpack_from("=i", stereo)[0] if stereo and len(stereo) >= 4 else 0
     has_padding = projection == "cubemap" and len(sphere) >= 36
+    bounds, problem = _check_bounds((top, bottom, left, right), (frame.height, frame.width))
     return SphericalMetadata(
         projection=projection,
-        stereo_mode=_AV_STEREO.get(stereo_type, "mono"),
-        bounds=(top / 2**32, bottom / 2**32, left / 2**32, right / 2**32),
+        stereo_mode=stereo_mode,
+        bounds=bounds,
         yaw_deg=yaw / 65536,
         pitch_deg=pitch / 65536,
         roll_deg=roll / 65536,
         padding=struct.unpack_from("=I", sphere, 32)[0] if has_padding else 0,
         version="stream",
+        problem=problem,
     )
+
+
+def build_stereo_metadata(stereo_mode: StereoMode, version: str) -> SphericalMetadata | None:
+    """Return the metadata of a file that declares no projection; None for mono."""
+    if stereo_mode == "mono":
+        return None
+    return SphericalMetadata(projection="undeclared", stereo_mode=stereo_mode, version=version)
 
 
 def build_mesh_metadata(
@@ -112,17 +130,57 @@ def build_mesh_metadata(
     )
 
 
-def is_video_track(track: bytes) -> bool:
-    """Return whether the payload of a trak box is a video track."""
-    return any(handler[8:12] == b"vide" for handler in find_payloads(track, b"mdia", b"hdlr"))
+def parse_shape(box_type: bytes, shape: bytes, size: tuple[int, int]) -> SphericalMetadata | None:
+    """Return the projection of an `equi` or `cbmp` box, without stereo mode and pose.
+
+    Args:
+        box_type: the type of the box; None is returned for any other.
+        shape: its payload; None is returned if it is malformed.
+        size: (height, width) of the frames; (0, 0) if unknown.
+    """
+    if box_type == b"equi" and len(shape) >= 20:
+        bounds, problem = _check_bounds(struct.unpack_from(">4I", shape, 4), size)
+        return SphericalMetadata(bounds=bounds, problem=problem)
+    is_layout_0 = len(shape) >= 12 and shape[4:8] == bytes(4)  # other layouts are reserved
+    if box_type == b"cbmp" and is_layout_0:
+        padding = struct.unpack_from(">I", shape, 8)[0]
+        return SphericalMetadata(projection="cubemap", padding=padding)
+    return None
 
 
-def parse_entry_size(entry: bytes) -> tuple[int, int]:
-    """Return the (height, width) in a VisualSampleEntry's payload; (0, 0) if it is cut off."""
-    if len(entry) < SAMPLE_ENTRY_BYTES:
-        return 0, 0
-    width, height = struct.unpack_from(">HH", entry, 24)
-    return height, width
+def parse_v1(xml: bytes) -> SphericalMetadata | None:
+    """Return the metadata of a V1 document; None if it is malformed or declares no sphere."""
+    fields = _parse_v1_fields(xml)
+    if fields.get("Spherical", "").lower() != "true":
+        return None
+    is_equirectangular = fields.get("ProjectionType", "equirectangular") == "equirectangular"
+    stereo = fields.get("StereoMode", "mono")
+    is_known_stereo = stereo in {"mono", "top-bottom", "left-right"}
+    return SphericalMetadata(
+        projection="equirectangular" if is_equirectangular else "unknown",
+        stereo_mode=cast("StereoMode", stereo) if is_known_stereo else "mono",
+        bounds=_compute_v1_bounds(fields),
+        version="v1",
+    )
+
+
+def _check_bounds(numbers: tuple[int, ...], size: tuple[int, int]) -> tuple[Bounds, str]:
+    """Return the shares of the map that are missing, and what is wrong with them, if anything.
+
+    Args:
+        numbers: missing at the top, bottom, left and right, in units of 2⁻³² of the map.
+        size: (height, width) of the frames; (0, 0) if unknown.
+    """
+    top, bottom, left, right = (number / 2**32 for number in numbers)
+    least = min(2**32 - numbers[0] - numbers[1], 2**32 - numbers[2] - numbers[3])
+    if least <= 1:  # FFmpeg does not open such a file
+        shares = ", ".join(f"{share:.4g}" for share in (top, bottom, left, right))
+        nothing = "its bounds leave no part of the map (top, bottom, left, right: "
+        return (0.0, 0.0, 0.0, 0.0), f"{nothing}{shares})"
+    height, width = size[0] / (1 - top - bottom), size[1] / (1 - left - right)  # of the whole map
+    sides = ((top, height), (bottom, height), (left, width), (right, width))
+    top, bottom, left, right = (0.0 if 0 < share * side < 0.5 else share for share, side in sides)
+    return (top, bottom, left, right), ""
 
 
 def _infer_stereo_mode(left: Mesh, right: Mesh) -> StereoMode:
@@ -133,23 +191,20 @@ def _infer_stereo_mode(left: Mesh, right: Mesh) -> StereoMode:
 
 
 def _parse_track(track: bytes) -> SphericalMetadata | None:
-    for entry in _iter_sample_entries(track):
-        boxes = {
-            box.box_type: get_payload(entry, box) for box in iter_boxes(entry, SAMPLE_ENTRY_BYTES)
-        }
+    declared_stereo: StereoMode = "mono"
+    for entry in list_sample_entries(track):
+        inner = iter_boxes(entry, find_entry_boxes(entry))
+        boxes = {box.box_type: get_payload(entry, box) for box in inner}
         stereo_mode = _V2_STEREO.get(boxes.get(b"st3d", b"").ljust(5, b"\xff")[4])
         sv3d, size = boxes.get(b"sv3d", b""), parse_entry_size(entry)
         if metadata := _parse_sv3d(sv3d, size, stereo_mode or "mono"):
             return metadata
         for payload in find_payloads(track, b"uuid"):
-            if payload.startswith(V1_UUID) and (metadata := _parse_v1(payload[len(V1_UUID) :])):
+            if payload.startswith(V1_UUID) and (metadata := parse_v1(payload[len(V1_UUID) :])):
                 return replace(metadata, stereo_mode=stereo_mode) if stereo_mode else metadata
-    return None
-
-
-def _iter_sample_entries(track: bytes) -> Iterator[bytes]:
-    for table in find_payloads(track, b"mdia", b"minf", b"stbl", b"stsd"):
-        yield from (get_payload(table, entry) for entry in iter_boxes(table, 8))
+        if declared_stereo == "mono":
+            declared_stereo = stereo_mode or "mono"
+    return build_stereo_metadata(declared_stereo, "v2")
 
 
 def _parse_sv3d(
@@ -163,7 +218,7 @@ def _parse_sv3d(
                 return build_mesh_metadata(
                     shape, size=size, stereo_mode=stereo_mode, pose_deg=pose, version="v2"
                 )
-            if found := _parse_shape(box.box_type, shape):
+            if found := parse_shape(box.box_type, shape, size):
                 return replace(
                     found,
                     stereo_mode=stereo_mode,
@@ -189,33 +244,6 @@ def _parse_pose(projection: bytes) -> Pose:
             yaw, pitch, roll = struct.unpack_from(">3i", header, 4)
             pose = yaw / 65536, pitch / 65536, roll / 65536
     return pose
-
-
-def _parse_shape(box_type: bytes, shape: bytes) -> SphericalMetadata | None:
-    """Return the projection of an equi or cbmp box, without stereo mode and pose."""
-    if box_type == b"equi" and len(shape) >= 20:
-        top, bottom, left, right = (value / 2**32 for value in struct.unpack_from(">4I", shape, 4))
-        return SphericalMetadata(bounds=(top, bottom, left, right))
-    is_layout_0 = len(shape) >= 12 and shape[4:8] == bytes(4)  # other layouts are reserved
-    if box_type == b"cbmp" and is_layout_0:
-        padding = struct.unpack_from(">I", shape, 8)[0]
-        return SphericalMetadata(projection="cubemap", padding=padding)
-    return None
-
-
-def _parse_v1(xml: bytes) -> SphericalMetadata | None:
-    fields = _parse_v1_fields(xml)
-    if fields.get("Spherical", "").lower() != "true":
-        return None
-    is_equirectangular = fields.get("ProjectionType", "equirectangular") == "equirectangular"
-    stereo = fields.get("StereoMode", "mono")
-    is_known_stereo = stereo in {"mono", "top-bottom", "left-right"}
-    return SphericalMetadata(
-        projection="equirectangular" if is_equirectangular else "unknown",
-        stereo_mode=cast("StereoMode", stereo) if is_known_stereo else "mono",
-        bounds=_compute_v1_bounds(fields),
-        version="v1",
-    )
 
 
 def _parse_v1_fields(xml: bytes) -> dict[str, str]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argus.media import SphericalMetadata, read_spherical, write_video
-from argus.media.matroska import read_mesh_projection
+from argus.media.matroska import read_matroska_metadata
 from argus.media.mesh import pack_eac_mesh
 from tests.support.videos import numbered_frames
 
@@ -56,13 +56,16 @@ def make_matroska(
         # unknown size, as in a live stream
         (make_matroska(pack_eac_mesh((540, 960)), segment_size=UNKNOWN_SIZE), EXPECTED),
         (make_matroska(b"not a mesh"), replace(EXPECTED, projection="mesh")),
-        (make_matroska(pack_eac_mesh((540, 960)), projection_type=1), None),
+        (
+            make_matroska(pack_eac_mesh((540, 960)), projection_type=1),
+            replace(EXPECTED, projection="unknown"),
+        ),
     ],
 )
 def test_mesh_projection_is_read(tmp_path, data, expected):
     path = tmp_path / "mesh.webm"
     path.write_bytes(data)
-    assert read_mesh_projection(path) == expected
+    assert read_matroska_metadata(path) == expected
 
 
 def test_mesh_is_declared_where_ffmpeg_reports_nothing(tmp_path):
@@ -97,7 +100,7 @@ def test_mesh_is_declared_where_ffmpeg_reports_nothing(tmp_path):
 def test_impossible_sizes_end_the_iteration(tmp_path, data):
     path = tmp_path / "hostile.mkv"
     path.write_bytes(data)
-    assert read_mesh_projection(path) is None
+    assert read_matroska_metadata(path) is None
 
 
 elements = st.recursive(
@@ -121,8 +124,8 @@ def test_arbitrary_bytes_never_raise(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "hostile_elements.mkv"
     for content in (data, pack_element(SEGMENT, pack_element(TRACKS, data))):
         path.write_bytes(content)
-        metadata = read_mesh_projection(path)
-        assert metadata is None or metadata.projection in {"mesh", "eac"}
+        metadata = read_matroska_metadata(path)
+        assert metadata is None or metadata.stereo_mode in {"mono", "top-bottom", "left-right"}
 
 
 @PROPERTY
@@ -133,5 +136,5 @@ def test_corrupted_files_never_raise(tmp_path_factory, data):
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
-    metadata = read_mesh_projection(path)
-    assert metadata is None or metadata.projection in {"mesh", "eac"}
+    metadata = read_matroska_metadata(path)
+    assert metadata is None or metadata.stereo_mode in {"mono", "top-bottom", "left-right"}
