@@ -42,7 +42,8 @@ def _check_mp4(file: BinaryIO, size: int) -> str:
         end = box.end
     if b"mdat" in names and b"moov" not in names:
         return "its index (moov) is missing"
-    is_header_cut = b"moof" in names and 0 < size - end < _BOX_HEADER_BYTES
+    file.seek(end)
+    is_header_cut = b"moof" in names and size - end < _BOX_HEADER_BYTES and any(file.read())
     return "a part of its last fragment is missing" if is_header_cut else ""
 
 

@@ -123,10 +123,10 @@ def index_container(
         VideoError: with the reasons of `probe`.
         InvalidInput: `track` is not a video track.
     """
-    stream = get_video_stream(container, name, track)
-    stream.thread_count, stream.thread_type = threads, "AUTO"
     container_name = name_container(container)
     errors.require_complete(source, name, container_name)
+    stream = get_video_stream(container, name, track)
+    stream.thread_count, stream.thread_type = threads, "AUTO"
     reopen = partial(_reopen, source, name, stream.index, threads)
     times, first = list_frames(container, stream, name, reopen)
     read_metadata = _METADATA_READERS.get(container_name)

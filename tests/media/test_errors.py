@@ -1,23 +1,20 @@
 """Each way in which a file can be an unusable video, and its reason."""
 
 import pickle
+import subprocess
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
 from argus.errors import VideoError
-from argus.media import open_video, probe
+from argus.media import decode_clip, open_video, probe
 from argus.media.backends import BACKENDS
 from schemas.names import Reason
-from tests.support.videos import (
-    FRAMES,
-    copy_video_packets,
-    encode_video,
-    numbered_frames,
-    write_audio_only,
-)
+from tests.support.media_matrix import run_ffmpeg
+from tests.support.videos import FRAMES, write_audio_only
 
 
 def find_reason(path) -> Reason:
@@ -55,22 +52,81 @@ def test_audio_without_video(tmp_path):
     assert find_reason(write_audio_only(tmp_path / "audio.mp4")) is Reason.NO_VIDEO_STREAM
 
 
-@pytest.mark.parametrize("share", [0.3, 0.7, 0.97])
-@pytest.mark.parametrize("options", [{}, {"movflags": "faststart"}])
-def test_truncated_mp4_with_its_index_at_either_end(library, tmp_path, options, share):
-    complete = copy_video_packets(library("h264.mp4"), tmp_path / "complete.mp4", **options)
-    path = tmp_path / "cut.mp4"
-    path.write_bytes(complete.read_bytes()[: int(share * complete.stat().st_size)])
-    assert find_reason(path) is Reason.TRUNCATED
+CUT_FILES = {
+    "faststart.mp4": ("-c", "copy", "-movflags", "+faststart"),
+    "last.mp4": ("-c", "copy"),
+    "fragments.mp4": ("-c", "copy", "-movflags", "+frag_keyframe+empty_moov"),
+    "frames.mp4": ("-c", "copy", "-movflags", "+frag_every_frame+empty_moov+default_base_moof"),
+    "h264.mov": ("-c", "copy"),
+    "h264.mkv": ("-c", "copy"),
+    "vp9.webm": ("-c:v", "libvpx-vp9", "-cpu-used", "8", "-c:a", "libopus"),
+    "live.mkv": ("-c", "copy", "-f", "matroska"),  # sizes are not known while it is written
+    "live.webm": ("-c:v", "libvpx", "-c:a", "libopus", "-f", "webm"),
+    "h264.ts": ("-c", "copy"),
+    "h264.m2ts": ("-c", "copy"),
+    "mpeg4.avi": ("-c:v", "mpeg4", "-an"),
+    "h264.flv": ("-c", "copy"),
+    "theora.ogv": ("-c:v", "libtheora", "-an"),
+}
 
 
-@pytest.mark.parametrize(("codec", "suffix"), [("vp9", "webm"), ("h264", "mkv")])
-def test_truncated_matroska(tmp_path, codec, suffix):
-    times = [6 * number for number in range(FRAMES)]
-    complete = encode_video(tmp_path / f"complete.{suffix}", codec, numbered_frames(), times=times)
-    path = tmp_path / f"cut.{suffix}"
-    path.write_bytes(complete.read_bytes()[: complete.stat().st_size // 2])
-    assert find_reason(path) is Reason.TRUNCATED
+@pytest.fixture(scope="module")
+def with_sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cut") / "sound.mp4"
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=2", "-f", "lavfi", "-i", "sine=d=2",
+               "-c:v", "libx264", "-preset", "ultrafast", "-g", "10", "-pix_fmt", "yuv420p",
+               "-c:a", "aac", path)  # fmt: skip
+    return path
+
+
+@pytest.mark.parametrize("name", CUT_FILES)
+def test_truncated_files(with_sound, tmp_path, name):
+    """Cut anywhere, as a file and in memory, with sound as the last thing stored or not."""
+    complete = tmp_path / name
+    if name.startswith("live"):
+        data = encode_to_pipe(with_sound, *CUT_FILES[name])
+    else:
+        run_ffmpeg("-i", with_sound, *CUT_FILES[name], complete)
+        data = complete.read_bytes()
+    complete.write_bytes(data)
+    assert probe(complete).frames in {49, 50}  # ffmpeg leaves the last one out of an ogv
+    random = np.random.default_rng(len(data))
+    is_fragmented = name in {"fragments.mp4", "frames.mp4"}
+    path = tmp_path / f"cut_{name}"
+    ends = [*random.integers(len(data) // 50, len(data) - 2, 12), len(data) - 2]
+    for end in ends:
+        if is_fragmented and is_start_of_box(data, end):
+            continue
+        path.write_bytes(data[:end])
+        assert find_reason(path) is Reason.TRUNCATED
+        with pytest.raises(VideoError) as caught:
+            decode_clip(data[:end], [0])
+        assert caught.value.reason is Reason.TRUNCATED
+
+
+def is_start_of_box(data: bytes, position: int) -> bool:
+    """Return whether a file may end here: nothing tells that fragments would follow."""
+    return data[position + 4 : position + 8] in {b"moof", b"mfra"}
+
+
+def encode_to_pipe(source: Path, *options: str) -> bytes:
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    command = [ffmpeg, "-v", "error", "-i", source, *options, "-"]
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("name", ["last.mp4", "faststart.mp4", "frames.mp4", "h264.mov"])
+@pytest.mark.parametrize(
+    "trailer", [b"\0\0\0\5GYRO" * 9, b"8db42d694ccc418790edff439fe026bf", b"\0\0\0\0", b"x"]
+)
+def test_what_follows_a_complete_mp4_is_no_missing_part(with_sound, tmp_path, name, trailer):
+    if name == "frames.mp4" and trailer == b"x":
+        return  # the start of another fragment
+    path = tmp_path / name
+    run_ffmpeg("-i", with_sound, *CUT_FILES[name], path)
+    path.write_bytes(path.read_bytes() + trailer)
+    assert probe(path).frames == 50
+    assert len(decode_clip(path.read_bytes(), [49])) == 1
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
