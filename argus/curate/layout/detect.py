@@ -38,6 +38,7 @@ _DECLARED_LAYOUTS = {
     "fisheye": Layout.DUAL_FISHEYE,
     "rectilinear": Layout.FLAT,
 }
+_STEREO_LAYOUTS = {"top-bottom": Layout.STEREO_TB, "left-right": Layout.STEREO_SBS}
 _REASONS = {
     Layout.PARTIAL: Reason.NOT_FULL_SPHERE,
     Layout.HALF_ERP: Reason.NOT_FULL_SPHERE,
@@ -87,11 +88,11 @@ class _LayoutGuess:
 
 
 def declared_layout(metadata: SphericalMetadata | None) -> Layout | None:
-    """Return the layout that metadata declares, or None without metadata.
+    """Return the layout that metadata declares, or None if it declares no projection.
 
     A mesh or bounds count before stereo: one eye of a part of the sphere is still a part.
     """
-    if metadata is None:
+    if metadata is None or metadata.projection == "undeclared":
         return None
     if metadata.projection == "equirectangular":
         deviations = (abs(a - b) for a, b in zip(metadata.bounds, _VR180_BOUNDS, strict=True))
@@ -102,9 +103,7 @@ def declared_layout(metadata: SphericalMetadata | None) -> Layout | None:
     if metadata.projection == "mesh" or any(metadata.bounds):
         return Layout.PARTIAL
     if metadata.projection == "equirectangular":
-        return {"top-bottom": Layout.STEREO_TB, "left-right": Layout.STEREO_SBS}.get(
-            metadata.stereo_mode, Layout.MONO_ERP
-        )
+        return _STEREO_LAYOUTS.get(metadata.stereo_mode, Layout.MONO_ERP)
     return _DECLARED_LAYOUTS.get(metadata.projection, Layout.UNKNOWN)
 
 
@@ -145,7 +144,9 @@ def decide_layout(
     """
     declared = declared_layout(info.spherical)
     guess = _guess_from_pixels(info, scores, settings)
-    if declared is None or (declared is Layout.UNKNOWN and guess.is_certain):
+    if declared is None:
+        return _to_verdict(declared, _heed_stereo(guess, info.spherical), settings)
+    if declared is Layout.UNKNOWN and guess.is_certain:
         return _to_verdict(declared, guess, settings)
     if _agrees(declared, guess):
         conversion = guess.conversion or _guess_from_metadata(declared, info).conversion
@@ -171,6 +172,17 @@ def _agrees(declared: Layout, guess: _LayoutGuess) -> bool:
         return guess.is_certain and guess.layout in _CUBE_LAYOUTS
     layouts = {declared, guess.layout}
     return guess.layout is declared or layouts <= _ERP_LAYOUTS or layouts <= _CUBE_LAYOUTS
+
+
+def _heed_stereo(guess: _LayoutGuess, metadata: SphericalMetadata | None) -> _LayoutGuess:
+    """Return two eyes that are declared without a projection, unless the pixels are certain.
+
+    Nothing shows that each eye is a sphere, so there is no conversion.
+    """
+    if metadata is None or guess.is_certain or metadata.stereo_mode == "mono":
+        return guess
+    detail = f"the metadata declares two eyes ({metadata.stereo_mode}) and no projection"
+    return _LayoutGuess(_STEREO_LAYOUTS[metadata.stereo_mode], False, detail)
 
 
 def _guess_from_metadata(declared: Layout, info: MediaInfo) -> _LayoutGuess:

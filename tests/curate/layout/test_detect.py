@@ -239,6 +239,10 @@ DECLARATIONS = [
     ("2:1", SphericalMetadata(projection="mesh", coverage=1.0), None),
     ("eac", SphericalMetadata(projection="cubemap"), None),
     ("2:1", SphericalMetadata(projection="unknown"), None),
+    # two eyes without a projection: any 3D video declares them
+    ("top-bottom", SphericalMetadata("undeclared", "top-bottom"), None),
+    ("2:1", SphericalMetadata("undeclared", "left-right"), None),
+    ("perspective in 2:1", SphericalMetadata("undeclared", "left-right"), Reason.NOT_360),
 ]
 
 
@@ -264,6 +268,18 @@ def test_metadata_is_checked_against_the_pixels(
         ((144, 256), None, Layout.FLAT, Reason.NOT_360),
         ((144, 256), SphericalMetadata(), Layout.MONO_ERP_16X9, None),
         ((128, 128), SphericalMetadata(stereo_mode="top-bottom"), Layout.STEREO_TB, None),
+        (
+            (128, 256),
+            SphericalMetadata("undeclared", "left-right"),
+            Layout.STEREO_SBS,
+            Reason.STEREO,
+        ),
+        (
+            (128, 128),
+            SphericalMetadata("undeclared", "top-bottom"),
+            Layout.STEREO_TB,
+            Reason.STEREO,
+        ),
         (
             (128, 192),
             SphericalMetadata(projection="cubemap"),
