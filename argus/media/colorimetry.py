@@ -35,19 +35,22 @@ _LUMA_WEIGHTS = {
 CONVERTIBLE_MATRICES = frozenset(_LUMA_WEIGHTS)
 _BT709, _BT2020 = 1, 9  # both matrices and primaries
 _BT601 = 6
+_P3_DCI, _P3_D65 = 11, 12
 _D65 = (0.3127, 0.3290)
-# x and y of red, green, blue and white
+# x and y of red, green and blue; all have the white of D65
 _CHROMATICITIES = {
-    _BT709: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
-    _BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
-    11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),  # DCI-P3
-    12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),  # Display P3
+    _BT709: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
+    _BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
+    _P3_D65: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
 }
-_BRADFORD = np.array(
-    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
-)
 
 _RPU_PROFILE = 4  # offset of vdr_rpu_profile in FFmpeg's AVDOVIRpuDataHeader
+_DEEP_YUV, _DEEP_RGB = "yuv444p16le", "gbrp16le"
+_PLANAR_RGB = {"gbrp9le", "gbrp10le", "gbrp12le", "gbrp14le", "gbrp16le"}
+_FULL_RANGE = 2
+# codes of 16 bits: black, and from black to white and between the ends of chroma
+_LIMITED_RANGE = (16 * 256, 219 * 256, 224 * 256)
+_NO_CHROMA = 128 * 256
 _CODES = 65535  # largest 16-bit code
 _PIXELS_AT_ONCE = 1 << 15  # stay in the cache
 _UNIT = 52428  # code of 1.0; the headroom keeps values above nominal white
@@ -58,15 +61,20 @@ class Encoding(NamedTuple):
 
     Attributes:
         matrix: one of CONVERTIBLE_MATRICES; 0 for RGB.
-        is_full_range: True for 0 .. 255, False for 16 .. 235.
+        is_full_range: True for 0 .. 255, False for 16 .. 235 and formats that swscale converts
+            to that (yuvj).
         transfer: transfer function.
         primaries: BT.709 stands for all that are not converted.
+        bits: of a sample of the frame.
+        sample_format: FFmpeg's format in which ColorConverter takes the samples.
     """
 
     matrix: int
     is_full_range: bool
     transfer: int
     primaries: int
+    bits: int
+    sample_format: str
 
     @property
     def is_hdr(self) -> bool:
@@ -82,7 +90,8 @@ class Encoding(NamedTuple):
 def read_encoding(frame: Any) -> Encoding:
     """Return the encoding that a decoded frame declares, without gaps.
 
-    Undeclared primaries are BT.2020 in HDR, else BT.709. An undeclared or unknown matrix is BT.2020
+    Undeclared primaries are BT.2020 in HDR, else BT.709. DCI-P3 counts as Display P3, so that white
+    stays white. An undeclared or unknown matrix is BT.2020
     with HDR or the primaries of BT.2020, else BT.709 for frames at least 1280 wide or more than 576
     high, as in most players, else BT.601. An undeclared range is 16 .. 235.
     """
@@ -90,6 +99,8 @@ def read_encoding(frame: Any) -> Encoding:
     is_hdr = transfer in {_PQ, _HLG}
     if is_hdr and primaries == UNDECLARED:
         primaries = _BT2020
+    elif primaries == _P3_DCI:
+        primaries = _P3_D65
     elif primaries not in _CHROMATICITIES:
         primaries = _BT709
     if frame.format.is_rgb or frame.format.has_palette:
@@ -100,8 +111,13 @@ def read_encoding(frame: Any) -> Encoding:
         matrix = _BT2020
     else:
         matrix = _BT709 if frame.width >= 1280 or frame.height > 576 else _BT601
-    is_full_range = frame.color_range == 2 or frame.format.name.startswith("yuvj")
-    return Encoding(matrix, is_full_range, transfer, primaries)
+    name, bits = frame.format.name, frame.format.components[0].bits
+    # swscale shifts luma and chroma to 16 bits, and passes planar RGB of the same size as it is
+    sample_format = _DEEP_YUV
+    if matrix == 0:
+        sample_format, bits = (name, bits) if name in _PLANAR_RGB else (_DEEP_RGB, 16)
+    is_full_range = frame.color_range == _FULL_RANGE and not name.startswith("yuvj")
+    return Encoding(matrix, is_full_range, transfer, primaries, bits, sample_format)
 
 
 def is_dolby_vision_5(frame: Any) -> bool:
@@ -119,7 +135,7 @@ def is_dolby_vision_5(frame: Any) -> bool:
 
 @lru_cache(maxsize=8)
 class ColorConverter:
-    """Converter of 16-bit samples to SDR in BT.709.
+    """Converter of samples to SDR in BT.709.
 
     The light of the picture is scaled such that the reference white of HDR becomes white; what is
     brighter, or outside the primaries of BT.709, is clipped. SDR keeps its transfer function.
@@ -133,7 +149,9 @@ class ColorConverter:
         signal = np.arange(_CODES + 1) / _UNIT
         root = np.arange(_CODES + 1) / _CODES
         # Light is looked up by its square root, which keeps shadows apart.
-        self._to_light = decode(signal).astype(np.float32)
+        light = decode(signal)
+        self._light = light.astype(np.float32)
+        self._light_steps = np.diff(light, append=light[-1]).astype(np.float32)
         self._to_output = np.clip(np.rint(255 * encode(root**2)), 0, 255).astype(np.uint8)
         self._to_codes = _build_matrix_to_rgb(encoding)
         to_xyz = _build_matrix_to_xyz(encoding.primaries)
@@ -153,13 +171,19 @@ class ColorConverter:
             self._convert_rows(samples[rows], output[rows])
 
     def _convert_rows(self, samples: NDArray[np.uint16], output: NDArray[np.uint8]) -> None:
-        light = cv2.LUT(cv2.transform(samples, self._to_codes), self._to_light)
+        light = self._decode(cv2.transform(samples.astype(np.float32), self._to_codes))
         linear = cv2.transform(light, self._to_bt709)
         if self._luminance is not None:
             gain = cv2.pow(cv2.transform(light, self._luminance), _HLG_SYSTEM_GAMMA - 1)
             linear = cv2.multiply(linear, cv2.merge([gain] * 3))
         root = cv2.sqrt(cv2.max(linear, 0))
         cv2.LUT(np.minimum(root, _CODES).astype(np.uint16), self._to_output, output)
+
+    def _decode(self, codes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Look light up, interpolated: beside clipped highlights, dark channels are differences."""
+        codes = np.clip(codes, 0, _CODES)
+        index = codes.astype(np.uint16)
+        return cv2.LUT(index, self._light) + (codes - index) * cv2.LUT(index, self._light_steps)
 
 
 def _get_transfer(number: int) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
@@ -198,28 +222,26 @@ def _encode_srgb(light: Array) -> Array:
 
 
 def _build_matrix_to_rgb(encoding: Encoding) -> Array:
-    """Build the matrix [3, 4] from 16-bit samples to 16-bit codes of R'G'B'."""
+    """Build the matrix [3, 4] from samples to codes of R'G'B'."""
+    white = (1 << encoding.bits) - 1
     if encoding.matrix == 0:
-        return np.hstack([np.eye(3) * (_UNIT / _CODES), np.zeros((3, 1))])
+        return np.hstack([np.eye(3) * (_UNIT / white), np.zeros((3, 1))])
+    white <<= 16 - encoding.bits
     k_red, k_blue = _LUMA_WEIGHTS[encoding.matrix]
     red, blue = 2 * (1 - k_red), 2 * (1 - k_blue)
     k_green = 1 - k_red - k_blue
     matrix = np.array(
         [[1, 0, red], [1, -blue * k_blue / k_green, -red * k_red / k_green], [1, blue, 0]]
     )
-    # swscale shifts samples of fewer bits to the left
-    low, luma, chroma = (0, 255, 255) if encoding.is_full_range else (16, 219, 224)
-    offsets = np.array([low, 128, 128]) * 256
-    matrix *= _UNIT / (np.array([luma, chroma, chroma]) * 256)
-    return np.hstack([matrix, -(matrix @ offsets)[:, None]])
+    low, luma, chroma = (0, white, white) if encoding.is_full_range else _LIMITED_RANGE
+    matrix *= _UNIT / np.array([luma, chroma, chroma])
+    return np.hstack([matrix, -(matrix @ [low, _NO_CHROMA, _NO_CHROMA])[:, None]])
 
 
 def _build_matrix_to_xyz(primaries: int) -> Array:
-    """Build the matrix [3, 3] from linear RGB to CIE XYZ, adapted to D65."""
-    corners = np.array([(x / y, 1, (1 - x - y) / y) for x, y in _CHROMATICITIES[primaries]]).T
-    colors, white = corners[:, :3], corners[:, 3]
+    """Build the matrix [3, 3] from linear RGB to CIE XYZ."""
+    corners = (*_CHROMATICITIES[primaries], _D65)
+    columns = np.array([(x / y, 1, (1 - x - y) / y) for x, y in corners]).T
+    colors, white = columns[:, :3], columns[:, 3]
     matrix: Array = colors * np.linalg.solve(colors, white)
-    x, y = _D65
-    cones = _BRADFORD @ np.stack([white, (x / y, 1, (1 - x - y) / y)], 1)
-    adapt = np.linalg.solve(_BRADFORD, np.diag(cones[:, 1] / cones[:, 0]) @ _BRADFORD)
-    return adapt @ matrix
+    return matrix

@@ -5,7 +5,7 @@ from typing import Any
 import av.filter
 import cv2
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from argus.media import errors
@@ -29,7 +29,6 @@ _EXACT = (
 # half a level.
 _INTERPOLATION = Interpolation.AREA | _EXACT
 _PLANAR_RGB = "gbrp"  # the same values as rgb24, three to seven times faster
-_DEEP_RGB, _DEEP_YUV = "gbrp16le", "yuv444p16le"
 _DEINTERLACER = ("estdif", "mode=frame:deint=interlaced")  # needs no other frame
 
 
@@ -82,8 +81,8 @@ class FrameConverter:
         if encoding.is_bt709_sdr:
             cv2.merge(self._resize(frame, output, _PLANAR_RGB), output)
             return
-        samples = self._resize(frame, output, _DEEP_YUV if encoding.matrix else _DEEP_RGB)
-        ColorConverter(encoding).convert(cv2.merge(samples), output)
+        samples = cv2.merge(self._resize(frame, output, encoding.sample_format))
+        ColorConverter(encoding).convert(samples, output)
 
     def _resize(
         self, frame: Any, output: NDArray[np.uint8], pixel_format: str
@@ -94,12 +93,15 @@ class FrameConverter:
             Red, green and blue, or luma and chroma, [height, width] each.
         """
         height, width = output.shape[:2]
+        color_range = None if pixel_format == _PLANAR_RGB else ColorRange.MPEG  # convert none
         resized = self._reformatter.reformat(
             frame,
             width,
             height,
             pixel_format,
             interpolation=_INTERPOLATION,
+            src_color_range=color_range,
+            dst_color_range=color_range,
             threads=self._threads,
         )
         dtype = np.dtype(np.uint8 if pixel_format == _PLANAR_RGB else np.uint16)
@@ -107,9 +109,10 @@ class FrameConverter:
             np.frombuffer(memoryview(plane), dtype).reshape(-1, plane.line_size // dtype.itemsize)[
                 :height, :width
             ]
-            for plane in resized.planes
+            for plane in resized.planes[:3]
         )
-        return [first, second, third] if pixel_format == _DEEP_YUV else [third, first, second]
+        is_rgb = pixel_format.startswith(_PLANAR_RGB)
+        return [third, first, second] if is_rgb else [first, second, third]
 
     def _filter(self, frame: Any, name: str, options: str) -> Any:
         """Pass a frame through one of FFmpeg's filters, which sees no other frame."""
