@@ -1,13 +1,16 @@
 """Spherical metadata: written, read back by this package and by ffmpeg, harmless when hostile."""
 
+import struct
 import subprocess
 from dataclasses import replace
 
+import av
 import imageio_ffmpeg
 import pytest
 
-from argus.media import SphericalMetadata, probe, read_spherical, write_video
-from argus.media.spherical import V1_NAMESPACE, V1_UUID, read_mp4_metadata
+from argus.errors import VideoError
+from argus.media import SphericalMetadata, probe, read_spherical, tag_spherical, write_video
+from argus.media.spherical import V1_NAMESPACE, V1_UUID, read_mp4_metadata, read_side_data
 from tests.media.test_boxes import make_track
 from tests.support.videos import numbered_frames
 
@@ -81,8 +84,7 @@ def test_matroska_projection_is_read(tmp_path, metadata):
     )
     read = read_spherical(remuxed)
     assert read.version == "stream"
-    assert read.bounds == pytest.approx(metadata.bounds, abs=0.02)  # FFmpeg counts them in pixels
-    assert replace(read, bounds=metadata.bounds) == replace(metadata, version="stream")
+    assert read == replace(metadata, version="stream")
 
 
 def make_v1_document(body: str, head: str = "") -> bytes:
@@ -127,3 +129,92 @@ def test_cropped_v1_panorama_has_bounds(tmp_path):
 def test_hostile_documents_count_as_absent(tmp_path, v1):
     (tmp_path / "hostile.mp4").write_bytes(make_track(v1=v1))
     assert read_mp4_metadata(tmp_path / "hostile.mp4") is None
+
+
+def set_bounds(data: bytes, *numbers: int) -> bytes:
+    """Return an mp4 with other V2 bounds (top, bottom, left, right), in units of 2⁻³²."""
+    start = data.index(b"equi") + 8
+    return data[:start] + struct.pack(">4I", *numbers) + data[start + 16 :]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (1, 0, 0, 0),
+        (0, 1, 1, 0),
+        (2**23, 2**23, 0, 0),  # a fifth of a row
+        (0, 0, 2**23, 2**23),  # a third of a column on either side
+    ],
+)
+def test_bounds_below_half_a_pixel_are_zero(tmp_path, numbers):
+    source = tmp_path / "sphere.mp4"
+    write_video(source, numbered_frames(3), 30, spherical=SphericalMetadata())
+    source.write_bytes(set_bounds(source.read_bytes(), *numbers))
+    assert probe(source).spherical == SphericalMetadata()
+    remuxed = source.with_suffix(".mkv")
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", source, "-c", "copy"]
+    subprocess.run([*ffmpeg, remuxed], check=True)
+    assert read_spherical(remuxed) == SphericalMetadata(version="stream")
+    with av.open(str(remuxed)) as container:
+        frame = next(container.decode(video=0))
+    assert read_side_data(frame).is_full_sphere  # FFmpeg calls it a tile
+
+
+def test_bounds_of_half_a_pixel_count(tmp_path):
+    source = tmp_path / "sphere.mp4"
+    write_video(source, numbered_frames(3), 30, spherical=SphericalMetadata())
+    row = 2**32 // 96
+    source.write_bytes(set_bounds(source.read_bytes(), row, row * 2, 0, 0))
+    bounds = probe(source).spherical.bounds
+    assert bounds == pytest.approx((1 / 96, 2 / 96, 0, 0), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (2**31, 2**31, 0, 0),
+        (0, 0, 2**31 + 5, 2**31),
+        (2**32 - 1, 2**32 - 1, 2**32 - 1, 2**32 - 1),
+        (0, 2**32 - 1, 0, 0),
+        (0, 0, 2**31, 2**31 - 1),
+    ],
+)
+def test_impossible_bounds_are_named_and_repaired(tmp_path, numbers):
+    path = tmp_path / "sphere.mp4"
+    turned = SphericalMetadata(yaw_deg=30.0, stereo_mode="top-bottom")
+    write_video(path, numbered_frames(3), 30, spherical=turned)
+    path.write_bytes(set_bounds(path.read_bytes(), *numbers))
+    with pytest.raises(VideoError):
+        probe(path)  # FFmpeg does not open it
+    found = read_spherical(path)
+    assert "bounds" in found.problem
+    assert replace(found, problem="") == turned
+    tag_spherical(path, path, found)
+    assert probe(path).spherical == turned
+
+
+@pytest.mark.parametrize(("code", "mode"), [(1, "top-bottom"), (2, "left-right"), (0, None)])
+def test_stereo_without_a_projection_is_read_from_mp4(tmp_path, code, mode):
+    path = tmp_path / "stereo.mp4"
+    write_video(path, numbered_frames(3), 30, spherical=SphericalMetadata(stereo_mode="top-bottom"))
+    data = path.read_bytes().replace(b"sv3d", b"free").replace(V1_UUID, bytes(16))
+    start = data.index(b"st3d") + 8
+    path.write_bytes(data[:start] + bytes([code]) + data[start + 1 :])
+    expected = SphericalMetadata("undeclared", mode) if mode else None
+    assert read_spherical(path) == expected
+    assert probe(path).spherical == expected
+    assert not (expected and (expected.is_full_sphere or expected.is_half_sphere))
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [("left_right", "left-right"), ("top_bottom", "top-bottom"), ("right_left", "left-right")],
+)
+def test_stereo_without_a_projection_is_read_from_matroska(tmp_path, name, mode):
+    source, path = tmp_path / "plain.mp4", tmp_path / "stereo.mkv"
+    write_video(source, numbered_frames(3), 30)
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", source, "-c", "copy"]
+    subprocess.run([*ffmpeg, "-metadata:s:v", f"stereo_mode={name}", path], check=True)
+    expected = SphericalMetadata("undeclared", mode, version="stream")
+    assert read_spherical(path) == expected
+    assert probe(path).spherical == expected

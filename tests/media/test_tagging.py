@@ -1,8 +1,10 @@
 """Tagging: metadata is added in place, frames and audio are unchanged, other files become mp4."""
 
 import struct
+import subprocess
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -19,7 +21,24 @@ from argus.media import (
 from argus.media.boxes import pack_box
 from argus.media.spherical import V1_UUID
 from schemas.names import Reason
-from tests.support.videos import copy_video_packets, numbered_frames, write_audio_only
+from tests.support.mp4_tree import (
+    Label,
+    Ref,
+    Tokens,
+    assemble,
+    assert_equal_but_for_tags,
+    box,
+    chunk_offsets,
+    full,
+    track,
+    video_entry,
+)
+from tests.support.videos import (
+    copy_video_packets,
+    encode_video,
+    numbered_frames,
+    write_audio_only,
+)
 
 
 @pytest.mark.parametrize(
@@ -155,3 +174,86 @@ def test_audio_stays_in_sync(tmp_path, suffix):
     assert codecs == {"h264", "aac"}
     assert after == pytest.approx(before, abs=0.13)  # an encoder's first 1024 samples
     assert probe(tagged).frames == 10
+
+
+SMALL, LARGE = video_entry(size=(48, 64)), video_entry(size=(3000, 6000))
+DATA = box(b"mdat", Label("data"), b"samples")
+TABLES = [chunk_offsets(Ref("data"))]
+CHAPTERS = box(b"tref", box(b"chap", full(9)[4:]))
+
+
+@pytest.mark.parametrize(
+    ("tracks", "chosen"),
+    [
+        ([track(TABLES, entries=[SMALL]), track(TABLES, entries=[video_entry()])], 1),
+        ([track(TABLES, entries=[SMALL], is_enabled=False), track(TABLES)], 1),
+        ([track(TABLES), track(TABLES)], 0),
+        (
+            [
+                track(TABLES),
+                track(TABLES, entries=[video_entry(size=(2000, 2000))], is_enabled=False),
+            ],
+            0,
+        ),
+        ([track(TABLES), track(TABLES, entries=[LARGE], is_enabled=False)], 1),
+        ([track(TABLES, handler=b"soun"), track(TABLES)], 1),
+        ([track(TABLES, entries=[LARGE], samples=0), track(TABLES)], 1),
+        ([track(TABLES, entries=[LARGE], number=9), track(TABLES, tail=CHAPTERS)], 1),
+        ([track(TABLES, samples=0)], 0),
+    ],
+)
+def test_the_track_that_readers_show_is_tagged(tmp_path, tracks: list[Tokens], chosen):
+    path = tmp_path / "tracks.mp4"
+    data = assemble(box(b"moov", *(token for item in tracks for token in item)), DATA)
+    path.write_bytes(data)
+    tag_spherical(path, path, SphericalMetadata(stereo_mode="top-bottom"))
+    tagged = path.read_bytes()
+    assert_equal_but_for_tags(data, tagged)
+    assert read_spherical(path) == SphericalMetadata(stereo_mode="top-bottom")
+    assert [b"sv3d" in part for part in tagged.split(b"trak")[1:]].index(True) == chosen
+    assert tagged.count(b"sv3d") == tagged.count(V1_UUID) == 1
+
+
+@pytest.mark.parametrize("order", ["preview first", "preview last"])
+@pytest.mark.parametrize("preview", ["h264", "hevc", "vp9"])
+def test_the_track_that_is_read_is_tagged(library, tmp_path, preview, order):
+    small = encode_video(tmp_path / "small.mp4", preview, numbered_frames(5, 48, 64))
+    sources = [small, library("h264.mp4")][:: 1 if order == "preview first" else -1]
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", sources[0], "-i", sources[1]]
+    both = ["-map", "0:v", "-map", "1:v", "-c", "copy", tmp_path / "two.mp4"]
+    subprocess.run([*ffmpeg, *both], check=True)
+    tag_spherical(tmp_path / "two.mp4", tmp_path / "tagged.mp4", SphericalMetadata())
+    info = probe(tmp_path / "tagged.mp4")
+    assert (info.width, info.spherical) == (160, SphericalMetadata())
+    parts = (tmp_path / "tagged.mp4").read_bytes().split(b"trak")
+    assert [b"sv3d" in part for part in parts].index(True) - 1 == info.video_track
+
+
+def test_every_sample_entry_of_the_track_is_tagged(tmp_path):
+    entries = [
+        video_entry(),
+        video_entry(box(b"avcC", b"x"), size=(480, 960)),
+        video_entry(bytes(4)),
+    ]
+    path = tmp_path / "entries.mp4"
+    path.write_bytes(data := assemble(box(b"moov", track(TABLES, entries=entries)), DATA))
+    tag_spherical(path, path, SphericalMetadata(projection="eac"))
+    assert_equal_but_for_tags(data, path.read_bytes())
+    assert path.read_bytes().count(b"sv3d") == 3
+    assert read_spherical(path) == SphericalMetadata(projection="eac")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_boxes_follow_the_color_table_of_quicktime(tmp_path, depth):
+    colors = 1 << depth
+    fields = bytearray(78)
+    struct.pack_into(">HHHH", fields, 24, 160, 96, 0, 0)
+    struct.pack_into(">HH", fields, 74, depth, 0)
+    table = struct.pack(">IHH", 0, 0x8000, colors - 1) + b"\xff" * 8 * colors
+    entry = box(b"rle ", bytes(fields), table, box(b"pasp", bytes(8)))
+    path = tmp_path / "colors.mov"
+    path.write_bytes(assemble(box(b"moov", track(TABLES, entries=[entry])), DATA))
+    tag_spherical(path, path, SphericalMetadata())
+    tagged = path.read_bytes()
+    assert tagged[tagged.index(table) + len(table) + 4 :].startswith(b"pasp")
+    assert read_spherical(path) == SphericalMetadata()
