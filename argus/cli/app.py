@@ -5,6 +5,8 @@ functions, and nothing imports it. Each command resolves one configuration, runs
 and exits with the status of its outcome.
 """
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -14,6 +16,7 @@ from argus.cli.dataset import dataset_app
 from argus.cli.media import generate, tag
 from argus.cli.models import evaluate, promote, train
 from argus.cli.servers import demo, up
+from argus.cli.stitch import stitch
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,11 +54,13 @@ def _describe(
     """
 
 
-for _command in (demo, up, refresh, train, evaluate, promote, generate, tag):
+for _command in (demo, up, refresh, train, evaluate, promote, generate, tag, stitch):
     app.command()(_command)
 app.add_typer(dataset_app, name="dataset")
 
 
 def main() -> None:
     """Run the command line of this process."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names that are not UTF-8, as they are
     app()

@@ -2,8 +2,21 @@
 
 from .backends import decode_clip, open_video
 from .boxes import pack_box
+from .cameras.lens_file import Lenses, read_lenses
+from .cameras.photos import stitch_photo
+from .cameras.recordings import require_no_camera
+from .cameras.stitching import StitchedVideo, open_recording, stitch_video
 from .encode import encode_clip, write_video
-from .info import Color, MediaInfo, Projection, SphericalMetadata, StereoMode, Track, frame_stride
+from .info import (
+    Color,
+    MediaInfo,
+    Projection,
+    SphericalMetadata,
+    StereoMode,
+    Track,
+    check_map_size,
+    frame_stride,
+)
 from .mp4_contents import Omission
 from .probing import probe, read_spherical
 from .reader import FrameSampling, VideoReader, resize_frame
@@ -16,26 +29,34 @@ __all__ = [
     "CallCancelled",
     "Color",
     "FrameSampling",
+    "Lenses",
     "MediaInfo",
     "Omission",
     "Projection",
     "SoundSource",
     "SphericalMetadata",
     "StereoMode",
+    "StitchedVideo",
     "Track",
     "VideoReader",
     "cancel_calls",
+    "check_map_size",
     "decode_clip",
     "encode_clip",
     "frame_stride",
     "list_omissions",
+    "open_recording",
     "open_video",
     "pack_box",
     "probe",
+    "read_lenses",
     "read_spherical",
+    "require_no_camera",
     "resize_frame",
     "run_sandboxed",
     "start_server",
+    "stitch_photo",
+    "stitch_video",
     "tag_spherical",
     "write_video",
 ]

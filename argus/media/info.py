@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from argus.errors import InvalidInput
+
 Projection = Literal[
     "equirectangular",
     "half_equirectangular",
@@ -177,3 +179,15 @@ def frame_stride(fps: Fraction, target_fps: float) -> int:
     this stride.
     """
     return max(1, round(float(fps) / target_fps))
+
+
+def check_map_size(size: tuple[int, int] | None) -> None:
+    """Raise InvalidInput if (height, width) cannot be the size of a map in H.264."""
+    if size is None:
+        return
+    height, width = size
+    if height < 16 or width != 2 * height or height % 2:
+        raise InvalidInput(
+            f"the size is {width}x{height}, but a 360° map is twice as wide as high, and its "
+            "height is an even number from 16 on, such as 3840x1920"
+        )

@@ -31,6 +31,7 @@ TABLE_COMMANDS = {
     "generate",
     "promote",
     "refresh",
+    "stitch",
     "tag",
     "train",
 }
@@ -42,6 +43,7 @@ CHANGING_COMMANDS = {
     "generate",
     "promote",
     "refresh",
+    "stitch",
     "tag",
     "train",
 }

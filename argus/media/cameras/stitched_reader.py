@@ -14,6 +14,7 @@ from argus.media.cameras.recordings import Recording, describe_map
 from argus.media.frame_index import VideoIndex
 from argus.media.pyav_reader import PyAVReader
 from argus.media.reader import VideoReader, resize_frame
+from argus.media.sound import SoundSource
 from argus.sphere import FisheyeToErp, GoproToErp
 from schemas.names import Reason
 
@@ -86,6 +87,17 @@ class StitchedReader(VideoReader):
                 duration_s=info.duration_s - (len(index.pts) - len(numbers)) / float(info.fps),
             ),
         )
+
+    @property
+    def sound(self) -> SoundSource | None:
+        """The file whose sound belongs to the frames; None if no file has any."""
+        for reader, own, (path, _) in zip(
+            self._readers, self._numbers, self._recording.sources, strict=True
+        ):
+            if any(track.kind == "audio" for track in reader.info.tracks):
+                start_s = reader.info.start_s + float(reader.timestamps[own[0]])
+                return SoundSource(path, start_s)
+        return None
 
     def _decode(self, numbers: NDArray[np.int64], outputs: Sequence[NDArray[np.uint8]]) -> None:
         height, width = self._readers[0].size
