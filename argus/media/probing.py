@@ -15,7 +15,7 @@ from argus.media.frame_index import VideoIndex, list_frames
 from argus.media.info import MediaInfo, SphericalMetadata
 from argus.media.matroska import read_matroska_metadata
 from argus.media.spherical import read_mp4_metadata, read_side_data
-from argus.media.tracks import get_video_stream
+from argus.media.tracks import get_video_stream, prepare_decoder
 
 FileOrBuffer = Path | BinaryIO
 """A file, or the bytes of one in memory."""
@@ -126,7 +126,7 @@ def index_container(
     container_name = name_container(container)
     errors.require_complete(source, name, container_name)
     stream = get_video_stream(container, name, track)
-    stream.thread_count, stream.thread_type = threads, "AUTO"
+    prepare_decoder(stream, threads)
     reopen = partial(_reopen, source, name, stream.index, threads)
     times, first = list_frames(container, stream, name, reopen)
     read_metadata = _METADATA_READERS.get(container_name)
@@ -144,7 +144,7 @@ def _reopen(source: FileOrBuffer, name: str, track: int, threads: int) -> Iterat
     try:
         with open_container(source) as container:
             stream = get_video_stream(container, name, track)
-            stream.thread_count, stream.thread_type = threads, "AUTO"
+            prepare_decoder(stream, threads)
             yield container, stream
     finally:
         if position is not None and not isinstance(source, Path):

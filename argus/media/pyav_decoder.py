@@ -13,7 +13,7 @@ from argus.media import errors
 from argus.media.conversion import FrameConverter
 from argus.media.frame_index import VideoIndex
 from argus.media.probing import FileOrBuffer, open_container
-from argus.media.tracks import get_video_stream
+from argus.media.tracks import get_video_stream, prepare_decoder
 
 _MAX_REORDERED = 6  # frames
 
@@ -138,8 +138,7 @@ class PyAVDecoder:
         if not isinstance(self._source, Path):
             self._source.seek(0)
         container = open_container(self._source)
-        stream = self._get_stream(container)
-        stream.thread_count, stream.thread_type = self._threads, "AUTO"
+        prepare_decoder(self._get_stream(container), self._threads)
         return container
 
     def _get_stream(self, container: Any) -> Any:

@@ -49,8 +49,21 @@ def get_video_stream(container: Any, name: str, track: int | None = None) -> Any
             raise InvalidInput(f"{name}: track {track} is not a video; choose one of {numbers}")
     if stream.codec_context is None:
         raise errors.unsupported_codec_error(name, "its codec")
-    stream.codec_context.flags |= Flags.unaligned  # else the left is cropped by multiples only
     return stream
+
+
+def prepare_decoder(stream: Any, threads: int) -> None:
+    """Set up the decoder of a stream before its first frame, such that it decodes exactly.
+
+    Args:
+        stream: a video stream with a known codec.
+        threads: number of decoder threads.
+    """
+    context = stream.codec_context
+    context.flags |= Flags.unaligned  # else a crop at the left is rounded to aligned columns
+    # Threads that decode whole frames change the pictures of interlaced MPEG-4.
+    stream.thread_count = threads
+    stream.thread_type = "SLICE" if context.name == "mpeg4" else "AUTO"
 
 
 def list_video_streams(container: Any) -> list[Any]:
