@@ -18,6 +18,9 @@ from argus.errors import InvalidInput
 DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Error numbers of a write without room: a full disk, a quota, a limit on the size of files."""
 
+_SET_BY_PEOPLE = ("user.", "system.posix_acl")
+"""How the names of extended attributes begin that must be kept."""
+
 _MAX_SUFFIX = 16
 """Characters of a suffix that a temporary file keeps."""
 
@@ -108,22 +111,28 @@ def require_file(path: Path | str, name: str) -> Path:
         name: the word for the file in error messages, such as "video".
 
     Raises:
-        InvalidInput: the name is not UTF-8, or the path is missing, a folder, empty or unreadable.
+        InvalidInput: the path is missing, too long, a folder, empty or unreadable.
     """
-    found = require_utf8(path, name)
-    if found.is_dir():
+    found = Path(path)
+    try:
+        status = found.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InvalidInput(f"the {name} {found} does not exist; check the path") from error
+    except OSError as error:
+        raise InvalidInput(
+            f"the {name} {found} cannot be used: {error.strerror}; check the path"
+        ) from error
+    if stat.S_ISDIR(status.st_mode):
         raise InvalidInput(f"the {name} {found} is a folder; give the path of a file")
-    if not found.exists():
-        raise InvalidInput(f"the {name} {found} does not exist; check the path")
     if not os.access(found, os.R_OK):
         raise InvalidInput(f"the {name} {found} cannot be read; check its permissions")
-    if found.is_file() and not found.stat().st_size:
+    if stat.S_ISREG(status.st_mode) and not status.st_size:
         raise InvalidInput(f"the {name} {found} is empty (0 bytes)")
     return found
 
 
 def require_writable(path: Path | str, name: str, suffixes: Collection[str] = ()) -> Path:
-    """Return a path where a file can be written.
+    """Return a path where `replace_atomically` can write a file.
 
     Args:
         path: a local path; its folder need not exist.
@@ -131,17 +140,27 @@ def require_writable(path: Path | str, name: str, suffixes: Collection[str] = ()
         suffixes: allowed endings in lower case, such as ".mp4"; empty for any.
 
     Raises:
-        InvalidInput: the name is not UTF-8 or ends otherwise, the path is a folder, or its folder
-            cannot be written to.
+        InvalidInput: the name is too long or ends otherwise, the path is a folder or a file that
+            must not be replaced, or its folder cannot be written to.
     """
-    found = require_utf8(path, name)
+    found = Path(path)
     if suffixes and found.suffix.lower() not in suffixes:
         raise InvalidInput(f"the {name} is {found}, but must end in {' or '.join(suffixes)}")
-    if found.is_dir():
-        raise InvalidInput(f"the {name} {found} is a folder; give the path of a file")
-    parent = next(folder for folder in found.absolute().parents if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise InvalidInput(f"the {name} {found} cannot be written to {parent}; choose another path")
+    try:
+        if found.is_dir():
+            raise InvalidInput(f"the {name} {found} is a folder; give the path of a file")
+        target, status = _find_target(found)
+        parent = next(folder for folder in target.absolute().parents if folder.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise InvalidInput(
+                f"the {name} {found} cannot be written to {parent}; choose another path"
+            )
+        if status:
+            _check_attributes(target, status)
+    except OSError as error:
+        raise InvalidInput(
+            f"the {name} {found} cannot be written: {error.strerror}; choose another path"
+        ) from error
     return found
 
 
@@ -184,6 +203,16 @@ def _find_target(path: Path) -> tuple[Path, os.stat_result | None]:
             "content; write to another name, or remove the other names"
         )
     return target, found
+
+
+def _check_attributes(target: Path, found: os.stat_result) -> None:
+    """Raise InvalidInput if a new file cannot get the attributes of a file of this status."""
+    with _temporary_prefix(target) as prefix:
+        partial = target.with_name(f"{prefix}partial")
+        try:
+            _Attributes.read(target, found).create(partial)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _plain_suffix(path: Path) -> str:
@@ -318,7 +347,7 @@ class _Attributes:
 
     def _apply_extended(self, partial: Path, own: Mapping[str, bytes]) -> None:
         for name in own.keys() - self.extended.keys():  # such as a folder's default list
-            with _tolerate_system(name):
+            if name.startswith(_SET_BY_PEOPLE):
                 os.removexattr(partial, name)
         for name, value in self.extended.items():
             with _tolerate_system(name):
@@ -342,9 +371,9 @@ def _read_extended(path: Path) -> dict[str, bytes]:
 
 
 def _tolerate_system(name: str) -> contextlib.AbstractContextManager[None]:
-    """Return a context that ignores errors of attributes that a person does not set."""
-    is_set_by_people = name.startswith(("user.", "system.posix_acl"))
-    return contextlib.nullcontext() if is_set_by_people else contextlib.suppress(OSError)
+    """Return a context that ignores errors of attributes that the system sets by itself."""
+    is_kept = name.startswith(_SET_BY_PEOPLE)
+    return contextlib.nullcontext() if is_kept else contextlib.suppress(OSError)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,14 @@ import numpy as np
 import pytest
 
 from argus.errors import InvalidInput
-from argus.files import is_disk_full, replace_atomically, write_text
+from argus.files import (
+    is_disk_full,
+    replace_atomically,
+    require_file,
+    require_utf8,
+    require_writable,
+    write_text,
+)
 
 NAMES = {
     "255 bytes": b"n" * 251 + b".mp4",
@@ -287,6 +294,38 @@ def test_any_legal_folder_can_be_written_to(name: bytes, tmp_path: Path) -> None
         np.savez(partial, values=np.arange(3))
     with np.load(path) as stored:
         assert stored["values"].tolist() == [0, 1, 2]
+
+
+def test_a_name_that_is_not_utf8_is_refused_only_where_it_is_stored(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.mp4")
+    path.write_bytes(b"content")
+    assert require_file(path, "video") == require_writable(path, "output") == path
+    with pytest.raises(InvalidInput) as caught:
+        require_utf8(path, "video")
+    assert str(caught.value).isascii()
+
+
+def test_an_output_that_cannot_be_replaced_is_refused_at_once(tmp_path: Path) -> None:
+    path, link = tmp_path / "one.mp4", tmp_path / "link.mp4"
+    path.write_bytes(b"content")
+    link.symlink_to(path)
+    assert require_writable(link, "output", [".mp4"]) == link
+    (tmp_path / "two.mp4").hardlink_to(path)
+    for name in (path, link, tmp_path / ("n" * 252 + ".mp4"), path / "inside.mp4"):
+        with pytest.raises(InvalidInput):
+            require_writable(name, "output", [".mp4"])
+    assert list_names(tmp_path) == ["link.mp4", "one.mp4", "two.mp4"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_an_output_of_another_user_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "file.mp4"
+    path.write_bytes(b"content")
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o777)
+    with as_user(12345), pytest.raises(InvalidInput):
+        require_writable(path, "output")
+    assert list_names(tmp_path) == ["file.mp4"]
 
 
 def test_names_that_differ_in_an_unsupported_byte_do_not_meet(tmp_path: Path) -> None:

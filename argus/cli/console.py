@@ -9,11 +9,11 @@ from typing import Any
 import typer
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from argus.errors import ArgusError
+from argus.files import is_disk_full
 from schemas.names import EXIT_CODES, Outcome
 
 stderr = Console(stderr=True)
@@ -22,6 +22,9 @@ PIPED_WIDTH = 200
 """Columns of standard output when it is not a terminal."""
 
 MAX_BAR_WIDTH = 24
+
+_SHOWN_CHARACTERS = 60
+"""Characters of a name that are shown before and after a byte that is not UTF-8."""
 
 
 def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -34,10 +37,14 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
         except ArgusError as error:
             print_error(str(error))
             raise typer.Exit(EXIT_CODES[error.outcome]) from error
+        except UnicodeEncodeError as error:
+            name = error.object[max(0, error.start - _SHOWN_CHARACTERS) :][: 2 * _SHOWN_CHARACTERS]
+            print_error(f"{name!r} holds bytes that are not UTF-8; rename the file or folder")
+            raise typer.Exit(EXIT_CODES[Outcome.INVALID]) from error
         except OSError as error:
-            if error.filename is None:
+            if error.filename is None and not is_disk_full(error):
                 raise
-            print_error(f"{error.filename} cannot be used: {error.strerror}")
+            print_error(f"{error.filename or 'the output'} cannot be used: {error.strerror}")
             raise typer.Exit(EXIT_CODES[Outcome.FAILED]) from error
         except KeyboardInterrupt:
             print_error("stopped")
@@ -48,13 +55,24 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 def print_error(message: str) -> None:
     """Print one line on standard error."""
-    text = message.encode(errors="backslashreplace").decode()
-    stderr.print(f"[red]argus:[/red] {escape(text)}", soft_wrap=True, highlight=False)
+    text = Text.assemble(("argus:", "red"), " ", escape_controls(message))
+    stderr.print(text, soft_wrap=True, highlight=False)
 
 
 def print_note(message: str) -> None:
     """Print a note on standard error, so that standard output stays readable by a program."""
-    stderr.print(escape(message), soft_wrap=True, highlight=False)
+    stderr.print(Text(escape_controls(message)), soft_wrap=True, highlight=False)
+
+
+def escape_controls(text: str) -> str:
+    r"""Return a text on one line that changes no terminal: `\n`, `\x1b`, `\udcff`.
+
+    Names of files may hold any character, and bytes that are not UTF-8.
+    """
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def print_next(*commands: str) -> None:
@@ -67,7 +85,8 @@ def print_next(*commands: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON on standard output."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    typer.echo(text.encode(errors="backslashreplace").decode())  # names that are not UTF-8
 
 
 def open_stdout() -> Console:

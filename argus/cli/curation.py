@@ -22,9 +22,11 @@ from argus.cli.options import (
     RayAddressOption,
     RunIdOption,
     SetOption,
+    require_folder,
     require_local_file,
     resolve_path,
 )
+from argus.files import is_url
 from schemas.config import CurateConfig
 from schemas.names import JobKind
 
@@ -66,6 +68,8 @@ def refresh(
     }
     settings = resolve_job_config(CurateConfig, JobKind.CURATE, fields, file=config, sets=sets)
     settings, cluster = choose_cluster(settings, ray_address)
+    if not (cluster or is_url(settings.dataset)):
+        require_folder(settings.dataset, "dataset")
     if dry_run:
         from argus.curate import preview_refresh
 

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import typer
 from pydantic import BaseModel
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from argus.cli.console import (
+    escape_controls,
     new_table,
     open_stdout,
     print_facts,
@@ -18,6 +19,7 @@ from argus.cli.console import (
     print_note,
     stderr,
 )
+from argus.cli.options import require_folder
 from argus.cli.progress import ProgressDisplay
 from argus.config import resolve_config
 from argus.errors import InvalidInput
@@ -123,6 +125,8 @@ def run_job(
         typer.Exit: the outcome is neither `done` nor `nothing`; with its exit status.
     """
     config = with_run_id(config)
+    if not ray_address:
+        require_folder(config.home, "home")
     with ProgressDisplay(f"{kind} {config.run_id}") as display:
         if ray_address:
             from ray_jobs.client import JobClient
@@ -161,6 +165,16 @@ def print_result(result: JobResult, *commands: str, as_json: bool = False) -> No
         print_next(*commands)
 
 
+def require_registered(model: str) -> None:
+    """Raise InvalidInput for a registered model if the registry of this machine does not exist."""
+    is_local = model.startswith("models:") and not os.environ.get("MLFLOW_TRACKING_URI")
+    if is_local and not (argus_home() / "mlflow" / "mlflow.db").exists():
+        raise InvalidInput(
+            f"no model is registered below {argus_home()}; run `argus train`, "
+            "or name a server with MLFLOW_TRACKING_URI"
+        )
+
+
 def use_local_registry() -> None:
     """Keep runs and models in the database below ARGUS_HOME unless a tracking server is named.
 
@@ -184,12 +198,9 @@ def metric_unit(name: str) -> str:
 
 def _print_outcome(result: JobResult) -> None:
     color = "green" if EXIT_CODES[result.outcome] == 0 else "red"
-    reason = f": {escape(result.reason)}" if result.reason else ""
-    stderr.print(
-        f"[{color}]{result.kind} {result.run_id}: {result.outcome}[/{color}]{reason}",
-        soft_wrap=True,
-        highlight=False,
-    )
+    title = f"{result.kind} {result.run_id}: {result.outcome}"
+    reason = f": {escape_controls(result.reason)}" if result.reason else ""
+    stderr.print(Text.assemble((title, color), reason), soft_wrap=True, highlight=False)
 
 
 def _print_metrics(out: Console, metrics: Mapping[str, float]) -> None:

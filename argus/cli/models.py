@@ -1,6 +1,5 @@
 """The commands `train`, `evaluate` and `promote`."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ from argus.cli.jobs import (
     named_cluster,
     print_dry_run,
     print_result,
+    require_registered,
     resolve_job_config,
     run_job,
     use_local_registry,
@@ -22,11 +22,11 @@ from argus.cli.options import (
     RunIdOption,
     SetOption,
     SnapshotOption,
+    require_dataset,
     require_model,
     resolve_path,
 )
 from argus.errors import ArgusError, InvalidInput
-from argus.runs import argus_home
 from schemas.config import EvaluateConfig, PromoteConfig, TrainConfig
 from schemas.names import JobKind, PromotionDecision
 
@@ -77,8 +77,11 @@ def train(
             f"{_describe_snapshot(settings.dataset, settings.snapshot)}",
         )
         return
+    cluster = named_cluster()
+    if not cluster:
+        require_dataset(settings.dataset, "index")
     use_local_registry()
-    result = run_job(JobKind.TRAIN, settings, ray_address=named_cluster(), as_json=as_json)
+    result = run_job(JobKind.TRAIN, settings, ray_address=cluster, as_json=as_json)
     at = f" --dataset {dataset}" if dataset else ""
     print_result(result, f"argus evaluate{at}", as_json=as_json)
 
@@ -118,8 +121,12 @@ def evaluate(
             f"clips of {_describe_snapshot(settings.dataset, settings.snapshot)}",
         )
         return
+    cluster = named_cluster()
+    if not cluster:
+        require_dataset(settings.dataset, "index")
+        require_registered(settings.model)
     use_local_registry()
-    result = run_job(JobKind.EVALUATE, settings, ray_address=named_cluster(), as_json=as_json)
+    result = run_job(JobKind.EVALUATE, settings, ray_address=cluster, as_json=as_json)
     print_result(result, "argus promote", as_json=as_json)
 
 
@@ -150,6 +157,8 @@ def promote(
     if dry_run:
         print_dry_run(settings, _describe_promotion(settings))
         return
+    if not settings.tracking_uri:
+        require_registered(f"models:/{settings.model_name}")
     from argus.registry import promote_if_better
 
     use_local_registry()
@@ -182,13 +191,12 @@ def _describe_snapshot(dataset: str, version: int | None) -> str:
 
 def _describe_promotion(settings: PromoteConfig) -> str:
     """Return the decision that would be made; nothing is changed."""
-    if not (settings.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")):
-        if not (argus_home() / "mlflow" / "mlflow.db").exists():
-            return f"would fail: no model is registered below {argus_home()}; run `argus train`"
-        use_local_registry()
-    from argus.registry import promote_if_better
-
     try:
+        if not settings.tracking_uri:
+            require_registered(f"models:/{settings.model_name}")
+            use_local_registry()
+        from argus.registry import promote_if_better
+
         verdict = promote_if_better(settings, dry_run=True)
     except ArgusError as error:
         return f"would fail: {error}"

@@ -67,30 +67,71 @@ RayAddressOption = Annotated[
 
 
 def locate_dataset(dataset: str | None) -> str:
-    """Return the absolute path or the URL of the dataset: the option's, or the home's."""
-    return resolve_path(dataset, "dataset") or str(argus_home() / "dataset")
+    """Return the absolute path or the URL of the dataset: the option's, or the home's.
+
+    Raises:
+        InvalidInput: the name is not UTF-8, or there is a file.
+    """
+    place = resolve_path(dataset, "dataset") or str(argus_home() / "dataset")
+    return place if is_url(place) else str(require_folder(place, "dataset"))
+
+
+def require_dataset(place: str, part: str = "") -> str:
+    """Return the path or URL of a dataset.
+
+    Args:
+        place: path or URL; only a path is checked.
+        part: a folder in the dataset that must exist.
+
+    Raises:
+        InvalidInput: there is no folder.
+    """
+    if not is_url(place) and not (require_folder(place, "dataset") / part).is_dir():
+        raise InvalidInput(
+            f"there is no dataset at {place}; "
+            f"create it with `argus refresh CATALOGUE --dataset {place}`"
+        )
+    return place
+
+
+def require_folder(path: Path | str, name: str) -> Path:
+    """Return the path of a folder that exists or can be made.
+
+    Raises:
+        InvalidInput: there is a file, also in the place of one of its parents.
+    """
+    found = Path(path)
+    try:
+        nearest = next(place for place in (found, *found.absolute().parents) if place.exists())
+    except OSError as error:
+        raise InvalidInput(f"the {name} {found} cannot be used: {error.strerror}") from error
+    if not nearest.is_dir():
+        raise InvalidInput(f"the {name} {found} is no folder: {nearest} is a file; choose another")
+    return found
 
 
 def resolve_path(path: str | Path | None, name: str) -> str | None:
     """Return an absolute path, or a URL unchanged; None if none is given.
 
     Raises:
-        InvalidInput: the name is not UTF-8.
+        InvalidInput: the path is not UTF-8.
     """
     if path is None:
         return None
-    require_utf8(path, name)
-    return absolute_path(str(path))
+    resolved = absolute_path(str(path))
+    require_utf8(resolved, name)
+    return resolved
 
 
 def require_local_file(path: str, name: str) -> str:
     """Return the absolute path of an existing file, or a URL unchanged.
 
     Raises:
-        InvalidInput: the file is missing, a folder, empty, or its name is not UTF-8.
+        InvalidInput: the file is missing, a folder, empty, or its path is not UTF-8.
     """
     if not is_url(path):
         require_file(path, name)
+    require_utf8(absolute_path(path), name)
     return absolute_path(path)
 
 
@@ -98,13 +139,11 @@ def require_model(model: str | None) -> str | None:
     """Return a model's URI, or the absolute path of its folder.
 
     Raises:
-        InvalidInput: it is neither a registry URI nor an existing folder.
+        InvalidInput: it is neither a registry URI nor the folder of a pipeline.
     """
     if model is None or model.startswith("models:"):
         return model
-    if not require_utf8(model, "model").is_dir():
-        raise InvalidInput(
-            f"the model {model} is neither a registry URI, such as models:/argus@champion, "
-            "nor an existing pipeline folder"
-        )
-    return absolute_path(model)
+    from argus.registry import require_pipeline_folder
+
+    require_pipeline_folder(Path(model))
+    return resolve_path(model, "model")

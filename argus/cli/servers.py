@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from argus.cli.console import handle_errors
-from argus.cli.options import resolve_path
+from argus.cli.options import require_folder, resolve_path
 from argus.cli.progress import ProgressDisplay
 from argus.errors import InvalidInput
 
@@ -47,7 +47,8 @@ def demo(
     """
     folder = media or os.environ.get("ARGUS_TEST_MEDIA") or None
     path = resolve_path(home or os.environ.get("ARGUS_HOME") or ".argus/demo", "home")
-    if folder and not Path(folder).is_dir():
+    require_folder(str(path), "home")
+    if folder and not require_folder(folder, "media folder").is_dir():
         raise InvalidInput(f"the media folder {folder} does not exist; check the path")
     from flows.demo import run_demo
 

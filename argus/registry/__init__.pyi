@@ -20,6 +20,9 @@ from .models import (
     register_model,
     set_alias,
 )
+from .pipeline_folder import (
+    require_pipeline_folder,
+)
 from .promotion import (
     UNTRAINED,
     Measurement,
@@ -70,6 +73,7 @@ __all__ = [
     "read_metric_history",
     "record_measurement",
     "register_model",
+    "require_pipeline_folder",
     "resolve_tracking_uri",
     "set_alias",
 ]

@@ -18,7 +18,8 @@ from argus.registry.connection import (
     map_service_errors,
     resolve_tracking_uri,
 )
-from argus.registry.packaging import find_artifacts, is_pipeline_folder, log_model
+from argus.registry.packaging import find_artifacts, log_model
+from argus.registry.pipeline_folder import is_pipeline_folder, require_pipeline_folder
 from argus.registry.promotion import Measurement, PromotionVerdict, decide_promotion
 from argus.registry.tracking import log_metrics
 from schemas.config import PromoteConfig
@@ -325,14 +326,6 @@ def _describe_existing(client: MlflowClient, name: str, selector: int | str, uri
 
 
 def _locate_plain_folder(folder: Path) -> LocatedModel:
-    if not is_pipeline_folder(folder):
-        problem = (
-            "contains no pipeline (neither argus.json nor model_index.json)"
-            if folder.exists()
-            else "does not exist"
-        )
-        raise InvalidInput(
-            f"model folder {folder} {problem}; give models:/NAME@ALIAS or a pipeline folder"
-        )
+    require_pipeline_folder(folder)
     untrained = folder.absolute().parent / "untrained"
     return LocatedModel(folder, untrained if is_pipeline_folder(untrained) else None, None)

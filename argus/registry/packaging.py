@@ -33,11 +33,6 @@ _PACKAGES = (
 )
 
 
-def is_pipeline_folder(folder: Path) -> bool:
-    """Return whether a folder contains a pipeline (argus.json or model_index.json)."""
-    return any((folder / name).is_file() for name in ("argus.json", "model_index.json"))
-
-
 def log_model(
     client: MlflowClient, name: str, mlflow_run_id: str, folders: Mapping[str, Path]
 ) -> str:

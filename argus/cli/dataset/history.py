@@ -17,7 +17,13 @@ from argus.cli.console import (
     print_note,
     stderr,
 )
-from argus.cli.options import DatasetOption, JsonOption, LimitOption, locate_dataset
+from argus.cli.options import (
+    DatasetOption,
+    JsonOption,
+    LimitOption,
+    locate_dataset,
+    require_dataset,
+)
 from schemas.names import Decision
 
 if TYPE_CHECKING:
@@ -41,9 +47,10 @@ def log(
 
     Example: `argus dataset log --limit 5`
     """
+    place = require_dataset(locate_dataset(dataset))
     from argus.dataset import Dataset
 
-    commits = Dataset(locate_dataset(dataset)).list_commits()[::-1]
+    commits = Dataset(place).list_commits()[::-1]
     shown = commits[: limit or None]
     if as_json:
         print_json([{**asdict(commit), "time": commit.time.isoformat()} for commit in shown])
@@ -72,10 +79,11 @@ def diff(
 
     Example: `argus dataset diff 3 5`
     """
+    place = require_dataset(locate_dataset(dataset))
     from argus.dataset import Dataset
     from argus.report import clip_hours, removal_reasons
 
-    opened = Dataset(locate_dataset(dataset))
+    opened = Dataset(place)
     found = opened.diff_snapshots(before, after)
     reasons = removal_reasons(opened, found.removed)
     if as_json:
@@ -128,10 +136,11 @@ def compact(
 
     Example: `argus dataset compact --keep-snapshots 5 --dry-run`
     """
+    place = require_dataset(locate_dataset(dataset))
     from argus.dataset import Dataset
 
     with stderr.status("compacting"):
-        report = Dataset(locate_dataset(dataset)).compact(
+        report = Dataset(place).compact(
             keep_snapshots, keep_days, dry_run=dry_run, grace_h=grace_hours
         )
     if as_json:

@@ -23,9 +23,15 @@ from argus.cli.console import (
     print_note,
     stderr,
 )
-from argus.cli.options import DatasetOption, JsonOption, LimitOption, locate_dataset
+from argus.cli.options import (
+    DatasetOption,
+    JsonOption,
+    LimitOption,
+    locate_dataset,
+    require_dataset,
+)
 from argus.cli.progress import ProgressDisplay
-from argus.files import require_writable
+from argus.files import require_utf8, require_writable
 
 if TYPE_CHECKING:
     from argus.dataset import CuratedClip, DatasetView, FoundItem, SourceRow
@@ -58,9 +64,9 @@ def why(
 
     Example: `argus dataset why youtube:dQw4w9WgXcQ@0-10000`
     """
+    view = open_view(dataset)
     from argus.report import explain_decision
 
-    view = open_view(dataset)
     stages = list(explain_decision(view, view.find(name)))
     if as_json:
         print_json([_stage_values(stage) for stage in stages])
@@ -91,7 +97,9 @@ def show(
     Example: `argus dataset show 12` or `argus dataset show youtube:dQw4w9WgXcQ --json`
     """
     if name is None or (name.isdecimal() and len(name) < _YOUTUBE_ID_LENGTH):
-        _show_snapshot(locate_dataset(dataset), int(name) if name else None, as_json=as_json)
+        _show_snapshot(
+            require_dataset(locate_dataset(dataset)), int(name) if name else None, as_json=as_json
+        )
         return
     found = open_view(dataset).find(name)
     if as_json:
@@ -117,9 +125,10 @@ def gallery(
     Example: `argus dataset gallery look.html --limit 500`
     """
     require_writable(page, "page", (".html", ".htm"))
+    require_utf8(page, "page")  # it names the folder of its pictures
+    view = open_view(dataset)
     from argus.report import write_gallery
 
-    view = open_view(dataset)
     videos = read_videos(view)
     with ProgressDisplay("gallery", transient=True) as display:
         made = write_gallery(
@@ -139,9 +148,10 @@ def open_view(dataset: str | None) -> "DatasetView":
     Raises:
         InvalidInput: there is no dataset.
     """
+    place = require_dataset(locate_dataset(dataset))
     from argus.dataset import DatasetView
 
-    return DatasetView(locate_dataset(dataset))
+    return DatasetView(place)
 
 
 def read_videos(view: "DatasetView") -> "list[SourceRow]":

@@ -26,10 +26,17 @@ from argus.cli.options import (
     RunIdOption,
     SetOption,
     locate_dataset,
+    require_dataset,
 )
 from argus.config import resolve_config
 from argus.errors import InvalidInput
-from argus.files import replace_atomically, require_file, require_writable, sha256_file
+from argus.files import (
+    replace_atomically,
+    require_file,
+    require_utf8,
+    require_writable,
+    sha256_file,
+)
 from argus.runs import argus_home
 from schemas.config import CurateConfig
 from schemas.names import JobKind
@@ -57,10 +64,12 @@ def export_manifest(
     Example: `argus dataset export-manifest shared.parquet`
     """
     require_writable(manifest, "manifest", (".parquet",))
+    require_utf8(manifest.absolute(), "manifest")  # Arrow opens no other names
+    place = require_dataset(locate_dataset(dataset))
     from argus.dataset import Dataset, read_manifest
     from argus.dataset import export_manifest as export
 
-    opened = Dataset(locate_dataset(dataset))
+    opened = Dataset(place)
     if dry_run:
         snapshot = opened.get_snapshot()
         videos = len(snapshot.table["source_id"].unique())
@@ -101,10 +110,11 @@ def rebuild(
     Example: `argus dataset rebuild shared.parquet --dataset copy`
     """
     require_file(manifest, "manifest")
+    require_utf8(manifest.absolute(), "manifest")
+    location = locate_dataset(dataset)
     from argus.dataset import Dataset, compare_manifest, read_manifest
 
     table = read_manifest(manifest)
-    location = locate_dataset(dataset)
     fields = {
         "dataset": location,
         "run_id": run_id,

@@ -49,9 +49,9 @@ def stats(
     """
     if html:
         require_writable(html, "page", (".html", ".htm"))
+    view = open_view(dataset)
     from argus.report import Tallies, render_stats
 
-    view = open_view(dataset)
     videos = read_videos(view)
     tallies = Tallies()
     with ProgressDisplay("stats", transient=True) as display:
@@ -99,9 +99,9 @@ def sweep(
     """
     if plot:
         require_writable(plot, "plot", (".svg", ".png"))
+    view = open_view(dataset)
     from argus.report import compute_sweep, draw_yield_curves
 
-    view = open_view(dataset)
     videos = read_videos(view)
     with ProgressDisplay("sweep", transient=True) as display:
         found = compute_sweep(
