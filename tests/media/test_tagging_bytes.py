@@ -114,9 +114,14 @@ def test_any_number_of_boxes_is_kept(tmp_path, parts):
 
 
 def test_more_than_100_000_fragments_are_kept(tmp_path):
-    parts = [token for number in range(50_001) for token in fragment(f"{number}")]
     moov = box(b"moov", box(b"mvex"), track([chunk_offsets()], samples=0))
-    tag_and_compare(tmp_path / "fragments.mp4", assemble(FTYP, moov, parts, b"\0\0\0\7trailer"))
+    fragments = assemble(fragment("any")) * 50_001 + b"\0\0\0\7trailer"
+    path = tmp_path / "fragments.mp4"
+    path.write_bytes(assemble(FTYP, moov) + fragments)
+    tag_spherical(path, path, SphericalMetadata())
+    head, tail = path.read_bytes()[: -len(fragments)], path.read_bytes()[-len(fragments) :]
+    assert tail == fragments
+    assert_equal_but_for_tags(assemble(FTYP, moov), head)
 
 
 @pytest.mark.parametrize("wide", [False, True])
