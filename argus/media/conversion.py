@@ -29,6 +29,7 @@ _EXACT = (
 # half a level.
 _INTERPOLATION = Interpolation.AREA | _EXACT
 _PLANAR_RGB = "gbrp"  # the same values as rgb24, three to seven times faster
+_DOLBY_VISION_CODECS = {"hevc", "av1"}
 _DEINTERLACER = ("estdif", "mode=frame:deint=interlaced")  # needs no other frame
 
 
@@ -44,6 +45,7 @@ class FrameConverter:
 
     def __init__(self, info: MediaInfo, name: str, threads: int = 1) -> None:
         self._orientation = Orientation(info.is_mirrored, info.rotation)
+        self._may_be_dolby_vision = info.codec in _DOLBY_VISION_CODECS
         self._name, self._threads = name, threads
         self._reformatter = VideoReformatter()
 
@@ -57,7 +59,7 @@ class FrameConverter:
         Raises:
             VideoError: UNSUPPORTED_CODEC for Dolby Vision profile 5.
         """
-        if is_dolby_vision_5(frame):
+        if self._may_be_dolby_vision and is_dolby_vision_5(frame):
             raise errors.unsupported_codec_error(self._name, "Dolby Vision profile 5")
         orientation = self._orientation
         encoding = read_encoding(frame)
