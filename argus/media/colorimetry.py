@@ -91,9 +91,9 @@ def read_encoding(frame: Any) -> Encoding:
     """Return the encoding that a decoded frame declares, without gaps.
 
     Undeclared primaries are BT.2020 in HDR, else BT.709. DCI-P3 counts as Display P3, so that white
-    stays white. An undeclared or unknown matrix is BT.2020
-    with HDR or the primaries of BT.2020, else BT.709 for frames at least 1280 wide or more than 576
-    high, as in most players, else BT.601. An undeclared range is 16 .. 235.
+    stays white. An undeclared or unknown matrix is BT.2020 in HDR or with the primaries of BT.2020,
+    else BT.709 for frames at least 1280 wide or more than 576 high, as in most players, else
+    BT.601. An undeclared range is 16 .. 235.
     """
     transfer, primaries = frame.color_trc, frame.color_primaries
     is_hdr = transfer in {_PQ, _HLG}
@@ -146,12 +146,10 @@ class ColorConverter:
 
     def __init__(self, encoding: Encoding) -> None:
         decode, encode = _get_transfer(encoding.transfer)
-        signal = np.arange(_CODES + 1) / _UNIT
-        root = np.arange(_CODES + 1) / _CODES
-        # Light is looked up by its square root, which keeps shadows apart.
-        light = decode(signal)
+        light = decode(np.arange(_CODES + 1) / _UNIT)
         self._light = light.astype(np.float32)
         self._light_steps = np.diff(light, append=light[-1]).astype(np.float32)
+        root = np.arange(_CODES + 1) / _CODES  # of light, which keeps shadows apart
         self._to_output = np.clip(np.rint(255 * encode(root**2)), 0, 255).astype(np.uint8)
         self._to_codes = _build_matrix_to_rgb(encoding)
         to_xyz = _build_matrix_to_xyz(encoding.primaries)

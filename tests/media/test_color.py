@@ -32,15 +32,16 @@ def write_patches(
     """Encode flat patches over the whole gamut, without loss."""
     gamut = sample_gamut(PATCHES**2)
     bits = int(pix_fmt.partition("p")[2].removesuffix("le") or 8)
+    depth, dtype = (f"{bits}le", "<u2") if bits > 8 else ("", "u1")
     if pix_fmt.startswith("gbr"):
-        source_format = f"gbrp{bits}le"
+        source_format = f"gbrp{depth}"
         planes = np.rint(gamut[:, [1, 2, 0]] * ((1 << bits) - 1)).astype(np.uint16)
     else:
-        source_format = f"yuv444p{bits}le"
+        source_format = f"yuv444p{depth}"
         matrix = colors.get("colorspace", "bt2020nc")
         planes = to_samples(gamut, matrix, bits, is_full_range=is_full_range)
     picture = planes.T.reshape(3, PATCHES, PATCHES)
-    data = np.kron(picture, np.ones((1, PATCH, PATCH), np.uint16)).astype("<u2").tobytes()
+    data = np.kron(picture, np.ones((1, PATCH, PATCH), np.uint16)).astype(dtype).tobytes()
     declared = describe_colors(range="pc" if is_full_range else "tv", **colors)
     size = ("-f", "rawvideo", "-s", f"{SIDE}x{SIDE}", "-pix_fmt", source_format, "-i", "-")
     # A nearest neighbor keeps the patches exact when chroma is subsampled.
@@ -158,7 +159,7 @@ WIDE = [
 
 
 @pytest.mark.parametrize(("matrix", "primaries", "transfer"), WIDE)
-@pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "yuv444p12le"])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "yuv444p12le", "yuvj422p"])
 def test_wide_gamuts_become_bt709(tmp_path, matrix, primaries, transfer, pix_fmt):
     path = write_patches(
         *(tmp_path / "wide.mkv", "ffv1", pix_fmt),
