@@ -125,6 +125,7 @@ class FisheyeToErp:
         ]
         if not is_numpy(circles[0]):
             return self._blend(circles, slice(0, self._size[0]), interpolation)
+        circles = [np.ascontiguousarray(circle) for circle in circles]  # once, not in each band
         out = np.empty((len(circles[0]), *self._size, circles[0].shape[3]), circles[0].dtype)
         for rows, _ in iterate_bands(slice(0, self._size[0]), slice(0, self._size[1])):
             out[:, rows] = self._blend(circles, rows, interpolation)
