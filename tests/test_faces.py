@@ -15,9 +15,7 @@ import argus
 
 ROOT = Path(__file__).parent.parent
 FACE = ROOT / "argus"
-SINGLE_MODULES = frozenset(
-    {"argus.config", "argus.errors", "argus.files", "argus.pixels", "argus.runs"}
-)
+SINGLE_MODULES = frozenset({"argus.config", "argus.errors", "argus.pixels", "argus.runs"})
 """Modules of the package argus itself that are imported by their own name."""
 
 

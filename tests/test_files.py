@@ -429,6 +429,26 @@ def test_a_living_writer_is_not_disturbed(kind: str, tmp_path: Path) -> None:
         assert list_names(tmp_path) == ["out.mp4"]
 
 
+def test_a_temporary_file_that_is_replaced_leaves_nothing_either(tmp_path: Path) -> None:
+    code = (  # as a video that is tagged while it is written
+        "import os, sys\nfrom pathlib import Path\nfrom argus.files import replace_atomically\n"
+        "with replace_atomically(Path(sys.argv[1])) as outer:\n"
+        "    with replace_atomically(outer) as inner:\n"
+        "        inner.write_text('part')\n"
+        "        if sys.argv[2] == 'killed':\n"
+        "            os.kill(os.getpid(), 9)\n"
+        "    with replace_atomically(outer) as inner:\n"
+        "        inner.write_text('whole')\n"
+    )
+    path = tmp_path / "out.mp4"
+    for end_of_writer in ("killed", "finished", "killed"):
+        subprocess.run([sys.executable, "-c", code, path, end_of_writer], check=False)
+    assert path.read_text() == "whole"
+    assert len(list_names(tmp_path)) > 1
+    write_text(path, "new")
+    assert list_names(tmp_path) == ["out.mp4"]
+
+
 def test_writers_in_one_process_do_not_disturb_each_other(tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     with replace_atomically(path) as first:

@@ -79,7 +79,7 @@ def print_next(*commands: str) -> None:
     """Print the commands that usually come next, as the last line on standard error."""
     text = Text("next: ", "dim")
     for number, command in enumerate(commands):
-        text.append(", or " if number else "", "dim").append(command, "bold")
+        text.append(", or " if number else "", "dim").append(escape_controls(command), "bold")
     stderr.print(text, soft_wrap=True, highlight=False)
 
 

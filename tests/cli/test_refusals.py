@@ -37,6 +37,11 @@ TABLE: dict[str, tuple[list[str], str]] = {
     **{f"refresh, {kind}": (["refresh", name], "") for kind, name in ABSENT.items()},
     **{f"rebuild, {kind}": (["dataset", "rebuild", name], "") for kind, name in ABSENT.items()},
     **{f"train, {kind}": (["train", "--config", name], "") for kind, name in ABSENT.items()},
+    **{f"stitch, {kind}": (["stitch", name, "out.mp4"], "") for kind, name in ABSENT.items()},
+    "stitch, no lens file": (["stitch", "video.mp4", "out.mp4", "--lens", "no.json"], "no.json"),
+    "stitch, folder": (["stitch", "video.mp4", "folder", "out.mp4"], "folder"),
+    "stitch, output has two names": (["stitch", "video.mp4", "one.mp4"], "one.mp4"),
+    "stitch, output is a recording": (["stitch", "video.mp4", "video.mp4"], "video.mp4"),
     "generate, folder": (["generate", "folder", *OUT], "folder"),
     "generate, loop": (["generate", "loop.mp4", *OUT], "loop.mp4"),
     "generate, dangling link": (["generate", "dangling.mp4", *OUT], "dangling.mp4"),
@@ -165,7 +170,7 @@ def test_a_name_is_shown_as_it_is_or_escaped(refusals: dict[str, Refusal]) -> No
         "markup": "[bold]:warning:.mp4",
     }
     for kind, name in shown.items():
-        for command in ("generate", "tag", "refresh", "rebuild", "train"):
+        for command in ("generate", "tag", "stitch", "refresh", "rebuild", "train"):
             assert name in refusals[f"{command}, {kind}"].stderr
 
 

@@ -1,0 +1,29 @@
+"""Files that are whole or absent, and checks of paths that a user gave."""
+
+from argus.files.checks import (
+    absolute_path,
+    is_url,
+    require_file,
+    require_utf8,
+    require_writable,
+    sha256_file,
+)
+from argus.files.replacing import (
+    DISK_FULL_ERRNOS,
+    is_disk_full,
+    replace_atomically,
+    write_text,
+)
+
+__all__ = [
+    "DISK_FULL_ERRNOS",
+    "absolute_path",
+    "is_disk_full",
+    "is_url",
+    "replace_atomically",
+    "require_file",
+    "require_utf8",
+    "require_writable",
+    "sha256_file",
+    "write_text",
+]
