@@ -71,18 +71,9 @@ def write_video(
             the rate is not a positive rational number.
         VideoError: the file with the sound cannot be read.
     """
-    path = Path(path)
     options: dict[str, Any] = {"crf": crf, "gop": gop, "sound": sound, "threads": threads}
-    with replace_atomically(path) as partial:
-        if spherical is None:
-            return _encode(partial, frames, fps, **options)
-        untagged = partial.with_suffix(".plain" + partial.suffix)
-        try:
-            omissions = _encode(untagged, frames, fps, **options)
-            tag_spherical(untagged, partial, spherical)
-        finally:
-            untagged.unlink(missing_ok=True)
-    return omissions
+    with replace_atomically(Path(path)) as partial:
+        return _write(partial, frames, fps, spherical, **options)
 
 
 def encode_clip(
@@ -110,8 +101,25 @@ def encode_clip(
     """
     with tempfile.TemporaryDirectory() as folder:  # faststart reads the file back
         path = Path(folder) / "clip.mp4"
-        write_video(path, frames, fps, crf=crf, gop=gop, spherical=spherical)
+        _write(path, frames, fps, spherical, crf=crf, gop=gop, sound=None, threads=1)
         return path.read_bytes()
+
+
+def _write(
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]] | NDArray[np.uint8],
+    fps: Fraction | int,
+    spherical: SphericalMetadata | None,
+    **options: Any,
+) -> tuple[Omission, ...]:
+    """Encode a video, and tag it; an error may leave a part."""
+    if spherical is None:
+        return _encode(path, frames, fps, **options)
+    untagged = path.with_suffix(".plain" + path.suffix)
+    omissions = _encode(untagged, frames, fps, **options)
+    tag_spherical(untagged, path, spherical)
+    untagged.unlink()
+    return omissions
 
 
 def _encode(
