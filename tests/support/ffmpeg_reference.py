@@ -20,7 +20,7 @@ _WIDE = {"bt2020", "smpte431", "smpte432"}  # primaries that are converted
 _TO_SDR = (  # reference white: 203 cd/m²
     "zscale={given}f=bilinear:t=linear:npl=203:agamma=0,format=gbrpf32le,zscale=p=bt709:t=bt709:m=gbr:r=pc:agamma=0,format=gbrp"
 )
-_REFUSED_MATRICES = {"ycgco", "bt2020c"}  # by the scale filter; they count as undeclared
+REFUSED_MATRICES = {"ycgco", "bt2020c"}  # by the scale filter; they count as undeclared
 _NOMINAL_MARGIN = 65535 / 3 / 200  # half a percent
 _TO_BT709 = "zscale={given}f=bilinear:p=bt709:m=gbr:r=pc,format=gbrp"
 
@@ -133,7 +133,7 @@ def color_chain(shown: Shown) -> str:
         return _place_chroma(shown) + chain.format(given=_fill_gaps(shown))
     scale = _SCALE
     matrix = shown.matrix
-    if matrix in _REFUSED_MATRICES:
+    if matrix in REFUSED_MATRICES:
         scale, matrix = f"setparams=colorspace=unknown,{scale}", "unknown"
     if shown.siting != "unspecified":  # the filter ignores the siting that frames carry
         scale += f":in_chroma_loc={shown.siting}"
@@ -170,6 +170,26 @@ def decode(path: Path, shown: Shown) -> NDArray[np.uint8]:
     if shown.is_tilted:
         return _read_frames(path, color_chain(shown), shown)
     return _convert_then_rotate(path, color_chain(shown), shown)
+
+
+def decode_plainly(path: Path, shown: Shown) -> NDArray[np.uint8]:
+    """Return all frames of a plain ffmpeg command with swscale's flags, as `decode` does."""
+    return _read_frames(path, _SCALE, shown)
+
+
+def explain_plain_difference(shown: Shown) -> list[str]:
+    """Return why `decode` may differ from `decode_plainly`; empty if it must not."""
+    is_subsampled = re.search(r"42[02]|41[01]|440", shown.pixel_format) is not None
+    is_sited = is_subsampled and shown.siting not in {"unspecified", "center"}
+    causes = {
+        "deinterlaced": shown.is_interlaced,
+        "converted to SDR in BT.709": shown.is_wide,
+        "undeclared HD": "in_color_matrix" in color_chain(shown),
+        "unconvertible matrix": shown.matrix in REFUSED_MATRICES,
+        f"chroma {shown.siting}": is_sited,
+        "rotated after conversion": shown.has_matrix,
+    }
+    return [cause for cause, applies in causes.items() if applies]
 
 
 def find_nominal(path: Path, shown: Shown) -> NDArray[np.bool_]:

@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.media import MediaInfo, decode_clip, open_video
-from tests.support.ffmpeg_reference import Shown, decode, describe, find_nominal
+from tests.support.ffmpeg_reference import (
+    REFUSED_MATRICES,
+    Shown,
+    decode,
+    decode_plainly,
+    describe,
+    explain_plain_difference,
+    find_nominal,
+)
 from tests.support.media_matrix import cover_pairs, make_video
 from tests.support.odd_media import ODD_NAMES, make_odd_video
 
@@ -64,6 +72,8 @@ class Comparison:
         frames: number of frames read.
         time_error_s: the largest difference of a frame's time since the first frame.
         pixel_error: the largest difference in levels; None if the frames cannot be compared.
+        plain_error: as `pixel_error`, from a plain ffmpeg command; None if that refuses the file.
+        plain_causes: why that may differ.
         decord_error: the largest mean difference of a frame's luma between the backends; None if
             decord refuses the file.
         outside: share of HDR or wide-gamut pixels that are not compared, as they are outside of
@@ -75,6 +85,8 @@ class Comparison:
     frames: int = 0
     time_error_s: float = 0.0
     pixel_error: int | None = None
+    plain_error: int | None = None
+    plain_causes: list[str] = field(default_factory=list)
     decord_error: float | None = None
     outside: float = 0.0
     strays: int = 0
@@ -109,6 +121,7 @@ def compare(path: Path) -> Comparison:
             result.differences["frames_at"] = (middles[-3:].tolist(), lasting[-3:].tolist())
     _compare_order(result, path, frames)
     _compare_decord(result, path, frames)
+    _compare_plainly(result, path, shown, frames)
     theirs = decode(path, shown)
     if result.require_equal("shape", frames.shape, theirs.shape):
         errors = np.abs(frames.astype(np.int16) - theirs).max(-1)  # [n, height, width]
@@ -151,6 +164,20 @@ def _compare_properties(
         result.differences["start"] = (info.start_s, float(shown.times[0]))
 
 
+def _compare_plainly(
+    result: Comparison, path: Path, shown: Shown, frames: NDArray[np.uint8]
+) -> None:
+    """Compare with a plain ffmpeg command, which must show the same unless a cause is known."""
+    result.plain_causes = explain_plain_difference(shown)
+    if shown.matrix in REFUSED_MATRICES:
+        return
+    theirs = decode_plainly(path, shown)
+    if result.require_equal("plain", frames.shape, theirs.shape):
+        result.plain_error = int(np.abs(frames.astype(np.int16) - theirs).max())
+        if result.plain_error > PIXEL_TOLERANCE and not result.plain_causes:
+            result.differences["plain"] = (result.plain_error, PIXEL_TOLERANCE)
+
+
 def _compare_decord(result: Comparison, path: Path, expected: NDArray[np.uint8]) -> None:
     """Compare decord's frames by their luma: it repeats subsampled chroma, not interpolates it."""
     try:
@@ -176,6 +203,10 @@ def write_table(target: Path) -> None:
         f"within {PIXEL_TOLERANCE} levels": sum(
             error is not None and 0 < error <= PIXEL_TOLERANCE for error in errors
         ),
+        f"within {PIXEL_TOLERANCE} levels of a plain command too": sum(
+            item.plain_error is not None and item.plain_error <= PIXEL_TOLERANCE
+            for item in results.values()
+        ),
         "also read by decord": sum(item.decord_error is not None for item in results.values()),
         "with explained differences": len(EXPLAINED),
         "with unexplained differences": sum(
@@ -186,9 +217,9 @@ def write_table(target: Path) -> None:
     lines = [
         f"{len(FILES)} files: {', '.join(f'{count} {text}' for text, count in counts.items())}.",
         "",
-        "| file | frames | time error (ms) | pixel error (levels) | decord, mean luma (levels) | "
-        "notes |",
-        "|---|---:|---:|---:|---:|---|",
+        "| file | frames | time error (ms) | pixel error (levels) | of a plain command (levels) "
+        "| decord, mean luma (levels) | notes |",
+        "|---|---:|---:|---:|---:|---:|---|",
         *(_format_row(name, result) for name, result in results.items()),
     ]
     target.write_text("\n".join(lines) + "\n")
@@ -197,15 +228,18 @@ def write_table(target: Path) -> None:
 def _format_row(name: str, result: Comparison) -> str:
     causes = dict.fromkeys(result.differences, "**unexplained**") | EXPLAINED.get(name, {})
     notes = [f"{kind}: {cause}" for kind, cause in causes.items()]
+    if result.plain_error is None or result.plain_error > PIXEL_TOLERANCE:
+        notes.append(f"plain command: {', '.join(result.plain_causes)}")
     if result.outside:
         notes.append(f"{100 * result.outside:.1f}% of the pixels are outside of the nominal range")
     if result.strays:
         notes.append(f"{result.strays} HDR pixels beyond {PIXEL_TOLERANCE} levels")
     pixels = "–" if result.pixel_error is None else result.pixel_error
+    plain = "–" if result.plain_error is None else result.plain_error
     decord = "–" if result.decord_error is None else f"{result.decord_error:.1f}"
     return (
-        f"| {name} | {result.frames} | {1000 * result.time_error_s:.3f} | {pixels} | {decord} "
-        f"| {'; '.join(notes)} |"
+        f"| {name} | {result.frames} | {1000 * result.time_error_s:.3f} | {pixels} | {plain} "
+        f"| {decord} | {'; '.join(notes)} |"
     )
 
 
