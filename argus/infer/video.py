@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from argus.diffusion import ArgusPipeline, PipelineSettings
 from argus.errors import InvalidInput, VideoError
 from argus.infer.generate import Frames, WindowHook, generate_frames, window_starts
-from argus.media import SphericalMetadata, VideoReader, frame_stride, open_video, write_video
+from argus.media import (
+    FrameSampling,
+    SphericalMetadata,
+    VideoReader,
+    describe_reading,
+    open_video,
+    write_video,
+)
 from argus.runs import ProgressHook
 from argus.sphere import Camera, Trajectory
 from schemas.config import SampleSettings
@@ -37,18 +44,28 @@ class GeneratedVideo:
     notes: tuple[str, ...]  # assumptions that the user should know of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _FrameSelection:
-    """Frames of a video that are used: the first `count` of every `stride`-th."""
+    """Frames of a video that are used: the first `count` of those at the rate of models."""
 
-    stride: int
+    sampling: FrameSampling
     count: int
-    available: int  # every `stride`-th frame of the whole video
-    fps: Fraction
+    stride: int  # every `stride`-th frame; 0 if they are chosen by time
 
-    def source_indices(self, numbers: range) -> NDArray[np.int64]:
-        """Return the frame numbers in the file."""
-        return np.arange(numbers.start, numbers.stop) * self.stride
+    @property
+    def available(self) -> int:
+        """Number of frames at the rate of models in the whole video."""
+        return len(self.sampling.indices)
+
+    @property
+    def fps(self) -> Fraction:
+        """Exact frames per second."""
+        return self.sampling.fps
+
+    @property
+    def source_indices(self) -> NDArray[np.int64]:
+        """Frame numbers in the file of the frames that are used."""
+        return self.sampling.indices[: self.count]
 
 
 def generate_video(
@@ -93,7 +110,7 @@ def generate_video(
         trajectory, notes = _load_trajectory(reader, selection, size, fov_deg, poses)
 
         def read_views(numbers: range) -> Frames:
-            return reader.frames(selection.source_indices(numbers), size)
+            return reader.frames(selection.source_indices[numbers.start : numbers.stop], size)
 
         blocks = generate_frames(
             pipeline,
@@ -105,7 +122,7 @@ def generate_video(
         )
         frames = itertools.chain.from_iterable(blocks)
         write_video(target, frames, selection.fps, spherical=SphericalMetadata())
-    return _summarize(target, selection, own, notes)
+    return _summarize(target, selection, own, (*describe_reading(reader.info), *notes))
 
 
 def _summarize(
@@ -152,12 +169,13 @@ def _select_frames(
 ) -> _FrameSelection:
     if max_seconds is not None and not max_seconds > 0:
         raise InvalidInput(f"max_seconds is {max_seconds}, but must be above 0")
-    stride = frame_stride(reader.fps, TARGET_FPS)
-    fps = reader.fps / stride
-    available = -(-len(reader) // stride)
+    sampling = reader.resample(TARGET_FPS)
+    available, fps = len(sampling.indices), sampling.fps
+    stride = 0 if reader.info.is_variable_rate else int(reader.fps / fps)
     required = f"this model needs at least {needed} ({float(needed / fps):.1f} s)"
     if available < needed:
-        used = f", every {_ordinal(stride)} is used: {available}" if stride > 1 else ""
+        how = f"every {_ordinal(stride)} is used" if stride else "they are chosen by time"
+        used = f", {how}: {available}" if stride != 1 else ""
         frames = "frame" if len(reader) == 1 else "frames"
         raise VideoError(
             Reason.TOO_SHORT,
@@ -165,14 +183,14 @@ def _select_frames(
             f"{required}; give a longer video",
         )
     if max_seconds is None:
-        return _FrameSelection(stride, available, available, fps)
+        return _FrameSelection(sampling, available, stride)
     count = min(available, math.ceil(Fraction(max_seconds) * fps))
     if count < needed:
         raise InvalidInput(
             f"max_seconds {max_seconds:g} leaves {count} frames at {float(fps):.3g} fps, "
             f"but {required}"
         )
-    return _FrameSelection(stride, count, available, fps)
+    return _FrameSelection(sampling, count, stride)
 
 
 def _ordinal(number: int) -> str:
@@ -206,22 +224,24 @@ def _load_trajectory(
     trajectory = Trajectory.load(poses, fps=reader.fps, size=size)
     count = len(trajectory)
     if count == len(reader):
-        rotations = trajectory.rotations[:: selection.stride]
+        rotations = trajectory.rotations[selection.source_indices]
     elif count == selection.available:
-        rotations = trajectory.rotations
+        rotations = trajectory.rotations[: selection.count]
     else:
         allowed = " or ".join(map(str, dict.fromkeys((len(reader), selection.available))))
         raise InvalidInput(
             f"{poses} has {count} rotations, but the video needs {allowed}: "
             "one for each of its frames, or one for each frame that is used"
         )
-    return replace(trajectory, rotations=rotations[: selection.count], fps=selection.fps), ()
+    return replace(trajectory, rotations=rotations, fps=selection.fps), ()
 
 
 def _selection_notes(selection: _FrameSelection) -> tuple[str, ...]:
     if selection.stride == 1:
         return ()
-    return (
-        f"every {_ordinal(selection.stride)} frame is used: "
-        f"{selection.count} frames at {float(selection.fps):.3g} fps",
-    )
+    used = f"{selection.count} frames at {float(selection.fps):.3g} fps"
+    if selection.stride:
+        return (f"every {_ordinal(selection.stride)} frame is used: {used}",)
+    repeated = int((np.diff(selection.source_indices) == 0).sum())
+    held = f", of which {repeated} repeat the one before, because the video holds it"
+    return (f"{used} are used{held if repeated else ''}",)

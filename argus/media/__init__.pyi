@@ -18,6 +18,7 @@ from .info import (
     frame_stride,
 )
 from .mp4_contents import Omission
+from .notes import describe_reading
 from .probing import probe, read_spherical
 from .reader import FrameSampling, VideoReader, resize_frame
 from .remuxing import list_omissions
@@ -42,6 +43,7 @@ __all__ = [
     "cancel_calls",
     "check_map_size",
     "decode_clip",
+    "describe_reading",
     "encode_clip",
     "frame_stride",
     "list_omissions",

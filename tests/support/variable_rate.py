@@ -14,9 +14,9 @@ Times = NDArray[np.float64]
 
 
 def write_timed(path: Path, frames: NDArray[np.uint8], times: Sequence[float] | Times) -> Path:
-    """Encode frames [T, H, W, 3] as H.264, each shown from its time in seconds on."""
+    """Encode frames [T, H, W, 3] as lossless H.264, each shown from its time in seconds on."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30, options={"crf": "10", "g": "12"})
+        stream = container.add_stream("libx264", rate=30, options={"qp": "0", "g": "12"})
         stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
         stream.thread_count = 1
         stream.codec_context.time_base = _TIME_BASE
