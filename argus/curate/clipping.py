@@ -181,7 +181,9 @@ class ClipCutter:
     def spans(self) -> list[ClipSpan]:
         """Return the spans of the video, before shots are detected."""
         reader = self.equirect.reader
-        end_s = float(reader.timestamps[-1] + float(1 / reader.fps))
+        end_s = reader.info.duration_s
+        if not reader.info.is_variable_rate:  # names of clips depend on how this is rounded
+            end_s = float(reader.timestamps[-1] + float(1 / reader.fps))
         return clip_spans(self.sampling, end_s, self.settings)
 
     def clips(self, source_id: str) -> Iterator[CuratedClip]:

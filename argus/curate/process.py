@@ -112,8 +112,9 @@ def process_video(
         with reader:
             return _process(reader, draft, config, samples_folder)
     except VideoError as error:
-        if draft.native is None:
-            draft.layout = Layout.NONE  # no frame was decoded
+        if draft.native is None:  # no frame was decoded
+            is_camera = error.reason is Reason.UNSUPPORTED_LAYOUT
+            draft.layout = Layout.DUAL_FISHEYE if is_camera else Layout.NONE
         return draft.finish(error.reason, error.message.removeprefix(f"{path}: "))
     except ScorerFailed as error:
         return draft.finish(Reason.SCORER_FAILED, str(error))

@@ -188,14 +188,14 @@ def _heed_stereo(guess: _LayoutGuess, metadata: SphericalMetadata | None) -> _La
 def _guess_from_metadata(declared: Layout, info: MediaInfo) -> _LayoutGuess:
     """Return the layout for metadata that pixels neither confirm nor refute."""
     detail = f"the metadata declares {declared}"
-    shape = f"{info.width}×{info.height}"
+    shape, aspect = _describe_shape(info), _shape_aspect(info)
     if declared in (Layout.STEREO_TB, Layout.STEREO_SBS):
         return _LayoutGuess(declared, True, detail, Conversion(crop=_first_eye(declared)))
     if declared is not Layout.MONO_ERP:
         return _LayoutGuess(declared, False, detail)
-    if _is_2_to_1(info, 1.0):
+    if _is_2_to_1(aspect):
         return _LayoutGuess(declared, True, f"{detail}, and {shape} is 2:1", NO_CONVERSION)
-    if _is_within(info.width / info.height, _SQUEEZED_ASPECTS):
+    if _is_within(aspect, _SQUEEZED_ASPECTS):
         detail = f"{detail}, squeezed into {shape}"
         return _LayoutGuess(Layout.MONO_ERP_16X9, True, detail, NO_CONVERSION)
     return _LayoutGuess(Layout.UNKNOWN, False, f"{detail}, but {shape} is not 2:1")
@@ -245,7 +245,7 @@ def _guess_cube(
     info: MediaInfo, scores: Mapping[str, float], settings: FilterSettings
 ) -> _LayoutGuess | None:
     candidates = {CubeLayout.EAC, CubeLayout.C3X2, CubeLayout.CBMP}
-    if info.width / info.height >= _MIN_ROW_OF_FACES_ASPECT:
+    if _shape_aspect(info) >= _MIN_ROW_OF_FACES_ASPECT:
         candidates = {CubeLayout.C6X1}
     # these two differ only in the faces above and below
     is_tagged = declared_layout(info.spherical) is Layout.CUBEMAP
@@ -279,7 +279,7 @@ def _guess_stereo(
     if scores["seam"] > least and seam < -least:
         return None  # one map around the sphere whose halves happen to be alike
     layout = {"left_right": Layout.STEREO_SBS, "top_bottom": Layout.STEREO_TB}[name]
-    eye_aspect = info.width / info.height * (2.0 if layout is Layout.STEREO_TB else 0.5)
+    eye_aspect = _shape_aspect(info) * (2.0 if layout is Layout.STEREO_TB else 0.5)
     crop = Conversion(crop=_first_eye(layout))
     detail = f"the halves show the same scene ({name.replace('_', ' ')})"
     if seam > least:
@@ -308,16 +308,16 @@ def _guess_erp(
     seam, poles = scores["seam"], scores["poles"]
     box = tuple(scores[f"box_{side}"] for side in ("top", "left", "bottom", "right"))
     box_aspect = (box[3] - box[1]) / (box[2] - box[0])  # of shares of width and height
-    aspect = info.width / info.height * box_aspect
+    aspect = _shape_aspect(info, box_aspect)
     is_boxed = box != (0.0, 0.0, 1.0, 1.0)
-    is_map = _is_2_to_1(info, box_aspect)
+    is_map = _is_2_to_1(aspect)
     is_torn = (
         scores["cube_edges"] - _EAC_POLES_WEIGHT * scores["poles_as_eac"] < -settings.torn_edges
     )
-    shape = f"{info.width}×{info.height}" + (" within bars" if is_boxed else "")
+    shape = _describe_shape(info) + (" within bars" if is_boxed else "")
     torn_detail = f"{shape} is torn along the edges of a cube"
     if seam + _POLES_WEIGHT * poles > least:
-        if is_boxed and box_aspect > 1 and _is_2_to_1(info, 1.0):
+        if is_boxed and box_aspect > 1 and _is_2_to_1(_shape_aspect(info)):
             detail = f"{shape} is 2:1 and closed at the seam: the bars are black caps"
             return _LayoutGuess(Layout.MONO_ERP, True, detail, NO_CONVERSION)
         if is_map and is_torn:
@@ -368,19 +368,29 @@ def _letterboxed(shape: str, box: tuple[float, ...], *, is_certain: bool) -> _La
     )
 
 
-def _is_2_to_1(info: MediaInfo, box_aspect: float) -> bool:
-    """Return True if width : height is 2 : 1, either of the stored or of the displayed frame.
+def _describe_shape(info: MediaInfo) -> str:
+    aspect = float(info.pixel_aspect)
+    return f"{info.width}×{info.height}" + (f" of pixels {aspect:.3g}:1" if aspect != 1 else "")
+
+
+def _shape_aspect(info: MediaInfo, box_aspect: float = 1.0) -> float:
+    """Return width : height of the displayed frame.
+
+    The pixel aspect is left out if the stored frame is 2:1 without it, or if the displayed one is
+    2:1 and the stored one is a map that was squeezed to fit a screen.
 
     Args:
-        info: size, pixel aspect and rotation of the video.
+        info: size and pixel aspect of the video.
         box_aspect: width : height, in shares of the frame, of the part that counts.
     """
     stored = info.width / info.height * box_aspect
     displayed = stored * float(info.pixel_aspect)
-    if abs(stored / 2 - 1) <= ASPECT_TOLERANCE:
-        return True
-    is_squeezed = _is_within(stored, _SQUEEZED_ASPECTS)
-    return abs(displayed / 2 - 1) <= ASPECT_TOLERANCE and not is_squeezed
+    is_squeezed = _is_2_to_1(displayed) and _is_within(stored, _SQUEEZED_ASPECTS)
+    return stored if _is_2_to_1(stored) or is_squeezed else displayed
+
+
+def _is_2_to_1(aspect: float) -> bool:
+    return abs(aspect / 2 - 1) <= ASPECT_TOLERANCE
 
 
 def _is_within(value: float, bounds: tuple[float, float]) -> bool:

@@ -211,6 +211,36 @@ def test_the_yaw_of_a_panorama_does_not_matter(pair: tuple[Frames, Frames], yaw:
     )
 
 
+@pytest.mark.parametrize(
+    ("stored", "aspect", "layout"),
+    [
+        ((192, 192), Fraction(2), Layout.MONO_ERP),
+        ((192, 144), Fraction(8, 3), Layout.MONO_ERP),
+        ((192, 512), Fraction(3, 4), Layout.MONO_ERP),
+        ((192, 192), Fraction(16, 9), Layout.MONO_ERP_16X9),
+        ((192, 256), Fraction(4, 3), Layout.MONO_ERP_16X9),
+        ((192, 384), Fraction(8, 9), Layout.MONO_ERP),  # 2:1 is a map, whatever its pixels
+        ((192, 192), Fraction(1), Layout.HALF_ERP),
+        ((192, 144), Fraction(4, 3), Layout.HALF_ERP),
+    ],
+)
+def test_the_displayed_shape_of_a_map_counts(
+    pair: tuple[Frames, Frames], stored: tuple[int, int], aspect: Fraction, layout: Layout
+) -> None:
+    verdict = detect(scaled(pair[0], *stored), pixel_aspect=aspect)
+    assert verdict.layout == layout, verdict
+
+
+@pytest.mark.parametrize("stored", [(192, 192), (192, 320), (192, 480)])
+def test_the_displayed_shape_of_a_view_and_of_two_eyes_counts(
+    pair: tuple[Frames, Frames], stored: tuple[int, int]
+) -> None:
+    wide = Fraction(2 * stored[0], stored[1])
+    assert detect(scaled(view(pair[0], 2.0), *stored), pixel_aspect=wide).layout == Layout.FLAT
+    eyes = scaled(np.concatenate(pair, 2), *stored)
+    assert detect(eyes, pixel_aspect=2 * wide).layout == Layout.STEREO_SBS
+
+
 DECLARATIONS = [
     ("side by side in 2:1", SphericalMetadata(), Reason.LAYOUT_MISMATCH),
     ("top-bottom", SphericalMetadata(stereo_mode="left-right"), Reason.LAYOUT_MISMATCH),
