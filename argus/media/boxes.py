@@ -149,16 +149,6 @@ def is_mp4(path: Path) -> bool:
         return any(box.box_type in _MP4_TYPES for box in iter_file_boxes(file, limit=None))
 
 
-def is_truncated(path: Path) -> bool:
-    """Return whether the boxes extend past the end of the file, or the index (moov) is missing."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        boxes = list(iter_file_boxes(file))
-    return bool(boxes) and (
-        boxes[-1].end > size or all(box.box_type not in {b"moov", b"moof"} for box in boxes)
-    )
-
-
 def _iter_headers(
     read: Callable[[int, int], bytes], start: int, end: int, limit: int | None
 ) -> Iterator[Mp4Box]:

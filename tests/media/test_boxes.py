@@ -12,7 +12,6 @@ from argus.media.boxes import (
     MAX_BOXES,
     find_payloads,
     get_payload,
-    is_truncated,
     iter_boxes,
     iter_file_boxes,
     pack_box,
@@ -70,7 +69,6 @@ def test_arbitrary_bytes_never_raise(tmp_path_factory, data):
     for content in (data, pack_box(b"moov", data), make_track(entry=data), make_track(v1=data)):
         path.write_bytes(content)
         read_mp4_metadata(path)
-        is_truncated(path)
         assert len(list(find_payloads(content, b"moov", b"trak"))) <= MAX_BOXES
 
 
@@ -99,16 +97,3 @@ def test_impossible_sizes_end_the_iteration(tmp_path, data):
     assert metadata is None or metadata.projection == "unknown"
     with path.open("rb") as file:
         assert sum(1 for _ in iter_file_boxes(file)) <= MAX_BOXES
-
-
-def test_file_without_its_end_or_its_index_is_truncated(tmp_path):
-    path = tmp_path / "boxes.mp4"
-    complete = pack_box(b"moov", bytes(20)) + pack_box(b"mdat", bytes(20))
-    for data, expected in (
-        (complete, False),
-        (complete[:-1], True),
-        (pack_box(b"ftyp", bytes(8)) + pack_box(b"mdat", bytes(20)), True),
-        (b"", False),
-    ):
-        path.write_bytes(data)
-        assert is_truncated(path) is expected, data

@@ -138,7 +138,7 @@ COUNTS = st.sampled_from([0] * 50 + [1, 99_999, 100_000, 100_001])
 CHANGES = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=3)
 SUPPRESSED = [HealthCheck.too_slow, HealthCheck.data_too_large]
 FEW = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=SUPPRESSED)
-MANY_EXAMPLES = settings(FEW, max_examples=3000)
+MANY_EXAMPLES = settings(FEW, max_examples=1000)
 
 
 @FEW
