@@ -237,16 +237,26 @@ def _edit_track(
 def _edit_entry(
     data: bytearray, path: tuple[Mp4Box, ...], metadata: SphericalMetadata
 ) -> Iterator[_Edit]:
-    """Yield the edits that replace the V2 boxes of a sample entry."""
+    """Yield the edits that replace the V2 boxes, and those of Apple, of a sample entry."""
     entry = get_payload(data, path[-1])
     if len(entry) < ENTRY_FIELDS_BYTES:
         raise MalformedBoxes("a sample entry of its video track is cut off")
     first = find_entry_boxes(entry)
-    for box in _iter_children(data, path[-1], first):
-        if box.box_type in {b"st3d", b"sv3d"}:
-            yield _Edit(path, Splice(box.start, box.end, b""))
+    boxes = list(_iter_children(data, path[-1], first))
     v2 = _pack_st3d(metadata) + _pack_sv3d(metadata, parse_entry_size(entry))
-    yield _append(data, path, v2, first)
+    addition = _append(data, path, v2, first)
+    replaced = {b"st3d", b"sv3d", b"vexu"}  # the last is Apple's, and would contradict
+    if any(box.box_type == b"lhvC" for box in boxes):
+        replaced = {b"st3d", b"sv3d"}  # it tells which layer is for which eye
+    for box in boxes:
+        if box.box_type in replaced:
+            yield _Edit(path, Splice(box.start, box.end, b""))
+        elif box.box_type == b"vexu":  # FFmpeg opens no file with it before st3d
+            addition = _Edit(path, Splice(box.start, box.start, v2))
+            for part in _iter_children(data, box):
+                if part.box_type in {b"proj", b"pack"}:
+                    yield _Edit((*path, box), Splice(part.start, part.end, b""))
+    yield addition
 
 
 def _append(data: bytearray, path: tuple[Mp4Box, ...], boxes: bytes, skipped: int = 0) -> _Edit:

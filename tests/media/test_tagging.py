@@ -257,3 +257,28 @@ def test_boxes_follow_the_color_table_of_quicktime(tmp_path, depth):
     tagged = path.read_bytes()
     assert tagged[tagged.index(table) + len(table) + 4 :].startswith(b"pasp")
     assert read_spherical(path) == SphericalMetadata()
+
+
+@pytest.mark.parametrize("stereo", ["mono", "top-bottom", "left-right"])
+@pytest.mark.parametrize("projection", ["equirectangular", "cubemap", "eac"])
+def test_the_projection_that_apple_reads_is_replaced(library, tmp_path, projection, stereo):
+    """FFmpeg writes a vexu box beside V2 metadata if it is allowed to."""
+    first, copy, tagged = (tmp_path / f"{name}.mp4" for name in ("first", "copy", "tagged"))
+    tag_spherical(library("h264.mp4"), first, SphericalMetadata(stereo_mode="top-bottom"))
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", first, "-c", "copy"]
+    subprocess.run([*ffmpeg, "-strict", "unofficial", copy], check=True)
+    assert b"vexu" in copy.read_bytes()
+    metadata = SphericalMetadata(projection, stereo)
+    tag_spherical(copy, tagged, metadata)
+    assert read_spherical(tagged) == metadata
+    np.testing.assert_array_equal(
+        decode_clip(tagged.read_bytes()), decode_clip(library("h264.mp4").read_bytes())
+    )
+    with av.open(str(tagged)) as container:
+        frame = next(container.decode(video=0))
+    data = {item.type.name: bytes(item) for item in frame.side_data}
+    if projection != "eac":
+        number = struct.unpack_from("=i", data["SPHERICAL"])[0]
+        assert number == ["equirectangular", "cubemap"].index(projection)
+    packing = ["mono", "left-right", "top-bottom"][struct.unpack_from("=i", data["STEREO3D"])[0]]
+    assert packing == stereo
