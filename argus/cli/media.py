@@ -1,16 +1,18 @@
 """The commands `generate` and `tag`, which read and write video files."""
 
-from dataclasses import replace
+import shlex
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from argus.cli.console import handle_errors, print_json
+from argus.cli.console import escape_controls, handle_errors, print_json
 from argus.cli.jobs import (
     named_cluster,
     print_dry_run,
     print_result,
+    require_registered,
     resolve_job_config,
     run_job,
     use_local_registry,
@@ -23,13 +25,13 @@ from argus.cli.options import (
     require_model,
     resolve_path,
 )
-from argus.errors import InvalidInput
+from argus.errors import InvalidInput, VideoError
 from argus.files import require_file, require_writable
 from schemas.config import GenerateConfig
 from schemas.names import JobKind
 
 if TYPE_CHECKING:
-    from argus.media import SphericalMetadata
+    from argus.media import Omission, SphericalMetadata
 
 Projection = Literal["equirectangular", "half_equirectangular", "cubemap", "eac"]
 StereoMode = Literal["mono", "top-bottom", "left-right"]
@@ -86,12 +88,13 @@ def generate(
     if dry_run:
         print_dry_run(settings, _describe_generation(settings))
         return
-    from argus.media import probe
-
-    probe(Path(settings.input))  # a file that is no video fails before the model is loaded
+    cluster = named_cluster()
+    if not cluster:
+        require_registered(settings.model)
+    _check_content(settings)
     use_local_registry()
-    result = run_job(JobKind.GENERATE, settings, ray_address=named_cluster(), as_json=as_json)
-    print_result(result, f"argus tag {output}", as_json=as_json)
+    result = run_job(JobKind.GENERATE, settings, ray_address=cluster, as_json=as_json)
+    print_result(result, shlex.join(["argus", "tag", output]), as_json=as_json)
 
 
 @handle_errors
@@ -116,6 +119,12 @@ def tag(
         StereoMode | None,
         typer.Option(help="Arrangement of the two eyes [default: as IN declares, else mono]"),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Tag a video whose pixels are not the map, or cannot be decoded"
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the tags that would be written, and stop")
     ] = False,
@@ -124,38 +133,80 @@ def tag(
     """Mark a video as 360° for players, or show how it is marked.
 
     Writes Spherical Video V2 metadata and, for an equirectangular video, V1. Earlier metadata is
-    replaced; the frames are copied unchanged.
+    replaced, faulty metadata repaired; the frames are copied unchanged. An mp4 or mov keeps all
+    else. Another container becomes an mp4 with all of its tracks, chapters and tags that an mp4
+    can hold; what it cannot hold is listed, and pictures or sound that it cannot hold are refused.
+
+    If IN declares no projection, its pixels must look like the map that is to be declared: an
+    ordinary video is refused, and options that fit are named. --force tags it all the same.
 
     JSON keys: output, version (null: no tags), projection, stereo, bounds (missing part at the
-    top, bottom, left and right, as fractions), yaw_deg, pitch_deg, roll_deg.
+    top, bottom, left and right, as fractions), yaw_deg, pitch_deg, roll_deg, problem (what is
+    wrong with IN's tags), repaired (what was wrong), not_kept (track, part and detail of each
+    loss).
 
     Example: `argus tag plain.mp4 tagged.mp4 --stereo top-bottom`
     """
-    if output is None and (projection or stereo):
-        raise InvalidInput("--projection and --stereo need a file to write: argus tag IN OUT")
+    if output is None and (projection or stereo or force):
+        raise InvalidInput(
+            "--projection, --stereo and --force need a file to write: argus tag IN OUT"
+        )
     require_file(video, "video")
     if output:
-        require_writable(output, "output", (".mp4", ".mov", ".m4v"))
-    from argus.media import SphericalMetadata, read_spherical
+        _require_target(output, (".mp4", ".mov", ".m4v"))
+    from argus.media import list_omissions
 
-    metadata = read_spherical(video)
-    if output:
-        metadata = _merge_tags(metadata or SphericalMetadata(), projection, stereo)
-        if not dry_run:
-            metadata = _write_tags(video, output, metadata)
-    _print_tags(metadata, None if dry_run else output, as_json=as_json)
+    declared = _read_declared(video, may_fail=output is not None)
+    if output is None:
+        _print_tags(declared, None, as_json=as_json)
+        return
+    metadata = _merge_tags(declared, projection, stereo)
+    _require_writable_projection(metadata, video)
+    if not force and (declared is None or declared.projection == "undeclared"):
+        from argus.cli.sphere_check import require_map
+
+        require_map(video, metadata)
+    repaired = declared.problem if declared else ""
+    if dry_run:
+        omissions = list_omissions(video)
+    else:
+        metadata, omissions = _write_tags(video, output, metadata)
+    _print_tags(
+        metadata,
+        None if dry_run else output,
+        repaired=repaired,
+        omissions=omissions,
+        as_json=as_json,
+    )
+
+
+def _require_target(path: Path | str, suffixes: tuple[str, ...]) -> Path:
+    """Return the path of a video to write; raise InvalidInput if it cannot be written."""
+    target = require_writable(path, "output", suffixes)
+    if not target.absolute().parent.is_dir():
+        raise InvalidInput(f"the folder of the output {target} does not exist; make it first")
+    return target
 
 
 def _check_files(video: str, output: str, poses: str | None) -> None:
     """Raise InvalidInput for files that cannot be used, before anything heavy is imported."""
     source = require_file(video, "video")
-    target = require_writable(output, "output", (".mp4",))
-    if not target.absolute().parent.is_dir():
-        raise InvalidInput(f"the folder of the output {target} does not exist; make it first")
+    target = _require_target(output, (".mp4",))
     if target.exists() and target.samefile(source):
         raise InvalidInput(f"the output {target} is the video itself; give another name")
-    if poses and not Path(resolve_path(poses, "poses") or "").exists():
-        raise InvalidInput(f"the poses {poses} do not exist; check the path")
+    if poses and not Path(poses).is_dir():
+        require_file(poses, "poses file")
+
+
+def _check_content(settings: GenerateConfig) -> None:
+    """Raise InvalidInput for files with unusable content, before the model is loaded."""
+    from argus.media import probe
+
+    info = probe(Path(settings.input))
+    if settings.poses:
+        from argus.sphere import Trajectory
+
+        Trajectory.load(settings.poses, fps=info.fps, size=(info.height, info.width))
 
 
 def _describe_generation(settings: GenerateConfig) -> str:
@@ -171,34 +222,71 @@ def _describe_generation(settings: GenerateConfig) -> str:
     )
 
 
+def _read_declared(video: Path, *, may_fail: bool) -> "SphericalMetadata | None":
+    """Return what a video declares.
+
+    A video that is to be tagged may fail to open: the check of its pixels, or the writer, says why.
+    """
+    from argus.media import read_spherical
+
+    try:
+        return read_spherical(video)
+    except VideoError:
+        if may_fail:
+            return None
+        raise
+
+
 def _merge_tags(
-    declared: "SphericalMetadata", projection: Projection | None, stereo: StereoMode | None
+    declared: "SphericalMetadata | None",
+    projection: Projection | None,
+    stereo: StereoMode | None,
 ) -> "SphericalMetadata":
     """Return the declared tags with the given changes.
 
-    Bounds and orientation belong to a projection: another one keeps only the stereo mode.
+    Bounds and orientation belong to a projection: another one keeps only the stereo mode. A video
+    that declares no projection is equirectangular.
     """
-    base = type(declared)(projection, declared.stereo_mode) if projection else declared
+    from argus.media import SphericalMetadata
+
+    base = replace(declared, problem="") if declared else SphericalMetadata()
+    if projection is None and base.projection == "undeclared":
+        projection = "equirectangular"
+    base = SphericalMetadata(projection, base.stereo_mode) if projection else base
     return replace(base, stereo_mode=stereo) if stereo else base
+
+
+def _require_writable_projection(metadata: "SphericalMetadata", video: Path) -> None:
+    names = get_args(Projection)
+    if metadata.projection not in names:
+        raise InvalidInput(
+            f"{video} declares the projection {metadata.projection}, which cannot be written; "
+            f"give --projection {' or '.join(names)}"
+        )
 
 
 def _write_tags(
     video: Path, output: Path, metadata: "SphericalMetadata"
-) -> "SphericalMetadata | None":
-    """Write a tagged copy and return what a player reads from it."""
+) -> "tuple[SphericalMetadata, tuple[Omission, ...]]":
+    """Write a tagged copy; return what a player reads from it, and what it does not hold."""
     from argus.media import read_spherical, tag_spherical
 
     try:
-        tag_spherical(video, output, metadata)
+        omissions = tag_spherical(video, output, metadata)
     except OSError as error:
         raise InvalidInput(
             f"{video} cannot be copied to {output}: {error.strerror}; choose another path"
         ) from error
-    return read_spherical(output)
+    return read_spherical(output) or metadata, omissions
 
 
 def _print_tags(
-    metadata: "SphericalMetadata | None", output: Path | None, *, as_json: bool
+    metadata: "SphericalMetadata | None",
+    output: Path | None,
+    *,
+    repaired: str = "",
+    omissions: "tuple[Omission, ...] | None" = None,
+    as_json: bool,
 ) -> None:
     path = str(output.absolute()) if output else None
     if as_json:
@@ -212,16 +300,21 @@ def _print_tags(
                 "yaw_deg": metadata and metadata.yaw_deg,
                 "pitch_deg": metadata and metadata.pitch_deg,
                 "roll_deg": metadata and metadata.roll_deg,
+                "problem": (metadata and metadata.problem) or None,
+                "repaired": repaired or None,
+                "not_kept": None if omissions is None else [asdict(one) for one in omissions],
             }
         )
         return
-    lines = {"output": path, "spherical": metadata.version if metadata else "no"}
+    lines = [("output", path), ("spherical", metadata.version if metadata else "no")]
     if metadata:
         angles = (metadata.yaw_deg, metadata.pitch_deg, metadata.roll_deg)
-        lines["projection"], lines["stereo"] = metadata.projection, metadata.stereo_mode
-        lines["missing at top, bottom, left, right"] = _join(metadata.bounds)
-        lines["yaw, pitch, roll in degrees"] = _join(angles)
-    for name, value in lines.items():
+        lines += [("projection", metadata.projection), ("stereo", metadata.stereo_mode)]
+        lines += [("missing at top, bottom, left, right", _join(metadata.bounds))]
+        lines += [("yaw, pitch, roll in degrees", _join(angles)), ("problem", metadata.problem)]
+    lines += [("repaired", repaired)]
+    lines += [("not kept", escape_controls(str(one))) for one in omissions or ()]
+    for name, value in lines:
         if value:
             typer.echo(f"{name}: {value}")
 

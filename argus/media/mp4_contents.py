@@ -36,6 +36,7 @@ _KEPT_FILE_TAGS = re.compile(
     |(track|disc)=\d+(/\d+)?
     |location=[+-][\d.]+[+-][\d.]+([+-][\d.]+)?/?  # ISO 6709
     |spherical-video=.*  # V1 in Matroska: `tag_spherical` writes it
+    |(major_brand|minor_version|compatible_brands)=.*  # of the mp4 that the file once was
     """,
     re.VERBOSE | re.DOTALL,
 )

@@ -18,7 +18,7 @@ import numpy as np
 
 from argus.errors import ArgusError, VideoError
 from argus.media import errors
-from argus.media.boxes import iter_boxes, iter_file_boxes, read_payload
+from argus.media.boxes import is_mp4, iter_boxes, iter_file_boxes, read_payload
 from argus.media.mp4_contents import (
     KEPT_DISPOSITIONS,
     PROBE_OPTIONS,
@@ -77,7 +77,12 @@ def remux(src: Path, dst: Path) -> tuple[Omission, ...]:
 
 
 def list_omissions(src: Path) -> tuple[Omission, ...]:
-    """Return what `remux` would leave out, without writing. Raises the errors of `remux`."""
+    """Return what `tag_spherical` would leave out, without writing; nothing for an mp4 or mov.
+
+    Raises the errors of `remux`.
+    """
+    if is_mp4(src):
+        return ()
     contents = read_contents(src)
     return (*plan_copy(contents, str(src))[1], *_list_programs(contents, src))
 
