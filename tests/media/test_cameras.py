@@ -197,10 +197,10 @@ class TestGopro:
     @pytest.mark.parametrize("name", GOPRO_SIZES)
     def test_full_size(self, name, tmp_path):
         size = GOPRO_SIZES[name]
-        path = write_tracks(tmp_path / "full.360", show_gopro(PHASES[:2], size))
+        path = write_tracks(tmp_path / "full.360", show_gopro(PHASES[:1], size))
         with open_video(path, threads=2) as reader:
             assert reader.size == (2 * size[0], 4 * size[0])
-            assert_shows_scene(reader.frames([0, 1]), PHASES[:2])
+            assert_shows_scene(reader.frames([0]), PHASES[:1])
 
 
 class TestInsta360:

@@ -36,14 +36,6 @@ def test_tracks_become_the_map(name):
     assert_is_scene(gopro_to_erp(upper[None], lower[None], (96, 192), interpolation="cubic")[0])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", GOPRO_SIZES)
-def test_tracks_of_full_size_become_the_map(name):
-    height, width, overlap = GOPRO_SIZES[name]
-    upper, lower = show_gopro_tracks((height, width), overlap)
-    assert_is_scene(gopro_to_erp(upper[None], lower[None])[0])
-
-
 def test_swapped_tracks_are_another_map():
     upper, lower = show_gopro_tracks((168, 512), 8)
     erp = gopro_to_erp(lower[None], upper[None])[0]
