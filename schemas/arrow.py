@@ -1,6 +1,6 @@
 """Arrow schemas of stored tables: shards, the index, snapshots and manifests.
 
-`argus.dataset.migration` reads an index of version 1.
+`argus.dataset.migration` reads an index of version 1 or 2.
 """
 
 import pyarrow as pa
@@ -60,6 +60,29 @@ SPHERICAL = pa.struct(
         ("padding", pa.int32()),
         ("coverage", pa.float64()),
         ("version", pa.string()),
+        ("problem", pa.string()),  # of the declaration; null in rows of version 2
+    ]
+)
+
+COLOR = pa.struct(
+    [
+        ("matrix", pa.string()),
+        ("range", pa.string()),
+        ("transfer", pa.string()),
+        ("primaries", pa.string()),
+    ]
+)
+
+TRACK = pa.struct(
+    [
+        ("number", pa.int32()),
+        ("kind", pa.string()),
+        ("codec", pa.string()),
+        ("language", pa.string()),
+        ("title", pa.string()),
+        ("is_default", pa.bool_()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
     ]
 )
 
@@ -78,10 +101,21 @@ MEDIA = pa.struct(
         *_MEDIA_FIELDS,
         ("duration_s", pa.float64()),
         ("rotation", pa.int32()),
-        ("pixel_aspect_num", pa.int64()),  # null in rows of version 1
-        ("pixel_aspect_den", pa.int64()),
+        ("pixel_aspect_num", pa.int64()),  # after rotation, before it in rows of version 2
+        ("pixel_aspect_den", pa.int64()),  # null in rows of version 1
         ("is_variable_rate", pa.bool_()),
         ("spherical", SPHERICAL),  # null if the file declares none
+        ("color", COLOR),  # this and what follows is null in rows of version 2
+        ("is_mirrored", pa.bool_()),
+        ("is_interlaced", pa.bool_()),
+        ("bit_depth", pa.int32()),
+        ("start_s", pa.float64()),
+        ("irregularity", pa.float64()),
+        ("has_edit_list", pa.bool_()),
+        ("video_track", pa.int32()),
+        ("track_choice", pa.string()),
+        ("tracks", pa.list_(TRACK)),
+        ("camera", pa.string()),
     ]
 )
 
@@ -94,7 +128,7 @@ STAGE_SECONDS = pa.struct(
     ]
 )
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 
 INDEX_SCHEMA = pa.schema(
     [

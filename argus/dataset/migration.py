@@ -1,8 +1,9 @@
-"""Reading what version 1 stored: index columns, score names, recipes, and run configurations.
+"""Reading what earlier versions stored: index columns, score names, recipes, run configurations.
 
-Version 1 is the index without `decided_at`. Nothing is rewritten: old files are translated when
-they are read, before anything is compared or hashed. A stored name that is neither current nor
-listed here is an error, so that it never turns into a default.
+Version 1 is the index without `decided_at`; version 2 describes less of a file. Nothing is
+rewritten: old files are translated when they are read, before anything is compared or hashed. A
+stored name that is neither current nor listed here is an error, so that it never turns into a
+default.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -105,12 +106,15 @@ def migrate_row(values: Mapping[str, Any]) -> dict[str, Any]:
 
     Version 1 stored neither pixel aspect, rotation nor spherical metadata. They are derived from
     the declared layout and the stored score `layout.pixel_aspect`, which a decision needs and no
-    more.
+    more. Version 2 stored the pixel aspect of the frames before rotation. What it did not store
+    has the default of `MediaInfo`.
     """
     found = {rename_column(name): value for name, value in values.items()}
     media = found.get("media")
-    if media and "fps_num" in media and media.get("pixel_aspect_num") is None:
-        found["media"] = {**media, **_derive_media(media, found)}
+    if isinstance(media, Mapping) and media.get("irregularity") is None:
+        if "fps_num" in media and media.get("pixel_aspect_num") is None:
+            media = {**media, **_derive_media(media, found)}
+        found["media"] = _complete_media(media)
     return found
 
 
@@ -212,6 +216,24 @@ def _derive_media(media: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str,
         "is_variable_rate": False,
         "spherical": vars(spherical) if spherical else None,
     }
+
+
+def _complete_media(media: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the media of a row of version 2 with the pixel aspect after rotation.
+
+    Values of a table have numerator and denominator, those of a staged result a text.
+    """
+    found = {name: value for name, value in media.items() if value is not None}
+    if "spherical" in found:
+        spherical = found["spherical"].items()
+        found["spherical"] = {name: value for name, value in spherical if value is not None}
+    if found.get("rotation", 0) % 180:
+        if "pixel_aspect" in found:
+            found["pixel_aspect"] = str(1 / Fraction(found["pixel_aspect"]))
+        else:
+            sides = found["pixel_aspect_den"], found["pixel_aspect_num"]
+            found["pixel_aspect_num"], found["pixel_aspect_den"] = sides
+    return found
 
 
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
