@@ -11,6 +11,7 @@ from schemas.names import Reason
 
 # AV_DISPOSITION_ATTACHED_PIC and _TIMED_THUMBNAILS: cover art and previews, not a video
 _STILL_PICTURES = 0x400 | 0x800
+_INDEXED = ("mp4", "matroska")  # containers of which the demuxer indexes what it reads
 _DEFAULT = 0x1  # AV_DISPOSITION_DEFAULT
 _DEFAULT_BONUS = 5_000_000  # pixels; FFmpeg's map_auto_video adds as many
 
@@ -77,13 +78,15 @@ def list_video_streams(container: Any) -> list[Any]:
 
 
 def _rate(stream: Any) -> tuple[bool, int]:
-    """Return the rank of a track; a track that is known to have no packets is the last choice."""
+    """Return the rank of a track; one without packets is the last choice."""
     bonus = _DEFAULT_BONUS if int(stream.disposition) & _DEFAULT else 0
-    return not _is_known_empty(stream), _get_area(stream) + bonus
+    return not _is_empty(stream), _get_area(stream) + bonus
 
 
-def _is_known_empty(stream: Any) -> bool:
-    is_indexed = "mp4" in stream.container.format.name  # the index of others may lack packets
+def _is_empty(stream: Any) -> bool:
+    """Return whether a track has no packets, where the demuxer's index tells it."""
+    container = stream.container.format.name
+    is_indexed = any(name in container for name in _INDEXED)
     return is_indexed and not stream.frames and not len(stream.index_entries or ())
 
 

@@ -3,6 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -54,6 +55,23 @@ def test_the_track_is_the_one_that_ffmpeg_reads(tmp_path, suffix, sizes, disposi
     assert (shown.width, shown.height) == (info.width, info.height)
     with open_video(path) as video:
         assert video.frames([4]).shape == (1, info.height, info.width, 3)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_track_without_packets_is_not_read(tmp_path, suffix, is_first):
+    source = write_tracks(tmp_path / "source.mkv", [SMALL, LARGE])
+    path = tmp_path / f"empty.{suffix}"
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        small, large = old.streams.video
+        order = [large, small] if is_first else [small, large]
+        copies = {stream.index: new.add_stream_from_template(stream) for stream in order}
+        for packet in old.demux(small):
+            if packet.size:
+                packet.stream = copies[small.index]
+                new.mux(packet)
+    info = probe(path)
+    assert (info.width, info.height, info.frames) == (*SMALL, 5)
 
 
 def test_transport_streams_have_no_default_track(tmp_path):
