@@ -184,6 +184,16 @@ class TestGopro:
             assert reader.size == tracks[0][0].shape[:2]
         assert probe(path) == reader.info
 
+    def test_an_unknown_layout_is_named(self, tmp_path):
+        black = [np.zeros((160, 496, 3), np.uint8)]
+        path = write_tracks(tmp_path / "new.360", [black, black], handler="GoPro H.265")
+        assert probe(path).camera == "GoPro"
+        with pytest.raises(VideoError, match="GoPro") as caught:
+            open_video(path)
+        assert caught.value.reason is Reason.UNSUPPORTED_LAYOUT
+        one = write_tracks(tmp_path / "one.mp4", [black * 4], handler="GoPro H.265")
+        assert probe(one).camera is None
+
     def test_lenses_and_a_second_file_are_refused(self, gopro, lens):
         for options in ({"lens": lens}, {"second": gopro}):
             with pytest.raises(InvalidInput, match="GoPro"):

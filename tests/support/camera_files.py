@@ -49,7 +49,7 @@ _ENCODERS = {
     "libx265": {
         "crf": "4",
         "preset": "ultrafast",
-        "x265-params": "log-level=none:pools=1:keyint=4",
+        "x265-params": "log-level=none:pools=1:frame-threads=1:bframes=0:keyint=4",
     },
     "libx264": {"crf": "4", "preset": "ultrafast", "g": "4"},
 }
@@ -63,6 +63,7 @@ def write_tracks(
     starts: Sequence[int] = (),
     steps: Sequence[int] = (),
     has_sound: bool = True,
+    handler: str = "VideoHandler",
 ) -> Path:
     """Write an mp4 with sound between its video tracks.
 
@@ -73,6 +74,7 @@ def write_tracks(
         starts: number of the first frame of each track.
         steps: number of frames from one frame of a track to the next.
         has_sound: False for a file without sound.
+        handler: name of the handler of video tracks.
     """
     with av.open(str(path), "w", format="mp4") as container:
         streams = []
@@ -81,7 +83,7 @@ def write_tracks(
                 sound = container.add_stream("aac", rate=48000, layout="mono")
             stream = container.add_stream(codec, rate=FPS, options=_ENCODERS[codec])
             stream.height, stream.width = frames[0].shape[:2]
-            stream.pix_fmt = "yuv420p"
+            stream.pix_fmt, stream.metadata["handler_name"] = "yuv420p", handler
             context = stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = _BT709
             context.color_range = int(ColorRange.MPEG)

@@ -15,17 +15,21 @@ from fractions import Fraction
 from pathlib import Path
 
 from argus.errors import InvalidInput, VideoError
+from argus.media.boxes import find_payloads, iter_file_boxes, read_payload
 from argus.media.info import MediaInfo, SphericalMetadata, Track
 from argus.sphere import GoproLayout, find_gopro_layout
 from schemas.names import Reason
 
 GOPRO_MAX = "GoPro MAX"
+UNKNOWN_GOPRO = "GoPro"
+"""Camera of a recording with two tracks by GoPro whose layout is not known."""
 INSTA360 = "Insta360"
 TWO_LENSES = "two lenses"
 """Camera of a recording of any other make, which is read because lenses were given."""
 
 _INSTA360_MAGIC = b"8db42d694ccc418790edff439fe026bf"
 _INSTA360_VIDEO = ".insv"
+_GOPRO_HANDLER = b"GoPro H.265"  # name of the handler of its video tracks
 _LENS_FILE_NAME = re.compile(r"(.*_)([01])(\d_\d+\.\w+)")  # VID_…_00_123.insv and VID_…_10_123.insv
 _ASPECT_TOLERANCE = 0.01
 
@@ -54,12 +58,14 @@ def describe_recording(path: Path, info: MediaInfo) -> MediaInfo:
         info: the description of the track that is read by default.
 
     Returns:
-        For a GoPro MAX the description of the map that its tracks are joined to; for an Insta360
-        that of one track, with the camera; otherwise `info` itself.
+        For a GoPro MAX the description of the map that its tracks are joined to; for an Insta360,
+        or a GoPro with an unknown layout, that of one track, with the camera; otherwise `info`.
     """
     tracks = _find_gopro_tracks(info)
     if tracks:
         return describe_map(info, GOPRO_MAX, _get_layout(tracks[0]).erp_size)
+    if _is_unknown_gopro(path, info):
+        return replace(info, camera=UNKNOWN_GOPRO)
     return replace(info, camera=INSTA360) if _is_insta360(path, info) else info
 
 
@@ -109,6 +115,12 @@ def find_recording(
             )
         sources = tuple((path, track.number) for track in tracks)
         return Recording(GOPRO_MAX, sources, _get_layout(tracks[0]))
+    if _is_unknown_gopro(path, info):
+        raise VideoError(
+            Reason.UNSUPPORTED_LAYOUT,
+            f"{path}: a GoPro recording with two tracks, of which only the layout of the MAX is "
+            "known; export it with GoPro's player first",
+        )
     is_insta360 = _is_insta360(path, info)
     if not has_lenses:
         if is_insta360 or second:
@@ -127,11 +139,11 @@ def require_no_camera(path: Path, info: MediaInfo) -> None:
         info: what `probe` returns.
     """
     if info.camera is not None:
-        lens = "" if info.camera == GOPRO_MAX else " --lens FILE"
+        lens = " --lens FILE" if info.camera == INSTA360 else ""
         raise VideoError(
             Reason.UNSUPPORTED_LAYOUT,
             f"{path}: a recording of a two-lens camera ({info.camera}), whose pictures are not a "
-            f"360° map yet; stitch it first: argus stitch {path.name} OUT.mp4{lens}",
+            f"360° map yet; stitch it first: argus stitch IN OUT.mp4{lens}",
         )
 
 
@@ -218,6 +230,21 @@ def _find_gopro_tracks(info: MediaInfo) -> tuple[Track, ...]:
     )
     sizes = {(track.width, track.height) for track in tracks}
     return tracks if len(tracks) == 2 and len(sizes) == 1 else ()
+
+
+def _is_unknown_gopro(path: Path, info: MediaInfo) -> bool:
+    """Return whether a file has two equal HEVC tracks by a GoPro, which are not those of a MAX."""
+    if info.container != "mp4" or info.codec != "hevc" or len(_list_equal_tracks(info)) != 2:
+        return False
+    with path.open("rb") as file:
+        moov = next((box for box in iter_file_boxes(file) if box.box_type == b"moov"), None)
+        payload = (read_payload(file, moov) if moov else None) or b""
+    handlers = [
+        handler
+        for track in find_payloads(payload, b"trak")
+        for handler in find_payloads(track, b"mdia", b"hdlr")
+    ]
+    return sum(_GOPRO_HANDLER in handler for handler in handlers) >= 2
 
 
 def _get_layout(track: Track) -> GoproLayout:
