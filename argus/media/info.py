@@ -129,18 +129,19 @@ class MediaInfo:
         duration_s: seconds from the first frame to the end of the last.
         codec: FFmpeg's name: h264, hevc, vp8, vp9, av1.
         container: mp4 (and mov), matroska (and webm), mpegts, ...
-        rotation: counter-clockwise degrees by which the reader rotates the coded frames.
+        rotation: counter-clockwise degrees by which the reader rotates the coded frames, 0 .. 359;
+            the frame keeps its size and its corners turn black unless it is a multiple of 90.
         is_mirrored: True if the reader flips the coded frames left to right before it rotates.
         pixel_aspect: width : height of one pixel, after rotation; the container's ratio counts
             before the codec's.
         spherical: declared spherical metadata; None for an ordinary video.
         color: as declared; frames are always read as SDR in BT.709.
-        is_interlaced: True if frames hold two fields, which the reader deinterlaces.
+        is_interlaced: True if the first frame holds two fields, which the reader deinterlaces.
         start_s: presentation time of the first frame in the file, in seconds.
         irregularity: share of the duration in which frames are shown for less than 0.5 or more
             than 1.5 times the usual duration, 0 .. 1.
         is_variable_rate: True if `irregularity` is not 0.
-        has_edit_list: True if the container declares that frames are hidden or shown twice.
+        has_edit_list: True if an edit list of the container hides frames or shows some twice.
         video_track: number of the track that is read.
         track_choice: why that track is read, if there are several video tracks; else empty.
         tracks: all streams of the file, in order.

@@ -34,9 +34,9 @@ _GENERATE_TIMES = 0x1  # AVFMT_FLAG_GENPTS
 def probe(path: Path | str) -> MediaInfo:
     """Return the properties of a video file.
 
-    The whole file is demuxed, because no container's index holds the presentation times and shows
-    whether the file is complete; only the first frame is decoded. That takes about a second and
-    20 MiB of memory per GB, if the disk is fast enough.
+    The whole file is demuxed, because no container's index holds the presentation times; only the
+    first frame is decoded. That takes about a second and 20 MiB of memory per GB, if the disk is
+    fast enough. A file whose times do not identify its frames is decoded once.
 
     Args:
         path: the video file.

@@ -83,9 +83,10 @@ class VideoReader(abc.ABC):
     ) -> NDArray[np.uint8]:
         """Decode frames, in the order given.
 
-        Colors follow the matrix and range that the file declares, as in FFmpeg; the default is
-        BT.601 with limited range. Apart from the result, memory holds only the few frames that the
-        decoder needs, whatever the length of the video.
+        Colors are SDR in BT.709, converted from what the file declares. Apart from the result,
+        memory holds only the few frames that the decoder needs, whatever the length of the video.
+        Where times do not identify the frames (see `FrameTimes.is_sequential`), a frame before the
+        last one read costs decoding the file from its start.
 
         Args:
             indices: frame numbers in 0 .. len - 1; repeats are allowed.

@@ -184,6 +184,19 @@ def test_streams_that_refresh_without_keyframes(plain, tmp_path):
     assert_shown_as_by_ffmpeg(path)
 
 
+@pytest.mark.parametrize("suffix", ["webm", "mkv", "mp4", "ivf"])
+@pytest.mark.parametrize("is_split", [True, False])
+def test_frames_that_are_not_shown_are_not_counted(plain, tmp_path, suffix, is_split):
+    """VP9 stores pictures that only others refer to, in a packet of their own or not."""
+    vp9 = ("-c:v", "libvpx-vp9", "-auto-alt-ref", "1", "-lag-in-frames", "16", "-b:v", "400k")
+    whole = write(plain, tmp_path / "whole.webm", *vp9, "-cpu-used", "8", "-g", "20")
+    path = tmp_path / f"hidden.{suffix}"
+    splitting = ("-bsf:v", "vp9_superframe_split") if is_split and suffix != "ivf" else ()
+    run_ffmpeg("-i", whole, "-c", "copy", *splitting, path)
+    assert_shown_as_by_ffmpeg(path)
+    assert read_numbers(path) == [*range(50)]
+
+
 EDITS: dict[str, list[tuple[float, float | None, float]]] = {
     "keyframe": [(0.8, 0.4, 1)],
     "between": [(0.8, 0.52, 1)],
