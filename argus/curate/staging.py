@@ -174,11 +174,13 @@ class _StagedClips:
 
 def _try_lock(folder: Path) -> int | None:
     """Create and lock a folder; return the open descriptor, or None if another task holds it."""
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:  # its owner removed it between mkdir and open
-        return None
+    except (FileExistsError, FileNotFoundError):
+        if folder.exists() and not folder.is_dir():
+            raise
+        return None  # its owner removed it meanwhile
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_same_folder(handle, folder):
