@@ -18,7 +18,7 @@ from argus.curate.stage_timer import StageTimer
 from argus.curate.thumbnails import SheetRow, encode_contact_sheet, render_video_row
 from argus.dataset import CuratedClip, CuratedVideo, Score
 from argus.errors import VideoError
-from argus.media import MediaInfo, VideoReader, open_video, run_sandboxed
+from argus.media import MediaInfo, VideoReader, describe_reading, open_video, run_sandboxed
 from schemas.config import ClipSettings, CurateConfig
 from schemas.names import Decision, Layout, Reason
 
@@ -153,6 +153,11 @@ def describe_clips(kept: int, count: int) -> str:
     return f"{kept} of {count} clips kept" if kept else f"none of its {count} clips is kept"
 
 
+def add_reading(detail: str, media: MediaInfo | None) -> str:
+    """Append to the detail of a decision how the frames of the file were read, if not as stored."""
+    return "; ".join((detail, *(describe_reading(media) if media else ())))
+
+
 @dataclass
 class _Draft:
     """The facts about a video so far; `finish` records them at whichever step processing ends."""
@@ -184,7 +189,7 @@ class _Draft:
             split=self.source.assigned_split,
             decision=decision,
             reason=reason,
-            detail=detail,
+            detail=add_reading(detail, self.media),
             retryable=reason in _RETRYABLE,
             layout_declared=self.layout_declared,
             layout=self.layout,

@@ -22,6 +22,7 @@ from argus.curate.filters import (
 )
 from argus.curate.layout import LayoutVerdict, decide_layout
 from argus.curate.process import (
+    add_reading,
     describe_clips,
     describe_drop,
     describe_no_shot,
@@ -187,7 +188,7 @@ def with_clips(row: SourceRow, clips: Sequence[CuratedClip]) -> SourceRow:
         clips=tuple(clips),
         decision=Decision.KEPT if kept else Decision.DROPPED,
         reason=None if kept else next(by_networks, clips[0].reason),
-        detail=describe_clips(kept, len(clips)),
+        detail=add_reading(describe_clips(kept, len(clips)), row.media),
     )
 
 
@@ -294,7 +295,13 @@ def _drop_whole(row: SourceRow, reason: Reason, detail: str) -> SourceRow:
         replace(clip, decision=Decision.DROPPED, reason=reason, high_quality=False)
         for clip in row.clips
     )
-    return replace(row, clips=clips, decision=Decision.DROPPED, reason=reason, detail=detail)
+    return replace(
+        row,
+        clips=clips,
+        decision=Decision.DROPPED,
+        reason=reason,
+        detail=add_reading(detail, row.media),
+    )
 
 
 def _drop_lost(clip: CuratedClip, reason: Reason) -> CuratedClip:

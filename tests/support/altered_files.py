@@ -85,9 +85,14 @@ ALTERATIONS: dict[str, Callable[[Path, Path], None]] = {
 
 
 def straighten(source: Path, path: Path) -> Path:
-    """Let ffmpeg write an ordinary video of the pictures that a player shows."""
+    """Let ffmpeg write an ordinary video, of 10 frames per second, of the pictures that it shows.
+
+    The program leaves no time between the frames at a join, which a player cannot show so.
+    """
     hdr = HDR_CHAIN.format(given="") + ",scale=out_color_matrix=bt601," if _is_hdr(source) else ""
     shape = "scale=trunc(iw*sar/2)*2:ih,setsar=1"
+    if source.stem == "joined":
+        shape += ",settb=1/90000,setpts=9000*N"
     run_ffmpeg("-i", source, "-vf", f"{hdr}{shape}", "-fps_mode", "passthrough", *_LOSSLESS, path)
     return path
 

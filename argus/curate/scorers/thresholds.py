@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from argus.curate.filters import ScoreTable
+from argus.curate.process import add_reading, describe_clips
 from argus.curate.scorers.base import scorer_class
 from argus.curate.thresholds import LEARNED_THRESHOLDS, Threshold
 from argus.dataset import CuratedClip, CuratedVideo, Score
@@ -97,8 +98,8 @@ def apply_learned_thresholds(
     )
     kept = sum(clip.decision is Decision.KEPT for clip in clips)
     if video.decision is not Decision.KEPT or kept:
-        detail = f"{kept} of {len(clips)} clips kept" if kept else video.detail
-        return replace(video, clips=clips, detail=detail)
+        detail = add_reading(describe_clips(kept, len(clips)), video.media)
+        return replace(video, clips=clips, detail=detail if kept else video.detail)
     reason = next(
         after.reason
         for before, after in zip(video.clips, clips, strict=True)
@@ -109,7 +110,7 @@ def apply_learned_thresholds(
         clips=clips,
         decision=Decision.DROPPED,
         reason=reason,
-        detail=f"none of its {len(clips)} clips is kept",
+        detail=add_reading(describe_clips(0, len(clips)), video.media),
     )
 
 
