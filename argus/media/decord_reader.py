@@ -73,7 +73,8 @@ class DecordReader(VideoReader):
 def _check_suitable(index: VideoIndex) -> None:
     """Raise `BackendUnsuitable` for what decord shows differently."""
     info = index.info
-    is_hd = info.width >= 1280 or info.height >= 1280 or min(info.width, info.height) > 576
+    coded = info.tracks[info.video_track]
+    is_hd = coded.width >= 1280 or coded.height > 576
     differences = {
         f"{info.codec} in {info.container}": info.codec not in _CODECS
         or info.container not in _CONTAINERS,

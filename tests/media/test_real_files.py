@@ -82,6 +82,9 @@ def test_frames_equal_those_of_ffmpeg(media, name):
         few = np.random.default_rng(0).choice(len(video), 12)
         np.testing.assert_array_equal(video.frames(few, size=(45, 80)), complete[few])
     ours = complete.astype(int).mean((1, 2))
+    is_hd = video.info.width >= 1280 or video.info.height > 576
+    is_undeclared_hd = is_hd and video.info.color.matrix == "unknown"
+    matrix = ":in_color_matrix=bt709" if is_undeclared_hd else ""  # else BT.601 to ffmpeg
     command = [
         imageio_ffmpeg.get_ffmpeg_exe(),
         "-v",
@@ -96,7 +99,7 @@ def test_frames_equal_those_of_ffmpeg(media, name):
         [
             *command,
             "-vf",
-            f"scale=80:45:flags={EXACT_SCALING}",
+            f"scale=80:45:flags={EXACT_SCALING}{matrix}",
             "-f",
             "rawvideo",
             "-pix_fmt",
