@@ -10,16 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from argus.curate.clipping import ClipCutter
+from argus.curate.details import (
+    add_reading,
+    describe_clips,
+    describe_drop,
+    describe_no_shot,
+    describe_too_long,
+    describe_too_short,
+)
 from argus.curate.filters import ScorerFailed, apply_filters, clip_filters, video_filters
 from argus.curate.frame_sampling import ERP_SIZE, NativeFrames, SampledFrames, sample_native_frames
 from argus.curate.layout import EquirectReader, LayoutVerdict, convert_native_frames, detect_layout
-from argus.curate.records import Verdict, VideoSource
+from argus.curate.records import VideoSource
 from argus.curate.stage_timer import StageTimer
 from argus.curate.thumbnails import SheetRow, encode_contact_sheet, render_video_row
 from argus.dataset import CuratedClip, CuratedVideo, Score
 from argus.errors import VideoError
-from argus.media import MediaInfo, VideoReader, describe_reading, open_video, run_sandboxed
-from schemas.config import ClipSettings, CurateConfig
+from argus.media import MediaInfo, VideoReader, open_video, run_sandboxed
+from schemas.config import CurateConfig
 from schemas.names import Decision, Layout, Reason
 
 MEMORY_BYTES = 8 << 30
@@ -123,39 +131,6 @@ def process_video(
 def failed_video(source: VideoSource, reason: Reason, detail: str) -> CuratedVideo:
     """Return the result for a video of which only the reason is known."""
     return _Draft(source).finish(reason, detail)
-
-
-def describe_drop(verdict: Verdict) -> str:
-    """Describe why a filter of whole videos dropped one."""
-    return (
-        f"{verdict.filter}: {verdict.name} is {verdict.value:.4g}, "
-        f"the threshold is {verdict.threshold:g}"
-    )
-
-
-def describe_too_long(seconds: float, limit: float) -> str:
-    """Describe a video that is longer than `fetch.max_duration_s`."""
-    return f"{seconds:.0f} s long, but at most {limit:.0f} s are accepted (fetch.max_duration_s)"
-
-
-def describe_too_short(seconds: float, settings: ClipSettings) -> str:
-    """Describe a video that is too short for a clip."""
-    return f"it is {seconds:.2f} s long, but a clip needs {settings.min_clip_s:g} s"
-
-
-def describe_no_shot(settings: ClipSettings) -> str:
-    """Describe a video of which no shot is long enough for a clip."""
-    return f"none of its shots is {settings.min_clip_s:g} s long"
-
-
-def describe_clips(kept: int, count: int) -> str:
-    """Describe how many of the clips of a video (at least one) are kept."""
-    return f"{kept} of {count} clips kept" if kept else f"none of its {count} clips is kept"
-
-
-def add_reading(detail: str, media: MediaInfo | None) -> str:
-    """Append to the detail of a decision how the frames of the file were read, if not as stored."""
-    return "; ".join((detail, *(describe_reading(media) if media else ())))
 
 
 @dataclass

@@ -11,6 +11,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
+from argus.curate.details import (
+    add_reading,
+    describe_clips,
+    describe_drop,
+    describe_no_shot,
+    describe_too_short,
+)
 from argus.curate.filters import (
     RateFilter,
     ScorerFailed,
@@ -22,11 +29,6 @@ from argus.curate.filters import (
 )
 from argus.curate.layout import LayoutVerdict, decide_layout
 from argus.curate.process import (
-    add_reading,
-    describe_clips,
-    describe_drop,
-    describe_no_shot,
-    describe_too_short,
 )
 from argus.curate.quality import compute_quality, is_high_quality
 from argus.curate.recipe import Recipe

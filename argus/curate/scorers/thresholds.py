@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from argus.curate.details import add_reading, describe_clips
 from argus.curate.filters import ScoreTable
-from argus.curate.process import add_reading, describe_clips
 from argus.curate.scorers.base import scorer_class
 from argus.curate.thresholds import LEARNED_THRESHOLDS, Threshold
 from argus.dataset import CuratedClip, CuratedVideo, Score
