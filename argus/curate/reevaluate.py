@@ -28,8 +28,6 @@ from argus.curate.filters import (
     video_filters,
 )
 from argus.curate.layout import LayoutVerdict, decide_layout
-from argus.curate.process import (
-)
 from argus.curate.quality import compute_quality, is_high_quality
 from argus.curate.recipe import Recipe
 from argus.curate.records import PriorResult, VideoSource
