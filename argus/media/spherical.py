@@ -53,7 +53,8 @@ def read_mp4_metadata(path: Path) -> SphericalMetadata | None:
     open files with some faults that `tag_spherical` repairs.
     """
     with path.open("rb") as file:
-        moov = next((box for box in iter_file_boxes(file) if box.box_type == b"moov"), None)
+        boxes = iter_file_boxes(file, limit=None)
+        moov = next((box for box in boxes if box.box_type == b"moov"), None)
         payload = (read_payload(file, moov) if moov else None) or b""
     number = choose_video_track(payload)
     if number is None:

@@ -256,47 +256,83 @@ def _split_payload(
         yield Piece("bytes", start, start + 78)
         yield from _split_siblings(data, start + 78, end, path)
     else:
-        fields = sorted(_list_positions(data, start, end, path, box_type))
-        for at, width, origin in fields:
+        for at, width, origin in _list_positions(data, start, end, path, box_type):
             yield Piece("bytes", start, at)
             value = int.from_bytes(data[at : at + width], "big", signed=box_type == b"trun")
-            kind = "base" if box_type == b"tfhd" else "position"
-            yield Piece(kind, at, at + width, origin + value)
+            kind = "base" if origin is None else "position"
+            yield Piece(kind, at, at + width, (origin or 0) + value)
             start = at + width
         yield Piece("bytes", start, end)
 
 
 def _list_positions(
     data: bytes, start: int, end: int, path: tuple, box_type: bytes
-) -> Iterator[tuple[int, int, int]]:
-    """Yield (offset, width, origin of the value) of the positions in a payload."""
-    version, flags = data[start : start + 1], int.from_bytes(data[start + 1 : start + 4], "big")
-    is_wide = version == b"\1"
-    count = int.from_bytes(data[start + 4 : start + 8], "big")
-    if box_type in {b"stco", b"co64"}:
+) -> Iterator[tuple[int, int, int | None]]:
+    """Yield (offset, width, origin of the value) of the positions in a payload, in order.
+
+    The origin of a number that is added to others to give a position is None.
+    """
+    flags = int.from_bytes(data[start + 1 : start + 4], "big")
+    is_wide = data[start] != 0
+    width = 8 if is_wide else 4
+    if box_type in {b"stco", b"co64"} and _is_inside(data, path):
         width = 4 if box_type == b"stco" else 8
+        count = int.from_bytes(data[start + 4 : start + 8], "big")
         yield from ((start + 8 + width * index, width, 0) for index in range(count))
-    elif box_type == b"saio" and path[-2][0] == b"stbl":
-        width = 8 if is_wide else 4
-        yield from ((start + 8 + width * index, width, 0) for index in range(count))
+    elif box_type == b"saio" and path[-2][0] == b"stbl" and _is_inside(data, path):
+        table = start + (16 if flags & 1 else 8)
+        count = int.from_bytes(data[table - 4 : table], "big")
+        yield from ((table + width * index, width, 0) for index in range(count))
     elif box_type == b"tfhd" and flags & 1:
-        yield start + 8, 8, 0
-    elif box_type == b"trun" and flags & 1:
+        yield start + 8, 8, None
+    elif box_type == b"trun" and flags & 1 and data[path[-2][1] + 12 :][:4] == b"tfhd":
         base = _find_explicit_base(data, path[-2][1])
         moof = next(place for name, place in path if name == b"moof")
         yield start + 8, 4, moof if base is None else base
     elif box_type == b"tfra":
-        width = 8 if is_wide else 4
-        entries = int.from_bytes(data[start + 12 : start + 16], "big")
+        sizes, entries = struct.unpack_from(">II", data, start + 8)
+        stride = 2 * width + 3 + sum(sizes >> shift & 3 for shift in (0, 2, 4))
         for index in range(entries):
-            yield start + 16 + width + (2 * width + 3) * index, width, 0
+            yield start + 16 + width + stride * index, width, 0
     elif box_type == b"sidx":
         yield (start + 20, 8, end) if is_wide else (start + 16, 4, end)
-    elif box_type == b"iloc":  # as `item_locations` packs it
-        items = int.from_bytes(data[start + 6 : start + 8], "big")
-        for index in range(items):
-            at = start + 8 + 14 * index
-            yield at + 6, 4, 0
+    elif box_type == b"iloc":
+        yield from _list_item_positions(data, start)
+
+
+def _list_item_positions(data: bytes, start: int) -> Iterator[tuple[int, int, int | None]]:
+    version, widths = data[start], int.from_bytes(data[start + 4 : start + 6], "big")
+    offset, length, base, index = (widths >> shift & 15 for shift in (12, 8, 4, 0))
+    has_method = version in {1, 2}
+    number = 4 if version == 2 else 2
+    count = int.from_bytes(data[start + 6 : start + 6 + number], "big")
+    at = start + 6 + number
+    for _ in range(count):
+        at += number
+        method = data[at + 1] & 15 if has_method else 0
+        at += 2 if has_method else 0
+        is_absolute = method == 0 and data[at : at + 2] == bytes(2)
+        at += 2
+        origin = int.from_bytes(data[at : at + base], "big")
+        if is_absolute and base:
+            yield at, base, None
+        extents = int.from_bytes(data[at + base : at + base + 2], "big")
+        at += base + 2
+        for _ in range(extents):
+            at += index if has_method else 0
+            if is_absolute and offset:
+                yield at, offset, origin
+            at += offset + length
+
+
+def _is_inside(data: bytes, path: tuple) -> bool:
+    """Return whether the data of a track are in this file; the dinf must be first in its minf."""
+    for name, place in path:
+        if name == b"minf":
+            place += 16 if data[place + 3] == 1 and not any(data[place : place + 3]) else 8
+            types = data[place + 4 : place + 8], data[place + 12 : place + 16]
+            return types != (b"dinf", b"dref") or bool(data[place + 35] & 1)
+    return True
 
 
 def _find_explicit_base(data: bytes, traf: int) -> int | None:
