@@ -6,7 +6,7 @@ refused. Everything else that is left out is named in an `Omission`.
 
 import io
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,7 @@ class SourceStream:
         lacks_times: True if the file does not store when frames are shown that it stores in
             another order.
         size: bytes of all packets.
+        discarded: number of packets of a video that the container hides.
         overlaps: number of texts that begin before the one before them ends.
         color: FFmpeg's numbers of the primaries, transfer, matrix and range of a video.
     """
@@ -103,6 +104,7 @@ class SourceStream:
     times: StreamTimes
     lacks_times: bool = False
     size: int = 0
+    discarded: int = 0
     overlaps: int = 0
     color: tuple[int, ...] = ()
 
@@ -127,13 +129,19 @@ class FileContents:
         streams: all streams in order.
         main: number of the video track that readers show.
         restarts: places where the clock starts again.
+        start_s: time in seconds that FFmpeg takes as the beginning.
     """
 
     container: str
     tags: dict[str, str]
     streams: list[SourceStream]
     main: int
-    restarts: ClockRestarts = field(default_factory=ClockRestarts)
+    restarts: ClockRestarts
+    start_s: Fraction = Fraction(0)
+
+    def list_offsets(self, stream: SourceStream) -> list[tuple[int, Fraction]]:
+        """Return where the clock of a stream starts again, as `ClockRestarts.list_offsets`."""
+        return self.restarts.list_offsets(stream.number, self.main)
 
 
 def read_contents(path: Path) -> FileContents:
@@ -146,7 +154,10 @@ def read_contents(path: Path) -> FileContents:
         main = get_video_stream(container, name).index
         container_name = container.format.name.split(",")[0]
         streams = [_describe_stream(stream, container_name) for stream in container.streams]
-        contents = FileContents(container_name, _lower_keys(container.metadata), streams, main)
+        restarts = ClockRestarts(has_dts=container_name != "matroska")
+        tags = _lower_keys(container.metadata)
+        contents = FileContents(container_name, tags, streams, main, restarts)
+        contents.start_s = Fraction(container.start_time or 0, av.time_base)
         with errors.map_open_errors(name, path):
             _read_packets(container, contents, name)
     if not contents.streams[main].packets:
@@ -194,6 +205,7 @@ def _read_packets(container: Any, contents: FileContents, name: str) -> None:
             raise errors.corrupt_error(name, f"its track {number} begins too late to be found")
         stream = contents.streams[number]
         stream.size += packet.size
+        stream.discarded += stream.kind == "video" and packet.is_discard
         stream.times.add(packet)
         contents.restarts.add(packet)
         if packet.pts is None:

@@ -4,10 +4,10 @@ import errno
 import os
 import re
 import signal
-import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 
 from argus.errors import ArgusError, VideoError
 from argus.media import errors
-from argus.media.boxes import is_mp4, iter_boxes, iter_file_boxes, read_payload
+from argus.media.boxes import is_mp4
 from argus.media.mp4_contents import (
     KEPT_DISPOSITIONS,
     PROBE_OPTIONS,
@@ -28,13 +28,27 @@ from argus.media.mp4_contents import (
     plan_copy,
     read_contents,
 )
+from argus.media.mp4_patches import (
+    PLACEHOLDER_COLOR,
+    UNKNOWN_COLOR,
+    TrackPatch,
+    patch_tracks,
+)
+from argus.media.packet_times import NO_TIME
 from argus.media.probing import OPEN_OPTIONS, open_container
 from schemas.names import Reason
 
-_UNDECLARED, _PLACEHOLDER = 2, 1  # primaries, transfer or matrix of a color: unknown, and BT.709
 _TIME_TOLERANCE_S = 1.5e-3  # Matroska and FLV round to milliseconds
 _OS_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM}
 _MAX_LOG_BYTES = 4096
+
+
+@dataclass
+class _TimedCopy:
+    """A video stream in a file of its own, with all times; `start_s` of the source is its 0."""
+
+    path: Path
+    start_s: Fraction = Fraction(0)
 
 
 def remux(src: Path, dst: Path) -> tuple[Omission, ...]:
@@ -59,19 +73,23 @@ def remux(src: Path, dst: Path) -> tuple[Omission, ...]:
     """
     contents = read_contents(src)
     copied, omissions = plan_copy(contents, str(src))
-    timed = {
-        stream.number: dst.with_suffix(f".{stream.number}.mp4")
-        for stream in copied
-        if stream.lacks_times
-    }
+    timed: dict[int, _TimedCopy] = {}
     try:
-        for number, path in timed.items():
-            _restore_times(src, number, path)
+        for stream in copied:
+            if stream.lacks_times or _is_disordered(stream):
+                path = dst.with_suffix(f".{stream.number}.mp4")
+                timed[stream.number] = _TimedCopy(path)
+                timed[stream.number].start_s = _restore_times(src, contents, stream.number, path)
         _run_ffmpeg(_build_arguments(contents, copied, timed, src, dst), src, dst)
     finally:
-        for path in timed.values():
-            path.unlink(missing_ok=True)
-    _remove_placeholders(copied, dst)
+        for copy in timed.values():
+            copy.path.unlink(missing_ok=True)
+    patches = (
+        TrackPatch(stream.color[:3], _find_early(stream))
+        for stream in copied
+        if not stream.is_picture
+    )
+    patch_tracks(dst, list(patches))
     _require_all_packets(contents, copied, src, dst)
     return (*omissions, *_list_programs(contents, src))
 
@@ -107,23 +125,39 @@ def _find_ffmpeg() -> str:
         ) from exc
 
 
-def _input_arguments(src: Path) -> Iterator[str | bytes]:
+def _find_early(stream: SourceStream) -> Fraction:
+    """Return by how many seconds frames are shown before the first one that is stored."""
+    if stream.kind != "video" or stream.is_picture or stream.lacks_times:
+        return Fraction(0)
+    return stream.times.first_s - stream.times.start_s
+
+
+def _input_arguments(src: Path, start_s: Fraction = Fraction(0)) -> Iterator[str | bytes]:
+    """Yield the options for an input whose time `start_s`, in seconds, becomes 0."""
     for name, value in (OPEN_OPTIONS | PROBE_OPTIONS).items():
         yield from (f"-{name}", value)
-    yield from ("-i", b"file:" + os.fsencode(src.absolute()))
+    yield from ("-itsoffset", repr(-float(start_s)), "-i", b"file:" + os.fsencode(src.absolute()))
 
 
 def _build_arguments(
     contents: FileContents,
     copied: list[SourceStream],
-    timed: dict[int, Path],
+    timed: dict[int, _TimedCopy],
     src: Path,
     dst: Path,
 ) -> list[str | bytes]:
-    # -copyts: times are corrected below; -copyinkf: frames before the first keyframe are kept too
-    arguments: list[str | bytes] = ["-v", "error", "-nostdin", "-y", "-copyts", "-start_at_zero"]
-    for path in (src, *timed.values()):
-        arguments += _input_arguments(path)
+    # -copyts: times are corrected here; -copyinkf: frames before the first keyframe are kept too
+    arguments: list[str | bytes] = ["-v", "error", "-nostdin", "-y", "-copyts"]
+    leads = [
+        _find_early(stream) - stream.times.first_s + contents.start_s
+        for stream in copied
+        if _find_early(stream)
+    ]
+    start_s = contents.start_s - max([Fraction(0), *leads])
+    arguments += _input_arguments(src, start_s)
+    for number, copy in timed.items():
+        lacks_times = contents.streams[number].lacks_times
+        arguments += _input_arguments(copy.path, (0 if lacks_times else start_s) - copy.start_s)
     files = list(timed)
     has_default = any(
         stream.kind == "video" and "default" in stream.dispositions for stream in copied
@@ -156,7 +190,10 @@ def _stream_arguments(output: int, stream: SourceStream) -> Iterator[str]:
     if _is_partly_declared(stream.color):
         names = ("color_primaries", "color_trc", "colorspace")
         for name, number in zip(names, stream.color, strict=False):
-            yield from (f"-{name}:{output}", str(_PLACEHOLDER if number == _UNDECLARED else number))
+            yield from (
+                f"-{name}:{output}",
+                str(PLACEHOLDER_COLOR if number == UNKNOWN_COLOR else number),
+            )
     if "creation_time" in stream.tags:  # the only tag that ffmpeg does not copy
         yield from (f"-metadata:s:{output}", f"creation_time={stream.tags['creation_time']}")
 
@@ -164,9 +201,7 @@ def _stream_arguments(output: int, stream: SourceStream) -> Iterator[str]:
 def _correct_times(contents: FileContents, stream: SourceStream) -> str:
     """Return the bitstream filter that completes the times of a stream; empty if all are right."""
     shift = "".join(
-        f"+gte(N,{starts[stream.number]})*{float(offset)!r}/TB"
-        for starts, offset in contents.restarts.list_offsets(contents.main)
-        if stream.number in starts
+        f"+gte(N,{start})*{float(offset)!r}/TB" for start, offset in contents.list_offsets(stream)
     )
     dts = f"DTS{shift}"
     if stream.kind == "video":
@@ -175,36 +210,57 @@ def _correct_times(contents: FileContents, stream: SourceStream) -> str:
     return f"setts=pts='PTS{shift}':dts='{dts}'" if dts != "DTS" else ""
 
 
-def _restore_times(src: Path, number: int, dst: Path) -> None:
-    """Copy a video stream to an mp4 with the times at which its frames are shown.
+def _is_disordered(stream: SourceStream) -> bool:
+    has_all_times = NO_TIME not in stream.times.pts
+    is_video = stream.kind == "video" and not stream.is_picture
+    return is_video and stream.times.is_disordered and has_all_times
 
-    AVI and raw streams store frames in the order of decoding, without these times. The order of
-    showing is found by decoding; the times of showing are those of decoding, in that order.
+
+def _restore_times(src: Path, contents: FileContents, number: int, dst: Path) -> Fraction:
+    """Copy a video stream to an mp4 with the times at which its frames are decoded and shown.
+
+    AVI and raw streams store the frames in the order of decoding, without the times of showing. The
+    order of showing is found by decoding. The times of decoding are those of showing, in order.
+
+    Returns:
+        The time in the source, in seconds, at which the mp4 begins: it has no edit list, which
+        would hide frames.
 
     Raises:
         VideoError: CORRUPT: not every packet gives one frame.
     """
-    times, order = _decode_order(src, number)
-    shown = dict(zip(order, sorted(times), strict=True))  # time of showing by packet
-    delay = max(time - shown[packet] for packet, time in enumerate(times))
-    with open_container(src, decode=True) as old, av.open(str(dst), "w", format="mp4") as new:
+    source = contents.streams[number]
+    shown = _find_shown_times(src, number) if source.lacks_times else list(source.times.pts)
+    for start, offset in contents.list_offsets(source):
+        shift = round(offset / source.times.time_base)
+        shown[start:] = [time + shift for time in shown[start:]]
+    decoded = sorted(shown)
+    for index in range(1, len(decoded)):  # times may repeat
+        decoded[index] = max(decoded[index], decoded[index - 1] + 1)
+    delay = max(time - late for time, late in zip(decoded, shown, strict=True))
+    begin = decoded[0] - delay
+    options = {"use_editlist": "0"}
+    with (
+        open_container(src, decode=True) as old,
+        av.open(str(dst), "w", format="mp4", options=options) as new,
+    ):
         stream = old.streams[number]
         copy = new.add_stream_from_template(stream, opaque=True)
         copy.metadata.update(stream.metadata)
         copy.time_base = time_base = _find_time_base(stream)
         packets = (packet for packet in old.demux(stream) if packet.size)
-        for count, packet in enumerate(packets):
-            packet.pts, packet.dts, packet.duration = shown[count], times[count] - delay, 1
+        for index, packet in enumerate(packets):
+            packet.pts, packet.dts = shown[index] - begin, decoded[index] - decoded[0]
+            packet.duration = packet.duration if time_base == stream.time_base else 1
             packet.stream, packet.time_base = copy, time_base
             new.mux(packet)
+    return (begin - (min(shown) if source.lacks_times else 0)) * time_base
 
 
-def _decode_order(src: Path, number: int) -> tuple[list[int], list[int]]:
-    """Decode a video stream.
+def _find_shown_times(src: Path, number: int) -> list[int]:
+    """Return when the frame of each packet is shown, in units of `_find_time_base`.
 
-    Returns:
-        The decoding time of each packet, in units of `_find_time_base`, and the numbers of the
-        packets in the order in which their frames are shown.
+    They are the decoding times, in the order in which a decoder returns the frames.
     """
     times: list[int] = []
     order: list[int] = []
@@ -218,7 +274,8 @@ def _decode_order(src: Path, number: int) -> tuple[list[int], list[int]]:
     if sorted(order) != list(range(len(times))):
         detail = f"{len(times)} packets give {len(order)} frames, which cannot be put in order"
         raise errors.corrupt_error(str(src), detail)
-    return times, order
+    shown = dict(zip(order, sorted(times), strict=True))
+    return [shown[packet] for packet in range(len(times))]
 
 
 def _find_time_base(stream: Any) -> Fraction:
@@ -256,25 +313,8 @@ def _run_ffmpeg(arguments: list[str | bytes], src: Path, dst: Path) -> None:
 def _is_partly_declared(color: tuple[int, ...]) -> bool:
     """Return True for a color that ffmpeg does not write, because a part of it is unknown."""
     *names, sample_range = color or (0,)
-    is_any_known = sample_range > 0 or any(number != _UNDECLARED for number in names)
-    return is_any_known and _UNDECLARED in names
-
-
-def _remove_placeholders(copied: list[SourceStream], dst: Path) -> None:
-    """Declare those parts of a color as unknown that `_stream_arguments` filled in."""
-    with dst.open("r+b") as file:
-        moov = next(box for box in iter_file_boxes(file) if box.box_type == b"moov")
-        payload = read_payload(file, moov) or b""
-        tracks = (box for box in iter_boxes(payload) if box.box_type == b"trak")
-        streams = (stream for stream in copied if not stream.is_picture)
-        for stream, track in zip(streams, tracks, strict=False):
-            names = stream.color[:3]
-            filled = (_PLACEHOLDER if number == _UNDECLARED else number for number in names)
-            written = b"colrnclx" + struct.pack(f">{len(names)}H", *filled)
-            position = payload.find(written, track.start, track.end)
-            if _UNDECLARED in names and position >= 0:
-                file.seek(moov.start + moov.header_size + position + len(b"colrnclx"))
-                file.write(struct.pack(">3H", *names))
+    is_any_known = sample_range > 0 or any(number != UNKNOWN_COLOR for number in names)
+    return is_any_known and UNKNOWN_COLOR in names
 
 
 def _require_all_packets(
@@ -290,8 +330,10 @@ def _require_all_packets(
     for source, copy in zip(sources, copies, strict=False):  # chapters are a further track
         is_pcm = source.codec.startswith("pcm_")
         is_whole = source.size == copy.size if is_pcm else source.packets == copy.packets
-        if source.kind != "subtitle" and not is_whole:
-            detail = f"only {copy.packets} of {source.packets} packets of track {source.number}"
+        is_shown = copy.discarded <= source.discarded
+        if source.kind != "subtitle" and not (is_whole and is_shown):
+            count = copy.packets - copy.discarded
+            detail = f"only {count} of {source.packets} packets of track {source.number}"
             raise errors.corrupt_error(str(src), f"{detail} can be copied to an mp4")
         if source.kind == "video" and not source.lacks_times:
             _require_equal_times(contents, source, copy, src)
@@ -301,8 +343,8 @@ def _require_equal_times(
     contents: FileContents, source: SourceStream, copy: SourceStream, src: Path
 ) -> None:
     expected, found = source.times.to_seconds(), copy.times.to_seconds()
-    for starts, offset in contents.restarts.list_offsets(contents.main):
-        expected[starts.get(source.number, len(expected)) :] += float(offset)
+    for start, offset in contents.list_offsets(source):
+        expected[start:] += float(offset)
     difference = (found - found[0]) - (expected - expected[0])
     if np.nanmax(np.abs(difference)) > _TIME_TOLERANCE_S:
         detail = f"the times of track {source.number} cannot be copied to an mp4"

@@ -161,7 +161,8 @@ def test_tagging_leaves_the_frames_unchanged(media, tmp_path, describe_with_ffmp
 FITTING = [name for name in PROPERTIES if name != "360/tunnel_16x9.webm"]  # VP8
 CHANGED_BY_TAGS = re.compile(
     "SourceFile|File.*|Directory|ExifToolVersion|.*(Spherical|Stereo|Stitch|Projection|Pose).*"
-    "|MediaDataOffset|MetadataSource|.*Mesh.*"
+    "|MediaDataOffset|MetadataSource|SourceCount|.*Mesh.*"
+    "|CroppedArea.*|FullPano.*|InitialView.*"
 )
 
 
@@ -207,6 +208,8 @@ def probe_streams(path: Path) -> list[dict[str, object]]:
     ]
     found = []
     for stream in json.loads(text)["streams"]:
+        if stream["codec_type"] == "data":  # the titles of chapters
+            continue
         facts = {name: stream.get(name, "unknown") for name in names}
         ratio = stream.get("sample_aspect_ratio", "1:1")
         sides = stream.get("side_data_list", [])
@@ -217,15 +220,16 @@ def probe_streams(path: Path) -> list[dict[str, object]]:
     return found
 
 
-def describe_streams(path: Path) -> list[str]:
-    """Return codec, colors, size and rate of each stream as the bundled ffmpeg prints them."""
+def describe_streams(path: Path) -> list[tuple[str, ...]]:
+    """Return codec, colors, size and aspect of each stream as the bundled ffmpeg prints them."""
     text = run_tool(imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", path)
-    lines = re.findall(r"Stream #0:\d+.*?: ((?:Video|Audio): .*)", text)
-    pattern = r"\(?\w+ / 0x\w+\)|\[SAR[^]]*\]|SAR \S+ DAR [^,]+|[\d.]+k? (?:kb/s|tbn)|\((?:default|\[.*?)\)"
-    return [
-        re.sub(r"[ ,]*(?:start [\d.]+)?[ ,]*$", "", re.sub(pattern, "", line)).replace(" ,", ",")
-        for line in lines
-    ]
+    found = []
+    for line in re.findall(r"Stream #0:\d+.*?: ((?:Video|Audio): .*)", text):
+        codec = re.match(r"\w+: \w+", line)
+        facts = (r"yuv\w+\([^)]*\)", r"\b\d+x\d+\b", r"SAR \S+ DAR [^\], ]+", r"\d+ Hz, [^,]+")
+        aspects = [re.findall(pattern, line)[-1:] for pattern in facts]
+        found.append((codec[0] if codec else "", *map(str, aspects)))
+    return found
 
 
 @pytest.mark.slow

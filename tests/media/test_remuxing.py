@@ -84,14 +84,16 @@ def list_packets(path: Path, stream: str, *options: str) -> list[str]:
     return [line.split(",")[5].strip() for line in lines if not line.startswith("#")]
 
 
-def read_start(path: Path, kind: str) -> float:
-    """Return the time in seconds at which the first packet of a kind is shown."""
+def read_times(path: Path, kind: str) -> list[float]:
+    """Return the time in seconds at which each packet of a kind is shown, in stored order."""
     with av.open(str(path)) as container:
-        stream = getattr(container.streams, kind)[0]
-        packets = (packet for packet in container.demux(stream) if packet.pts is not None)
-        return float(
-            min(packet.pts * packet.time_base for packet, _ in zip(packets, range(9), strict=False))
-        )
+        packets = container.demux(getattr(container.streams, kind)[0])
+        return [float(packet.pts * packet.time_base) for packet in packets if packet.size]
+
+
+def read_start(path: Path, kind: str) -> float:
+    """Return the time in seconds of what is shown or heard first."""
+    return min(read_times(path, kind))
 
 
 def assert_same_frames(before: Path, after: Path, stream: str = "v:0", within_s: float = 1e-4):
@@ -574,6 +576,69 @@ def test_reordered_frames_get_the_times_that_the_file_lacks(tmp_path, name, code
     steps = np.diff([time for time, _ in found])
     np.testing.assert_allclose(steps, np.full(FRAMES - 1, 0.1), atol=1e-3)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".ts"])
+@pytest.mark.parametrize(
+    "codecs",
+    [
+        [*H264, "-x264-params", "open-gop=1:keyint=10:bframes=3:b-adapt=0:scenecut=0"],
+        [*HEVC[:-1], "log-level=none:keyint=10:open-gop=1:bframes=3:b-adapt=0:pools=1"],
+        ["-c:v", "mpeg2video", "-bf", "2", "-g", "10"],
+    ],
+    ids=["h264", "hevc", "mpeg2"],
+)
+def test_a_cut_inside_open_groups_keeps_its_first_frames(tmp_path, codecs, suffix):
+    """The first stored frame is not the first one shown."""
+    whole, source = tmp_path / "whole.ts", tmp_path / f"source{suffix}"
+    run_ffmpeg(*PICTURE, *SOUND, *codecs, "-c:a", "ac3", whole)
+    run_ffmpeg("-ss", "1.5", "-i", whole, "-c", "copy", source)
+    tagged, _ = tag(source)
+    expected, found = list_frames(source), list_frames(tagged)
+    assert [digest for _, digest in found] == [digest for _, digest in expected]
+    assert_same_frames(source, tagged)
+    assert len(list_packets(tagged, "v:0")) == len(list_packets(source, "v:0"))
+    starts = [read_start(path, "video") - read_start(path, "audio") for path in (source, tagged)]
+    assert starts[1] == pytest.approx(starts[0], abs=2e-3)
+
+
+ORDERS = {
+    "pairs": [0, 2, 1, 3],
+    "groups": [0, 3, 2, 1],
+    "pyramid": [0, 4, 2, 1, 3],
+    "repeated": [0, 2, 2, 1, 5],
+}
+
+
+@pytest.mark.parametrize("delay", [0, 700])
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_frames_in_an_order_that_no_header_states_keep_their_times(plain, tmp_path, order, delay):
+    """FFmpeg takes the stored order for the order of showing, and finds times that go back."""
+    source, count = tmp_path / "source.mkv", len(order)
+    run_ffmpeg(*PICTURE, "-c:v", "mjpeg", tmp_path / "pictures.mkv")
+    with (
+        av.open(str(tmp_path / "pictures.mkv")) as pictures,
+        av.open(str(plain)) as sound,
+        av.open(str(source), "w") as new,
+    ):
+        video = new.add_stream_from_template(pictures.streams[0], opaque=True)
+        audio = new.add_stream_from_template(sound.streams.audio[0], opaque=True)
+        for number, packet in enumerate(pictures.demux(video=0)):
+            if packet.size:
+                packet.pts = 100 * (number - number % count + order[number % count]) + delay
+                packet.dts, packet.stream = 100 * number - 10_000, video
+                new.mux(packet)
+        for packet in sound.demux(audio=0):
+            if packet.size:
+                packet.stream = audio
+                new.mux(packet)
+    tagged, _ = tag(source)
+    before, after = (read_times(path, "video") for path in (source, tagged))
+    np.testing.assert_allclose(np.diff(after), np.diff(before), atol=1e-3)
+    assert (np.diff(before) < 0).any()
+    assert list_packets(tagged, "v:0") == list_packets(source, "v:0")
+    starts = [read_start(path, "video") - read_start(path, "audio") for path in (source, tagged)]
+    assert starts[1] == pytest.approx(starts[0], abs=2e-3)
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9.mkv", b"-i.mkv", b"file:x%d.mkv", b"a|b;c\n.mkv"])
