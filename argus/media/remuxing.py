@@ -293,7 +293,13 @@ def _run_ffmpeg(arguments: list[str | bytes], src: Path, dst: Path) -> None:
     """
     with tempfile.TemporaryFile() as log:
         command = [_find_ffmpeg(), *arguments]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=log, check=False)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+            check=False,
+            restore_signals=False,  # a limit on the size of files is an error, not a signal
+        )
         log.seek(max(0, log.seek(0, os.SEEK_END) - _MAX_LOG_BYTES))
         lines = log.read().decode(errors="replace").strip().splitlines()
     if done.returncode == 0:

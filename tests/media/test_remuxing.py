@@ -7,6 +7,7 @@ import os
 import re
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -653,3 +654,19 @@ def test_any_legal_name_is_copied(plain, tmp_path, name):
 def test_an_omission_names_its_track():
     assert str(Omission("tags", "rating, mood")) == "tags (rating, mood)"
     assert str(Omission("data", "klv", 3)) == "track 3: data (klv)"
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("limit_kib", [4, 16, 48])
+def test_a_limit_on_the_size_of_files_leaves_nothing(tmp_path, limit_kib):
+    source = tmp_path / "source.mkv"
+    run_ffmpeg(*PICTURE, *SOUND, *H264, "-qp", "0", source)
+    script = (
+        "import resource, sys; from argus.media import SphericalMetadata, tag_spherical; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]) << 10,) * 2); "
+        "tag_spherical(sys.argv[2], sys.argv[3], SphericalMetadata())"
+    )
+    command = [sys.executable, "-c", script, str(limit_kib), source, tmp_path / "tagged.mp4"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "OSError: [Errno 27]" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["source.mkv"]
