@@ -47,6 +47,10 @@ _FITS = {
     Layout.EAC: _Fit(frozenset({"eac"}), _MONO, "--projection eac"),
     Layout.CUBEMAP: _Fit(frozenset({"cubemap"}), _MONO, "--projection cubemap"),
 }
+_FINAL_REASONS = {
+    Reason.TRUNCATED,
+    Reason.UNSUPPORTED_LAYOUT,  # the raw pictures of a two-lens camera
+}
 _DECLARED_CUBEMAP = "cbmp"  # the order of faces that Spherical Video V2 declares
 _REMEDIES = {
     Layout.CUBEMAP: "arrange its faces as in Spherical Video V2",
@@ -111,7 +115,7 @@ def _detect(video: Path, metadata: "SphericalMetadata") -> "LayoutVerdict":
     try:
         return _detect_layout(video)
     except VideoError as error:
-        if error.reason is Reason.UNSUPPORTED_LAYOUT:  # the raw pictures of a two-lens camera
+        if error.reason in _FINAL_REASONS:
             raise
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "tagged.mp4"

@@ -83,6 +83,7 @@ class SourceStream:
         number: position in the file, from 0.
         kind: video, audio, subtitle, data or attachment.
         codec: FFmpeg's name; "unknown" if it knows none.
+        decoder: name of FFmpeg's decoder, such as dca for dts.
         is_text: True for subtitles that are stored as text.
         tags: values by name in lower case.
         dispositions: FFmpeg's names of the flags that are set.
@@ -98,6 +99,7 @@ class SourceStream:
     number: int
     kind: str
     codec: str
+    decoder: str
     is_text: bool
     tags: dict[str, str]
     dispositions: set[str]
@@ -171,6 +173,7 @@ def _describe_stream(stream: Any, container: str) -> SourceStream:
         stream.index,
         stream.type,
         context.codec.canonical_name if context else "unknown",
+        context.codec.name if context else "unknown",
         bool(context and context.codec.text_sub),
         _lower_keys(stream.metadata),
         {flag.name for flag in type(stream.disposition) if flag in stream.disposition},
@@ -252,7 +255,7 @@ def _omit_stream(stream: SourceStream, supported: set[str], name: str) -> Omissi
         return Omission("data", detail, stream.number)
     if not stream.packets:
         return Omission("empty track", f"{stream.kind}, {detail}", stream.number)
-    if stream.codec in supported or stream.is_text:
+    if {stream.codec, stream.decoder} & supported or stream.is_text:
         return None
     if stream.is_picture:
         return Omission("cover art", stream.tags.get("filename", detail), stream.number)

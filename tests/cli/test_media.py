@@ -251,6 +251,17 @@ def test_a_video_that_cannot_be_decoded_is_tagged_only_by_force(
         assert b"sv3d" in tagged.read_bytes()
 
 
+@pytest.mark.parametrize("suffix", [".ts", ".mkv", ".flv"])
+def test_a_truncated_video_is_not_tagged(
+    suffix: str, synthetic_video: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / f"cut{suffix}"
+    run_ffmpeg("-v", "error", "-i", synthetic_video, "-c", "copy", source)
+    source.write_bytes(source.read_bytes()[:-100])
+    assert_invalid(run_argus("tag", source, tmp_path / "out.mp4"), "truncated")
+    assert not (tmp_path / "out.mp4").exists()
+
+
 def test_a_faulty_declaration_is_repaired(synthetic_video: Path, tmp_path: Path) -> None:
     faulty, tagged = tmp_path / "faulty.mp4", tmp_path / "tagged.mp4"
     assert run_argus("tag", synthetic_video, faulty).exit_code == 0

@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -179,6 +180,27 @@ def test_bitmap_subtitles_are_named(plain, tmp_path, suffix):
         if (part, track) == ("subtitles", 2)
     ] == ["hdmv_pgs_subtitle"]
     assert_same_frames(source, tagged)
+
+
+def test_dvd_subtitles_are_kept(plain, tmp_path):
+    source = tmp_path / "source.mkv"
+    packet = bytes.fromhex("0014000e") + bytes(10) + bytes.fromhex("0000000eff00")
+    with av.open(str(plain)) as old, av.open(str(source), "w") as new:
+        video = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        texts = new.add_mux_stream("dvd_subtitle")
+        for one in old.demux(video=0):
+            if one.size:
+                one.stream = video
+                new.mux(one)
+        for second in (1, 2):
+            subtitle = av.Packet(packet)
+            subtitle.stream, subtitle.time_base = texts, Fraction(1, 1000)
+            subtitle.pts = subtitle.dts = 1000 * second
+            subtitle.duration = 500
+            new.mux(subtitle)
+    tagged, lost = tag(source)
+    assert not [part for part, _, _ in lost if part == "subtitles"]
+    assert list_packets(tagged, "s:0")[:1] == list_packets(source, "s:0")[:1]
 
 
 @pytest.mark.parametrize("count", [2, 300])
@@ -376,6 +398,9 @@ def test_a_file_without_picture_is_refused(tmp_path, name):
         ("pcm.avi", [*H264, "-bf", "0", "-c:a", "pcm_s16le"], "avc1"),
         ("mp3.flv", [*H264, "-c:a", "mp3"], "avc1"),
         ("ac3.ts", [*H264, "-c:a", "ac3"], "avc1"),
+        ("dts.mkv", [*H264, "-ar", "48000", "-c:a", "dca", "-strict", "-2"], "avc1"),
+        ("truehd.mkv", [*H264, "-ar", "48000", "-c:a", "truehd", "-strict", "-2"], "avc1"),
+        ("alac.mkv", [*H264, "-c:a", "alac"], "avc1"),
         ("flac.mkv", [*HEVC, "-c:a", "flac"], "hvc1"),
         ("opus.mkv", [*HEVC, "-c:a", "libopus"], "hvc1"),
         ("mp2.mpg", ["-c:v", "mpeg2video", "-c:a", "mp2"], "mp4v"),
