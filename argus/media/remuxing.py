@@ -207,7 +207,7 @@ def _correct_times(contents: FileContents, stream: SourceStream) -> str:
     if stream.kind == "video":
         for number, delay in reversed(list(enumerate(stream.times.list_delays()))):
             dts = f"if(eq(N,{number}),PTS{shift}-{float(delay)!r}/TB,{dts})"
-    return f"setts=pts='PTS{shift}':dts='{dts}'" if dts != "DTS" else ""
+    return f"setts=pts='PTS{shift}':dts='{dts}'" if dts != "DTS" else ""  # codespell:ignore setts
 
 
 def _is_disordered(stream: SourceStream) -> bool:

@@ -303,7 +303,7 @@ def test_tag_lists_what_an_mp4_cannot_hold(synthetic_video: Path, tmp_path: Path
     assert "not kept: track 1: attachment (font.ttf)" in lines
 
 
-@pytest.mark.parametrize("name", [b"caf\xe9.mp4", b"two\nlines.mp4", b"x" * 240 + b".mp4"])
+@pytest.mark.parametrize("name", [b"\xe9t\xe9.mp4", b"two\nlines.mp4", b"x" * 240 + b".mp4"])
 def test_any_legal_name_can_be_tagged_in_place(
     name: bytes, synthetic_video: Path, tmp_path: Path
 ) -> None:
