@@ -1,7 +1,6 @@
 """The public names of the package; `lazy_loader` reads this file at run time."""
 
 from .backends import decode_clip, open_video
-from .boxes import pack_box
 from .cameras.lens_file import Lenses, read_lenses
 from .cameras.photos import stitch_photo
 from .cameras.recordings import require_no_camera
@@ -17,14 +16,15 @@ from .info import (
     check_map_size,
     frame_stride,
 )
-from .mp4_contents import Omission
+from .mp4.boxes import pack_box
+from .mp4.copy_plan import Omission
+from .mp4.remuxing import list_omissions
+from .mp4.tagging import tag_spherical
 from .notes import describe_reading
 from .probing import probe, read_spherical
 from .reader import FrameSampling, VideoReader, resize_frame
-from .remuxing import list_omissions
 from .sandbox import CallCancelled, cancel_calls, run_sandboxed, start_server
 from .sound import SoundSource
-from .tagging import tag_spherical
 
 __all__ = [
     "CallCancelled",

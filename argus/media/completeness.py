@@ -8,8 +8,8 @@ import struct
 from collections.abc import Callable
 from typing import BinaryIO
 
-from argus.media.boxes import iter_file_boxes
 from argus.media.matroska import find_segment_end
+from argus.media.mp4.boxes import iter_file_boxes
 
 _MEDIA_BOXES = {b"mdat", b"moov", b"moof", b"mfra"}  # a trailer may look like any other box
 _BOX_HEADER_BYTES = 8
@@ -42,7 +42,7 @@ def _check_mp4(file: BinaryIO, size: int) -> str:
         end = box.end
     if b"mdat" in names and b"moov" not in names:
         return "its index (moov) is missing"
-    file.seek(end)
+    file.seek(min(end, size))  # a trailer may look like a box of any size
     is_header_cut = b"moof" in names and size - end < _BOX_HEADER_BYTES and any(file.read())
     return "a part of its last fragment is missing" if is_header_cut else ""
 

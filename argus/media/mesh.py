@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.media.boxes import find_payloads, pack_box
+from argus.media.mp4.boxes import find_payloads, pack_box
 
 _MAX_INFLATED_BYTES = 4 << 20
 _MAX_COORDINATES, _MAX_VERTICES, _MAX_INDICES, _MAX_LISTS = 40_000, 64_000, 512_000, 64

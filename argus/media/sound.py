@@ -8,7 +8,7 @@ from typing import Any, Self
 from av.stream import Discard
 
 from argus.media import errors
-from argus.media.mp4_contents import Omission
+from argus.media.mp4.copy_plan import Omission
 from argus.media.probing import open_container
 
 

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any, cast
 from xml.parsers import expat
 
-from argus.media.boxes import (
+from argus.media.info import Bounds, Pose, Projection, SphericalMetadata, StereoMode
+from argus.media.mesh import Mesh, parse_meshes
+from argus.media.mp4.boxes import (
     find_payloads,
     get_payload,
     iter_boxes,
     iter_file_boxes,
     read_payload,
 )
-from argus.media.info import Bounds, Pose, Projection, SphericalMetadata, StereoMode
-from argus.media.mesh import Mesh, parse_meshes
-from argus.media.mp4_tracks import (
+from argus.media.mp4.tracks import (
     choose_video_track,
     find_entry_boxes,
     list_sample_entries,

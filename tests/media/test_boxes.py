@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from argus.media.boxes import (
+from argus.media.mp4.boxes import (
     MAX_BOXES,
     find_payloads,
     get_payload,

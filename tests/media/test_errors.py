@@ -117,7 +117,11 @@ def encode_to_pipe(source: Path, *options: str) -> bytes:
 
 @pytest.mark.parametrize("name", ["last.mp4", "faststart.mp4", "frames.mp4", "h264.mov"])
 @pytest.mark.parametrize(
-    "trailer", [b"\0\0\0\5GYRO" * 9, b"8db42d694ccc418790edff439fe026bf", b"\0\0\0\0", b"x"]
+    "trailer",
+    [
+        *(b"\0\0\0" + bytes([head]) + b"GYRO" * 9 for head in (1, 5, 8)),
+        *(b"8db42d694ccc418790edff439fe026bf", b"\0\0\0\0", b"\xff" * 32, b"x"),
+    ],
 )
 def test_what_follows_a_complete_mp4_is_no_missing_part(with_sound, tmp_path, name, trailer):
     if name == "frames.mp4" and trailer == b"x":

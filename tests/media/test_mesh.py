@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from argus.media import read_spherical
-from argus.media.boxes import find_payloads, iter_file_boxes, pack_box, read_payload
 from argus.media.mesh import pack_eac_mesh, parse_meshes
+from argus.media.mp4.boxes import find_payloads, iter_file_boxes, pack_box, read_payload
 from argus.sphere import CubeLayout, cube_grid
 
 

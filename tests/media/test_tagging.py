@@ -18,7 +18,7 @@ from argus.media import (
     tag_spherical,
     write_video,
 )
-from argus.media.boxes import pack_box
+from argus.media.mp4.boxes import pack_box
 from argus.media.spherical import V1_UUID
 from schemas.names import Reason
 from tests.support.mp4_tree import (

@@ -15,8 +15,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from argus.errors import InvalidInput, VideoError
-from argus.media.boxes import find_payloads, iter_file_boxes, read_payload
 from argus.media.info import MediaInfo, SphericalMetadata, Track
+from argus.media.mp4.boxes import find_payloads, iter_file_boxes, read_payload
 from argus.sphere import GoproLayout, find_gopro_layout
 from schemas.names import Reason
 

@@ -16,7 +16,7 @@ from argus.media.cameras.lens_file import Lenses
 from argus.media.cameras.stitched_reader import StitchedReader
 from argus.media.encode import write_video
 from argus.media.info import SphericalMetadata, check_map_size
-from argus.media.mp4_contents import Omission
+from argus.media.mp4.copy_plan import Omission
 from argus.runs import ProgressHook
 
 _CHUNK_BYTES = 96 << 20  # limit on the maps in memory, twice

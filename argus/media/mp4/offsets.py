@@ -16,7 +16,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.media.boxes import MalformedBoxes, Mp4Box, find_payloads, iter_boxes, walk_boxes
+from argus.media.mp4.boxes import MalformedBoxes, Mp4Box, find_payloads, iter_boxes, walk_boxes
 
 TYPES_WITH_POSITIONS = frozenset({b"moov", b"moof", b"mfra", b"meta", b"sidx"})
 """Top-level boxes that hold file positions."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from argus.media.boxes import Mp4Box, iter_boxes, iter_file_boxes, read_payload
+from argus.media.mp4.boxes import Mp4Box, iter_boxes, iter_file_boxes, read_payload
 
 UNKNOWN_COLOR, PLACEHOLDER_COLOR = 2, 1
 """Primaries, transfer or matrix of a color: not known, and the one of BT.709."""

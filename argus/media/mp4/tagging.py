@@ -14,7 +14,9 @@ from typing import BinaryIO
 from argus.errors import InvalidInput, VideoError
 from argus.files import replace_atomically
 from argus.media import errors
-from argus.media.boxes import (
+from argus.media.info import SphericalMetadata
+from argus.media.mesh import pack_eac_mesh
+from argus.media.mp4.boxes import (
     MAX_PAYLOAD_BYTES,
     MalformedBoxes,
     Mp4Box,
@@ -25,17 +27,8 @@ from argus.media.boxes import (
     pack_box,
     walk_boxes,
 )
-from argus.media.info import SphericalMetadata
-from argus.media.mesh import pack_eac_mesh
-from argus.media.mp4_contents import Omission
-from argus.media.mp4_tracks import (
-    ENTRY_FIELDS_BYTES,
-    STSD_FIELDS_BYTES,
-    choose_video_track,
-    find_entry_boxes,
-    parse_entry_size,
-)
-from argus.media.offsets import (
+from argus.media.mp4.copy_plan import Omission
+from argus.media.mp4.offsets import (
     TYPES_WITH_POSITIONS,
     PositionMap,
     Splice,
@@ -43,7 +36,14 @@ from argus.media.offsets import (
     move_positions,
     widen_table,
 )
-from argus.media.remuxing import remux
+from argus.media.mp4.remuxing import remux
+from argus.media.mp4.tracks import (
+    ENTRY_FIELDS_BYTES,
+    STSD_FIELDS_BYTES,
+    choose_video_track,
+    find_entry_boxes,
+    parse_entry_size,
+)
 from argus.media.spherical import V1_NAMESPACE, V1_UUID
 from schemas.names import Reason
 

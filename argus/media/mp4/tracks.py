@@ -6,7 +6,7 @@ The track that readers show is chosen without FFmpeg, by the rule of `argus.medi
 import struct
 from collections.abc import Sequence
 
-from argus.media.boxes import find_payloads, get_payload, iter_boxes
+from argus.media.mp4.boxes import find_payloads, get_payload, iter_boxes
 
 ENTRY_FIELDS_BYTES = 78  # of a VisualSampleEntry's payload, before its boxes
 STSD_FIELDS_BYTES = 8  # version, flags and number of entries

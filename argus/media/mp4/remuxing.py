@@ -18,8 +18,8 @@ import numpy as np
 
 from argus.errors import ArgusError, VideoError
 from argus.media import errors
-from argus.media.boxes import is_mp4
-from argus.media.mp4_contents import (
+from argus.media.mp4.boxes import is_mp4
+from argus.media.mp4.copy_plan import (
     KEPT_DISPOSITIONS,
     PROBE_OPTIONS,
     FileContents,
@@ -28,7 +28,7 @@ from argus.media.mp4_contents import (
     plan_copy,
     read_contents,
 )
-from argus.media.mp4_patches import (
+from argus.media.mp4.patches import (
     PLACEHOLDER_COLOR,
     UNKNOWN_COLOR,
     TrackPatch,
