@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from argus.cli.console import escape_controls, handle_errors, print_json
+from argus.cli.console import escape_controls, handle_errors, print_json, print_note
 from argus.cli.jobs import (
     named_cluster,
     print_dry_run,
@@ -31,7 +31,7 @@ from schemas.config import GenerateConfig
 from schemas.names import JobKind
 
 if TYPE_CHECKING:
-    from argus.media import Omission, SphericalMetadata
+    from argus.media import MediaInfo, Omission, SphericalMetadata
 
 Projection = Literal["equirectangular", "half_equirectangular", "cubemap", "eac"]
 StereoMode = Literal["mono", "top-bottom", "left-right"]
@@ -99,12 +99,13 @@ def generate(
 
 @handle_errors
 def tag(
-    video: Annotated[Path, typer.Argument(metavar="IN", help="A video: mp4, mov, mkv, webm or ts")],
+    video: Annotated[Path, typer.Argument(metavar="IN", help="A video of any container")],
     output: Annotated[
         Path | None,
         typer.Argument(
             metavar="[OUT]",
-            help="The tagged copy to write, which may be IN [default: only show IN's tags]",
+            help="The tagged copy to write (.mp4, .mov or .m4v), which may be IN "
+            "[default: only show IN's tags]",
         ),
     ] = None,
     *,
@@ -168,6 +169,7 @@ def tag(
         require_map(video, metadata)
     repaired = declared.problem if declared else ""
     if dry_run:
+        print_note(f"would {'overwrite' if output.exists() else 'write'} {output}")
         omissions = list_omissions(video)
     else:
         metadata, omissions = _write_tags(video, output, metadata)
@@ -200,9 +202,7 @@ def _check_files(video: str, output: str, poses: str | None) -> None:
 
 def _check_content(settings: GenerateConfig) -> None:
     """Raise InvalidInput for files with unusable content, before the model is loaded."""
-    from argus.media import probe
-
-    info = probe(Path(settings.input))
+    info = _probe_ordinary(settings.input)
     if settings.poses:
         from argus.sphere import Trajectory
 
@@ -210,16 +210,28 @@ def _check_content(settings: GenerateConfig) -> None:
 
 
 def _describe_generation(settings: GenerateConfig) -> str:
-    from argus.media import probe
+    from argus.media import describe_reading
 
-    info = probe(Path(settings.input))
+    info = _probe_ordinary(settings.input)
     camera = f"poses {settings.poses}" if settings.poses else f"a fixed {settings.fov_deg:g}° view"
     length = f"the first {settings.max_seconds:g} s" if settings.max_seconds else "all"
     verb = "overwrite" if Path(settings.output).exists() else "write"
-    return (
-        f"would {verb} {settings.output} with {settings.model} from {length} of {settings.input} "
-        f"({info.width}×{info.height}, {info.frames} frames), with {camera}"
-    )
+    source = f"{settings.input} ({info.width}×{info.height}, {info.frames} frames)"
+    plan = f"would {verb} {settings.output} with {settings.model} from {length} of {source}"
+    return "; ".join((f"{plan}, with {camera}", *describe_reading(info)))
+
+
+def _probe_ordinary(path: str) -> "MediaInfo":
+    """Return the properties of a video; refuse the raw pictures of a two-lens camera."""
+    from argus.media import probe
+
+    info = probe(Path(path))
+    if info.camera:
+        raise InvalidInput(
+            f"{path} is a recording of a two-lens camera ({info.camera}), which shows all "
+            "directions already; argus stitch makes a 360° video of it"
+        )
+    return info
 
 
 def _read_declared(video: Path, *, may_fail: bool) -> "SphericalMetadata | None":

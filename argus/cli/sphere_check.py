@@ -81,7 +81,7 @@ def require_map(video: Path, metadata: "SphericalMetadata") -> None:
         remedy = _REMEDIES.get(verdict.layout)
         advice = f"{remedy} first, or give --force" if remedy else "--force tags it all the same"
         raise InvalidInput(
-            f"{video} declares no projection and does not look like a map that can be declared: "
+            f"{video} declares no projection and does not look like a 360° map that players know: "
             f"{verdict.detail}; {advice}"
         )
     wanted = f"{metadata.projection} {metadata.stereo_mode}"

@@ -63,9 +63,11 @@ def stitch(
     `center` is where the optical axis meets the picture, `radius` how far from it a direction
     fov_deg/2 off the axis is shown, both in pixels of a picture of the size `picture`; `k` are the
     coefficients of OpenCV's fisheye model. Defaults: the middle, half the height, no distortion.
+    The angles are those of the optical axis: yaw to the right of forward, pitch upward; roll turns
+    the right side down.
 
     JSON keys: output, camera, width, height, fps, frames, omissions (sound that an mp4 cannot
-    hold).
+    hold); of a photo only output, width and height.
 
     Example: `argus stitch GS010001.360 walk.mp4`
     """

@@ -337,7 +337,7 @@ def _guess_erp(
             return _letterboxed(shape, box, is_certain=False)
         if not is_boxed and (poles > least or seam >= -least) and poles >= -least:
             return _LayoutGuess(Layout.MONO_ERP, False, f"{shape} is 2:1", NO_CONVERSION)
-    detail = f"{shape} is not closed at its sides" + ", which are blank" * is_blank
+    detail = f"{shape} does not join at its left and right edges" + ", which are blank" * is_blank
     return _LayoutGuess(Layout.FLAT, min(seam, poles) < -least, detail)
 
 
