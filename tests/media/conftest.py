@@ -1,13 +1,13 @@
-"""Fixtures for the media tests: a library of small videos, and ffmpeg as an independent reader."""
+"""Fixtures for the media tests: small videos."""
 
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import imageio_ffmpeg
 import pytest
 
+from tests.support.ffmpeg import run_ffmpeg
+from tests.support.remuxed_files import H264, PICTURE, SOUND
 from tests.support.videos import encode_video, numbered_frames
 
 
@@ -28,15 +28,17 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def describe_with_ffmpeg() -> Callable[[Path], str]:
-    """Return what the bundled ffmpeg prints about a file."""
+def h264_mkv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """H.264 with B-frames and AAC, 3 s at 10 fps."""
+    path = tmp_path_factory.mktemp("h264") / "plain.mkv"
+    run_ffmpeg(*PICTURE, *SOUND, *H264, "-c:a", "aac", "-fflags", "+bitexact", path)
+    return path
 
-    def describe(path: Path) -> str:
-        return subprocess.run(
-            [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", str(path)],
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stderr
 
-    return describe
+@pytest.fixture(scope="session")
+def vp9_webm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """VP9 and Opus, 3 s at 10 fps."""
+    path = tmp_path_factory.mktemp("vp9") / "vp9.webm"
+    codecs = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus"]
+    run_ffmpeg(*PICTURE, *SOUND, *codecs, path)
+    return path

@@ -9,13 +9,13 @@ from argus.errors import VideoError
 from argus.media import open_video
 from schemas.names import Reason
 from tests.support.dolby_vision import write_dolby_vision
+from tests.support.ffmpeg import run_ffmpeg
 from tests.support.ffmpeg_colors import (
     HDR_CHAIN,
     SCALE,
     describe_colors,
     encode,
     filter_frames,
-    run_ffmpeg,
     sample_gamut,
     to_samples,
 )

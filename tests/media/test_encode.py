@@ -12,6 +12,7 @@ import pytest
 from argus.errors import InvalidInput
 from argus.media import SphericalMetadata, decode_clip, encode_clip, open_video, probe, write_video
 from argus.synth import render_clip
+from tests.support.ffmpeg import describe_with_ffmpeg
 from tests.support.videos import FPS, numbered_frames, read_frame_numbers
 
 
@@ -68,7 +69,7 @@ def test_round_trip_preserves_the_frames():
     assert compute_psnr(decoded, frames) > 38
 
 
-def test_colors_are_declared_and_exact_to_two_levels(tmp_path, describe_with_ffmpeg):
+def test_colors_are_declared_and_exact_to_two_levels(tmp_path):
     """Flat patches are read here and by ffmpeg, which uses the declared matrix and range."""
     patches = np.random.default_rng(1).integers(0, 256, (1, 6, 10, 3), np.uint8)
     write_video(tmp_path / "patches.mp4", patches.repeat(16, 1).repeat(16, 2), 25, crf=6)

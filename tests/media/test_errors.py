@@ -13,7 +13,7 @@ from argus.errors import VideoError
 from argus.media import decode_clip, open_video, probe
 from argus.media.backends import BACKENDS
 from schemas.names import Reason
-from tests.support.media_matrix import run_ffmpeg
+from tests.support.ffmpeg import run_ffmpeg
 from tests.support.videos import FRAMES, write_audio_only
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from argus.media import open_video, probe
-from tests.support.ffmpeg_colors import SCALE, encode, filter_frames, run_ffmpeg
+from tests.support.ffmpeg import run_ffmpeg
+from tests.support.ffmpeg_colors import SCALE, encode, filter_frames
 from tests.support.videos import read_frames
 
 DEINTERLACE = "estdif=mode=frame:deint=interlaced"

@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from argus.media import MediaInfo, open_video, probe
-from tests.support.ffmpeg_colors import SCALE, encode, filter_frames, run_ffmpeg
+from tests.support.ffmpeg import run_ffmpeg
+from tests.support.ffmpeg_colors import SCALE, encode, filter_frames
 from tests.support.videos import read_frames
 
 HEIGHT, WIDTH = 96, 160

@@ -18,6 +18,7 @@ import pytest
 from argus.errors import VideoError
 from argus.media import SphericalMetadata, open_video, probe, read_spherical, tag_spherical
 from schemas.names import Reason
+from tests.support.ffmpeg import describe_with_ffmpeg
 
 pytestmark = pytest.mark.media
 
@@ -147,7 +148,7 @@ def test_declared_spherical_metadata(media):
 @pytest.mark.parametrize(
     "name", ["360/overpass.mp4", "360/partial_stereo_tb_mshp.mp4", "360/prison_handheld.mp4"]
 )
-def test_tagging_leaves_the_frames_unchanged(media, tmp_path, describe_with_ffmpeg, name):
+def test_tagging_leaves_the_frames_unchanged(media, tmp_path, name):
     tag_spherical(media / name, tmp_path / "tagged.mp4", SphericalMetadata())
     assert read_spherical(tmp_path / "tagged.mp4") == SphericalMetadata()
     assert "equirectangular" in describe_with_ffmpeg(tmp_path / "tagged.mp4")
@@ -222,7 +223,7 @@ def probe_streams(path: Path) -> list[dict[str, object]]:
 
 def describe_streams(path: Path) -> list[tuple[str, ...]]:
     """Return codec, colors, size and aspect of each stream as the bundled ffmpeg prints them."""
-    text = run_tool(imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", path)
+    text = describe_with_ffmpeg(path)
     found = []
     for line in re.findall(r"Stream #0:\d+.*?: ((?:Video|Audio): .*)", text):
         codec = re.match(r"\w+: \w+", line)

@@ -21,6 +21,7 @@ from argus.media import (
 from argus.media.mp4.boxes import pack_box
 from argus.media.spherical import V1_UUID
 from schemas.names import Reason
+from tests.support.ffmpeg import describe_with_ffmpeg
 from tests.support.mp4_tree import (
     Label,
     Ref,
@@ -45,7 +46,7 @@ from tests.support.videos import (
     "movflags",
     [None, "faststart", "frag_keyframe+empty_moov", "frag_keyframe+empty_moov+default_base_moof"],
 )
-def test_tagging_leaves_every_frame_unchanged(library, tmp_path, describe_with_ffmpeg, movflags):
+def test_tagging_leaves_every_frame_unchanged(library, tmp_path, movflags):
     options = {"movflags": movflags} if movflags else {}
     plain = copy_video_packets(library("h264.mp4"), tmp_path / "plain.mp4", **options)
     tagged = tmp_path / "tagged.mp4"

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from argus.media import VideoReader, decode_clip, open_video, probe
 from tests.support.edit_lists import replace_edits
+from tests.support.ffmpeg import run_ffmpeg
 from tests.support.ffmpeg_reference import describe
 from tests.support.interlaced import write_field_coded
-from tests.support.media_matrix import run_ffmpeg
 from tests.support.videos import encode_video, numbered_frames, read_frame_numbers
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "10", "-pix_fmt", "yuv420p")

@@ -12,8 +12,8 @@ from argus.media import open_video, probe
 from argus.media.backends import BACKENDS
 from argus.media.pyav_reader import PyAVReader
 from schemas.names import Reason
+from tests.support.ffmpeg import run_ffmpeg
 from tests.support.ffmpeg_reference import describe
-from tests.support.media_matrix import run_ffmpeg
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 SMALL, MEDIUM, LARGE = (64, 48), (128, 96), (192, 144)  # width, height

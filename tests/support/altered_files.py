@@ -8,7 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from argus.media import probe
-from tests.support.ffmpeg_colors import HDR_CHAIN, run_ffmpeg
+from tests.support.ffmpeg import run_ffmpeg
+from tests.support.ffmpeg_colors import HDR_CHAIN
 
 _LOSSLESS = ("-c:v", "libx264", "-qp", "0", "-g", "12", "-bf", "0", "-pix_fmt", "yuv420p")
 _HEVC = ("-c:v", "libx265", "-x265-params", "lossless=1:log-level=none:keyint=12")

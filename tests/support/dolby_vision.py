@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.support.ffmpeg_colors import run_ffmpeg
+from tests.support.ffmpeg import run_ffmpeg
 
 _DELIMITER = b"\0\0\0\1\x46\x01"  # NAL unit that starts an access unit
 _RPU = b"\0\0\0\1\x7c\x01"  # header of NAL unit type 62

@@ -1,11 +1,11 @@
 """Pictures as the ffmpeg program converts them, and videos of exact samples."""
 
-import subprocess
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
+
+from tests.support.ffmpeg import run_ffmpeg
 
 SCALE = "scale=flags=area+accurate_rnd+bitexact+full_chroma_int+full_chroma_inp"
 # The chains that define the conversion of PQ and HLG, as documented.
@@ -20,14 +20,6 @@ ENCODERS = {
     "prores": ("prores_ks",),
     "mpeg2": ("mpeg2video", "-q:v", "2"),
 }
-
-
-def run_ffmpeg(*options: str | Path, data: bytes | None = None) -> bytes:
-    """Run the bundled ffmpeg and return what it writes to its output."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, options)]
-    result = subprocess.run(command, input=data, capture_output=True, check=False)
-    assert result.returncode == 0, f"{command}\n{result.stderr.decode(errors='replace')}"
-    return result.stdout
 
 
 def filter_frames(path: Path, chain: str, height: int, width: int) -> NDArray[np.uint8]:

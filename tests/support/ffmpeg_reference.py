@@ -12,7 +12,8 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-_SCALE = "scale=flags=area+accurate_rnd+bitexact+full_chroma_int+full_chroma_inp"
+from tests.support.ffmpeg_colors import SCALE
+
 _ONE_THREAD = ("-threads", "1")  # with more, interlaced MPEG-4 is decoded to other pictures
 _DEINTERLACE = "estdif=mode=frame:deint=interlaced"
 _HDR = {"smpte2084", "arib-std-b67"}
@@ -131,7 +132,7 @@ def color_chain(shown: Shown) -> str:
     if shown.is_wide:
         chain = _TO_SDR if shown.transfer in _HDR else _TO_BT709
         return _place_chroma(shown) + chain.format(given=_fill_gaps(shown))
-    scale = _SCALE
+    scale = SCALE
     matrix = shown.matrix
     if matrix in REFUSED_MATRICES:
         scale, matrix = f"setparams=colorspace=unknown,{scale}", "unknown"
@@ -174,7 +175,7 @@ def decode(path: Path, shown: Shown) -> NDArray[np.uint8]:
 
 def decode_plainly(path: Path, shown: Shown) -> NDArray[np.uint8]:
     """Return all frames of a plain ffmpeg command with swscale's flags, as `decode` does."""
-    return _read_frames(path, _SCALE, shown)
+    return _read_frames(path, SCALE, shown)
 
 
 def explain_plain_difference(shown: Shown) -> list[str]:

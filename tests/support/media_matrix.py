@@ -5,13 +5,12 @@ a recipe can be completed value by value.
 """
 
 import itertools
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 
-import imageio_ffmpeg
+from tests.support.ffmpeg import run_ffmpeg
 
 FPS = 25
 TRIM_S, DELAY_S = 0.2, 0.44
@@ -285,13 +284,6 @@ def _pair_order(pair: tuple[tuple[str, str | int], ...]) -> tuple[int, ...]:
         for factor, value in pair
         for number in (names.index(factor), FACTORS[factor].index(value))
     )
-
-
-def run_ffmpeg(*options: str | Path) -> None:
-    """Run the bundled ffmpeg quietly; overwrite its output."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", *map(str, options)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, f"{' '.join(command)}\n{result.stderr}"
 
 
 def make_video(recipe: Recipe, path: Path) -> Path:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.media_matrix import FPS, MUTED, run_ffmpeg
+from tests.support.ffmpeg import run_ffmpeg
+from tests.support.media_matrix import FPS, MUTED
 
 X264 = "-c:v libx264 -preset superfast -crf 18 -bf 2 -g 10 -threads 1"
 X265 = "-c:v libx265 -preset ultrafast -x265-params log-level=none:pools=1:keyint=10:bframes=2"
