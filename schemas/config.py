@@ -70,9 +70,7 @@ class FetchSettings(Settings):
     max_bytes: int = Field(8_000_000_000, gt=0, description="Largest file accepted")
     max_duration_s: float = Field(14_400, gt=0, description="Longest video accepted")
     min_free_bytes: int = Field(
-        1_000_000_000,
-        ge=0,
-        description="Free disk space that a fetch must leave",
+        1_000_000_000, ge=0, description="Free disk space that a fetch must leave"
     )
     max_concurrent_downloads: int = Field(
         0,
@@ -109,9 +107,7 @@ class FetchSettings(Settings):
         "a bot check counts at once",
     )
     breaker_s: float = Field(
-        600,
-        gt=0,
-        description="Length of the first such break; each further refusal doubles it",
+        600, gt=0, description="Length of the first such break; each further refusal doubles it"
     )
     proxies_file: str | None = Field(
         None,
@@ -339,10 +335,7 @@ class FilterSettings(Settings):
         description="Layouts to convert to mono ERP instead of dropping; dual_fisheye may be added",
     )
     fisheye_fov_deg: float = Field(
-        200.0,
-        gt=180,
-        lt=280,
-        description="Field of view of each lens of a converted dual fisheye",
+        200.0, gt=180, lt=280, description="Field of view of each lens of a converted dual fisheye"
     )
     learned: LearnedThresholds = LearnedThresholds()
 
@@ -390,8 +383,7 @@ class PromotionPolicy(Settings):
 
     metric: str = Field("ws_psnr_all", description="Higher is better")
     min_gain: float = Field(
-        0.0,
-        description="Required gain over the champion, in the metric's unit",
+        0.0, description="Required gain over the champion, in the metric's unit"
     )
 
 
