@@ -35,6 +35,31 @@ if TYPE_CHECKING:
 
 Projection = Literal["equirectangular", "half_equirectangular", "cubemap", "eac"]
 StereoMode = Literal["mono", "top-bottom", "left-right"]
+TaggedArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[OUT]",
+        help="The tagged copy to write (.mp4, .mov or .m4v), which may be IN "
+        "[default: only show IN's tags]",
+    ),
+]
+ProjectionOption = Annotated[
+    Projection | None,
+    typer.Option(
+        help="Mapping of the sphere to the frames [default: as IN declares, else equirectangular]"
+    ),
+]
+StereoOption = Annotated[
+    StereoMode | None,
+    typer.Option(help="Arrangement of the two eyes [default: as IN declares, else mono]"),
+]
+ForceOption = Annotated[
+    bool,
+    typer.Option("--force", help="Tag a video whose pixels are not the map, or cannot be decoded"),
+]
+ShowTagsOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show the tags that would be written, and stop")
+]
 
 
 @handle_errors
@@ -100,35 +125,12 @@ def generate(
 @handle_errors
 def tag(
     video: Annotated[Path, typer.Argument(metavar="IN", help="A video of any container")],
-    output: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[OUT]",
-            help="The tagged copy to write (.mp4, .mov or .m4v), which may be IN "
-            "[default: only show IN's tags]",
-        ),
-    ] = None,
+    output: TaggedArgument = None,
     *,
-    projection: Annotated[
-        Projection | None,
-        typer.Option(
-            help="Mapping of the sphere to the frames "
-            "[default: as IN declares, else equirectangular]"
-        ),
-    ] = None,
-    stereo: Annotated[
-        StereoMode | None,
-        typer.Option(help="Arrangement of the two eyes [default: as IN declares, else mono]"),
-    ] = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force", help="Tag a video whose pixels are not the map, or cannot be decoded"
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the tags that would be written, and stop")
-    ] = False,
+    projection: ProjectionOption = None,
+    stereo: StereoOption = None,
+    force: ForceOption = False,
+    dry_run: ShowTagsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Mark a video as 360° for players, or show how it is marked.

@@ -16,37 +16,40 @@ from argus.files import require_file, require_writable
 _PHOTOS = (".insp", ".jpg", ".jpeg")
 _NOMINAL = "nominal:"
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
+FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="IN [SECOND] OUT",
+        help="A recording (.360, .insv, .mp4) or photo (.insp, .jpg); the file of its second "
+        "lens, by default found by its name; the 360° video (.mp4) or photo (.jpg) to write",
+    ),
+]
+LensOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="The lenses: a lens file (see above), or nominal:200 for ideal lenses of 200 "
+        "degrees; not for a GoPro",
+    ),
+]
+SizeOption = Annotated[
+    str | None,
+    typer.Option(metavar="WxH", help="Size in pixels [default: the density of the pictures]"),
+]
+CrfOption = Annotated[int, typer.Option(min=0, max=51, help="Quality of the video: 0 is the best")]
+ShowVideoOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be written, and stop")
+]
 
 
 @handle_errors
 def stitch(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="IN [SECOND] OUT",
-            help="A recording (.360, .insv, .mp4) or photo (.insp, .jpg); the file of its second "
-            "lens, by default found by its name; the 360° video (.mp4) or photo (.jpg) to write",
-        ),
-    ],
+    files: FilesArgument,
     *,
-    lens: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="The lenses: a lens file (see above), or nominal:200 for ideal lenses of 200 "
-            "degrees; not for a GoPro",
-        ),
-    ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(metavar="WxH", help="Size in pixels [default: the density of the pictures]"),
-    ] = None,
-    crf: Annotated[
-        int, typer.Option(min=0, max=51, help="Quality of the video: 0 is the best")
-    ] = 18,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be written, and stop")
-    ] = False,
+    lens: LensOption = None,
+    size: SizeOption = None,
+    crf: CrfOption = 18,
+    dry_run: ShowVideoOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Join the pictures of a two-lens camera to one 360° video or photo.
