@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from argus.media import errors
 from argus.media.colorimetry import (
-    UNDECLARED,
     ColorConverter,
     Encoding,
     is_dolby_vision_5,
     read_encoding,
 )
-from argus.media.info import MediaInfo
+from argus.media.description import complete_color
+from argus.media.info import UNDECLARED_COLOR, MediaInfo
 from argus.media.orientation import Orientation
 
 _EXACT = (
@@ -38,13 +38,15 @@ class FrameConverter:
 
     Args:
         info: the video's properties. All frames are turned alike, because a decoder attaches the
-            orientation that a bitstream declares to single frames only.
+            orientation that a bitstream declares to single frames only. Colors that a frame does
+            not declare are those of the video.
         name: names the video in messages.
         threads: number of threads of the conversion.
     """
 
     def __init__(self, info: MediaInfo, name: str, threads: int = 1) -> None:
         self._orientation = Orientation(info.is_mirrored, info.rotation)
+        self._color = info.color
         self._may_be_dolby_vision = info.codec in _DOLBY_VISION_CODECS
         self._name, self._threads = name, threads
         self._reformatter = VideoReformatter()
@@ -62,8 +64,9 @@ class FrameConverter:
         if self._may_be_dolby_vision and is_dolby_vision_5(frame):
             raise errors.unsupported_codec_error(self._name, "Dolby Vision profile 5")
         orientation = self._orientation
+        complete_color(frame, self._color)
         encoding = read_encoding(frame)
-        frame.colorspace = encoding.matrix or UNDECLARED  # FFmpeg refuses some others
+        frame.colorspace = encoding.matrix or UNDECLARED_COLOR  # FFmpeg refuses some others
         if frame.interlaced_frame:
             frame = self._filter(frame, *_DEINTERLACER)
         if not orientation.is_right_angle:

@@ -1,5 +1,6 @@
 """Description of a video from its stream, its first frame and its times."""
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.media.frame_index import FirstFrame, FrameTimes
-from argus.media.info import Color, MediaInfo, SphericalMetadata
+from argus.media.info import UNDECLARED_COLOR, Color, MediaInfo, SphericalMetadata
 from argus.media.orientation import read_orientation
 from argus.media.tracks import describe_tracks, explain_choice
 
@@ -16,21 +17,21 @@ _STEP_TOLERANCE = 0.5  # of a frame's duration
 _UNKNOWN = "unknown"
 
 
-def _number(names: str) -> dict[int, str]:
+def _number_names(names: str) -> dict[int, str]:
     return dict(enumerate(names.split()))
 
 
 # Names of FFmpeg's av_color_space_name and its like, for the numbers of Rec. ITU-T H.273.
-_MATRICES = _number(
+_MATRICES = _number_names(
     "gbr bt709 unknown reserved fcc bt470bg smpte170m smpte240m ycgco bt2020nc bt2020c smpte2085 "
     "chroma-derived-nc chroma-derived-c ictcp ipt-c2 ycgco-re ycgco-ro"
 )
-_RANGES = _number("unknown tv pc")
-_TRANSFERS = _number(
+_RANGES = _number_names("unknown tv pc")
+_TRANSFERS = _number_names(
     "reserved bt709 unknown reserved bt470m bt470bg smpte170m smpte240m linear log100 log316 "
     "iec61966-2-4 bt1361e iec61966-2-1 bt2020-10 bt2020-12 smpte2084 smpte428 arib-std-b67"
 )
-_PRIMARIES = _number(
+_PRIMARIES = _number_names(
     "reserved bt709 unknown reserved bt470m bt470bg smpte170m smpte240m film bt2020 smpte428 "
     "smpte431 smpte432"
 ) | {22: "ebu3213"}
@@ -42,6 +43,7 @@ def describe_video(
     first: FirstFrame,
     times: FrameTimes,
     spherical: SphericalMetadata | None,
+    container_color: Color,
 ) -> MediaInfo:
     """Describe a video.
 
@@ -51,6 +53,7 @@ def describe_video(
         first: its first frame.
         times: the times of all its frames.
         spherical: the metadata that the file declares.
+        container_color: the color of the stream before any frame was decoded.
     """
     frame = first.frame
     orientation = read_orientation(frame)
@@ -76,7 +79,7 @@ def describe_video(
         is_mirrored=orientation.is_mirrored,
         pixel_aspect=pixel_aspect,
         spherical=spherical,
-        color=read_color(frame),
+        color=_describe_color(frame, container_color),
         is_interlaced=frame.interlaced_frame,
         start_s=float(start * times.time_base),
         irregularity=irregularity,
@@ -94,19 +97,42 @@ def name_container(container: Any) -> str:
     return str(container.format.name).split(",")[0].replace("mov", "mp4")
 
 
-def read_color(frame: Any) -> Color:
-    """Return how a decoded frame's samples become colors.
-
-    The codec's declaration counts before the container's, as in FFmpeg. RGB needs no declaration.
-    """
-    matrix = _MATRICES.get(int(frame.colorspace), _UNKNOWN)
-    sample_range = _RANGES.get(int(frame.color_range), _UNKNOWN)
-    is_rgb = frame.format.is_rgb
+def read_color(source: Any) -> Color:
+    """Return the color that a PyAV frame or codec context declares."""
     return Color(
-        matrix="gbr" if is_rgb and matrix == _UNKNOWN else matrix,
-        range="pc" if is_rgb and sample_range == _UNKNOWN else sample_range,
-        transfer=_TRANSFERS.get(int(frame.color_trc), _UNKNOWN),
-        primaries=_PRIMARIES.get(int(frame.color_primaries), _UNKNOWN),
+        matrix=_MATRICES.get(int(source.colorspace), _UNKNOWN),
+        range=_RANGES.get(int(source.color_range), _UNKNOWN),
+        transfer=_TRANSFERS.get(int(source.color_trc), _UNKNOWN),
+        primaries=_PRIMARIES.get(int(source.color_primaries), _UNKNOWN),
+    )
+
+
+def complete_color(frame: Any, color: Color) -> None:
+    """Set the matrix, transfer function and primaries that a decoded frame does not declare."""
+    gaps = {
+        "colorspace": (_MATRICES, color.matrix),
+        "color_trc": (_TRANSFERS, color.transfer),
+        "color_primaries": (_PRIMARIES, color.primaries),
+    }
+    for attribute, (names, name) in gaps.items():
+        if getattr(frame, attribute) == UNDECLARED_COLOR and name != _UNKNOWN:
+            setattr(frame, attribute, next(key for key in names if names[key] == name))
+
+
+def _describe_color(frame: Any, container_color: Color) -> Color:
+    """Return how the samples of the first frame become colors.
+
+    The codec's declaration counts before the container's. FFmpeg's decoder of HEVC drops what only
+    the container declares. RGB needs no declaration.
+    """
+    complete_color(frame, container_color)
+    color = read_color(frame)
+    if not frame.format.is_rgb:
+        return color
+    return replace(
+        color,
+        matrix="gbr" if color.matrix == _UNKNOWN else color.matrix,
+        range="pc" if color.range == _UNKNOWN else color.range,
     )
 
 

@@ -1,7 +1,7 @@
 """Properties and frame index of a video file, read without decoding more than its first frame."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,7 +10,7 @@ import av
 
 from argus.media import errors
 from argus.media.cameras.recordings import describe_recording
-from argus.media.description import describe_video, name_container
+from argus.media.description import describe_video, name_container, read_color
 from argus.media.frame_index import VideoIndex, list_frames
 from argus.media.info import MediaInfo, SphericalMetadata
 from argus.media.matroska import read_matroska_metadata
@@ -82,7 +82,9 @@ def index_file(path: Path, track: int | None = None) -> VideoIndex:
         return index_container(container, str(path), path, track=track)
 
 
-def open_container(source: FileOrBuffer, *, decode: bool = False) -> Any:
+def open_container(
+    source: FileOrBuffer, *, decode: bool = False, options: Mapping[str, str] | None = None
+) -> Any:
     """Open a file with PyAV, such that the demuxer can open nothing else.
 
     Raises PyAV's errors: call it inside `errors.map_open_errors`.
@@ -92,10 +94,11 @@ def open_container(source: FileOrBuffer, *, decode: bool = False) -> Any:
         decode: decode the first frames while opening, as FFmpeg does by default. A reader decodes
             them anyway; copying packets may need the stream parameters found that way, and the
             presentation times that the demuxer derives from later packets.
+        options: further options of FFmpeg's demuxers.
     """
     location = str(source.absolute()) if isinstance(source, Path) else source
-    options = OPEN_OPTIONS if decode else OPEN_OPTIONS | _NO_DECODING
-    container = av.open(location, options=options, metadata_errors="replace")
+    all_options = OPEN_OPTIONS | dict(options or {}) | ({} if decode else _NO_DECODING)
+    container = av.open(location, options=all_options, metadata_errors="replace")
     if not decode:
         container.flags &= ~_GENERATE_TIMES
     return container
@@ -127,11 +130,13 @@ def index_container(
     errors.require_complete(source, name, container_name)
     stream = get_video_stream(container, name, track)
     prepare_decoder(stream, threads)
+    container_color = read_color(stream.codec_context)
     reopen = partial(_reopen, source, name, stream.index, threads)
     times, first = list_frames(container, stream, name, reopen)
     read_metadata = _METADATA_READERS.get(container_name)
     spherical = read_metadata(source) if read_metadata and isinstance(source, Path) else None
-    info = describe_video(container, stream, first, times, spherical or read_side_data(first.frame))
+    spherical = spherical or read_side_data(first.frame)
+    info = describe_video(container, stream, first, times, spherical, container_color)
     return VideoIndex(**vars(times), info=info)
 
 

@@ -226,6 +226,32 @@ def test_codec_and_container_that_disagree_are_read_as_ffmpeg_does(tmp_path, cod
     np.testing.assert_array_equal(read_frames(path), filter_frames(path, SCALE, 96, 160))
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize(
+    "colors",
+    [
+        HDR10,
+        HLG,
+        HDR10 | {"color_trc": "bt709", "color_primaries": "smpte432"},
+        {"color_trc": "bt709", "color_primaries": "bt709", "colorspace": "bt709"},
+    ],
+)
+def test_colors_that_only_the_container_declares_count(tmp_path, codec, suffix, colors):
+    """FFmpeg's decoders drop them, but players do not."""
+    source = ("-f", "lavfi", "-i", "testsrc2=s=160x96:d=0.2")
+    options = ("-pix_fmt", "yuv420p10le", "-vf", describe_colors(range="tv", **colors))
+    both = encode(tmp_path / f"both{suffix}", codec, *source, *options)
+    names = ("colour_primaries", "transfer_characteristics", "matrix_coefficients")
+    undeclared = f"{codec}_metadata=" + ":".join(f"{name}=2" for name in names)
+    path = tmp_path / f"container{suffix}"
+    run_ffmpeg("-i", both, "-c", "copy", "-bsf:v", undeclared, path)
+    with open_video(both) as video, open_video(path) as other:
+        assert other.info.color == video.info.color
+        assert other.info.color.transfer == colors["color_trc"]
+    np.testing.assert_array_equal(read_frames(path), read_frames(both))
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "pix_fmt"),
     [
