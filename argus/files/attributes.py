@@ -11,7 +11,7 @@ from typing import Self
 
 from argus.errors import InvalidInput
 
-_SET_BY_PEOPLE = ("user.", "system.posix_acl")
+_USER_ATTRIBUTES = ("user.", "system.posix_acl")
 """How the names of extended attributes begin that must be kept."""
 
 
@@ -34,9 +34,9 @@ class FileAttributes:
     def create(self, partial: Path) -> None:
         """Create an empty file with these attributes that its owner can write.
 
-        So an attribute that cannot be kept is found before anything is written, and nobody reads
-        in the temporary file what the original does not show. Its time, 1970, tells whether it was
-        written.
+        Attributes that cannot be kept are thus found before anything is written, and the temporary
+        file is never more readable than the original. Its time of modification is 1970, by which
+        `finish` recognizes that nothing was written.
         """
         mode = self.mode | stat.S_IRUSR | stat.S_IWUSR
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
@@ -61,10 +61,10 @@ class FileAttributes:
 
     def _apply_extended(self, partial: Path, own: Mapping[str, bytes]) -> None:
         for name in own.keys() - self.extended.keys():  # such as a folder's default list
-            if name.startswith(_SET_BY_PEOPLE):
+            if name.startswith(_USER_ATTRIBUTES):
                 os.removexattr(partial, name)
         for name, value in self.extended.items():
-            with _tolerate_system(name):
+            with _ignore_system_errors(name):
                 os.setxattr(partial, name, value)
 
 
@@ -79,14 +79,14 @@ def _read_extended(path: Path) -> dict[str, bytes]:
         return {}
     values = {}
     for name in names:
-        with _tolerate_system(name):
+        with _ignore_system_errors(name):
             values[name] = os.getxattr(path, name)
     return values
 
 
-def _tolerate_system(name: str) -> contextlib.AbstractContextManager[None]:
+def _ignore_system_errors(name: str) -> contextlib.AbstractContextManager[None]:
     """Return a context that ignores errors of attributes that the system sets by itself."""
-    is_kept = name.startswith(_SET_BY_PEOPLE)
+    is_kept = name.startswith(_USER_ATTRIBUTES)
     return contextlib.nullcontext() if is_kept else contextlib.suppress(OSError)
 
 

@@ -23,7 +23,7 @@ def is_temporary(path: Path) -> bool:
 def temporary_prefix(target: Path) -> Iterator[str]:
     """Yield how the names of this writer's temporary files begin; remove those of killed writers.
 
-    Living writers of a target share a lock on a file beside it, on whatever host they run, and the
+    The writers of a target share a lock on a file beside it, on whatever host they run, and the
     last one removes it. A writer that finds the file and nobody's lock removes what was left.
     Where files cannot be locked, nothing is removed, and writers still do not disturb each other.
     A temporary file that is replaced itself belongs to its writer, and so do the files beside it.
@@ -41,7 +41,7 @@ def temporary_prefix(target: Path) -> Iterator[str]:
     finally:
         if lock is not None:
             with contextlib.suppress(OSError):  # others write too
-                _become_last(lock, path, shared, own=1)
+                _remove_leftovers(lock, path, shared, own=1)
                 path.unlink()
             os.close(lock)
 
@@ -58,7 +58,7 @@ def _share_lock(path: Path, shared: str) -> int | None:
             return None
         try:
             with contextlib.suppress(BlockingIOError):  # others write
-                _become_last(lock, path, shared, own=0)
+                _remove_leftovers(lock, path, shared, own=0)
             fcntl.flock(lock, fcntl.LOCK_SH)
             if os.path.samestat(os.fstat(lock), path.lstat()):
                 os.write(lock, b"+")
@@ -73,8 +73,8 @@ def _share_lock(path: Path, shared: str) -> int | None:
         os.close(lock)
 
 
-def _become_last(lock: int, path: Path, shared: str, *, own: int) -> None:
-    """Lock exclusively, and remove the temporary files of writers that were killed.
+def _remove_leftovers(lock: int, path: Path, shared: str, *, own: int) -> None:
+    """Remove the temporary files of killed writers, under an exclusive lock.
 
     Args:
         lock: the descriptor of the lock.
@@ -83,7 +83,7 @@ def _become_last(lock: int, path: Path, shared: str, *, own: int) -> None:
         own: bytes of the file that this writer wrote. Without more, there was no other writer.
 
     Raises:
-        BlockingIOError: other writers live.
+        BlockingIOError: there are other writers.
     """
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if os.fstat(lock).st_size > own:

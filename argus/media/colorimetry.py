@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from argus.media.info import UNDECLARED_COLOR
+
 Array = NDArray[np.float64]
 
-UNDECLARED = 2
 _PQ, _HLG, _SRGB = 16, 18, 13
 _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}  # of other SDR transfer functions
 _BT1886 = 2.4
@@ -97,7 +98,7 @@ def read_encoding(frame: Any) -> Encoding:
     """
     transfer, primaries = frame.color_trc, frame.color_primaries
     is_hdr = transfer in {_PQ, _HLG}
-    if is_hdr and primaries == UNDECLARED:
+    if is_hdr and primaries == UNDECLARED_COLOR:
         primaries = _BT2020
     elif primaries == _P3_DCI:
         primaries = _P3_D65

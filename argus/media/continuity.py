@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import Any
 
 LARGEST_GAP_S = 10  # FFmpeg's dts_delta_threshold
-LARGEST_STEP_BACK_S = 0.1
+LARGEST_STEP_BACK_S = Fraction(1, 10)
 
 
 class ClockContinuation:
@@ -21,7 +21,7 @@ class ClockContinuation:
 
     def __init__(self, time_base: Fraction, rate: Fraction, *, has_broadcast_clock: bool) -> None:
         self._gap = float(LARGEST_GAP_S / time_base) if has_broadcast_clock else None
-        self._step_back = LARGEST_STEP_BACK_S / float(time_base)
+        self._step_back = float(LARGEST_STEP_BACK_S / time_base)
         self._frame = round(1 / rate / time_base)
         self._offset = 0
         self._last: int | None = None

@@ -177,7 +177,7 @@ def _read_packets(container: Any, stream: Any) -> _Packets:
             packets.stored += dts is not None  # else the end
             continue
         if packets.stored == 0 and packet.is_keyframe:
-            packets.first = _wrap(_decode_first(stream.codec_context, packet), stream)
+            packets.first = _make_first_frame(_decode_first(stream.codec_context, packet), stream)
         packets.stored += 1
         packets.is_cut |= packet.is_corrupt
         if packet.is_discard:
@@ -200,7 +200,7 @@ def _decode_first(context: Any, packet: Any) -> Any:
     return frame
 
 
-def _wrap(frame: Any, stream: Any) -> FirstFrame | None:
+def _make_first_frame(frame: Any, stream: Any) -> FirstFrame | None:
     if frame is None:
         return None
     return FirstFrame(frame, stream.codec_context.sample_aspect_ratio or Fraction(0))
@@ -244,7 +244,7 @@ def _do_times_identify_frames(packets: _Packets, container: Any, stream: Any) ->
     if not _has_broadcast_clock(container) or None in packets.dts:
         return True
     steps: NDArray[np.float64] = np.diff(np.array(packets.dts)) * float(stream.time_base)
-    return not ((steps < -LARGEST_STEP_BACK_S) | (steps > LARGEST_GAP_S)).any()
+    return not ((steps < -float(LARGEST_STEP_BACK_S)) | (steps > LARGEST_GAP_S)).any()
 
 
 def _list_stored(
@@ -259,7 +259,7 @@ def _list_stored(
     if first is None or _is_start_uncertain(packets, stream, first.frame):
         with reopen() as (container, again):
             start = list(islice(iter_frames(container, again), _START_FRAMES))
-            first = _wrap(next(iter(start), None), again)
+            first = _make_first_frame(next(iter(start), None), again)
         if not start or _stores_fields(packets, stream, start):
             return None, None
         _drop_undecodable(packets, [frame.pts for frame in start])
@@ -319,7 +319,7 @@ def _list_decoded(container: Any, stream: Any) -> tuple[FrameTimes, FirstFrame |
     # An edit list shows frames that are stored far apart: its times are right as they are.
     correct = None if _is_mp4(container) else clock.correct
     for frame in iter_frames(container, stream, correct):
-        first = first or _wrap(frame, stream)
+        first = first or _make_first_frame(frame, stream)
         if frame.key_frame:
             keyframes.append(len(times))
         times.append(guess.guess(frame))

@@ -21,6 +21,15 @@ StereoMode = Literal["mono", "top-bottom", "left-right"]
 Pose = tuple[float, float, float]  # yaw, pitch, roll in degrees
 Bounds = tuple[float, float, float, float]  # top, bottom, left, right
 
+DEFAULT_TRACK_BONUS = 5_000_000
+"""Pixels for which the default track counts more in the choice of the track that is read.
+
+As in fftools' `map_auto_video`.
+"""
+
+UNDECLARED_COLOR = 2
+"""Number of an unspecified matrix, transfer function or primaries in Rec. ITU-T H.273."""
+
 
 @dataclass(frozen=True)
 class SphericalMetadata:

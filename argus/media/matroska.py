@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from argus.media.info import SphericalMetadata, StereoMode
+from argus.media.info import DEFAULT_TRACK_BONUS, SphericalMetadata, StereoMode
 from argus.media.spherical import (
     build_mesh_metadata,
     build_stereo_metadata,
@@ -38,7 +38,6 @@ _STEREO_MODES: dict[int, StereoMode] = {
     3: "top-bottom",
     11: "left-right",
 }
-_DEFAULT_BONUS = 5_000_000  # pixels, for a default track, as in `argus.media.tracks`
 _VIDEO_TYPE = 1  # TrackType
 _MAX_ELEMENTS = 10_000  # siblings
 _MAX_HEADER_BYTES = 16 << 20  # of an element that is read into memory
@@ -121,7 +120,7 @@ def _is_video(track: bytes) -> bool:
 def _rank_track(track: bytes) -> int:
     """Return a number that is higher for a better track, by the rule of `argus.media.tracks`."""
     height, width = _read_size(next(_find_elements(track, _VIDEO), b""))
-    return height * width + (_DEFAULT_BONUS if _read_uint(track, _FLAG_DEFAULT, 1) else 0)
+    return height * width + (DEFAULT_TRACK_BONUS if _read_uint(track, _FLAG_DEFAULT, 1) else 0)
 
 
 def _read_size(video: bytes) -> tuple[int, int]:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from argus.media.continuity import LARGEST_STEP_BACK_S
+
 NO_TIME = -(2**63)
 """AV_NOPTS_VALUE."""
-
-_MAX_STEP_BACK_S = Fraction(1, 10)  # as in FFmpeg: less is no new clock
 
 
 class StreamTimes:
@@ -122,7 +122,7 @@ class ClockRestarts:
             first = self._first.setdefault(stream, time)
             latest = self._latest.get(stream, time)
             is_start = self._has_dts or (packet.is_keyframe and time <= first)
-            if is_start and time + _MAX_STEP_BACK_S < latest:
+            if is_start and time + LARGEST_STEP_BACK_S < latest:
                 self._begin_part(stream, count, time)
                 latest = time
             self._latest[stream] = latest = max(latest, time)

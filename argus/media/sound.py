@@ -26,7 +26,7 @@ class SoundSource:
 
 
 class SoundCopier:
-    """Copies the audio packets of a file into an mp4 as far as its video has been written.
+    """Copier of the audio packets of a file into an mp4, as far as its video has been written.
 
     Sound before the video's start and after its end is left out; packets are never cut.
 

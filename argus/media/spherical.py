@@ -17,13 +17,7 @@ from xml.parsers import expat
 
 from argus.media.info import Bounds, Pose, Projection, SphericalMetadata, StereoMode
 from argus.media.mesh import Mesh, parse_meshes
-from argus.media.mp4.boxes import (
-    find_payloads,
-    get_payload,
-    iter_boxes,
-    iter_file_boxes,
-    read_payload,
-)
+from argus.media.mp4.boxes import find_payloads, get_payload, iter_boxes, read_moov
 from argus.media.mp4.tracks import (
     choose_video_track,
     find_entry_boxes,
@@ -52,10 +46,7 @@ def read_mp4_metadata(path: Path) -> SphericalMetadata | None:
     V2 takes precedence over V1; malformed metadata counts as absent. FFmpeg is not used: it cannot
     open files with some faults that `tag_spherical` repairs.
     """
-    with path.open("rb") as file:
-        boxes = iter_file_boxes(file, limit=None)
-        moov = next((box for box in boxes if box.box_type == b"moov"), None)
-        payload = (read_payload(file, moov) if moov else None) or b""
+    payload = read_moov(path)
     number = choose_video_track(payload)
     if number is None:
         return None
@@ -213,22 +204,18 @@ def _parse_sv3d(
 ) -> SphericalMetadata | None:
     for projection in find_payloads(payload, b"proj"):
         pose = _parse_pose(projection)
+        found = SphericalMetadata(projection="unknown")
         for box in iter_boxes(projection):
             shape = get_payload(projection, box)
             if box.box_type in {b"mshp", b"ytmp"}:
                 return build_mesh_metadata(
                     shape, size=size, stereo_mode=stereo_mode, pose_deg=pose, version="v2"
                 )
-            if found := parse_shape(box.box_type, shape, size):
-                return replace(
-                    found,
-                    stereo_mode=stereo_mode,
-                    yaw_deg=pose[0],
-                    pitch_deg=pose[1],
-                    roll_deg=pose[2],
-                )
-        return SphericalMetadata(
-            projection="unknown",
+            if metadata := parse_shape(box.box_type, shape, size):
+                found = metadata
+                break
+        return replace(
+            found,
             stereo_mode=stereo_mode,
             yaw_deg=pose[0],
             pitch_deg=pose[1],

@@ -6,14 +6,13 @@ from av.codec.context import Flags
 
 from argus.errors import InvalidInput, VideoError
 from argus.media import errors
-from argus.media.info import Track
+from argus.media.info import DEFAULT_TRACK_BONUS, Track
 from schemas.names import Reason
 
 # AV_DISPOSITION_ATTACHED_PIC and _TIMED_THUMBNAILS: cover art and previews, not a video
 _STILL_PICTURES = 0x400 | 0x800
 _INDEXED = ("mp4", "matroska")  # containers of which the demuxer indexes what it reads
 _DEFAULT = 0x1  # AV_DISPOSITION_DEFAULT
-_DEFAULT_BONUS = 5_000_000  # pixels; FFmpeg's map_auto_video adds as many
 
 
 def get_video_stream(container: Any, name: str, track: int | None = None) -> Any:
@@ -74,17 +73,17 @@ def list_video_streams(container: Any) -> list[Any]:
         for stream in container.streams.video
         if not int(stream.disposition) & _STILL_PICTURES
     )
-    return sorted(streams, key=_rate, reverse=True)
+    return sorted(streams, key=_rank_track, reverse=True)
 
 
-def _rate(stream: Any) -> tuple[bool, int]:
+def _rank_track(stream: Any) -> tuple[bool, int]:
     """Return the rank of a track; one without packets is the last choice."""
-    bonus = _DEFAULT_BONUS if int(stream.disposition) & _DEFAULT else 0
+    bonus = DEFAULT_TRACK_BONUS if int(stream.disposition) & _DEFAULT else 0
     return not _is_empty(stream), _get_area(stream) + bonus
 
 
 def _is_empty(stream: Any) -> bool:
-    """Return whether a track has no packets, where the demuxer's index tells it."""
+    """Return whether a track has no packets; False if the demuxer's index does not show it."""
     container = stream.container.format.name
     is_indexed = any(name in container for name in _INDEXED)
     return is_indexed and not stream.frames and not len(stream.index_entries or ())
@@ -100,22 +99,26 @@ def explain_choice(container: Any, stream: Any) -> str:
     others = [other for other in list_video_streams(container) if other.index != stream.index]
     if not others:
         return ""
-    if _rate(stream) < max(_rate(other) for other in others):
+    if _rank_track(stream) < max(_rank_track(other) for other in others):
         return "named by the caller"
     is_default = bool(int(stream.disposition) & _DEFAULT)
     if is_default and not any(int(other.disposition) & _DEFAULT for other in others):
         return "the default track"
     if all(_get_area(stream) > _get_area(other) for other in others):
         return "the largest picture"
-    return "the first of equal tracks" if _rate(stream) == _rate(others[0]) else "the best rank"
+    return (
+        "the first of equal tracks"
+        if _rank_track(stream) == _rank_track(others[0])
+        else "the best rank"
+    )
 
 
 def describe_tracks(container: Any) -> tuple[Track, ...]:
     """Return the description of all streams, in the order of the file."""
-    return tuple(_describe(stream) for stream in container.streams)
+    return tuple(_describe_stream(stream) for stream in container.streams)
 
 
-def _describe(stream: Any) -> Track:
+def _describe_stream(stream: Any) -> Track:
     context = stream.codec_context
     is_video = stream.type == "video"
     is_still = bool(int(stream.disposition) & _STILL_PICTURES)

@@ -220,7 +220,7 @@ class CubeToErp:
 
 
 class _TilePadding:
-    """Pads each tile by PAD pixels of what adjoins it on the sphere, not in the picture."""
+    """Padding of tiles by PAD pixels of what adjoins them on the sphere, not in the picture."""
 
     def __init__(self, packing: Packing, axes: Axes, like: Array) -> None:
         self.axes = axes[0].with_padding(), axes[1].with_padding()

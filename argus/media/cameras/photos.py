@@ -65,7 +65,7 @@ def stitch_photo(
     if width != 2 * height:
         raise InvalidInput(
             f"{source} is {width}x{height}, but a photo with the pictures of two lenses side by "
-            "side is twice as wide as high"
+            "side is twice as wide as high; give the photo as the camera wrote it"
         )
     size = size or (height, width)
     erp = fisheye_to_erp(photo[None], lenses, size)[0]

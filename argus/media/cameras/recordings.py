@@ -16,7 +16,7 @@ from pathlib import Path
 
 from argus.errors import InvalidInput, VideoError
 from argus.media.info import MediaInfo, SphericalMetadata, Track
-from argus.media.mp4.boxes import find_payloads, iter_file_boxes, read_payload
+from argus.media.mp4.boxes import find_payloads, read_moov
 from argus.sphere import GoproLayout, find_gopro_layout
 from schemas.names import Reason
 
@@ -236,12 +236,9 @@ def _is_unknown_gopro(path: Path, info: MediaInfo) -> bool:
     """Return whether a file has two equal HEVC tracks by a GoPro, which are not those of a MAX."""
     if info.container != "mp4" or info.codec != "hevc" or len(_list_equal_tracks(info)) != 2:
         return False
-    with path.open("rb") as file:
-        moov = next((box for box in iter_file_boxes(file) if box.box_type == b"moov"), None)
-        payload = (read_payload(file, moov) if moov else None) or b""
     handlers = [
         handler
-        for track in find_payloads(payload, b"trak")
+        for track in find_payloads(read_moov(path), b"trak")
         for handler in find_payloads(track, b"mdia", b"hdlr")
     ]
     return sum(_GOPRO_HANDLER in handler for handler in handlers) >= 2

@@ -127,6 +127,14 @@ def read_payload(file: BinaryIO, box: Mp4Box) -> bytes | None:
     return payload if len(payload) == length else None
 
 
+def read_moov(path: Path) -> bytes:
+    """Return the payload of a file's moov box; empty if there is none that can be read."""
+    with path.open("rb") as file:
+        boxes = iter_file_boxes(file, limit=None)
+        moov = next((box for box in boxes if box.box_type == b"moov"), None)
+        return (read_payload(file, moov) if moov else None) or b""
+
+
 def find_payloads(data: bytes, *path: bytes) -> Iterator[bytes]:
     """Yield the payloads of all boxes at a path of box types, such as `b"mdia", b"hdlr"`."""
     for box in iter_boxes(data):

@@ -15,8 +15,9 @@ import av
 
 from argus.errors import VideoError
 from argus.media import errors
+from argus.media.description import name_container
 from argus.media.packet_times import ClockRestarts, StreamTimes
-from argus.media.probing import OPEN_OPTIONS
+from argus.media.probing import open_container
 from argus.media.tracks import get_video_stream
 from schemas.names import Reason
 
@@ -28,6 +29,9 @@ KEPT_DISPOSITIONS = {
 
 PROBE_OPTIONS = {"probesize": str(100 << 20), "analyzeduration": str(60 * av.time_base)}
 """How much of a file is searched for tracks that begin late: bytes, and microseconds."""
+
+RAW_CONTAINERS = frozenset({"h264", "hevc"})
+"""Containers that store no times, only a frame rate."""
 
 _KEPT_FILE_TAGS = re.compile(
     r"""(title|artist|album_artist|composer|album|date|comment|genre|copyright|grouping|lyrics
@@ -51,7 +55,6 @@ _KEPT_TRACK_TAGS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_RAW_CONTAINERS = {"h264", "hevc"}
 _PLAIN_TEXT_CODECS = {"mov_text", "subrip", "text"}  # subtitles that lose nothing as mov_text
 
 
@@ -61,7 +64,7 @@ class Omission:
 
     Attributes:
         part: what is left out: "attachment", "cover art", "data", "dispositions", "empty track",
-            "programs", "subtitles", "tags", "text styles" or "text overlaps".
+            "programs", "sound", "subtitles", "tags", "text styles" or "text overlaps".
         detail: which one: the codec, the file name, the names of the tags, ...
         track: number of the track in the file, from 0; None for the file as a whole.
     """
@@ -126,7 +129,7 @@ class FileContents:
     """All that has to be known of a file before it is copied.
 
     Attributes:
-        container: FFmpeg's first name: mov, matroska, mpegts, avi, ...
+        container: as in `MediaInfo.container`.
         tags: values by name in lower case.
         streams: all streams in order.
         main: number of the video track that readers show.
@@ -150,11 +153,10 @@ def read_contents(path: Path) -> FileContents:
     """Demux a whole file. Raises the errors of `probe`."""
     name = str(path)
     with errors.map_open_errors(name, path):
-        options = OPEN_OPTIONS | PROBE_OPTIONS
-        container = av.open(str(path.absolute()), options=options, metadata_errors="replace")
+        container = open_container(path, decode=True, options=PROBE_OPTIONS)
     with container:
         main = get_video_stream(container, name).index
-        container_name = container.format.name.split(",")[0]
+        container_name = name_container(container)
         streams = [_describe_stream(stream, container_name) for stream in container.streams]
         restarts = ClockRestarts(has_dts=container_name != "matroska")
         tags = _lower_keys(container.metadata)
@@ -178,7 +180,7 @@ def _describe_stream(stream: Any, container: str) -> SourceStream:
         _lower_keys(stream.metadata),
         {flag.name for flag in type(stream.disposition) if flag in stream.disposition},
         StreamTimes(Fraction(stream.time_base)),
-        lacks_times=container in _RAW_CONTAINERS
+        lacks_times=container in RAW_CONTAINERS
         or (container == "avi" and stream.type == "video" and bool(context.has_b_frames)),
         color=_get_color(context) if context and stream.type == "video" else (),
     )

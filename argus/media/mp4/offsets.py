@@ -16,7 +16,14 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.media.mp4.boxes import MalformedBoxes, Mp4Box, find_payloads, iter_boxes, walk_boxes
+from argus.media.mp4.boxes import (
+    MalformedBoxes,
+    Mp4Box,
+    find_payloads,
+    iter_boxes,
+    pack_box,
+    walk_boxes,
+)
 
 TYPES_WITH_POSITIONS = frozenset({b"moov", b"moof", b"mfra", b"meta", b"sidx"})
 """Top-level boxes that hold file positions."""
@@ -114,7 +121,7 @@ def widen_table(data: bytearray, box: Mp4Box, moves: PositionMap) -> bytes:
     table = moves.move(positions).astype(">u8").tobytes()
     rest = bytes(data[payload + 8 + 4 * len(positions) : box.end])
     content = bytes(data[payload : payload + 8]) + table + rest
-    return struct.pack(">I4s", 8 + len(content), b"co64") + content
+    return pack_box(b"co64", content)
 
 
 @dataclass(frozen=True)

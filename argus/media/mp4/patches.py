@@ -1,4 +1,4 @@
-"""Corrections of an mp4 in place, where ffmpeg's muxer cannot be told what to write."""
+"""Corrections of an mp4 in place, for fields that no option of ffmpeg's muxer sets."""
 
 import struct
 from collections.abc import Sequence
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from argus.media.info import UNDECLARED_COLOR
 from argus.media.mp4.boxes import Mp4Box, iter_boxes, iter_file_boxes, read_payload
 
-UNKNOWN_COLOR, PLACEHOLDER_COLOR = 2, 1
-"""Primaries, transfer or matrix of a color: not known, and the one of BT.709."""
+PLACEHOLDER_COLOR = 1
+"""Number of BT.709 (primaries, transfer function or matrix), written for an undeclared one."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def patch_tracks(path: Path, patches: Sequence[TrackPatch]) -> None:
 
 
 def _remove_placeholders(data: bytearray, track: Mp4Box, color: tuple[int, ...]) -> None:
-    filled = (PLACEHOLDER_COLOR if number == UNKNOWN_COLOR else number for number in color)
+    filled = (PLACEHOLDER_COLOR if number == UNDECLARED_COLOR else number for number in color)
     written = b"colrnclx" + struct.pack(f">{len(color)}H", *filled)
     position = data.find(written, track.start, track.end)
     if color and position >= 0:

@@ -18,10 +18,12 @@ import numpy as np
 
 from argus.errors import ArgusError, VideoError
 from argus.media import errors
+from argus.media.info import UNDECLARED_COLOR
 from argus.media.mp4.boxes import is_mp4
 from argus.media.mp4.copy_plan import (
     KEPT_DISPOSITIONS,
     PROBE_OPTIONS,
+    RAW_CONTAINERS,
     FileContents,
     Omission,
     SourceStream,
@@ -30,7 +32,6 @@ from argus.media.mp4.copy_plan import (
 )
 from argus.media.mp4.patches import (
     PLACEHOLDER_COLOR,
-    UNKNOWN_COLOR,
     TrackPatch,
     patch_tracks,
 )
@@ -85,7 +86,7 @@ def remux(src: Path, dst: Path) -> tuple[Omission, ...]:
         for copy in timed.values():
             copy.path.unlink(missing_ok=True)
     patches = (
-        TrackPatch(stream.color[:3], _find_early(stream))
+        TrackPatch(stream.color[:3], _compute_early_s(stream))
         for stream in copied
         if not stream.is_picture
     )
@@ -125,7 +126,7 @@ def _find_ffmpeg() -> str:
         ) from exc
 
 
-def _find_early(stream: SourceStream) -> Fraction:
+def _compute_early_s(stream: SourceStream) -> Fraction:
     """Return by how many seconds frames are shown before the first one that is stored."""
     if stream.kind != "video" or stream.is_picture or stream.lacks_times:
         return Fraction(0)
@@ -146,12 +147,21 @@ def _build_arguments(
     src: Path,
     dst: Path,
 ) -> list[str | bytes]:
+    """Return ffmpeg's arguments.
+
+    Args:
+        contents: of the source.
+        copied: its streams that an mp4 can hold.
+        timed: copies with all times of some of them, by number.
+        src: the source.
+        dst: the mp4.
+    """
     # -copyts: times are corrected here; -copyinkf: frames before the first keyframe are kept too
     arguments: list[str | bytes] = ["-v", "error", "-nostdin", "-y", "-copyts"]
     leads = [
-        _find_early(stream) - stream.times.first_s + contents.start_s
+        _compute_early_s(stream) - stream.times.first_s + contents.start_s
         for stream in copied
-        if _find_early(stream)
+        if _compute_early_s(stream)
     ]
     start_s = contents.start_s - max([Fraction(0), *leads])
     arguments += _input_arguments(src, start_s)
@@ -192,7 +202,7 @@ def _stream_arguments(output: int, stream: SourceStream) -> Iterator[str]:
         for name, number in zip(names, stream.color, strict=False):
             yield from (
                 f"-{name}:{output}",
-                str(PLACEHOLDER_COLOR if number == UNKNOWN_COLOR else number),
+                str(PLACEHOLDER_COLOR if number == UNDECLARED_COLOR else number),
             )
     if "creation_time" in stream.tags:  # the only tag that ffmpeg does not copy
         yield from (f"-metadata:s:{output}", f"creation_time={stream.tags['creation_time']}")
@@ -280,7 +290,7 @@ def _find_shown_times(src: Path, number: int) -> list[int]:
 
 def _find_time_base(stream: Any) -> Fraction:
     """Return the unit of decoding times; a raw stream has none, only a frame rate."""
-    is_raw = stream.container.format.name in {"h264", "hevc"}
+    is_raw = stream.container.format.name in RAW_CONTAINERS
     return Fraction(1 / stream.guessed_rate if is_raw else stream.time_base)
 
 
@@ -307,7 +317,9 @@ def _run_ffmpeg(arguments: list[str | bytes], src: Path, dst: Path) -> None:
     if done.returncode < 0:
         cause = signal.Signals(-done.returncode).name
         raise VideoError(
-            Reason.DECODER_CRASHED, f"{src}: ffmpeg was ended by {cause} while copying it"
+            Reason.DECODER_CRASHED,
+            f"{src}: ffmpeg was ended by {cause} while copying it; "
+            "try again with more free memory, or export it again",
         )
     number = 256 - done.returncode  # ffmpeg exits with the low byte of a negative error number
     if number in _OS_ERRORS:
@@ -319,8 +331,8 @@ def _run_ffmpeg(arguments: list[str | bytes], src: Path, dst: Path) -> None:
 def _is_partly_declared(color: tuple[int, ...]) -> bool:
     """Return True for a color that ffmpeg does not write, because a part of it is unknown."""
     *names, sample_range = color or (0,)
-    is_any_known = sample_range > 0 or any(number != UNKNOWN_COLOR for number in names)
-    return is_any_known and UNKNOWN_COLOR in names
+    is_any_known = sample_range > 0 or any(number != UNDECLARED_COLOR for number in names)
+    return is_any_known and UNDECLARED_COLOR in names
 
 
 def _require_all_packets(

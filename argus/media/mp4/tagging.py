@@ -155,13 +155,13 @@ def _plan_splices(
     narrow: dict[int, tuple[Mp4Box, ...]] = {}
     while True:
         tables = [_edit_table(data, path, None) for path in narrow.values()]
-        moves = PositionMap(_place(data, start, edits + tables))
+        moves = PositionMap(_place_edits(data, start, edits + tables))
         found = {path[-1].start: path for path in find_narrow_tables(data, moves)}
         if found.keys() <= narrow.keys():
             break
         narrow |= found  # wider tables move the data further
     tables = [_edit_table(data, path, moves) for path in narrow.values()]
-    return _place(data, start, edits + tables), set(narrow)
+    return _place_edits(data, start, edits + tables), set(narrow)
 
 
 def _edit_table(data: bytearray, path: tuple[Mp4Box, ...], moves: PositionMap | None) -> _Edit:
@@ -170,7 +170,7 @@ def _edit_table(data: bytearray, path: tuple[Mp4Box, ...], moves: PositionMap | 
     return _Edit(path[:-1], Splice(path[-1].start, path[-1].end, table))
 
 
-def _place(data: bytearray, start: int, edits: Sequence[_Edit]) -> list[Splice]:
+def _place_edits(data: bytearray, start: int, edits: Sequence[_Edit]) -> list[Splice]:
     """Return the splices of edits and of the sizes of the boxes around them, in file order."""
     growths: dict[Mp4Box, int] = {}
     for edit in edits:
@@ -221,7 +221,7 @@ def _edit_track(
             yield _Edit(track, Splice(box.start, box.end, b""))
     if metadata.projection == "equirectangular" and metadata.is_full_sphere:
         xml = _V1_DOCUMENT.format(namespace=V1_NAMESPACE, stereo=metadata.stereo_mode)
-        yield _append(data, track, pack_box(b"uuid", V1_UUID + xml.encode()))
+        yield _append_boxes(data, track, pack_box(b"uuid", V1_UUID + xml.encode()))
     entries = [
         (*path, entry)
         for path in walk_boxes(data, track[-1].start, track[-1].end, track[:-1])
@@ -244,10 +244,10 @@ def _edit_entry(
     first = find_entry_boxes(entry)
     boxes = list(_iter_children(data, path[-1], first))
     v2 = _pack_st3d(metadata) + _pack_sv3d(metadata, parse_entry_size(entry))
-    addition = _append(data, path, v2, first)
+    addition = _append_boxes(data, path, v2, first)
     replaced = {b"st3d", b"sv3d", b"vexu"}  # the last is Apple's, and would contradict
     if any(box.box_type == b"lhvC" for box in boxes):
-        replaced = {b"st3d", b"sv3d"}  # it tells which layer is for which eye
+        replaced = {b"st3d", b"sv3d"}  # it assigns the layers to the eyes
     for box in boxes:
         if box.box_type in replaced:
             yield _Edit(path, Splice(box.start, box.end, b""))
@@ -259,7 +259,9 @@ def _edit_entry(
     yield addition
 
 
-def _append(data: bytearray, path: tuple[Mp4Box, ...], boxes: bytes, skipped: int = 0) -> _Edit:
+def _append_boxes(
+    data: bytearray, path: tuple[Mp4Box, ...], boxes: bytes, skipped: int = 0
+) -> _Edit:
     """Return the edit that adds boxes to a box, after `skipped` bytes and its last box.
 
     Bytes at the end that are not a box stay there, and so does a box of size 0, which would

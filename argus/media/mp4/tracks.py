@@ -6,11 +6,11 @@ The track that readers show is chosen without FFmpeg, by the rule of `argus.medi
 import struct
 from collections.abc import Sequence
 
+from argus.media.info import DEFAULT_TRACK_BONUS
 from argus.media.mp4.boxes import find_payloads, get_payload, iter_boxes
 
 ENTRY_FIELDS_BYTES = 78  # of a VisualSampleEntry's payload, before its boxes
 STSD_FIELDS_BYTES = 8  # version, flags and number of entries
-_DEFAULT_BONUS = 5_000_000  # pixels, for a track that is enabled
 _PALETTE_DEPTHS = {1, 2, 4, 8}  # bits per pixel of QuickTime pictures with a color table
 
 
@@ -71,7 +71,7 @@ def find_entry_boxes(entry: bytes) -> int:
 def _rank_track(track: bytes, *, is_fragmented: bool) -> tuple[bool, int]:
     """Return a rank that is higher for a better track."""
     areas = (height * width for height, width in map(parse_entry_size, list_sample_entries(track)))
-    bonus = _DEFAULT_BONUS if _is_enabled(track) else 0
+    bonus = DEFAULT_TRACK_BONUS if _is_enabled(track) else 0
     return is_fragmented or _count_samples(track) > 0, next(areas, 0) + bonus
 
 
