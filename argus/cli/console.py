@@ -1,4 +1,4 @@
-"""What commands print: tables, facts and JSON on standard output; all else on standard error."""
+"""Output of commands: tables, facts and JSON on standard output; all else on standard error."""
 
 import json
 import sys

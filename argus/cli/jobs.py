@@ -1,4 +1,4 @@
-"""How a command resolves a job's configuration, runs the job and prints its result."""
+"""Steps of a command: resolve a job's configuration, run the job and print its result."""
 
 import os
 from collections.abc import Iterator, Mapping

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from argus.curate.tasks import VideoTasks
 
 PRELOADED_MODULES = ("argus.curate.download.ytdlp", "argus.curate.preload")
-"""What the fork servers of downloads and of processing have imported."""
+"""Modules that the fork servers of downloads and of processing have imported."""
 
 CLOSE_WAIT_S = 10.0
 _CANCEL_EVERY_S = 0.05

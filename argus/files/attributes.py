@@ -12,7 +12,7 @@ from typing import Self
 from argus.errors import InvalidInput
 
 _USER_ATTRIBUTES = ("user.", "system.posix_acl")
-"""How the names of extended attributes begin that must be kept."""
+"""Beginnings of the names of extended attributes that must be kept."""
 
 
 @dataclass(frozen=True)

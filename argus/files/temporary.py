@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}\.")
-"""How the name of a temporary file begins: a hash of the target, and the writer."""
+"""Beginning of the name of a temporary file: a hash of the target, and the writer."""
 
 
 def is_temporary(path: Path) -> bool:

@@ -58,7 +58,7 @@ _UNIT = 52428  # code of 1.0; the headroom keeps values above nominal white
 
 
 class Encoding(NamedTuple):
-    """How the samples of a frame become colors.
+    """Encoding of colors in the samples of a frame.
 
     Attributes:
         matrix: one of CONVERTIBLE_MATRICES; 0 for RGB.

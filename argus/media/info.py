@@ -81,7 +81,7 @@ class SphericalMetadata:
 
 @dataclass(frozen=True)
 class Color:
-    """How the samples of a video become colors, in FFmpeg's names; "unknown" if undeclared.
+    """Encoding of colors in the samples of a video, in FFmpeg's names; "unknown" if undeclared.
 
     Attributes:
         matrix: bt709, smpte170m, bt2020nc, gbr, ...

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Orientation:
-    """How the coded frames are turned to be upright.
+    """Rotation and flip that turn the coded frames upright.
 
     Multiples of 90° turn the frame. Any other angle is a rotation about the center within a frame
     of the same size, whose corners stay black; it is never mirrored.

@@ -144,7 +144,7 @@ class VideoReader(abc.ABC):
 
     @property
     def _time_tolerance_s(self) -> float:
-        """How much later than its exact time a frame may be stored.
+        """Seconds by which a frame may be stored later than its exact time.
 
         Containers round times to their time base, to milliseconds in Matroska. Times of a constant
         rate that need no rounding are exact.

@@ -49,7 +49,7 @@ _RESPONSES = {
     Reason.TOO_LONG: SiteResponse.SERVED,
     Reason.EMPTY_FILE: SiteResponse.SERVED,
 }
-"""How the site responded, by the reason of a failed fetch; INCONCLUSIVE for other reasons."""
+"""Response of the site, by the reason of a failed fetch; INCONCLUSIVE for other reasons."""
 
 
 def fetch(

@@ -28,7 +28,7 @@ KEPT_DISPOSITIONS = {
 """Flags of a track that ffmpeg writes to an mp4."""
 
 PROBE_OPTIONS = {"probesize": str(100 << 20), "analyzeduration": str(60 * av.time_base)}
-"""How much of a file is searched for tracks that begin late: bytes, and microseconds."""
+"""Length in which tracks that begin late are searched: bytes, and microseconds."""
 
 RAW_CONTAINERS = frozenset({"h264", "hevc"})
 """Containers that store no times, only a frame rate."""
