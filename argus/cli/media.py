@@ -145,7 +145,7 @@ def tag(
 
     JSON keys: output, version (null: no tags), projection, stereo, bounds (missing part at the
     top, bottom, left and right, as fractions), yaw_deg, pitch_deg, roll_deg, problem (what is
-    wrong with IN's tags), repaired (what was wrong), not_kept (track, part and detail of each
+    wrong with IN's tags), repaired (what was wrong), omissions (part, detail and track of each
     loss).
 
     Example: `argus tag plain.mp4 tagged.mp4 --stereo top-bottom`
@@ -316,7 +316,7 @@ def _print_tags(
                 "roll_deg": metadata and metadata.roll_deg,
                 "problem": (metadata and metadata.problem) or None,
                 "repaired": repaired or None,
-                "not_kept": None if omissions is None else [asdict(one) for one in omissions],
+                "omissions": None if omissions is None else [asdict(one) for one in omissions],
             }
         )
         return

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,8 +70,8 @@ def stitch(
     The angles are those of the optical axis: yaw to the right of forward, pitch upward; roll turns
     the right side down.
 
-    JSON keys: output, camera, width, height, fps, frames, omissions (sound that an mp4 cannot
-    hold); of a photo only output, width and height.
+    JSON keys: output, camera, width, height, fps, frames, omissions (part, detail and
+    track of sound that an mp4 cannot hold); of a photo only output, width and height.
 
     Example: `argus stitch GS010001.360 walk.mp4`
     """
@@ -97,8 +98,8 @@ def stitch(
         print_json(facts)
         return
     for name, value in facts.items():
-        if value:
-            typer.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+        if value and name != "omissions":  # printed as notes
+            typer.echo(f"{name}: {value}")
     if not dry_run and not is_photo:
         print_next(f"argus tag {shlex.quote(str(target))}")
 
@@ -194,5 +195,5 @@ def _stitch_video(
         "height": video.height,
         "fps": str(video.fps),
         "frames": video.frames,
-        "omissions": [str(omission) for omission in video.omissions],
+        "omissions": [asdict(omission) for omission in video.omissions],
     }

@@ -94,14 +94,25 @@ def _describe_download(video: SourceRow) -> Stage:
 def _describe_file(video: SourceRow) -> Stage:
     assert video.media is not None, "called only for a video that could be read"
     media = video.media
-    length_s = float(media.frames / media.fps) if media.fps else 0.0
+    color = media.color
+    turns = ["mirrored"] * media.is_mirrored + [f"turned by {media.rotation}°"] * (
+        media.rotation != 0
+    )
     facts = {
         "container": media.container,
         "codec": media.codec,
+        "camera": media.camera,
+        "track": media.track_choice,
         "size": f"{media.width}×{media.height}",
-        "length": f"{length_s:.2f} s, {media.frames} frames at {float(media.fps):.6g} per second",
+        "pixel aspect": f"{media.pixel_aspect}" if media.pixel_aspect != 1 else "",
+        "orientation": ", ".join(turns),
+        "color": f"{color.matrix}, {color.transfer}, {color.primaries}, {color.range}",
+        "fields": "interlaced" if media.is_interlaced else "",
+        "length": f"{media.duration_s:.2f} s, {media.frames} frames, "
+        f"{float(media.fps):.6g} per second",
+        "irregular": f"{media.irregularity:.0%} of the length" if media.is_variable_rate else "",
     }
-    return Stage("File", facts)
+    return Stage("File", {name: value for name, value in facts.items() if value})
 
 
 def _describe_layout(video: SourceRow) -> Stage:

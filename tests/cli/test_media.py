@@ -30,7 +30,7 @@ TAG_KEYS = {
     "roll_deg",
     "problem",
     "repaired",
-    "not_kept",
+    "omissions",
 }
 
 
@@ -79,7 +79,7 @@ def test_tags_as_json(synthetic_video: Path, tmp_path: Path) -> None:
     options = ["--stereo", "left-right", "--force", "--json"]
     written = run_argus_json("tag", synthetic_video, tagged, *options)
     assert set(written) == TAG_KEYS
-    assert (written["repaired"], written["not_kept"]) == (None, [])
+    assert (written["repaired"], written["omissions"]) == (None, [])
     assert (written["output"], written["stereo"]) == (str(tagged), "left-right")
     assert written["bounds"] == [0, 0, 0, 0]
 
@@ -293,9 +293,9 @@ def test_tag_lists_what_an_mp4_cannot_hold(synthetic_video: Path, tmp_path: Path
         *("-v", "error", "-i", synthetic_video, "-c", "copy", "-metadata", "mood=calm"),
         *("-attach", tmp_path / "font.ttf", "-metadata:s:t:0", "mimetype=font/ttf", source),
     )
-    planned = run_argus_json("tag", source, tagged, "--dry-run", "--json")["not_kept"]
+    planned = run_argus_json("tag", source, tagged, "--dry-run", "--json")["omissions"]
     assert not tagged.exists()
-    assert run_argus_json("tag", source, tagged, "--json")["not_kept"] == planned
+    assert run_argus_json("tag", source, tagged, "--json")["omissions"] == planned
     assert {"track": None, "part": "tags", "detail": "mood"} in planned
     assert {"track": 1, "part": "attachment", "detail": "font.ttf"} in planned
     lines = run_argus("tag", source, tagged).stdout.splitlines()

@@ -94,7 +94,8 @@ def test_sound_that_an_mp4_cannot_hold_is_listed(gopro: Path, tmp_path: Path) ->
     subprocess.run([*command, "-c:v", "copy", "-c:a", "pcm_alaw", str(source)], check=True)
     facts = run_argus_json("stitch", source, target, "--json")
     assert len(facts["omissions"]) == 1
-    assert "pcm_alaw" in facts["omissions"][0]
+    assert facts["omissions"][0]["part"] == "sound"
+    assert "pcm_alaw" in facts["omissions"][0]["detail"]
     assert [track.kind for track in probe(target).tracks] == ["video"]
 
 

@@ -62,9 +62,10 @@ def read_lenses(source: Path | str) -> Lenses:
     lenses = _parse_nominal(name, nominal[1]) if nominal else _read_file(Path(source))
     unseen = _measure_unseen(lenses)
     if unseen > _MAX_UNSEEN:
+        remedy = "a field of view" if nominal else "each lens its yaw_deg, and a fov_deg"
         raise InvalidInput(
             f"the lenses of {name} leave {unseen:.0%} of the sphere unseen; "
-            "give each lens its yaw_deg, and a fov_deg of at least 180"
+            f"give {remedy} of at least 180"
         )
     return lenses
 
