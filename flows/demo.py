@@ -19,7 +19,7 @@ from rich.console import Console
 from argus.dataset import Dataset
 from argus.errors import InvalidInput
 from argus.files import write_text
-from argus.registry import find_champion
+from argus.registry import find_champion, remove_credentials
 from argus.report import write_report
 from argus.runs import RunFolder
 from flows.demo_report import list_cards, make_report, summarize, tabulate, tabulate_labels
@@ -114,7 +114,7 @@ def run_demo(
             world = pending_world.result()
             addresses = (
                 f"Prefect {servers.prefect_url} · Ray {servers.ray_url} · "
-                f"MLflow {servers.mlflow_uri}"
+                f"MLflow {remove_credentials(servers.mlflow_uri)}"
             )
             console.print(addresses, highlight=False)
             with (

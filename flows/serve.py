@@ -88,16 +88,19 @@ def serve_flows(show: Callable[[str], None] = print, stack: LocalStack | None = 
 
 def format_addresses(servers: LocalStack) -> str:
     """Return the servers' addresses and the environment variables to use them, as text."""
+    from argus.registry import remove_credentials
+
     token = os.environ.get("RAY_AUTH_TOKEN")
+    mlflow_uri = remove_credentials(servers.mlflow_uri)
     addresses = {
         "Prefect": servers.prefect_url,
         "Ray": f"{servers.ray_url}  (token: {token})" if token else servers.ray_url,
-        "MLflow": servers.mlflow_uri,
+        "MLflow": mlflow_uri,
         "Logs": str(servers.home / "logs"),
     }
     lines = [f"{name + ':':<9}{address}" for name, address in addresses.items()]
     exports = [
-        f"export MLFLOW_TRACKING_URI={servers.mlflow_uri}",
+        f"export MLFLOW_TRACKING_URI={mlflow_uri}",
         f"export PREFECT_API_URL={servers.prefect_url}/api",
     ]
     return "\n".join([*lines, "", *exports, "", "Press Ctrl-C to stop all servers."])

@@ -23,6 +23,7 @@ from argus.registry import (
     code_tags,
     open_run,
     register_model,
+    remove_credentials,
 )
 from argus.runs import RunFolder
 from argus.train import (
@@ -254,7 +255,7 @@ def _result_outputs(
     return {
         "mlflow_run_id": tracked.run_id,
         "mlflow_experiment_id": tracked.experiment_id,
-        "tracking_uri": tracked.tracking_uri,
+        "tracking_uri": remove_credentials(tracked.tracking_uri),
         "model_uri": version.uri if version else None,
         "model_version": version.version if version else None,
         "pipeline": str(summary.pipeline) if summary.pipeline else None,

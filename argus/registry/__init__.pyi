@@ -2,6 +2,7 @@
 
 from .connection import (
     connect,
+    remove_credentials,
     resolve_tracking_uri,
 )
 from .models import (
@@ -73,6 +74,7 @@ __all__ = [
     "read_metric_history",
     "record_measurement",
     "register_model",
+    "remove_credentials",
     "require_pipeline_folder",
     "resolve_tracking_uri",
     "set_alias",

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 from collections.abc import Iterator
 
 import mlflow
@@ -16,6 +17,11 @@ NOT_FOUND_CODES = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it reports new tables
 
+_CREDENTIALS = re.compile(
+    r"(?<=://)\S*@"  # a password may hold any letter
+    r"|(?<=[?&])\w*(?:password|passwd|token|secret|key)\w*=[^&\s]*&?",
+    re.IGNORECASE,
+)
 _URI_PREFIXES = ("http://", "https://", "sqlite:///", "postgresql", "mysql", "databricks")
 
 
@@ -34,6 +40,11 @@ def resolve_tracking_uri(uri: str | None) -> str:
     return resolved
 
 
+def remove_credentials(text: str) -> str:
+    """Return a text without the users, passwords and tokens that its URLs hold."""
+    return _CREDENTIALS.sub("", text)
+
+
 def connect(uri: str) -> MlflowClient:
     """Return a client for both runs and registered models.
 
@@ -46,7 +57,7 @@ def connect(uri: str) -> MlflowClient:
     """
     if not uri.startswith(_URI_PREFIXES):
         raise InvalidInput(
-            f"'{uri}' is not an MLflow tracking URI; "
+            f"'{remove_credentials(uri)}' is not an MLflow tracking URI; "
             "use http://host:port for a server, or sqlite:///path/to/mlflow.db"
         )
     with map_service_errors(uri):
@@ -64,9 +75,9 @@ def map_service_errors(uri: str) -> Iterator[None]:
     except MlflowException as error:
         if error.error_code in NOT_FOUND_CODES:
             raise
-        reason = str(error).splitlines()[0][:200]
+        reason = remove_credentials(str(error)).splitlines()[0][:200]
         raise ServiceError(
-            f"request to MLflow at {uri} failed ({reason}); "
+            f"request to MLflow at {remove_credentials(uri)} failed ({reason}); "
             "start the server, or correct MLFLOW_TRACKING_URI or tracking.uri"
         ) from error
 

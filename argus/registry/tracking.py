@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +28,7 @@ from argus.registry.connection import (
     NOT_FOUND_CODES,
     connect,
     map_service_errors,
+    remove_credentials,
     resolve_tracking_uri,
 )
 
@@ -117,7 +118,8 @@ def open_run(
         if run is None:
             run = _create_run(client, uri, experiment, name, {**code_tags(), **_data_tags(data)})
             _log_configuration(client, run.run_id, config)
-            write_text(folder / "mlflow.json", json.dumps(asdict(run)))
+            stored = replace(run, tracking_uri=remove_credentials(uri))
+            write_text(folder / "mlflow.json", json.dumps(asdict(stored)))
         if data:
             _log_data(client, run.run_id, data)
         for key, value in tags.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from argus.errors import InvalidInput, ServiceError
+from argus.errors import ArgusError, InvalidInput, ServiceError
 from argus.files import sha256_file
 from argus.registry import (
     CHAMPION,
@@ -231,6 +231,26 @@ def test_an_unreachable_server_is_an_error_that_names_it(monkeypatch: pytest.Mon
         find_champion("argus", tracking_uri="http://127.0.0.1:9")
     assert "http://127.0.0.1:9" in str(caught.value)
     assert "MLFLOW_TRACKING_URI" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://user:hunter2@127.0.0.1:9/x", "http://127.0.0.1:9/x"),
+        ("http://hunter2@127.0.0.1:9", "http://127.0.0.1:9"),
+        ("http://user:p@hunter2@127.0.0.1:9", "http://127.0.0.1:9"),
+        ("ftp://user:a/hunter2@host/x", "ftp://host/x"),
+        ("ftp://host/x?sslmode=off&password=hunter2", "ftp://host/x?sslmode=off"),
+        ("ftp://host/x?api_key=hunter2&sslmode=off", "ftp://host/x?sslmode=off"),
+    ],
+)
+def test_no_message_holds_a_password(uri: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ArgusError) as caught:
+        locate_model("models:/argus@champion")
+    assert shown in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_missing_or_wrong_tracking_uri_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

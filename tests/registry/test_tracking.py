@@ -67,6 +67,15 @@ def test_a_resumed_job_continues_its_run(tmp_path: Path, mlflow_server) -> None:
     assert connect(mlflow_server.uri).get_run(first.run_id).info.status == "RUNNING"
 
 
+def test_a_run_folder_holds_no_password(tmp_path: Path, mlflow_server) -> None:
+    uri = mlflow_server.uri.replace("://", "://user:hunter2@")
+    run = open_test_run(tmp_path, uri)
+    assert json.loads((tmp_path / "mlflow.json").read_text()) == asdict(
+        replace(run, tracking_uri=mlflow_server.uri)
+    )
+    assert open_test_run(tmp_path, uri) == run
+
+
 def test_a_run_unknown_to_the_server_is_created_anew(tmp_path: Path, mlflow_server) -> None:
     unknown = TrackedRun(mlflow_server.uri, "0" * 32, "1")
     (tmp_path / "mlflow.json").write_text(json.dumps(asdict(unknown)))
