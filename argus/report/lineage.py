@@ -95,9 +95,7 @@ def _describe_file(video: SourceRow) -> Stage:
     assert video.media is not None, "called only for a video that could be read"
     media = video.media
     color = media.color
-    turns = ["mirrored"] * media.is_mirrored + [f"turned by {media.rotation}°"] * (
-        media.rotation != 0
-    )
+    turns = {"mirrored": media.is_mirrored, f"turned by {media.rotation}°": media.rotation}
     facts = {
         "container": media.container,
         "codec": media.codec,
@@ -105,7 +103,7 @@ def _describe_file(video: SourceRow) -> Stage:
         "track": media.track_choice,
         "size": f"{media.width}×{media.height}",
         "pixel aspect": f"{media.pixel_aspect}" if media.pixel_aspect != 1 else "",
-        "orientation": ", ".join(turns),
+        "orientation": ", ".join(name for name, is_so in turns.items() if is_so),
         "color": f"{color.matrix}, {color.transfer}, {color.primaries}, {color.range}",
         "fields": "interlaced" if media.is_interlaced else "",
         "length": f"{media.duration_s:.2f} s, {media.frames} frames, "
