@@ -24,7 +24,7 @@ def temporary_prefix(target: Path) -> Iterator[str]:
     """Yield how the names of this writer's temporary files begin; remove those of killed writers.
 
     The writers of a target share a lock on a file beside it, on whatever host they run, and the
-    last one removes it. A writer that finds the file and nobody's lock removes what was left.
+    last one removes it. A writer that finds the file without a lock removes what was left.
     Where files cannot be locked, nothing is removed, and writers still do not disturb each other.
     A temporary file that is replaced itself belongs to its writer, and so do the files beside it.
     """

@@ -1,4 +1,4 @@
-"""Checks that a file is as long as its own structure says; the media's bytes count, not its times.
+"""Checks that a file is as long as its own structure declares; the media's bytes count, not its times.
 
 Durations and frame counts in headers are no measure: edit lists hide frames, and other tracks may
 be longer than the video.

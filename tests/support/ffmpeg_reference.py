@@ -28,7 +28,7 @@ _TO_BT709 = "zscale={given}f=bilinear:p=bt709:m=gbr:r=pc,format=gbrp"
 
 @dataclass(frozen=True)
 class Shown:
-    """What ffmpeg says about the frames that it shows, after its autorotation.
+    """Description by ffmpeg of the frames that it shows, after its autorotation.
 
     Attributes:
         times: `[frames]` presentation times in the file, in seconds.

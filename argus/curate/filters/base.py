@@ -89,7 +89,7 @@ def clip_filters() -> tuple[Filter, ...]:
 
 
 def clip_deciders(scores: ScoreTable) -> tuple[Decider, ...]:
-    """Return all that decides about one clip, in the order in which reasons count.
+    """Return the deciders of one clip, in the order in which reasons count.
 
     Args:
         scores: the scores of the clip; it has none of its rate if the rate is constant.

@@ -145,7 +145,7 @@ def decide_layout(
     declared = declared_layout(info.spherical)
     guess = _guess_from_pixels(info, scores, settings)
     if declared is None:
-        return _to_verdict(declared, _heed_stereo(guess, info.spherical), settings)
+        return _to_verdict(declared, _apply_declared_stereo(guess, info.spherical), settings)
     if declared is Layout.UNKNOWN and guess.is_certain:
         return _to_verdict(declared, guess, settings)
     if _agrees(declared, guess):
@@ -174,7 +174,7 @@ def _agrees(declared: Layout, guess: _LayoutGuess) -> bool:
     return guess.layout is declared or layouts <= _ERP_LAYOUTS or layouts <= _CUBE_LAYOUTS
 
 
-def _heed_stereo(guess: _LayoutGuess, metadata: SphericalMetadata | None) -> _LayoutGuess:
+def _apply_declared_stereo(guess: _LayoutGuess, metadata: SphericalMetadata | None) -> _LayoutGuess:
     """Return two eyes that are declared without a projection, unless the pixels are certain.
 
     Nothing shows that each eye is a sphere, so there is no conversion.
