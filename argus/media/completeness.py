@@ -1,7 +1,7 @@
-"""Checks that a file is as long as its own structure declares; the media's bytes count, not its times.
+"""Checks that a file is as long as its own structure declares.
 
-Durations and frame counts in headers are no measure: edit lists hide frames, and other tracks may
-be longer than the video.
+Its bytes count. Durations and frame counts in headers are no measure: edit lists hide frames, and
+other tracks may be longer than the video.
 """
 
 import struct
