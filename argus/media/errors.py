@@ -77,7 +77,10 @@ def map_decode_errors(name: str) -> Iterator[None]:
 def require_video_file(path: Path) -> None:
     """Raise `InvalidInput` if there is no such file, `VideoError(EMPTY_FILE)` if it is empty."""
     if not path.is_file():
-        raise InvalidInput(f"{path}: there is no such file; give the path of a video file")
+        kind = "there is no such file"
+        if path.exists():
+            kind = "a folder" if path.is_dir() else "a device, a pipe or a socket"
+        raise InvalidInput(f"{path}: {kind}; give the path of a video file")
     if path.stat().st_size == 0:
         raise VideoError(
             Reason.EMPTY_FILE, f"{path}: the file is empty (0 bytes); fetch or export it again"

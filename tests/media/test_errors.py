@@ -1,5 +1,6 @@
 """Each way in which a file can be an unusable video, and its reason."""
 
+import os
 import pickle
 import subprocess
 from pathlib import Path
@@ -9,8 +10,8 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from argus.errors import VideoError
-from argus.media import decode_clip, open_video, probe
+from argus.errors import InvalidInput, VideoError
+from argus.media import decode_clip, open_video, probe, read_spherical
 from argus.media.backends import BACKENDS
 from schemas.names import Reason
 from tests.support.ffmpeg import run_ffmpeg
@@ -32,6 +33,19 @@ def find_reason(path) -> Reason:
 def test_empty_file(tmp_path):
     (tmp_path / "empty.mp4").touch()
     assert find_reason(tmp_path / "empty.mp4") is Reason.EMPTY_FILE
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("folder", "folder"), ("pipe", "pipe"), ("link", "pipe"), ("none", "no such")],
+)
+@pytest.mark.parametrize("read", [probe, open_video, read_spherical])
+def test_what_is_no_file_is_named(tmp_path, name, kind, read):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    with pytest.raises(InvalidInput, match=kind):
+        read(tmp_path / name)
 
 
 @pytest.mark.parametrize(
