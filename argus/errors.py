@@ -7,9 +7,11 @@ ArgusError              any error that this project raises on purpose; exit stat
 └── ServiceError        a server is away or answered badly; a later try may work; exit status 30
 
 Each message says what was got, what is allowed, and what to do. Errors of other libraries are
-mapped to these at the boundary where they enter.
+mapped to these at the boundary where they enter. No message holds a credential of a URI: each is
+redacted when the error is made.
 """
 
+from schemas.credentials import redact, redact_values
 from schemas.names import Outcome, Reason
 
 
@@ -17,6 +19,9 @@ class ArgusError(Exception):
     """Base class of every error that this project raises on purpose."""
 
     outcome = Outcome.FAILED
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*redact_values(args))
 
 
 class InvalidInput(ArgusError, ValueError):
@@ -36,7 +41,7 @@ class VideoError(InvalidInput):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(reason, message)
         self.reason = reason
-        self.message = message
+        self.message = redact(message)
 
     def __str__(self) -> str:
         return self.message
@@ -64,7 +69,7 @@ class FetchError(ArgusError):
     ) -> None:
         super().__init__(reason, message, retryable)
         self.reason = reason
-        self.message = message
+        self.message = redact(message)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
         self.is_attempt = is_attempt

@@ -19,11 +19,12 @@ from rich.console import Console
 from argus.dataset import Dataset
 from argus.errors import InvalidInput
 from argus.files import write_text
-from argus.registry import find_champion, remove_credentials
+from argus.registry import find_champion
 from argus.report import write_report
 from argus.runs import RunFolder
 from flows.demo_report import list_cards, make_report, summarize, tabulate, tabulate_labels
 from flows.local import LocalStack, mlflow_database_uri
+from schemas.credentials import to_public_uri
 from schemas.forms import GenerateForm, PipelineForm
 from schemas.names import JobKind
 
@@ -113,8 +114,9 @@ def run_demo(
         with LocalStack(home) as servers:
             world = pending_world.result()
             addresses = (
-                f"Prefect {servers.prefect_url} · Ray {servers.ray_url} · "
-                f"MLflow {remove_credentials(servers.mlflow_uri)}"
+                f"Prefect {to_public_uri(servers.prefect_url)} · "
+                f"Ray {to_public_uri(servers.ray_url)} · "
+                f"MLflow {to_public_uri(servers.mlflow_uri)}"
             )
             console.print(addresses, highlight=False)
             with (

@@ -26,12 +26,15 @@ from argus.runs import RunFolder, argus_home
 from ray_jobs.client import JobClient
 from ray_jobs.following import raise_for_outcome
 from schemas.config import JobConfig
+from schemas.credentials import redact, redact_logs, to_public_uri
 from schemas.names import JobKind
 from schemas.records import JobResult
 
 MAX_LOG_LINES = 100  # in one entry of Prefect's log
 _REPORT_INTERVAL_S = 2.0
 _STOP_WAIT_S = 20.0  # Prefect kills a cancelled flow run after 30 s; the stop marker remains
+
+redact_logs()  # Prefect starts the processes of flow runs and imports this module
 
 JOB_KINDS: dict[str, tuple[JobKind, ...]] = {
     "refresh": (JobKind.CURATE,),
@@ -156,7 +159,7 @@ class JobReporter:
 
     def add_line(self, line: str) -> None:
         """Add a line to the log (a `LogHook`)."""
-        self._lines.append(line)
+        self._lines.append(redact(line))
         if time.monotonic() - self._log_sent_at > _REPORT_INTERVAL_S:
             self.flush()
 
@@ -196,7 +199,8 @@ def mlflow_run_url(run_folder: Path) -> str | None:
     run = json.loads(path.read_text(encoding="utf-8"))
     if not run["tracking_uri"].startswith("http"):
         return None
-    return f"{run['tracking_uri']}/#/experiments/{run['experiment_id']}/runs/{run['run_id']}"
+    server = to_public_uri(run["tracking_uri"]).rstrip("/")
+    return f"{server}/#/experiments/{run['experiment_id']}/runs/{run['run_id']}"
 
 
 def show_result(result: JobResult) -> None:

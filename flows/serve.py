@@ -1,6 +1,5 @@
 """`argus up`: servers on this machine, the deployments of prefect.yaml, and a worker for them."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import flows
 from argus.errors import InvalidInput, ServiceError
 from flows.local import LocalStack
 from ray_jobs.supervisor import SupervisedProcess
+from schemas.credentials import has_credential, to_public_uri
 
 WORK_POOL = "argus"
 _WORKER_GRACE_S = 60.0  # its flow runs stop their jobs
@@ -88,20 +88,24 @@ def serve_flows(show: Callable[[str], None] = print, stack: LocalStack | None = 
 
 def format_addresses(servers: LocalStack) -> str:
     """Return the servers' addresses and the environment variables to use them, as text."""
-    from argus.registry import remove_credentials
-
-    token = os.environ.get("RAY_AUTH_TOKEN")
-    mlflow_uri = remove_credentials(servers.mlflow_uri)
+    token = servers.environ.get("RAY_AUTH_TOKEN")  # of the server that was started here
+    ray_url = to_public_uri(servers.ray_url)
     addresses = {
-        "Prefect": servers.prefect_url,
-        "Ray": f"{servers.ray_url}  (token: {token})" if token else servers.ray_url,
-        "MLflow": mlflow_uri,
+        "Prefect": to_public_uri(servers.prefect_url),
+        "Ray": f"{ray_url}  (token: {token})" if token else ray_url,
+        "MLflow": to_public_uri(servers.mlflow_uri),
         "Logs": str(servers.home / "logs"),
     }
     lines = [f"{name + ':':<9}{address}" for name, address in addresses.items()]
+    variables = {
+        "MLFLOW_TRACKING_URI": servers.mlflow_uri,
+        "PREFECT_API_URL": f"{servers.prefect_url}/api",
+    }
     exports = [
-        f"export MLFLOW_TRACKING_URI={mlflow_uri}",
-        f"export PREFECT_API_URL={servers.prefect_url}/api",
+        f"# {name} holds a credential; set it as in this shell"
+        if has_credential(value)
+        else f"export {name}={value}"
+        for name, value in variables.items()
     ]
     return "\n".join([*lines, "", *exports, "", "Press Ctrl-C to stop all servers."])
 

@@ -6,6 +6,7 @@ id is `argus-{kind}-{run_id}-{attempt}`, so that a job can be found by its run i
 """
 
 import contextlib
+import logging
 import os
 import re
 import shlex
@@ -26,6 +27,7 @@ from ray_jobs.following import (
     job_command,
 )
 from schemas.config import JobConfig, TrainConfig
+from schemas.credentials import has_credential
 from schemas.names import JobKind, Outcome
 from schemas.records import JobResult
 
@@ -37,6 +39,7 @@ _LOG_INTERVAL_S = 2.0
 _STOP_WAIT_S = 60.0
 _SUBMIT_ATTEMPTS = 3
 _FORWARDED_VARIABLES = ("ARGUS_HOME", "MLFLOW_TRACKING_URI")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,19 @@ def check_resources(
                 f"{kind} needs {amount:g} {name}s, but the cluster has "
                 f"{available.get(name, 0):g}; reduce the number of workers, or add nodes"
             )
+
+
+def forwarded_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables that a job takes along to a cluster.
+
+    The dashboard of a cluster shows them to all of its users. A variable with a credential is left
+    out: the machines of the cluster need it in their own environment.
+    """
+    return {
+        name: environ[name]
+        for name in _FORWARDED_VARIABLES
+        if name in environ and not has_credential(environ[name])
+    }
 
 
 def ray_auth_headers(environ: Mapping[str, str]) -> dict[str, str]:
@@ -262,9 +278,14 @@ class JobClient:
         return newest, attempts.get(newest, "")
 
     def _submit(self, folder: RunFolder, submission_id: str) -> ClusterJob:
-        environment = {
-            name: os.environ[name] for name in _FORWARDED_VARIABLES if name in os.environ
-        }
+        environment = forwarded_environment(os.environ)
+        for name in _FORWARDED_VARIABLES:
+            if name in os.environ and name not in environment:
+                _log.warning(
+                    "%s holds a credential and is not sent to the Ray cluster; "
+                    "set it in the environment of the cluster's machines",
+                    name,
+                )
         with _map_ray_errors(self._address):
             self._api.submit_job(
                 entrypoint=shlex.join(job_command(folder)),

@@ -20,6 +20,7 @@ from argus.errors import ArgusError, InvalidInput, ServiceError
 from argus.files import is_disk_full
 from argus.runs import RunFolder, with_run_id
 from schemas.config import JobConfig
+from schemas.credentials import redact, redact_logs
 from schemas.names import EXIT_CODES, TELEMETRY_OFF, JobKind, Outcome
 from schemas.records import JobResult
 
@@ -38,6 +39,8 @@ def run_entry_point(
 ) -> NoReturn:
     """Run a job and exit with the status of its outcome (`schemas.names.EXIT_CODES`).
 
+    The process logs no credential of a URI.
+
     SIGTERM writes the run's stop marker, so that the body ends at its next step.
 
     Args:
@@ -53,6 +56,7 @@ def run_entry_point(
         "--config", required=True, type=Path, metavar="FILE", help="configuration, JSON or YAML"
     )
     file = parser.parse_args(argv).config
+    redact_logs()
     try:
         folder, config = _open_run(kind, config_model, file)
     except ArgusError as error:
@@ -85,7 +89,7 @@ def run_body(config: ConfigT, folder: RunFolder, body: Body[ConfigT]) -> JobResu
             return folder.finish(
                 Outcome.RETRY, f"the disk is full ({error}); free space, then run the job again"
             )
-        traceback.print_exc()
+        _print_error(redact(traceback.format_exc()).rstrip("\n"))
         return folder.finish(
             Outcome.FAILED, f"{type(error).__name__}: {error}; the job's log has the traceback"
         )

@@ -6,7 +6,7 @@ ranks through the run folder; they end after saving a checkpoint.
 """
 
 import logging
-from dataclasses import asdict
+import os
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -23,7 +23,7 @@ from argus.registry import (
     code_tags,
     open_run,
     register_model,
-    remove_credentials,
+    resolve_tracking_uri,
 )
 from argus.runs import RunFolder
 from argus.train import (
@@ -34,9 +34,10 @@ from argus.train import (
     recorded_snapshot,
     train,
 )
-from ray_jobs.client import check_resources, required_resources
+from ray_jobs.client import check_resources, forwarded_environment, required_resources
 from ray_jobs.entry import run_entry_point, start_ray, submission_tags
 from schemas.config import TrainConfig
+from schemas.credentials import redact_logs, to_public_uri
 from schemas.names import JobKind, Outcome
 from schemas.records import JobResult
 
@@ -118,7 +119,8 @@ def fit(config: TrainConfig, folder: RunFolder, tracked: TrackedRun) -> TrainSum
         train_loop_config={
             "config": config.model_dump_json(),
             "run_id": folder.run_id,
-            "tracked": asdict(tracked),
+            "mlflow_run_id": tracked.run_id,
+            "mlflow_experiment_id": tracked.experiment_id,
         },
         scaling_config=ScalingConfig(
             num_workers=config.workers,
@@ -129,7 +131,13 @@ def fit(config: TrainConfig, folder: RunFolder, tracked: TrackedRun) -> TrainSum
             name=folder.run_id,
             storage_path=str(folder.path / "ray"),
             failure_config=FailureConfig(max_failures=config.max_failures),
-            worker_runtime_env={"env_vars": {"OMP_WAIT_POLICY": "passive", **threads}},
+            worker_runtime_env={
+                "env_vars": {
+                    "OMP_WAIT_POLICY": "passive",
+                    **threads,
+                    **forwarded_environment(os.environ),
+                }
+            },
         ),
     )
     folder.phase(f"starting {config.workers} worker{'s' if config.workers > 1 else ''}")
@@ -147,6 +155,7 @@ def train_worker(settings: dict[str, Any]) -> None:
     import ray.train
     from ray.train.torch import get_device
 
+    redact_logs()
     config = TrainConfig.model_validate_json(settings["config"])
     folder = RunFolder(config.home, JobKind.TRAIN, settings["run_id"])
     context = ray.train.get_context()
@@ -154,7 +163,10 @@ def train_worker(settings: dict[str, Any]) -> None:
     distributed = DistributedContext(rank, context.get_world_size(), get_device())
     logger = None
     if rank == 0:
-        logger = RunLogger(TrackedRun(**settings["tracked"]))
+        # Ray stores the settings, so the URI and its credential come from the environment.
+        uri = resolve_tracking_uri(config.tracking.uri)
+        tracked = TrackedRun(uri, settings["mlflow_run_id"], settings["mlflow_experiment_id"])
+        logger = RunLogger(tracked)
     summary = train(
         config,
         folder,
@@ -255,7 +267,7 @@ def _result_outputs(
     return {
         "mlflow_run_id": tracked.run_id,
         "mlflow_experiment_id": tracked.experiment_id,
-        "tracking_uri": remove_credentials(tracked.tracking_uri),
+        "tracking_uri": to_public_uri(tracked.tracking_uri),
         "model_uri": version.uri if version else None,
         "model_version": version.version if version else None,
         "pipeline": str(summary.pipeline) if summary.pipeline else None,

@@ -3,16 +3,28 @@
 from pathlib import PurePath
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from schemas.credentials import has_credential
 
 Fraction01 = Annotated[float, Field(ge=0, le=1)]
 """A number in [0, 1]."""
 
 
 class Settings(BaseModel):
-    """Frozen group of settings."""
+    """Frozen group of settings. Credentials are refused, because configurations are stored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*")
+    @classmethod
+    def _refuse_credentials(cls, value: Any) -> Any:
+        if has_credential(value):
+            raise ValueError(
+                "a configuration is stored and must hold no credential; set it in the environment, "
+                "such as MLFLOW_TRACKING_URI, MLFLOW_TRACKING_PASSWORD or AWS_SECRET_ACCESS_KEY"
+            )
+        return value
 
 
 class JobConfig(Settings):

@@ -3,15 +3,21 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from schemas.credentials import redact_values
 from schemas.names import JobKind, Outcome
 
 
 class Record(BaseModel):
-    """A frozen record that refuses unknown fields."""
+    """A frozen record that refuses unknown fields and holds no credential of a URI."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _redact(cls, value: Any) -> Any:
+        return redact_values(value)
 
 
 class JobResult(Record):

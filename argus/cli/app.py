@@ -7,6 +7,7 @@ and exits with the status of its outcome.
 
 import io
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -17,6 +18,8 @@ from argus.cli.media import generate, tag
 from argus.cli.models import evaluate, promote, train
 from argus.cli.servers import demo, up
 from argus.cli.stitch import stitch
+from schemas.credentials import redact, redact_logs
+from schemas.names import EXIT_CODES, Outcome
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,7 +63,12 @@ app.add_typer(dataset_app, name="dataset")
 
 
 def main() -> None:
-    """Run the command line of this process."""
+    """Run the command line of this process; what it logs or raises holds no credential."""
+    redact_logs()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names that are not UTF-8, as they are
-    app()
+    try:
+        app()
+    except Exception:  # noqa: BLE001  process boundary: the traceback is printed without credentials
+        typer.echo(redact(traceback.format_exc()), err=True, nl=False)
+        sys.exit(EXIT_CODES[Outcome.FAILED])

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from argus.media import MediaInfo
+from schemas.credentials import redact_values
 from schemas.names import Decision, Layout, Reason, Split
 
 _JSON = ConfigDict(
@@ -123,6 +124,7 @@ class CuratedVideo:
     """The decision about a source video, its reason, and the clips that it gives.
 
     Attributes:
+        url: the URL of the catalogue with `***` in place of credentials.
         detail: one sentence for a person.
         retryable: True if a later refresh should try a failed video again.
         layout_declared: the layout that the file's metadata declares; None if it declares none.
@@ -154,6 +156,10 @@ class CuratedVideo:
     measured_filters: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     stage_seconds: StageSeconds | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("url", "detail"):  # rows are stored and published
+            object.__setattr__(self, name, redact_values(getattr(self, name)))
 
     @property
     def is_final(self) -> bool:

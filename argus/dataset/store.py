@@ -24,6 +24,7 @@ import pyarrow.fs as pafs
 
 from argus.errors import InvalidInput, ServiceError
 from argus.files import replace_atomically
+from schemas.credentials import has_credential
 
 SCHEMES = ("s3", "gs")
 _DEFAULT_REGION = "us-east-1"
@@ -58,11 +59,16 @@ class Store:
             place: a store, the path or `file://` URI of a folder, or the URI of an object store.
 
         Raises:
-            InvalidInput: a file, any other URI, or one without a bucket.
+            InvalidInput: a file, any other URI, or one without a bucket or with a credential.
         """
         if isinstance(place, Store):
             return place
         text = str(place).removeprefix("file://")
+        if has_credential(text):
+            raise InvalidInput(
+                f"{text} holds a credential, which would be stored; "
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"
+            )
         if is_remote(text):
             if not text.partition("://")[2].partition("/")[0]:
                 raise InvalidInput(f"{text} has no bucket; write scheme://bucket/prefix")

@@ -2,7 +2,6 @@
 
 from .connection import (
     connect,
-    remove_credentials,
     resolve_tracking_uri,
 )
 from .models import (
@@ -74,7 +73,6 @@ __all__ = [
     "read_metric_history",
     "record_measurement",
     "register_model",
-    "remove_credentials",
     "require_pipeline_folder",
     "resolve_tracking_uri",
     "set_alias",

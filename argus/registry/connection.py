@@ -3,25 +3,21 @@
 import contextlib
 import logging
 import os
-import re
 from collections.abc import Iterator
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 from mlflow.exceptions import MlflowException
 
 from argus.errors import InvalidInput, ServiceError
+from schemas.credentials import has_credential, redact
 
 NOT_FOUND_CODES = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's error codes for a run, model, version or alias that does not exist."""
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it reports new tables
 
-_CREDENTIALS = re.compile(
-    r"(?<=://)\S*@"  # a password may hold any letter
-    r"|(?<=[?&])\w*(?:password|passwd|token|secret|key)\w*=[^&\s]*&?",
-    re.IGNORECASE,
-)
 _URI_PREFIXES = ("http://", "https://", "sqlite:///", "postgresql", "mysql", "databricks")
 
 
@@ -40,11 +36,6 @@ def resolve_tracking_uri(uri: str | None) -> str:
     return resolved
 
 
-def remove_credentials(text: str) -> str:
-    """Return a text without the users, passwords and tokens that its URLs hold."""
-    return _CREDENTIALS.sub("", text)
-
-
 def connect(uri: str) -> MlflowClient:
     """Return a client for both runs and registered models.
 
@@ -57,9 +48,11 @@ def connect(uri: str) -> MlflowClient:
     """
     if not uri.startswith(_URI_PREFIXES):
         raise InvalidInput(
-            f"'{remove_credentials(uri)}' is not an MLflow tracking URI; "
+            f"'{uri}' is not an MLflow tracking URI; "
             "use http://host:port for a server, or sqlite:///path/to/mlflow.db"
         )
+    if has_credential(uri):
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # MLflow prints links at a run's end
     with map_service_errors(uri):
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
@@ -75,11 +68,11 @@ def map_service_errors(uri: str) -> Iterator[None]:
     except MlflowException as error:
         if error.error_code in NOT_FOUND_CODES:
             raise
-        reason = remove_credentials(str(error)).splitlines()[0][:200]
+        reason = redact(str(error)).splitlines()[0][:200]  # a cut credential would not be found
         raise ServiceError(
-            f"request to MLflow at {remove_credentials(uri)} failed ({reason}); "
+            f"request to MLflow at {uri} failed ({reason}); "
             "start the server, or correct MLFLOW_TRACKING_URI or tracking.uri"
-        ) from error
+        ) from (None if has_credential(uri) else error)  # Ray logs the causes of errors as text
 
 
 @contextlib.contextmanager

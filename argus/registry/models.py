@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ class ModelVersion:
     mlflow_run_id: str
     aliases: tuple[str, ...]
     tags: Mapping[str, str]
-    tracking_uri: str
+    tracking_uri: str = field(repr=False)
+    """Where the version is registered; it may hold a credential."""
 
     @property
     def uri(self) -> str:

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -28,9 +28,9 @@ from argus.registry.connection import (
     NOT_FOUND_CODES,
     connect,
     map_service_errors,
-    remove_credentials,
     resolve_tracking_uri,
 )
+from schemas.credentials import redact, redact_values, to_public_uri
 
 if TYPE_CHECKING:
     from argus.dataset import Dataset, Snapshot
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 class TrackedRun:
     """An MLflow run and the server that stores it."""
 
-    tracking_uri: str
+    tracking_uri: str = field(repr=False)  # it may hold a credential
     run_id: str
     experiment_id: str
 
@@ -118,7 +118,7 @@ def open_run(
         if run is None:
             run = _create_run(client, uri, experiment, name, {**code_tags(), **_data_tags(data)})
             _log_configuration(client, run.run_id, config)
-            stored = replace(run, tracking_uri=remove_credentials(uri))
+            stored = replace(run, tracking_uri=to_public_uri(uri))
             write_text(folder / "mlflow.json", json.dumps(asdict(stored)))
         if data:
             _log_data(client, run.run_id, data)
@@ -317,7 +317,7 @@ def _artifact_location(uri: str) -> str | None:
 def _log_configuration(client: MlflowClient, run_id: str, config: BaseModel) -> None:
     from mlflow.entities import Param
 
-    values = config.model_dump(mode="json")
+    values = redact_values(config.model_dump(mode="json"))
     params = [
         Param(name, value[:_MAX_PARAM_CHARACTERS])
         for name, value in flatten_settings(values).items()
@@ -338,7 +338,7 @@ def _log_data(client: MlflowClient, run_id: str, data: TrackedData) -> None:
         name=data.name,
         digest=data.mlflow_digest,
         source_type="local",
-        source=json.dumps({"uri": data.path}),
+        source=json.dumps({"uri": redact(data.path)}),
     )
     tags = [InputTag("mlflow.data.context", "training")]
     client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])

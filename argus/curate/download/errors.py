@@ -16,6 +16,7 @@ from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, UnsupportedEr
 
 from argus.errors import FetchError
 from argus.files import DISK_FULL_ERRNOS
+from schemas.credentials import redact
 from schemas.names import Reason
 
 
@@ -82,7 +83,7 @@ def to_fetch_error(error: BaseException, source_id: str, *, spherical: bool) -> 
     )
     return FetchError(
         cause.reason,
-        f"{source_id}: {_shorten_message(str(error))}",
+        f"{source_id}: {_shorten_message(redact(str(error)))}",
         retryable=cause.retryable,
         retry_after_s=cause.retry_after_s,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from argus.curate.download.network_guard import NetworkGuard
-from argus.curate.download.proxies import Route, collect_secrets, read_secrets, redact
+from argus.curate.download.proxies import Route, collect_secrets, read_secrets, redact_secrets
 from argus.curate.download.rate_limit import (
     YOUTUBE,
     RateKey,
@@ -29,6 +29,7 @@ from argus.errors import FetchError, VideoError
 from argus.files import DISK_FULL_ERRNOS
 from argus.media import run_sandboxed
 from schemas.config import FetchSettings
+from schemas.credentials import redact
 from schemas.names import Reason
 
 MAX_BACKOFF_S = 60.0
@@ -79,7 +80,7 @@ def fetch(
     if _get_scheme(source.url) not in ("http", "https"):
         raise FetchError(
             Reason.BAD_URL,
-            f"{source.url[:200]!r} is not an http(s) URL; correct it in the catalogue",
+            f"{redact(source.url)[:200]!r} is not an http(s) URL; correct it in the catalogue",
             retryable=False,
         )
     deadline = time.monotonic() + settings.timeout_s
@@ -161,7 +162,7 @@ def download_guarded(
         is_youtube = source.source_id.startswith("youtube:")
         # yt-dlp may have replaced the guard's error by one of its own.
         failure = guard.violation or to_fetch_error(error, source.source_id, spherical=is_youtube)
-        failure.message = redact(failure.message, collect_secrets(route, cookies))
+        failure.message = redact_secrets(failure.message, collect_secrets(route, cookies))
         raise failure from error
 
 

@@ -4,7 +4,6 @@ Only their owner may read these files. Secrets stay in the downloading process: 
 and errors refer to a proxy by its number.
 """
 
-import re
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from argus.errors import InvalidInput
 from schemas.config import FetchSettings
+from schemas.credentials import MASK, redact
 
 DIRECT = "direct"
 
@@ -91,11 +91,11 @@ def read_secret_file(path: str, setting: str) -> str:
         raise InvalidInput(f"{path} ({setting}) cannot be read: {detail}") from None
 
 
-def redact(message: str, secrets: Iterable[str]) -> str:
+def redact_secrets(message: str, secrets: Iterable[str]) -> str:
     """Return a message without the given secrets and without credentials in URLs."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        message = message.replace(secret, "***")
-    return re.sub(r"(?<=//)[^/@\s]+@", "***@", message)
+        message = message.replace(secret, MASK)
+    return redact(message)
 
 
 def collect_secrets(route: Route, cookies: str) -> set[str]:

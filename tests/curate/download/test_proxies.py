@@ -12,7 +12,7 @@ import pytest
 from argus.curate import VideoSource
 from argus.curate.download import LocalRateLimiter, Route, fetch, read_routes
 from argus.curate.download.network_guard import NetworkGuard
-from argus.curate.download.proxies import collect_secrets, read_secret_file, redact
+from argus.curate.download.proxies import collect_secrets, read_secret_file, redact_secrets
 from argus.dataset import identify
 from argus.errors import FetchError, InvalidInput
 from argus.runs import config_digest
@@ -196,5 +196,5 @@ def test_configuration_names_files_and_contains_no_secret(
 def test_secrets_are_redacted() -> None:
     secrets = collect_secrets(Route("proxy 1", "http://ada%40x:l0ve%21@h:1"), COOKIES)
     message = "http://ada%40x:l0ve%21@h:1 ada@x l0ve! c00kie-of-mine"
-    assert redact(message, secrets) == "*** *** *** ***"
-    assert redact("at https://me:pw@videos.example/x", ()) == "at https://***@videos.example/x"
+    assert redact_secrets(message, secrets) == "*** *** *** ***"
+    assert redact_secrets("at https://me:pw@videos.example/x", ()) == "at https://***@videos.example/x"
