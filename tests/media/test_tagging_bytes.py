@@ -10,6 +10,7 @@ import pytest
 from argus.errors import VideoError
 from argus.media import SphericalMetadata, open_video, read_spherical, tag_spherical
 from schemas.names import Reason
+from tests.support.ffmpeg import run_ffmpeg
 from tests.support.mp4_tree import (
     Label,
     Ref,
@@ -81,6 +82,30 @@ def test_bytes_after_the_last_box_are_kept(tmp_path, head, order):
     boxes = [FTYP, MOOV, DATA] if order == "moov first" else [FTYP, DATA, MOOV]
     data = assemble(*boxes) + trailer
     assert tag_and_compare(tmp_path / "camera.mp4", data).endswith(trailer)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("-movflags", "+faststart"),
+        ("-movflags", "frag_keyframe"),
+        ("-f", "mov"),
+        ("-f", "ismv"),
+    ],
+)
+@pytest.mark.parametrize("between", [b"", box(b"free", bytes(9)), box(b"mpvd")])
+def test_an_appended_file_is_kept(tmp_path, options, between):
+    """Its positions count from its own start."""
+    path = tmp_path / "appended"
+    source = ("-f", "lavfi", "-i", "testsrc2=s=64x32:d=0.2", "-g", "2")
+    run_ffmpeg(*source, "-f", "mp4", *options, path)
+    appended = path.read_bytes()
+    path.unlink()
+    path = tmp_path / "video.mp4"
+    path.write_bytes(assemble(FTYP, MOOV, DATA, between) + appended)
+    tag_spherical(path, path, SphericalMetadata())
+    assert path.read_bytes().endswith(appended)
 
 
 @pytest.mark.parametrize("trailer", [b"\0", b"GYRO", bytes(7), bytes(8), bytes(4096), b"\xff" * 32])

@@ -286,10 +286,15 @@ def _iter_children(data: bytearray, parent: Mp4Box, skipped: int = 0) -> Iterato
 def _copy_file(
     file: BinaryIO, out: BinaryIO, moov: tuple[Mp4Box, bytes], moves: PositionMap, name: str
 ) -> None:
-    """Copy a whole file, with another moov box and moved positions."""
+    """Copy a whole file, with another moov box and moved positions.
+
+    A file that was appended to it counts positions from its own start: it is copied as it is.
+    """
     size = file.seek(0, os.SEEK_END)
     end = 0
     for box in iter_file_boxes(file, limit=None):
+        if box.box_type == b"ftyp" and box.start > moov[0].start:
+            break
         has_positions = box.box_type in TYPES_WITH_POSITIONS
         if box.end > size:
             if has_positions or box.box_type == b"mdat":
