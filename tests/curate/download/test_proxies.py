@@ -197,4 +197,6 @@ def test_secrets_are_redacted() -> None:
     secrets = collect_secrets(Route("proxy 1", "http://ada%40x:l0ve%21@h:1"), COOKIES)
     message = "http://ada%40x:l0ve%21@h:1 ada@x l0ve! c00kie-of-mine"
     assert redact_secrets(message, secrets) == "*** *** *** ***"
-    assert redact_secrets("at https://me:pw@videos.example/x", ()) == "at https://***@videos.example/x"
+    assert (
+        redact_secrets("at https://me:pw@videos.example/x", ()) == "at https://***@videos.example/x"
+    )
