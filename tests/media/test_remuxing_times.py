@@ -76,6 +76,14 @@ def test_times_are_exact(tmp_path, suffix, options):
     assert_same_frames(source, tag(source)[0])
 
 
+@pytest.mark.parametrize("form", ["mpeg", "vob", "svcd"])
+@pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video"])
+def test_times_that_a_program_stream_leaves_out_are_kept(tmp_path, form, codec):
+    source = tmp_path / "source.mpg"
+    run_ffmpeg(*PICTURE, "-r", "25", "-c:v", codec, "-bf", "2", "-f", form, source)
+    assert_same_frames(source, tag(source)[0])
+
+
 @pytest.mark.parametrize("delayed", ["v", "a"])
 @pytest.mark.parametrize("suffix", [".mkv", ".ts", ".flv"])
 def test_picture_and_sound_stay_together(h264_mkv, tmp_path, suffix, delayed):

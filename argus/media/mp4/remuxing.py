@@ -137,6 +137,7 @@ def _input_arguments(src: Path, start_s: Fraction = Fraction(0)) -> Iterator[str
     """Yield the options for an input whose time `start_s`, in seconds, becomes 0."""
     for name, value in (OPEN_OPTIONS | PROBE_OPTIONS).items():
         yield from (f"-{name}", value)
+    yield from ("-fflags", "+genpts")  # as PyAV: MPEG program streams leave times out
     yield from ("-itsoffset", repr(-float(start_s)), "-i", b"file:" + os.fsencode(src.absolute()))
 
 
