@@ -84,26 +84,12 @@ def test_bytes_after_the_last_box_are_kept(tmp_path, head, order):
     assert tag_and_compare(tmp_path / "camera.mp4", data).endswith(trailer)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        (),
-        ("-movflags", "+faststart"),
-        ("-movflags", "frag_keyframe"),
-        ("-f", "mov"),
-        ("-f", "ismv"),
-    ],
-)
-@pytest.mark.parametrize("between", [b"", box(b"free", bytes(9)), box(b"mpvd")])
-def test_an_appended_file_is_kept(tmp_path, options, between):
+@pytest.mark.parametrize("form", ["mp4", "mov", "ismv"])
+def test_an_appended_file_is_kept(tmp_path, form):
     """Its positions count from its own start."""
-    path = tmp_path / "appended"
-    source = ("-f", "lavfi", "-i", "testsrc2=s=64x32:d=0.2", "-g", "2")
-    run_ffmpeg(*source, "-f", "mp4", *options, path)
-    appended = path.read_bytes()
-    path.unlink()
-    path = tmp_path / "video.mp4"
-    path.write_bytes(assemble(FTYP, MOOV, DATA, between) + appended)
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x32:d=0.2", "-f", form, tmp_path / "appended")
+    appended = (tmp_path / "appended").read_bytes()
+    (path := tmp_path / "video.mp4").write_bytes(assemble(FTYP, MOOV, DATA) + appended)
     tag_spherical(path, path, SphericalMetadata())
     assert path.read_bytes().endswith(appended)
 
