@@ -87,7 +87,8 @@ def test_bytes_after_the_last_box_are_kept(tmp_path, head, order):
 @pytest.mark.parametrize("form", ["mp4", "mov", "ismv"])
 def test_an_appended_file_is_kept(tmp_path, form):
     """Its positions count from its own start."""
-    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x32:d=0.2", "-f", form, tmp_path / "appended")
+    options = ("-f", form) if form == "ismv" else ("-f", form, "-movflags", "+faststart")
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x32:d=2", *options, tmp_path / "appended")
     appended = (tmp_path / "appended").read_bytes()
     (path := tmp_path / "video.mp4").write_bytes(assemble(FTYP, MOOV, DATA) + appended)
     tag_spherical(path, path, SphericalMetadata())
