@@ -9,6 +9,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from argus.errors import InvalidInput, ServiceError
 from schemas.credentials import has_credential, redact
@@ -43,7 +44,7 @@ def connect(uri: str) -> MlflowClient:
         uri: A server (`http://host:port`) or a database (`sqlite:///path`).
 
     Raises:
-        InvalidInput: The URI is of another kind.
+        InvalidInput: The URI is of another kind or malformed, or its database has no driver here.
         ServiceError: The database cannot be opened.
     """
     if not uri.startswith(_URI_PREFIXES):
@@ -53,8 +54,13 @@ def connect(uri: str) -> MlflowClient:
         )
     if has_credential(uri):
         MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # MLflow prints links at a run's end
-    with map_service_errors(uri):
-        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    try:
+        with map_service_errors(uri):
+            return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except (SQLAlchemyError, ModuleNotFoundError, ValueError) as error:
+        raise InvalidInput(
+            f"the tracking URI {uri} cannot be used: {error}; correct it, or install its driver"
+        ) from error
 
 
 @contextlib.contextmanager

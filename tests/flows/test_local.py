@@ -18,6 +18,7 @@ from flows.local import (
     ray_server,
 )
 from flows.refresh import count_reasons, has_new_clips
+from flows.serve import format_addresses
 from schemas.names import JobKind, Outcome
 
 
@@ -43,6 +44,20 @@ def test_configured_servers_are_used_and_none_is_started(
         assert stack.prefect_url == "http://prefect:4200"
         assert stack.mlflow_uri == "http://mlflow:5000"
         assert list(tmp_path.iterdir()) == []
+
+
+def test_shown_addresses_hold_no_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARGUS_RAY_ADDRESS", "http://user:s3cret@ray:8265")
+    monkeypatch.setenv("PREFECT_API_URL", "https://s3cret@prefect:4200/api")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://user:s3cret@db/mlflow?password=s3cret")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "s3cret")
+    with LocalStack(tmp_path) as stack:
+        text = format_addresses(stack)
+    assert "s3cret" not in text
+    assert "http://ray:8265" in text
+    assert "export" not in text
 
 
 def test_rays_folder_is_short_enough_for_its_sockets(tmp_path: Path) -> None:
@@ -102,6 +117,9 @@ def test_a_long_log_is_shortened_in_the_middle() -> None:
 def test_a_run_on_a_server_has_a_url(tmp_path: Path) -> None:
     assert mlflow_run_url(tmp_path) is None
     run = {"tracking_uri": "http://127.0.0.1:5000", "run_id": "abc", "experiment_id": "1"}
+    (tmp_path / "mlflow.json").write_text(json.dumps(run))
+    assert mlflow_run_url(tmp_path) == "http://127.0.0.1:5000/#/experiments/1/runs/abc"
+    run["tracking_uri"] = "http://user:s3cret@127.0.0.1:5000/"  # as earlier versions stored it
     (tmp_path / "mlflow.json").write_text(json.dumps(run))
     assert mlflow_run_url(tmp_path) == "http://127.0.0.1:5000/#/experiments/1/runs/abc"
     run["tracking_uri"] = "sqlite:///mlflow.db"

@@ -8,7 +8,9 @@ import pytest
 from argus.errors import ArgusError, InvalidInput, ServiceError
 from argus.runs import RunFolder
 from ray_jobs.client import (
+    JobClient,
     check_resources,
+    forwarded_environment,
     parse_attempt,
     ray_auth_headers,
     required_resources,
@@ -54,6 +56,29 @@ def test_an_attempt_belongs_to_one_run(
     submission_id: str | None, run_id: str, attempt: int | None
 ) -> None:
     assert parse_attempt(submission_id, submission_prefix(JobKind.TRAIN, run_id)) == attempt
+
+
+def test_a_credential_is_not_sent_to_a_cluster() -> None:
+    plain = {"ARGUS_HOME": "/srv/argus", "MLFLOW_TRACKING_URI": "http://mlflow:5000"}
+    assert forwarded_environment({**plain, "HOME": "/root"}) == plain
+    for uri in ("http://user:s3cret@mlflow", "https://s3cret@mlflow", "mysql://db?password=s3cret"):
+        environment = forwarded_environment(plain | {"MLFLOW_TRACKING_URI": uri})
+        assert environment == {"ARGUS_HOME": "/srv/argus"}
+
+
+@pytest.mark.parametrize(
+    ("address", "error"),
+    [
+        ("http://user:s3cret@127.0.0.1:1", ServiceError),
+        ("https://s3cret@127.0.0.1:1", ServiceError),
+        ("ray://user:s3cret@127.0.0.1:1", InvalidInput),
+    ],
+)
+def test_an_error_of_a_cluster_holds_no_password(address: str, error: type[ArgusError]) -> None:
+    with pytest.raises(error) as caught:
+        JobClient(address)
+    assert "127.0.0.1:1" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_job_that_is_too_large_for_the_cluster_is_refused() -> None:
