@@ -18,15 +18,14 @@ MASK = "***"
 _USER_INFORMATION = re.compile(
     r"""(?<=://)(?:
         [^\s/?\#"<>]+  # up to the last @ before the path (RFC 3986, section 3.2)
-        |[^\s/@:?\#"<>\[\]]*:(?!\d+[/?\#])[^\s"<>]*  # a password with an unescaped / ? or #
+        |[^\s/@:?\#"<>\[\]]*:(?!\d+[/?\#])[^\s"<>]{0,300}  # a password with an unescaped / ? or #
     )@""",
     re.VERBOSE,
 )
 _PARAMETER = re.compile(
     r"""(
-        (?<![\w%])[\w.%-]*(?:
-            passw|pwd|passphrase|secret|token|signature|credential|odbc_connect|api_?key|access_?key
-        )[\w.%-]*
+        (?:passw|pwd|passphrase|secret|token|signature|credential|odbc_connect|api_?key|access_?key)
+        [\w.%-]{0,60}
         |(?<=[?&;])(?:auth|jwt|key|pass|sig)
     )=(?:[^\s&\#"'<>]|'(?=\w))+""",
     re.VERBOSE | re.IGNORECASE,
