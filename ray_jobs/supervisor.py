@@ -139,9 +139,11 @@ class _Supervisor:
             signal.signal(number, self._handle_signal)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        self.child = subprocess.Popen(
+        # Kept: the destructor of a Popen object collects the status of a child that has ended.
+        self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, start_new_session=True, close_fds=False
-        ).pid
+        )
+        self.child = self._process.pid
 
     def run(self) -> int:
         """Wait until the child or the owner ends, then end all descendants."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ray_jobs import supervisor
 from ray_jobs.supervisor import SupervisedProcess, descendants
 from tests.support.processes import wait_for_end
 
@@ -80,3 +81,22 @@ def test_a_child_has_default_signal_handlers_even_if_its_owner_ignores_signals(
     finally:
         signal.signal(signal.SIGINT, before)
     assert (tmp_path / "log").read_text() == "True\n"
+
+
+def test_a_command_that_ends_while_its_supervisor_waits_for_the_processor() -> None:
+    """Its status must not be lost: the supervisor would wait for ever."""
+    code = (
+        "import runpy, subprocess, sys, time\n"
+        "class SlowPopen(subprocess.Popen):\n"
+        "    def __init__(self, *args, **kwargs):\n"
+        "        super().__init__(*args, **kwargs)\n"
+        "        time.sleep(1)\n"
+        "subprocess.Popen = SlowPopen\n"
+        "sys.argv = ['supervisor', '--grace', '1', '--', 'sh', '-c', 'exit 7']\n"
+        f"runpy.run_path({supervisor.__file__!r}, run_name='__main__')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+        try:
+            assert process.wait(30) == 7
+        finally:
+            process.kill()
