@@ -27,6 +27,9 @@ DEFAULT_TRACK_BONUS = 5_000_000
 As in fftools' `map_auto_video`.
 """
 
+STEP_TOLERANCE = 0.5
+"""Deviation from the usual duration of a frame, relative to it, above which one is irregular."""
+
 UNDECLARED_COLOR = 2
 """Number of an unspecified matrix, transfer function or primaries in Rec. ITU-T H.273."""
 

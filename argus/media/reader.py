@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.media.frame_index import VideoIndex
-from argus.media.info import MediaInfo, frame_stride
+from argus.media.info import STEP_TOLERANCE, MediaInfo, frame_stride
 
 FrameIndices = Sequence[int] | NDArray[np.integer]
 _FLOAT_TOLERANCE_S = 1e-6
@@ -182,7 +182,7 @@ class VideoReader(abc.ABC):
         steps = np.diff(self._index.pts)
         steps = steps[steps > 0]
         median = np.median(steps)
-        usual = steps[(steps >= median / 2) & (steps <= 1.5 * median)]
+        usual = steps[np.abs(steps - median) <= STEP_TOLERANCE * median]
         mean_s = Fraction(int(usual.sum()), usual.size) * self._index.time_base
         return (1 / mean_s).limit_denominator(_MAX_RATE_DENOMINATOR)
 
