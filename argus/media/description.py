@@ -8,12 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argus.media.frame_index import FirstFrame, FrameTimes
-from argus.media.info import UNDECLARED_COLOR, Color, MediaInfo, SphericalMetadata
+from argus.media.info import (
+    STEP_TOLERANCE,
+    UNDECLARED_COLOR,
+    Color,
+    MediaInfo,
+    SphericalMetadata,
+)
 from argus.media.orientation import read_orientation
-from argus.media.tracks import describe_tracks, explain_choice
+from argus.media.tracks import describe_tracks, explain_choice, name_container
 
 _RATE_TOLERANCE = Fraction(1, 100)
-_STEP_TOLERANCE = 0.5  # of a frame's duration
 _UNKNOWN = "unknown"
 
 
@@ -92,11 +97,6 @@ def describe_video(
     )
 
 
-def name_container(container: Any) -> str:
-    """Return the name of an open PyAV container's format, as in `MediaInfo.container`."""
-    return str(container.format.name).split(",")[0].replace("mov", "mp4")
-
-
 def read_color(source: Any) -> Color:
     """Return the color that a PyAV frame or codec context declares."""
     return Color(
@@ -146,7 +146,7 @@ def _measure_irregularity(steps: NDArray[np.float64], fps: float) -> float:
         fps: the mean rate, or the declared one if it is close.
     """
     for usual in (1 / fps, float(np.median(steps)) if steps.size else 0.0):
-        is_unusual = np.abs(steps - usual) > _STEP_TOLERANCE * usual
+        is_unusual = np.abs(steps - usual) > STEP_TOLERANCE * usual
         if not is_unusual.any():
             return 0.0
     return float(steps[is_unusual].sum() / steps.sum())

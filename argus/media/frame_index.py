@@ -24,6 +24,7 @@ from argus.media.continuity import (
     TimeGuess,
 )
 from argus.media.info import MediaInfo
+from argus.media.tracks import name_container
 
 Reopen = Callable[[], contextlib.AbstractContextManager[tuple[Any, Any]]]
 """Opens a container and its stream again, at the start."""
@@ -131,7 +132,7 @@ def list_frames(
         VideoError: TRUNCATED or CORRUPT.
     """
     packets = _read_packets(container, stream)
-    is_mp4 = _is_mp4(container)
+    is_mp4 = name_container(container) == "mp4"
     if is_mp4 and (packets.is_cut or packets.stored < len(stream.index_entries or ())):
         raise errors.truncated_error(name, f"after {packets.stored} frames")
     if not packets.pts:
@@ -226,10 +227,6 @@ _HIDDEN_FRAME_TESTS = {
 }
 
 
-def _is_mp4(container: Any) -> bool:
-    return "mp4" in container.format.name
-
-
 def _has_broadcast_clock(container: Any) -> bool:
     return bool(container.format.flags & _BROADCAST_CLOCK)
 
@@ -317,7 +314,7 @@ def _list_decoded(container: Any, stream: Any) -> tuple[FrameTimes, FirstFrame |
     first: FirstFrame | None = None
     duration = 0
     # An edit list shows frames that are stored far apart: its times are right as they are.
-    correct = None if _is_mp4(container) else clock.correct
+    correct = None if name_container(container) == "mp4" else clock.correct
     for frame in iter_frames(container, stream, correct):
         first = first or _make_first_frame(frame, stream)
         if frame.key_frame:

@@ -10,12 +10,12 @@ import av
 
 from argus.media import errors
 from argus.media.cameras.recordings import describe_recording
-from argus.media.description import describe_video, name_container, read_color
+from argus.media.description import describe_video, read_color
 from argus.media.frame_index import VideoIndex, list_frames
 from argus.media.info import MediaInfo, SphericalMetadata
 from argus.media.matroska import read_matroska_metadata
 from argus.media.spherical import read_mp4_metadata, read_side_data
-from argus.media.tracks import get_video_stream, prepare_decoder
+from argus.media.tracks import get_video_stream, name_container, prepare_decoder
 
 FileOrBuffer = Path | BinaryIO
 """A file, or the bytes of one in memory."""

@@ -15,6 +15,11 @@ _INDEXED = ("mp4", "matroska")  # containers of which the demuxer indexes what i
 _DEFAULT = 0x1  # AV_DISPOSITION_DEFAULT
 
 
+def name_container(container: Any) -> str:
+    """Return the name of an open PyAV container's format, as in `MediaInfo.container`."""
+    return str(container.format.name).split(",")[0].replace("mov", "mp4")
+
+
 def get_video_stream(container: Any, name: str, track: int | None = None) -> Any:
     """Return the video stream to read.
 
@@ -84,8 +89,7 @@ def _rank_track(stream: Any) -> tuple[bool, int]:
 
 def _is_empty(stream: Any) -> bool:
     """Return whether a track has no packets; False if the demuxer's index does not show it."""
-    container = stream.container.format.name
-    is_indexed = any(name in container for name in _INDEXED)
+    is_indexed = name_container(stream.container) in _INDEXED
     return is_indexed and not stream.frames and not len(stream.index_entries or ())
 
 

@@ -15,10 +15,9 @@ import av
 
 from argus.errors import VideoError
 from argus.media import errors
-from argus.media.description import name_container
 from argus.media.packet_times import ClockRestarts, StreamTimes
 from argus.media.probing import open_container
-from argus.media.tracks import get_video_stream
+from argus.media.tracks import get_video_stream, name_container
 from schemas.names import Reason
 
 KEPT_DISPOSITIONS = {
