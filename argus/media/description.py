@@ -19,7 +19,7 @@ from argus.media.orientation import read_orientation
 from argus.media.tracks import describe_tracks, explain_choice, name_container
 
 _RATE_TOLERANCE = Fraction(1, 100)
-_UNKNOWN = "unknown"
+_UNKNOWN, _RGB = "unknown", "gbr"
 
 
 def _number_names(names: str) -> dict[int, str]:
@@ -114,8 +114,9 @@ def complete_color(frame: Any, color: Color) -> None:
         "color_trc": (_TRANSFERS, color.transfer),
         "color_primaries": (_PRIMARIES, color.primaries),
     }
+    # FFmpeg's demuxer of FLV says RGB where nothing is declared; frames of RGB need no declaration.
     for attribute, (names, name) in gaps.items():
-        if getattr(frame, attribute) == UNDECLARED_COLOR and name != _UNKNOWN:
+        if getattr(frame, attribute) == UNDECLARED_COLOR and name not in {_UNKNOWN, _RGB}:
             setattr(frame, attribute, next(key for key in names if names[key] == name))
 
 
@@ -131,7 +132,7 @@ def _describe_color(frame: Any, container_color: Color) -> Color:
         return color
     return replace(
         color,
-        matrix="gbr" if color.matrix == _UNKNOWN else color.matrix,
+        matrix=_RGB if color.matrix == _UNKNOWN else color.matrix,
         range="pc" if color.range == _UNKNOWN else color.range,
     )
 
