@@ -19,7 +19,8 @@ from argus.media.orientation import read_orientation
 from argus.media.tracks import describe_tracks, explain_choice, name_container
 
 _RATE_TOLERANCE = Fraction(1, 100)
-_UNKNOWN, _RGB = "unknown", "gbr"
+_UNKNOWN = "unknown"
+_RGB_MATRIX = 0
 
 
 def _number_names(names: str) -> dict[int, str]:
@@ -100,11 +101,21 @@ def describe_video(
 def read_color(source: Any) -> Color:
     """Return the color that a PyAV frame or codec context declares."""
     return Color(
-        matrix=_MATRICES.get(int(source.colorspace), _UNKNOWN),
+        matrix=_MATRICES.get(read_matrix(source), _UNKNOWN),
         range=_RANGES.get(int(source.color_range), _UNKNOWN),
         transfer=_TRANSFERS.get(int(source.color_trc), _UNKNOWN),
         primaries=_PRIMARIES.get(int(source.color_primaries), _UNKNOWN),
     )
+
+
+def read_matrix(source: Any) -> int:
+    """Return the number of the matrix that a PyAV frame or codec context declares.
+
+    That of RGB counts as undeclared for other pictures: FFmpeg writes it to FLV for want of one.
+    """
+    matrix = int(source.colorspace)
+    is_rgb = source.format is not None and source.format.is_rgb
+    return UNDECLARED_COLOR if matrix == _RGB_MATRIX and not is_rgb else matrix
 
 
 def complete_color(frame: Any, color: Color) -> None:
@@ -114,9 +125,8 @@ def complete_color(frame: Any, color: Color) -> None:
         "color_trc": (_TRANSFERS, color.transfer),
         "color_primaries": (_PRIMARIES, color.primaries),
     }
-    # FFmpeg's demuxer of FLV says RGB where nothing is declared; frames of RGB need no declaration.
     for attribute, (names, name) in gaps.items():
-        if getattr(frame, attribute) == UNDECLARED_COLOR and name not in {_UNKNOWN, _RGB}:
+        if getattr(frame, attribute) == UNDECLARED_COLOR and name != _UNKNOWN:
             setattr(frame, attribute, next(key for key in names if names[key] == name))
 
 
@@ -132,7 +142,7 @@ def _describe_color(frame: Any, container_color: Color) -> Color:
         return color
     return replace(
         color,
-        matrix=_RGB if color.matrix == _UNKNOWN else color.matrix,
+        matrix="gbr" if color.matrix == _UNKNOWN else color.matrix,
         range="pc" if color.range == _UNKNOWN else color.range,
     )
 

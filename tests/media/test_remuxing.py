@@ -147,6 +147,16 @@ def test_color_is_kept(tmp_path, codec, color):
     assert len(before) == 3
 
 
+@pytest.mark.parametrize("codec", [HEVC, ["-c:v", "libvpx-vp9"]], ids=["hevc", "vp9"])
+def test_pictures_are_not_declared_as_rgb(tmp_path, codec):
+    """FFmpeg writes the matrix of RGB to FLV where none is known."""
+    source = tmp_path / "source.flv"
+    run_ffmpeg(*PICTURE, *codec, source)
+    tagged, _ = tag(source)
+    assert probe(source).color.matrix == probe(tagged).color.matrix == "unknown"
+    assert "gbr" not in describe_with_ffmpeg(tagged)
+
+
 @pytest.mark.parametrize(
     ("name", "codecs"),
     [

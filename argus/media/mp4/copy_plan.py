@@ -15,6 +15,7 @@ import av
 
 from argus.errors import VideoError
 from argus.media import errors
+from argus.media.description import read_matrix
 from argus.media.packet_times import ClockRestarts, StreamTimes
 from argus.media.probing import open_container
 from argus.media.tracks import get_video_stream, name_container
@@ -189,7 +190,7 @@ def _get_color(context: Any) -> tuple[int, ...]:
     return (
         int(context.color_primaries),
         int(context.color_trc),
-        int(context.colorspace),
+        read_matrix(context),
         int(context.color_range),
     )
 
