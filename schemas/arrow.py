@@ -1,6 +1,6 @@
 """Arrow schemas of stored tables: shards, the index, snapshots and manifests.
 
-`argus.dataset.migration` reads an index of version 1 or 2.
+`argus.dataset.migration` reads an index of version 1, 2 or 3.
 """
 
 import pyarrow as pa
@@ -37,15 +37,21 @@ CLIP = pa.struct(
     ]
 )
 
+_FETCH_FIELDS = [
+    ("tool", pa.string()),
+    ("version", pa.string()),
+    ("client", pa.string()),
+    ("format_id", pa.string()),
+    ("format_note", pa.string()),
+    ("bytes", pa.int64()),
+    ("sha256", pa.string()),
+]
+
 FETCH = pa.struct(
     [
-        ("tool", pa.string()),
-        ("version", pa.string()),
-        ("client", pa.string()),
-        ("format_id", pa.string()),
-        ("format_note", pa.string()),
-        ("bytes", pa.int64()),
-        ("sha256", pa.string()),
+        *_FETCH_FIELDS,
+        ("etag", pa.string()),  # this and what follows is null in rows of version 3
+        ("status", pa.int32()),  # of the response with the file
     ]
 )
 
@@ -128,7 +134,7 @@ STAGE_SECONDS = pa.struct(
     ]
 )
 
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 
 INDEX_SCHEMA = pa.schema(
     [
@@ -154,6 +160,7 @@ INDEX_SCHEMA = pa.schema(
         ("measured_filters", pa.list_(pa.string())),  # empty if stored scores decided
         ("networks", pa.list_(pa.string())),  # learned scorers of the clips, by version and weights
         ("stage_seconds", STAGE_SECONDS),  # cost of this row; null if stored scores decided
+        ("failure_settings", pa.string()),  # JSON: settings that the failure depends on, or null
         ("sequence", pa.int64()),  # grows with every commit; the latest row of a source counts
     ],
     metadata={"argus.index": str(INDEX_VERSION)},
@@ -211,7 +218,7 @@ MANIFEST_SCHEMA = pa.schema(
                 )
             ),
         ),
-        ("fetch", FETCH),
+        ("fetch", pa.struct(_FETCH_FIELDS)),
         ("media", pa.struct(_MEDIA_FIELDS)),
         ("recipe", pa.string()),
         ("code_version", pa.string()),

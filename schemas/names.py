@@ -34,10 +34,15 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
     PRIVATE = "private"
+    MEMBERS_ONLY = "members_only"
     REMOVED = "removed"
+    LIVE = "live"  # a stream that has not begun or not ended
     GEO_BLOCKED = "geo_blocked"
     AGE_GATED = "age_gated"
     BOT_CHECK = "bot_check"
+    NO_JS_RUNTIME = "no_js_runtime"  # nothing was asked: YouTube's player needs JavaScript
+    CHALLENGE_UNSOLVED = "challenge_unsolved"  # of YouTube's player
+    FORMATS_WITHHELD = "formats_withheld"  # the site listed no formats, or only its poorest
     NO_SPHERICAL_FORMAT = "no_spherical_format"
     UNSUPPORTED_URL = "unsupported_url"
     TRUNCATED = "truncated"
@@ -74,6 +79,8 @@ class Reason(StrEnum):
     TEXT = "text"  # overlaid text, or too much text
     SHOT_BOUNDARY = "shot_boundary"
     LOW_AESTHETIC = "low_aesthetic"
+    # by a person
+    FORGOTTEN = "forgotten"  # taken down; it is never fetched again
     # internal faults: no statement about the video's quality
     SCORER_FAILED = "scorer_failed"
     WORKER_DIED = "worker_died"

@@ -84,20 +84,28 @@ class CuratedClip:
     __pydantic_config__ = _JSON
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FetchInfo:
-    """The tool, format and content hash of a fetched file."""
+    """The tool, format and content hash of a fetched file.
+
+    Attributes:
+        client: the site's player client, or the extractor.
+        etag: the entity tag of the file; None if the server gave none or the file has fragments.
+        status: HTTP status of the response with the file; None if it is unknown.
+    """
 
     tool: str
     version: str
-    client: str  # the site's player client, or the extractor
+    client: str
     format_id: str
     format_note: str
     bytes: int
     sha256: str
+    etag: str | None = None
+    status: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FetchedFile(FetchInfo):
     """A fetched file on this machine."""
 
@@ -127,6 +135,8 @@ class CuratedVideo:
         url: the URL of the catalogue with `***` in place of credentials.
         detail: one sentence for a person.
         retryable: True if a later refresh should try a failed video again.
+        failure_settings: JSON object of the settings that a failure depends on; a refresh with
+            others tries the video again. None if it depends on none.
         layout_declared: the layout that the file's metadata declares; None if it declares none.
         layout: the layout as detected; None if the video was not read.
         conversion: how frames were converted to mono ERP; None if they were not.
@@ -145,6 +155,7 @@ class CuratedVideo:
     reason: Reason | None = None  # None exactly if the video is kept
     detail: str | None = None
     retryable: bool = False
+    failure_settings: str | None = None
     layout_declared: Layout | None = None
     layout: Layout | None = None
     conversion: str | None = None

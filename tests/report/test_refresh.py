@@ -223,7 +223,15 @@ def dataset(tmp_path: Path) -> Dataset:
         "url:a",
         clips=(clip(0, Reason.TEXT), clip(10, Reason.STATIC), clip(20, Reason.TEXT)),
         media=MediaInfo(8, 4, Fraction(30000, 1001), 3000, 100.1, "h264", "mp4"),
-        fetch=FetchInfo("t", "1", "c", "0", "", 12_345_678, "0"),
+        fetch=FetchInfo(
+            tool="t",
+            version="1",
+            client="c",
+            format_id="0",
+            format_note="",
+            bytes=12_345_678,
+            sha256="0",
+        ),
         stage_seconds=StageSeconds(fetch=1.5, decode=2.5, filters=0.5),
         detail="no clip is kept",
     )
