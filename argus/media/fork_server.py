@@ -169,7 +169,9 @@ def _run_child(connection: socket.socket, request: dict[str, Any]) -> int:
         with connection.makefile("rb") as stream:
             args = pickle.load(stream)  # noqa: S301 (from the caller)
         function = getattr(importlib.import_module(request["module"]), request["name"])
-        _set_limits(request["seconds"], request["bytes"])
+        _set_limits(
+            request["seconds"], request["bytes"], limits_reserved=request["limits_reserved"]
+        )
         reply = RETURNED, function(*args)
     except MemoryError:
         return OUT_OF_MEMORY_STATUS
@@ -185,8 +187,14 @@ def _run_child(connection: socket.socket, request: dict[str, Any]) -> int:
     return 0
 
 
-def _set_limits(seconds: int, memory_bytes: int) -> None:
-    """Limit memory, disable core files, and set an alarm in case the server is killed."""
+def _set_limits(seconds: int, memory_bytes: int, limits_reserved: bool) -> None:
+    """Limit memory, disable core files, and set an alarm in case the server is killed.
+
+    The alarm is not inherited by a program that the child starts; the limit of CPU time is.
+    """
+    memory = resource.RLIMIT_AS if limits_reserved else resource.RLIMIT_DATA
+    resource.setrlimit(memory, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    if not limits_reserved:
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     signal.alarm(seconds)

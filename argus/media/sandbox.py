@@ -75,6 +75,7 @@ def run_sandboxed(
     *args: Any,
     timeout_s: float,
     memory_bytes: int = 4 << 30,
+    limits_reserved: bool = True,
     preload: str = "",
 ) -> T:
     """Call `function(*args)` in a child process.
@@ -83,7 +84,10 @@ def run_sandboxed(
         function: a function or class at the top level of an importable module (not of a script).
         *args: picklable arguments.
         timeout_s: wall-clock seconds after which the child is killed.
-        memory_bytes: limit on the child's address space.
+        memory_bytes: limit on the child's memory.
+        limits_reserved: count address space that is reserved but not used. If False, only writable
+            memory counts, for the child and for each program that it starts: JavaScript engines
+            reserve far more than they use.
         preload: a module that the function imports and that takes long to import; a fork server
             imports it once for all children.
 
@@ -113,6 +117,7 @@ def run_sandboxed(
         "name": name,
         "seconds": math.ceil(timeout_s) + _ALARM_MARGIN_S,
         "bytes": memory_bytes,
+        "limits_reserved": limits_reserved,
     }
     server = _get_server(preload)
     try:

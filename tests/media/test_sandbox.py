@@ -1,6 +1,7 @@
 """Sandbox: whatever the child does, the caller gets a result or a typed error; no child is left."""
 
 import faulthandler
+import mmap
 import os
 import signal
 import subprocess
@@ -224,9 +225,32 @@ def test_hang_is_stopped(function, argument):
     assert time.monotonic() - start < 10
 
 
-def test_excessive_allocation_is_stopped():
-    error = fail(bytearray, 3 << 30, timeout_s=30, memory_bytes=2 << 30)
-    assert error.reason is Reason.DECODER_CRASHED
+@pytest.mark.parametrize("limits_reserved", [True, False])
+def test_excessive_allocation_is_stopped(limits_reserved):
+    options = {"timeout_s": 30, "memory_bytes": 2 << 30, "limits_reserved": limits_reserved}
+    assert fail(bytearray, 3 << 30, **options).reason is Reason.DECODER_CRASHED
+
+
+def reserve_memory(size: int) -> int:
+    return len(mmap.mmap(-1, size, prot=0))  # neither readable nor writable
+
+
+def test_reserved_memory_is_limited_unless_permitted():
+    options = {"timeout_s": 30, "memory_bytes": 2 << 30}
+    assert run_sandboxed(reserve_memory, 8 << 30, limits_reserved=False, **options) == 8 << 30
+    with pytest.raises(RuntimeError, match="Cannot allocate memory"):
+        run_sandboxed(reserve_memory, 8 << 30, **options)
+
+
+def test_program_of_the_child_has_the_same_limits():
+    """Where reserved memory is free; a program that never ends is stopped by its CPU time."""
+    allocate = [sys.executable, "-c", "bytearray(3 << 30)"]
+    options = {"timeout_s": 30, "memory_bytes": 2 << 30, "limits_reserved": False}
+    with pytest.raises(RuntimeError, match="non-zero exit status 1"):
+        run_sandboxed(subprocess.check_output, allocate, **options)
+    ask = "import resource as r; print(r.getrlimit(r.RLIMIT_CPU), r.getrlimit(r.RLIMIT_DATA))"
+    found = run_sandboxed(subprocess.check_output, [sys.executable, "-c", ask], **options)
+    assert found.decode().split() == ["(35,", "35)", "(2147483648,", "2147483648)"]
 
 
 def test_bug_in_the_function_is_a_runtime_error_with_its_traceback():
