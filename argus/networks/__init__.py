@@ -1,21 +1,9 @@
-"""Small networks that curation and evaluation share, and the manifest of their weights."""
+"""Small networks that curation and evaluation share, and the weights of every network.
 
-from argus.networks.aesthetic import AestheticPredictor
-from argus.networks.lpips import LpipsVgg
-from argus.networks.weights import (
-    WEIGHT_FILES,
-    WeightFile,
-    frames_to_tensor,
-    load_weights,
-    read_tensors,
-)
+`NETWORKS` is the manifest of weights, `verified_path` the only way to a file of them, and
+`fetch_weights` brings what is missing. Names are imported when they are first used.
+"""
 
-__all__ = [
-    "WEIGHT_FILES",
-    "AestheticPredictor",
-    "LpipsVgg",
-    "WeightFile",
-    "frames_to_tensor",
-    "load_weights",
-    "read_tensors",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

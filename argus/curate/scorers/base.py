@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol, Self
 from argus.curate.filters import ScorerFailed, ScoreTable
 from argus.curate.scorers.clip_samples import ClipSamples
 from argus.errors import InvalidInput
-from argus.files import sha256_file
+from argus.networks import WeightFile, describe_lack, verified_digest
 from schemas.config import LearnedSettings
 
 
@@ -27,18 +27,20 @@ class Scorer(Protocol):
         version: increases when the same weights would give other scores.
         score_names: names of the scores that `score` returns.
         required_package: (module, how to install it) of the package that `load` needs, if any.
-        weight_files: files below the folder of weights.
+        weight_files: its files in the manifest of weights.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     score_names: ClassVar[tuple[str, ...]]
     required_package: ClassVar[tuple[str, str] | None]
-    weight_files: ClassVar[tuple[str, ...]]
+    weight_files: ClassVar[tuple[WeightFile, ...]]
 
     @classmethod
     def load(cls, weights: Path, device: str) -> Self:
         """Load the network from the folder of weights to a device ("cpu" or "cuda").
+
+        `load_scorers` has verified its files.
 
         Raises:
             InvalidInput: a file does not fit.
@@ -103,26 +105,38 @@ def scorer_key(name: str, weights: Path) -> str:
         `name:version:` and 16 hexadecimal digits of the SHA-256 of its weights.
 
     Raises:
-        InvalidInput: a file is missing.
+        InvalidInput: a file is missing, damaged, or neither pinned nor accepted.
     """
     scorer = scorer_class(name)
     digest = hashlib.sha256()
     for file in scorer.weight_files:
-        if not (weights / file).is_file():
-            raise InvalidInput(
-                f"{file} is missing in {weights}, but a threshold is set for the scorer {name}; "
-                "add the file or unset the threshold"
-            )
-        digest.update(sha256_file(weights / file).encode())
+        digest.update(verified_digest(weights, file).encode())
     return f"{name}:{scorer.version}:{digest.hexdigest()[:16]}"
 
 
-def load_scorers(names: Iterable[str], weights: Path, device: str) -> tuple[Scorer, ...]:
-    """Load scorers.
+def load_scorers(
+    names: Iterable[str], weights: Path, device: str, *, keys: Iterable[str] = ()
+) -> tuple[Scorer, ...]:
+    """Verify the weights of scorers and load them.
+
+    Args:
+        names: the scorers.
+        weights: folder of weights.
+        device: "cpu" or "cuda".
+        keys: `scorer_key` of each scorer on the machine that planned the run, if that may be
+            another one: a decision does not depend on what a machine has.
 
     Raises:
-        InvalidInput: weights do not fit.
+        InvalidInput: weights are missing, damaged or others than the planned ones, or do not fit.
     """
+    names = tuple(names)
+    own = tuple(scorer_key(name, weights) for name in names)
+    for name, key, planned in zip(names, own, keys, strict=False):
+        if key != planned:
+            raise InvalidInput(
+                f"the scorer {name} is {key} on this machine, but the run was planned with "
+                f"{planned}; bring the same version and weights to {weights}"
+            )
     return tuple(scorer_class(name).load(weights, device) for name in names)
 
 
@@ -153,8 +167,8 @@ def _run_scorer(clip: ClipSamples, scorer: Scorer) -> dict[str, float]:
 
 def _find_missing(scorer: type[Scorer], weights: Path) -> str:
     """Return what a scorer lacks, as a clause; empty if it lacks nothing."""
-    if absent := [file for file in scorer.weight_files if not (weights / file).is_file()]:
-        return f"{', '.join(absent)} missing in {weights}"
+    if lacks := [lack for file in scorer.weight_files if (lack := describe_lack(weights, file))]:
+        return "; ".join(lacks)
     if scorer.required_package:
         module, install = scorer.required_package
         try:

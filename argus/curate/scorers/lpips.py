@@ -14,7 +14,7 @@ from torch import Tensor
 from argus.curate.frame_sampling import SampledFrames, resize_frames
 from argus.curate.scorers.clip_samples import ClipSamples
 from argus.curate.views import six_views, view_weights
-from argus.networks import WEIGHT_FILES, LpipsVgg, frames_to_tensor
+from argus.networks import NETWORKS, LpipsVgg, WeightFile, frames_to_tensor
 
 _SIDE = 128
 """Pixels of a view; the map is 128×256. LPIPS was trained on 64; VGG costs 10 GFLOP at 128."""
@@ -36,7 +36,7 @@ class LpipsScorer:
     version: ClassVar[int] = 1
     score_names: ClassVar[tuple[str, ...]] = ("left_right", "top_bottom", "between")
     required_package: ClassVar[tuple[str, str] | None] = None
-    weight_files: ClassVar[tuple[str, ...]] = tuple(file.path for file in WEIGHT_FILES["lpips"])
+    weight_files: ClassVar[tuple[WeightFile, ...]] = NETWORKS["lpips"].files
 
     def __init__(self, network: LpipsVgg, device: str) -> None:
         self.network = network

@@ -135,7 +135,7 @@ class LocalScorerPool(ScorerPool):
         """
         super().__init__(plan)
         self._lock = threading.Lock()
-        self._scorers = load_scorers(plan.ready, plan.weights, _device(plan)) if plan.ready else ()
+        self._scorers = load_scorers(plan.ready, plan.weights, _device(plan), keys=plan.keys)
 
     def measure_batches(
         self,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from argus.curate.frame_sampling import VIEW_SIDE
 from argus.curate.scorers.clip_samples import ClipSamples
 from argus.curate.views import six_views, view_weights
-from argus.networks import WEIGHT_FILES, frames_to_tensor, load_weights, read_tensors
+from argus.networks import NETWORKS, WeightFile, frames_to_tensor, load_weights, read_tensors
 
 
 class RaftScorer:
@@ -31,7 +31,7 @@ class RaftScorer:
         "torchvision",
         "pip install 'argus-360[learned]'; its version must match torch's build",
     )
-    weight_files: ClassVar[tuple[str, ...]] = tuple(file.path for file in WEIGHT_FILES["raft"])
+    weight_files: ClassVar[tuple[WeightFile, ...]] = NETWORKS["raft"].files
 
     def __init__(self, network: Any, device: str) -> None:
         self.network = network
@@ -43,7 +43,7 @@ class RaftScorer:
         from torchvision.models.optical_flow import raft_large
 
         network = raft_large(weights=None)
-        path = weights / cls.weight_files[0]
+        path = weights / cls.weight_files[0].path
         load_weights(network, read_tensors(path), path)
         return cls(network.to(device), device)
 

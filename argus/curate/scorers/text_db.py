@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from argus.curate.scorers.clip_samples import ClipSamples
 from argus.curate.views import six_views, view_weights
 from argus.errors import InvalidInput
-from argus.networks import WEIGHT_FILES
+from argus.networks import NETWORKS, WeightFile
 
 _SIDE = 512  # pixels of a view; lettering needs more of them than other tests
 _MEAN_BGR = (122.67891434, 116.66876762, 104.00698793)  # as the models were trained
@@ -32,7 +32,7 @@ class TextScorer:
     version: ClassVar[int] = 1
     score_names: ClassVar[tuple[str, ...]] = ("share",)
     required_package: ClassVar[tuple[str, str] | None] = None
-    weight_files: ClassVar[tuple[str, ...]] = tuple(file.path for file in WEIGHT_FILES["text_db"])
+    weight_files: ClassVar[tuple[WeightFile, ...]] = NETWORKS["text_db"].files
 
     def __init__(self, network: Any) -> None:
         self.network = network
@@ -40,7 +40,7 @@ class TextScorer:
     @classmethod
     def load(cls, weights: Path, device: str) -> Self:  # noqa: ARG003
         """Load the network; see `Scorer.load`."""
-        path = weights / cls.weight_files[0]
+        path = weights / cls.weight_files[0].path
         try:
             return cls(cv2.dnn.readNetFromONNX(str(path)))
         except cv2.error as error:

