@@ -74,7 +74,7 @@ def measure_commits(folder: Path, sizes: tuple[int, ...]) -> list[tuple[int, flo
 def measure_known(config: CurateConfig, known: int, new: int) -> None:
     """Time how long it takes to find the new videos in a catalogue that is mostly known."""
     recipe, dataset = Recipe.from_config(config), Dataset(config.dataset)
-    sources = read_catalogue(Path(config.catalogue))
+    sources = read_catalogue(Path(config.catalogue)).sources
     for start in range(0, known, 5_000):
         numbers = range(start, min(known, start + 5_000))
         dataset.commit_chunk(

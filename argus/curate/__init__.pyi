@@ -38,18 +38,20 @@ from .records import PriorResult, Verdict, VideoSource
 from .reevaluate import reevaluate_video
 from .results import failed_row, stage_result
 from .run import CurationRun, RunTally
-from .sources import read_catalogue
+from .sources import Catalogue, read_catalogue
 from .staging import StagedResultGone, StagingArea
 from .tasks import VideoTasks
-from .thresholds import Threshold, find_threshold, thresholds_of
+from .thresholds import THRESHOLDS, Threshold, find_threshold, thresholds_of
 from .thumbnails import MAX_CLIP_ROWS, ROW_HEIGHT, SHEET_WIDTH, encode_contact_sheet
 
 __all__ = [
+    "THRESHOLDS",
     "ERP_SIZE",
     "MAX_CLIP_ROWS",
     "RECIPE_VERSION",
     "ROW_HEIGHT",
     "SHEET_WIDTH",
+    "Catalogue",
     "ClipSpan",
     "Completion",
     "CurationRun",

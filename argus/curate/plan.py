@@ -55,7 +55,7 @@ def preview_refresh(config: CurateConfig) -> RefreshPlan:
     Raises:
         InvalidInput: the catalogue cannot be read.
     """
-    sources = read_catalogue(Path(config.catalogue))
+    sources = read_catalogue(Path(config.catalogue)).sources
     return plan_refresh(sources, Dataset(config.dataset), Recipe.from_config(config))
 
 

@@ -121,7 +121,9 @@ class CurationRun:
         self.provenance = Provenance(
             recipe=self.recipe.digest, run_id=folder.run_id, code_version=version("argus-360")
         )
-        self.plan = plan_refresh(read_catalogue(Path(config.catalogue)), self.dataset, self.recipe)
+        self.plan = plan_refresh(
+            read_catalogue(Path(config.catalogue)).sources, self.dataset, self.recipe
+        )
         self.tally = RunTally(considered=len(self.plan.sources), known=self.plan.known)
         self.committed = 0  # videos newly decided in the dataset
         self.max_capacity = 0  # videos that were processed at once; 0 if none was
@@ -147,7 +149,9 @@ class CurationRun:
         if not self.plan.work:
             return
         store_recipe(self.dataset.store, self.recipe)
-        resolver = DuplicateResolver(self.dataset, self.plan.work, self._config.filters.duplicates)
+        resolver = DuplicateResolver(
+            self.dataset, self.plan.work, self._config.filters.duplicates, self._config.home
+        )
         if any(map(self.plan.has_prior, self.plan.work)):
             self._reevaluate(resolver)
             # The videos that are left must be fetched.

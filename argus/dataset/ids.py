@@ -33,9 +33,10 @@ def identify(text: str) -> tuple[str, str]:
         digits of the SHA-256 of the normalized URL.
     """
     text = text.strip()
-    if youtube := text if YOUTUBE_ID.fullmatch(text) else _parse_youtube_id(_parse_url(text)):
+    parts = _parse_url(text)
+    if youtube := text if YOUTUBE_ID.fullmatch(text) else _parse_youtube_id(parts):
         return f"youtube:{youtube}", f"https://www.youtube.com/watch?v={youtube}"
-    url = normalize_url(text)
+    url = _normalize(parts) or text
     return f"url:{hashlib.sha256(url.encode()).hexdigest()[:16]}", url
 
 
@@ -44,13 +45,7 @@ def normalize_url(url: str) -> str:
 
     Text that is not an http or https URL is returned unchanged.
     """
-    parts = _parse_url(url)
-    if parts is None or parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        return url
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    port = f":{parts.port}" if parts.port not in (None, _DEFAULT_PORTS[parts.scheme]) else ""
-    return urlunsplit((parts.scheme, f"{user}{host}{port}", parts.path or "/", parts.query, ""))
+    return _normalize(_parse_url(url)) or url
 
 
 def assign_split(source_id: str) -> Split:
@@ -75,6 +70,17 @@ def hash_source_id(source_id: str) -> str:
     return hashlib.sha256(source_id.encode()).hexdigest()[:16]
 
 
+def _normalize(parts: SplitResult | None) -> str:
+    """Return the normalized URL; empty if it is not an http or https URL."""
+    if parts is None or parts.scheme not in _DEFAULT_PORTS or not (hostname := parts.hostname):
+        return ""
+    host = f"[{hostname}]" if ":" in hostname else hostname
+    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    number = parts.port
+    port = f":{number}" if number not in (None, _DEFAULT_PORTS[parts.scheme]) else ""
+    return urlunsplit((parts.scheme, f"{user}{host}{port}", parts.path or "/", parts.query, ""))
+
+
 def _parse_url(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
@@ -88,10 +94,10 @@ def _parse_youtube_id(parts: SplitResult | None) -> str | None:
     if parts is None or parts.scheme not in _DEFAULT_PORTS:
         return None
     names = parts.path.strip("/").split("/")
-    found = ""
-    if parts.hostname == "youtu.be":
+    found, host = "", parts.hostname
+    if host == "youtu.be":
         found = names[0]
-    elif parts.hostname in _YOUTUBE_HOSTS:
+    elif host in _YOUTUBE_HOSTS:
         if len(names) > 1 and names[0] in _YOUTUBE_PATHS:
             found = names[1]
         elif names == ["watch"]:

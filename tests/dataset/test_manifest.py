@@ -52,7 +52,7 @@ def test_a_manifest_has_everything_except_pixels(dataset: Dataset, tmp_path: Pat
 
 def test_a_manifest_is_a_catalogue(dataset: Dataset, tmp_path: Path) -> None:
     export_manifest(dataset, tmp_path / "m.parquet")
-    sources = read_catalogue(tmp_path / "m.parquet")
+    sources = read_catalogue(tmp_path / "m.parquet").sources
     assert [(source.url, source.split) for source in sources] == [
         ("http://example.org/url:c", Split.TRAIN),
         ("http://example.org/url:a", Split.TEST),

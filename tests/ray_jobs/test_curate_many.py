@@ -209,7 +209,7 @@ def test_of_a_hundred_thousand_urls_those_not_known_are_fetched(
         )
         config = CurateConfig.model_validate(refresh.config)
         recipe, dataset = Recipe.from_config(config), Dataset(config.dataset)
-        sources = read_catalogue(config.catalogue)
+        sources = read_catalogue(config.catalogue).sources
         for start in range(0, known, 9_990):
             dataset.commit_chunk(
                 [
