@@ -11,6 +11,8 @@ mapped to these at the boundary where they enter. No message holds a credential 
 redacted when the error is made.
 """
 
+from typing import Any
+
 from schemas.credentials import redact, redact_values
 from schemas.names import Outcome, Reason
 
@@ -56,6 +58,7 @@ class FetchError(ArgusError):
         retryable: True if a later try may succeed.
         retry_after_s: seconds to wait before the next request to the site; 0 if unknown.
         is_attempt: False if no request was sent to the site, so that no attempt was used up.
+        is_media: True if the site refused the media file, whose URL a new extraction may replace.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class FetchError(ArgusError):
         retryable: bool,
         retry_after_s: float = 0.0,
         is_attempt: bool = True,
+        is_media: bool = False,
     ) -> None:
         super().__init__(reason, message, retryable)
         self.reason = reason
@@ -73,26 +77,20 @@ class FetchError(ArgusError):
         self.retryable = retryable
         self.retry_after_s = retry_after_s
         self.is_attempt = is_attempt
+        self.is_media = is_media
 
     def __reduce__(self) -> tuple[object, ...]:
         # The default passes only the positional arguments to the constructor.
-        values = (self.reason, self.message, self.retryable, self.retry_after_s, self.is_attempt)
-        return _unpickle_fetch_error, values
+        names = ("retryable", "retry_after_s", "is_attempt", "is_media")
+        values = {name: getattr(self, name) for name in names}
+        return _unpickle_fetch_error, (self.reason, self.message, values)
 
     def __str__(self) -> str:
         return self.message
 
 
-def _unpickle_fetch_error(
-    reason: Reason, message: str, retryable: bool, retry_after_s: float, is_attempt: bool
-) -> FetchError:
-    return FetchError(
-        reason,
-        message,
-        retryable=retryable,
-        retry_after_s=retry_after_s,
-        is_attempt=is_attempt,
-    )
+def _unpickle_fetch_error(reason: Reason, message: str, values: dict[str, Any]) -> FetchError:
+    return FetchError(reason, message, **values)
 
 
 class ServiceError(ArgusError):

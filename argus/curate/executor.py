@@ -220,6 +220,10 @@ class _CancellableRateLimiter:
         """Report the end of an acquired fetch; return True if the site's breaker is open now."""
         return self._limiter.report(key, policy, response, retry_after_s)
 
+    def allow_extraction(self, key: RateKey, policy: RatePolicy) -> bool:
+        """Return whether a fetch whose media file was refused may extract again."""
+        return self._limiter.allow_extraction(key, policy)
+
 
 def describe_task_error(item: WorkItem, error: BaseException) -> WorkerDied:
     """Return the outcome of a task that raised, and log the traceback.

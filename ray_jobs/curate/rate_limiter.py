@@ -12,7 +12,7 @@ from typing import Any
 from argus.curate.download import LocalRateLimiter, RateKey, RatePolicy, SiteResponse
 
 NAMESPACE = "argus"
-NAME = "argus-rate-limiter-1"
+NAME = "argus-rate-limiter-2"
 """The number grows when the methods change: an actor of an older version may still run."""
 
 
@@ -67,3 +67,9 @@ class ClusterRateLimiter:
         import ray
 
         return bool(ray.get(self.actor.report.remote(key, policy, response, retry_after_s)))
+
+    def allow_extraction(self, key: RateKey, policy: RatePolicy) -> bool:
+        """Return whether a fetch whose media file was refused may extract again, and count it."""
+        import ray
+
+        return bool(ray.get(self.actor.allow_extraction.remote(key, policy)))

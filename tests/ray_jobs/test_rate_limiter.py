@@ -49,6 +49,21 @@ def test_a_report_counts_for_all(limiter: ClusterRateLimiter) -> None:
     assert 490 < ClusterRateLimiter.find_or_start().acquire(paused, FREE) <= 500
 
 
+def test_extractions_are_counted_for_all(limiter: ClusterRateLimiter) -> None:
+    import ray
+
+    key = RateKey("direct", "extractions.example")
+    policy = RatePolicy(per_hour=0, burst=1, breaker_after=20, breaker_s=60)
+
+    @ray.remote(num_cpus=0.1)
+    def asks() -> bool:
+        return ClusterRateLimiter.find_or_start().allow_extraction(key, policy)
+
+    assert sum(ray.get([asks.remote() for _ in range(8)])) == 2
+    limiter.report(key, policy, SiteResponse.SERVED)
+    assert all(ray.get([asks.remote() for _ in range(4)]))
+
+
 def test_after_its_process_was_killed_it_lets_one_fetch_try(limiter: ClusterRateLimiter) -> None:
     import ray
 

@@ -7,6 +7,9 @@ It refuses, breaks connections, stalls, announces wrong lengths and replaces fil
         server.url("walk.mp4", Fault.TOO_MANY_REQUESTS, Fault.RESET)
         server.url("gone.mp4", Fault.NOT_FOUND, repeat_last=True)
 
+        # a page whose video file gets a 403 until the page is read again
+        server.page_url("walk.mp4", refusals=1)
+
 A fetch is a request that starts at the first byte of a file. A request for a later range continues
 the fetch before it and meets the same fault. `FaultyServer.log` holds all requests.
 """
@@ -47,11 +50,22 @@ class Fault(Enum):
     ENDLESS = "no Content-Length and a body that never ends"
     SURPLUS = "more bytes than announced"
     NO_LENGTH = "whole file without Content-Length; the connection closes at its end"
+    EXPIRED = "403 for the URL that a page named, until the page names another one"
     NO_RANGES = "whole file whatever range is requested"
     CHANGED = "from now on, another file of the same length"
     CHANGED_IGNORES_IF_RANGE = "as CHANGED, and ranges of it despite an If-Range of the old file"
     REDIRECT_TO_LOOPBACK = "redirect to another loopback address, 127.0.0.2"
     REDIRECT_LOOP = "redirect to itself"
+
+
+DASH_PAGE = (
+    "<MPD><Period><AdaptationSet mimeType='video/mp4'><Representation id='1' bandwidth='1'>"
+    "<BaseURL>{url}</BaseURL></Representation></AdaptationSet></Period></MPD>"
+)
+"""A page that is read faster than HTML, which yt-dlp searches for the players of a thousand sites."""
+
+HTML_PAGE = "<html><video src='{url}'></video></html>"
+HLS_PAGE = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{url}\n#EXT-X-ENDLIST\n"
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,8 @@ class FaultyServer:
     released: threading.Event = field(default_factory=threading.Event)  # ends stalled responses
     _faults: dict[str, tuple[list[Fault], bool]] = field(default_factory=dict)
     _changed: set[str] = field(default_factory=set)
+    _pages: dict[str, tuple[str, str]] = field(default_factory=dict)  # file and template by name
+    _refusals: dict[str, float] = field(default_factory=dict)  # by the name of the file
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self, name: str, *faults: Fault, repeat_last: bool = False) -> str:
@@ -85,6 +101,36 @@ class FaultyServer:
         """
         self._faults[name] = (list(faults), repeat_last)
         return f"{self.address}/{quote(name)}"
+
+    def page_url(
+        self, name: str, *faults: Fault, refusals: float = 0, template: str = DASH_PAGE
+    ) -> str:
+        """Return the URL of a page that names a file, and set the faults of the file.
+
+        Each response with the page names another URL of the file, as `url` of the template.
+        The first `refusals` of these URLs get a 403; `math.inf` refuses all.
+        """
+        self.url(name, *faults)
+        page = f"{name}.page"
+        self._pages[page], self._refusals[name] = (name, template), refusals
+        return f"{self.address}/{quote(page)}"
+
+    def refuse(self, name: str, refusals: float) -> None:
+        """Set how many of the URLs that the page of a file has named, or will name, get a 403."""
+        self._refusals[name] = refusals
+
+    def render_page(self, page: str) -> bytes | None:
+        """Return a page with the next URL of its file; None if there is no such page."""
+        if page not in self._pages:
+            return None
+        name, template = self._pages[page]
+        url = f"{self.address}/{quote(name)}?extraction={len(self.fetches(page))}"
+        return template.format(url=url).encode()
+
+    def is_expired(self, name: str, query: str) -> bool:
+        """Return whether a query of a file's URL is one of those that are refused."""
+        extraction = query.removeprefix("extraction=")
+        return extraction.isdecimal() and int(extraction) <= self._refusals.get(name, 0)
 
     def fetches(self, name: str | None = None) -> list[float]:
         """Return the start times of the fetches of one file or of all, in time.monotonic() s."""
@@ -98,9 +144,15 @@ class FaultyServer:
         """Return the maximum number of fetches that started within any window of that length."""
         return max_count_in_window(self.fetches(), window_s)
 
-    def select_fault(self, name: str, requested_range: str | None, *, is_redirected: bool) -> Fault:
+    def select_fault(self, name: str, requested_range: str | None, query: str) -> Fault:
         """Log a request and return its fault; a continued fetch meets the fault of its start."""
+        is_redirected = query == "redirected"
         with self._lock:
+            if self.is_expired(name, query):
+                self.log.append(
+                    ReceivedRequest(time.monotonic(), name, False, Fault.EXPIRED, requested_range)
+                )
+                return Fault.EXPIRED
             is_fetch = not is_redirected and (requested_range or "bytes=0-").startswith("bytes=0-")
             faults, repeat_last = self._faults.get(name, ([], False))
             earlier = [request for request in self.log if request.name == name]
@@ -155,10 +207,11 @@ class _FaultyHandler(FileHandler):
     def respond(self, *, send_body: bool) -> None:
         url = urlsplit(self.path)
         name = unquote(url.path).lstrip("/")
-        fault = self.faulty_server.select_fault(
-            name, self.headers.get("Range"), is_redirected=url.query == "redirected"
-        )
+        fault = self.faulty_server.select_fault(name, self.headers.get("Range"), url.query)
+        page = self.faulty_server.render_page(name)
         match fault:
+            case Fault.EXPIRED:
+                self.send_status(HTTPStatus.FORBIDDEN, send_body=send_body)
             case Fault.NOT_FOUND | Fault.GONE | Fault.FORBIDDEN | Fault.SERVER_ERROR:
                 self.send_status(fault.value, send_body=send_body)
             case Fault.TOO_MANY_REQUESTS | Fault.TOO_MANY_REQUESTS_DATE | Fault.UNAVAILABLE:
@@ -170,6 +223,8 @@ class _FaultyHandler(FileHandler):
             case Fault.REDIRECT_TO_LOOPBACK:
                 address = self.faulty_server.address.replace("127.0.0.1", "127.0.0.2")
                 self._redirect(f"{address}{url.path}?redirected", send_body=send_body)
+            case _ if page is not None:
+                self._send_page(page)
             case _ if self.find_file() is None:
                 self.send_status(HTTPStatus.NOT_FOUND, send_body=send_body)
             case _:
@@ -188,6 +243,13 @@ class _FaultyHandler(FileHandler):
             send_body=True,
             headers={"Retry-After": retry_after},
         )
+
+    def _send_page(self, page: bytes) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
 
     def _reset(self) -> None:
         """Close the connection with a TCP reset."""

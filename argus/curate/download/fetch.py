@@ -1,14 +1,18 @@
-"""One attempt to fetch a video: rate limit, sandboxed download, typed error.
+"""One attempt to fetch a video: rate limit, sandboxed extraction and download, typed error.
 
 Only http(s) URLs are fetched. Private addresses are refused when a connection is made
 (`argus.curate.download.network_guard`). Every failure is a FetchError that is terminal or
 retryable; after a retryable one, or a kill, the next attempt resumes the partial file.
+
+A 403 for the media file, after an extraction that succeeded, often passes: the URL had expired or
+was bound to another address. A new extraction names another URL, which resumes the partial file.
 """
 
 import secrets
 import time
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,14 +38,20 @@ from schemas.names import Reason
 
 MAX_BACKOFF_S = 60.0
 MAX_RATE_LIMIT_WAIT_S = 30.0  # then another site's video can use the slot
+MAX_EXTRACTIONS = 3  # of one attempt: two more after a 403 for the media file
+EXTRACTION_PAUSE_S = 2.0  # before the second extraction; doubles before the third, with jitter
 MEMORY_BYTES = 4 << 30
 _RESPONSES = {
     Reason.FORBIDDEN: SiteResponse.REFUSED,
     Reason.RATE_LIMITED: SiteResponse.REFUSED,
+    Reason.CHALLENGE_UNSOLVED: SiteResponse.REFUSED,
+    Reason.FORMATS_WITHHELD: SiteResponse.REFUSED,
     Reason.BOT_CHECK: SiteResponse.BOT_CHECK,
     Reason.NOT_FOUND: SiteResponse.SERVED,
     Reason.PRIVATE: SiteResponse.SERVED,
+    Reason.MEMBERS_ONLY: SiteResponse.SERVED,
     Reason.REMOVED: SiteResponse.SERVED,
+    Reason.LIVE: SiteResponse.SERVED,
     Reason.GEO_BLOCKED: SiteResponse.SERVED,
     Reason.AGE_GATED: SiteResponse.SERVED,
     Reason.NO_SPHERICAL_FORMAT: SiteResponse.SERVED,
@@ -61,7 +71,9 @@ def fetch(
     The deadline `settings.timeout_s` includes the wait for the rate limiter. At most one attempt at
     a video may run in a folder at a time; it ends when this process is killed.
 
-    403 is terminal, except from YouTube or while the breaker is open; then it means throttling.
+    After a 403 for the media file the video is extracted again after seconds, up to twice, as far
+    as the rate limiter allows. A 403 is terminal, except from YouTube, while the breaker is open,
+    or if the extractions were not used up; then it means throttling.
 
     Args:
         source: the video.
@@ -86,26 +98,23 @@ def fetch(
     deadline = time.monotonic() + settings.timeout_s
     routes, cookies = read_secrets(settings)
     _prepare_folder(folder, settings)
-    site = get_site(source)
-    policy = RatePolicy.for_site(site, settings)
-    route = _acquire_route(source, routes, limiter, policy, deadline)
-    key = RateKey(route.name, site)
+    attempt = _Attempt(source, folder, settings, limiter, cookies, deadline)
+    route = attempt.acquire_route(routes)
+    key = RateKey(route.name, attempt.site)
     try:
-        fetched = _download_in_sandbox(
-            source, folder, settings, route, cookies, timeout_s=deadline - time.monotonic()
-        )
+        fetched = attempt.extract_and_download(route)
     except FetchError as error:
         response = _RESPONSES.get(error.reason, SiteResponse.INCONCLUSIVE)
-        is_breaker_open = limiter.report(key, policy, response, error.retry_after_s)
-        if error.reason is Reason.FORBIDDEN and (is_breaker_open or site == YOUTUBE):
+        is_breaker_open = limiter.report(key, attempt.policy, response, error.retry_after_s)
+        if error.reason is Reason.FORBIDDEN and (is_breaker_open or attempt.site == YOUTUBE):
             error.retryable = True
         if not error.retryable or error.reason is Reason.DISK_FULL:
             discard_files(source, folder)
         raise
     except BaseException:
-        limiter.report(key, policy, SiteResponse.INCONCLUSIVE)
+        limiter.report(key, attempt.policy, SiteResponse.INCONCLUSIVE)
         raise
-    limiter.report(key, policy, SiteResponse.SERVED)
+    limiter.report(key, attempt.policy, SiteResponse.SERVED)
     return fetched
 
 
@@ -186,68 +195,102 @@ def _prepare_folder(folder: Path, settings: FetchSettings) -> None:
     check_free_space(folder, 0, settings.min_free_bytes)
 
 
-def _acquire_route(
-    source: VideoSource,
-    routes: Sequence[Route],
-    limiter: RateLimiter,
-    policy: RatePolicy,
-    deadline: float,
-) -> Route:
-    """Wait until the rate limiter admits the fetch on some route, and return that route.
+@dataclass(frozen=True)
+class _Attempt:
+    """One attempt at a video; `deadline` is in seconds of time.monotonic()."""
 
-    The route tried first depends on the source id, which spreads the sources over the routes.
-    """
-    site = get_site(source)
-    wait_deadline = min(deadline, time.monotonic() + MAX_RATE_LIMIT_WAIT_S)
-    first = zlib.crc32(source.source_id.encode()) % len(routes)
-    while True:
-        waits = []
-        for route in (*routes[first:], *routes[:first]):
-            waits.append(limiter.acquire(RateKey(route.name, site), policy))
-            if waits[-1] <= 0:
-                return route
-        wait = min(waits)
-        if time.monotonic() + wait >= wait_deadline:
-            raise FetchError(
-                Reason.RATE_LIMITED,
-                f"{source.source_id}: the rate limit allows the next request to {site} in "
-                f"{wait:.0f} s; see fetch.per_hour and fetch.breaker_s",
-                retryable=True,
-                retry_after_s=wait,
-                is_attempt=False,
+    source: VideoSource
+    folder: Path
+    settings: FetchSettings
+    limiter: RateLimiter
+    cookies: str
+    deadline: float
+
+    @property
+    def site(self) -> str:
+        return get_site(self.source)
+
+    @property
+    def policy(self) -> RatePolicy:
+        return RatePolicy.for_site(self.site, self.settings)
+
+    def acquire_route(self, routes: Sequence[Route]) -> Route:
+        """Wait until the rate limiter admits a request on some route, and return that route.
+
+        The route tried first depends on the source id, which spreads the sources over the routes.
+        """
+        wait_deadline = min(self.deadline, time.monotonic() + MAX_RATE_LIMIT_WAIT_S)
+        first = zlib.crc32(self.source.source_id.encode()) % len(routes)
+        while True:
+            waits = []
+            for route in (*routes[first:], *routes[:first]):
+                waits.append(self.limiter.acquire(RateKey(route.name, self.site), self.policy))
+                if waits[-1] <= 0:
+                    return route
+            wait = min(waits)
+            if time.monotonic() + wait >= wait_deadline:
+                raise FetchError(
+                    Reason.RATE_LIMITED,
+                    f"{self.source.source_id}: the rate limit allows the next request to "
+                    f"{self.site} in {wait:.0f} s; see fetch.per_hour and fetch.breaker_s",
+                    retryable=True,
+                    retry_after_s=wait,
+                    is_attempt=False,
+                )
+            time.sleep(wait)
+
+    def extract_and_download(self, route: Route) -> FetchedFile:
+        """Download the video; extract it again after a 403 for its media file."""
+        for number in range(1, MAX_EXTRACTIONS):
+            try:
+                return self._download_in_sandbox(route)
+            except FetchError as error:
+                if not error.is_media:
+                    raise
+                if not self._acquire_extraction(route, number):
+                    error.retryable = True  # another extraction may still cure it
+                    raise
+        return self._download_in_sandbox(route)
+
+    def _acquire_extraction(self, route: Route, number: int) -> bool:
+        """Wait before another extraction; return False if there is none to be had in time.
+
+        It takes a place in the rate of the site, as a fetch does.
+        """
+        pause_s = retry_delay_s(number, EXTRACTION_PAUSE_S)
+        is_in_time = time.monotonic() + pause_s < self.deadline
+        key = RateKey(route.name, self.site)
+        if not is_in_time or not self.limiter.allow_extraction(key, self.policy):
+            return False
+        time.sleep(pause_s)
+        try:
+            self.acquire_route([route])
+        except FetchError:  # the wait would be too long
+            return False
+        return True
+
+    def _download_in_sandbox(self, route: Route) -> FetchedFile:
+        path = self.folder / video_file_name(self.source.source_id)
+        try:
+            return run_sandboxed(
+                download_guarded,
+                self.source,
+                path,
+                self.settings,
+                route,
+                self.cookies,
+                timeout_s=self.deadline - time.monotonic(),
+                memory_bytes=MEMORY_BYTES,
+                preload="argus.curate.download.ytdlp",
             )
-        time.sleep(wait)
-
-
-def _download_in_sandbox(
-    source: VideoSource,
-    folder: Path,
-    settings: FetchSettings,
-    route: Route,
-    cookies: str,
-    *,
-    timeout_s: float,
-) -> FetchedFile:
-    path = folder / video_file_name(source.source_id)
-    try:
-        return run_sandboxed(
-            download_guarded,
-            source,
-            path,
-            settings,
-            route,
-            cookies,
-            timeout_s=timeout_s,
-            memory_bytes=MEMORY_BYTES,
-            preload="argus.curate.download.ytdlp",
-        )
-    except VideoError as error:
-        if error.reason is Reason.TIMED_OUT:
-            message = (
-                f"{source.source_id}: not fetched within {settings.timeout_s:g} s; "
-                "raise fetch.timeout_s"
-            )
-            raise FetchError(Reason.TIMED_OUT, message, retryable=True) from error
-        is_killed = error.reason is Reason.WORKER_DIED
-        reason = Reason.WORKER_DIED if is_killed else Reason.FETCH_FAILED
-        raise FetchError(reason, f"{source.source_id}: {error.message}", retryable=True) from error
+        except VideoError as error:
+            if error.reason is Reason.TIMED_OUT:
+                message = (
+                    f"{self.source.source_id}: not fetched within {self.settings.timeout_s:g} s; "
+                    "raise fetch.timeout_s"
+                )
+                raise FetchError(Reason.TIMED_OUT, message, retryable=True) from error
+            is_killed = error.reason is Reason.WORKER_DIED
+            reason = Reason.WORKER_DIED if is_killed else Reason.FETCH_FAILED
+            message = f"{self.source.source_id}: {error.message}"
+            raise FetchError(reason, message, retryable=True) from error

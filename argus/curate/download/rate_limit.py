@@ -3,8 +3,12 @@
 Each site has, per route, a rate (the generic cell rate algorithm, ITU-T I.371), a pause that the
 site asked for, and a circuit breaker. A bot check or a run of refusals opens the breaker. When its
 time is over, one fetch at a time is admitted as a probe, until one is served.
+
+A fetch whose media file was refused may extract again: any number of times once the site has
+served, `UNSERVED_EXTRACTIONS` times before, and never while the breaker is open.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -24,6 +28,7 @@ MAX_PAUSE_S = 24 * HOUR_S
 PROBE_TIMEOUT_S = 1800.0  # a probe not reported by then counts as lost
 PROBE_POLL_S = 5.0  # wait of other fetches during a probe
 MAX_TRACKED_SITES = 10_000  # idle ones are forgotten beyond this number
+UNSERVED_EXTRACTIONS = 2  # further extractions, of all fetches, until the site has served one
 
 
 class RateKey(NamedTuple):
@@ -98,6 +103,12 @@ class RateLimiter(Protocol):
     ) -> bool:
         """Report the result of an admitted fetch, once; return whether the breaker is open."""
 
+    def allow_extraction(self, key: RateKey, policy: RatePolicy) -> bool:
+        """Return whether a fetch whose media file was refused may extract again, and count it.
+
+        The extraction is another request to the site: acquire it like a fetch.
+        """
+
 
 def get_site(source: VideoSource) -> str:
     """Return the host (with any port) of a source's URL; all YouTube hosts count as one."""
@@ -117,6 +128,7 @@ class _SiteState:
     is_open: bool = False
     openings: int = 0  # consecutive
     probe_until: float = 0.0
+    extractions_left: float = UNSERVED_EXTRACTIONS  # unlimited once the site has served
 
     def is_idle(self, now: float) -> bool:
         has_no_wait = max(self.full_at, self.paused_until) <= now
@@ -181,6 +193,21 @@ class LocalRateLimiter:
                 site.paused_until = max(site.paused_until, pause_end)
             return site.is_open
 
+    def allow_extraction(self, key: RateKey, policy: RatePolicy) -> bool:
+        """Return whether a fetch whose media file was refused may extract again, and count it.
+
+        Until the site has served, the refusal counts for the breaker as that of a fetch does.
+        """
+        with self._lock:
+            now = self._clock()
+            site = self._get_state(key, policy, now)
+            if site.is_open or site.extractions_left < 1:
+                return False
+            if site.extractions_left < math.inf:
+                _update_breaker(site, policy, SiteResponse.REFUSED, now)
+            site.extractions_left -= 1
+            return not site.is_open
+
     def _get_state(self, key: RateKey, policy: RatePolicy, now: float) -> _SiteState:
         if key not in self._sites:
             if len(self._sites) >= MAX_TRACKED_SITES:
@@ -200,6 +227,7 @@ def _update_breaker(
     if response is SiteResponse.SERVED:
         site.refusals.clear()
         site.is_open, site.openings = False, 0
+        site.extractions_left = math.inf
     if response is SiteResponse.REFUSED:
         site.refusals.append(now)
         while site.refusals[0] < now - REFUSAL_WINDOW_S:

@@ -7,6 +7,7 @@ server of the sandbox does it once for all downloads.
 
 import io
 import os
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -33,6 +34,7 @@ from schemas.names import Reason
 SPHERICAL_FORMAT = "bv[format_note*=equi]/bv[format_note*=mesh]"
 PLAIN_FORMAT = "bv*/b"
 BLOCK_BYTES = 1 << 16  # an interruption may lose this much
+MAX_ETAG_LENGTH = 256  # a longer one is not stored
 SINGLE_FILE_PROTOCOLS = frozenset({"http", "https"})
 SUPPORTED_PROTOCOLS = SINGLE_FILE_PROTOCOLS | {
     "http_dash_segments",
@@ -98,13 +100,16 @@ class ResumingYoutubeDL(yt_dlp.YoutubeDL):
         self.settings = settings
         self.partial = PartialFile(path.with_name(f"{path.name}.part"))
         self.version: FileVersion | None = None  # of the file being received
-        self._is_file_request = False  # further requests are for the video file
+        self.status: int | None = None  # of the response with the file
+        self._is_media_request = False  # further requests follow the extraction
+        self._is_file_request = False  # and are for a video of one file
         self._extractor_response: Response | None = None  # the latest one
         options = _make_options(source, path, settings, route, cookies)
         super().__init__({**options, "progress_hooks": [self._check_progress]})
 
     def prepare_download(self, info: dict[str, Any]) -> None:
         """Prepare for the download of the selected format; discard what cannot be resumed."""
+        self._is_media_request = True
         self._is_file_request = info["protocol"] in SINGLE_FILE_PROTOCOLS
         if not self._is_file_request:  # fragments, whose versions are unknown
             self.partial.remove()
@@ -117,8 +122,8 @@ class ResumingYoutubeDL(yt_dlp.YoutubeDL):
     def urlopen(self, req: Request | str) -> Response:
         """Send a request; one for the rest of the file gets the same version or the whole file."""
         request = Request(req) if isinstance(req, str) else req
-        if self._is_file_request:
-            return self._open_file(request)
+        if self._is_media_request:
+            return self._open_media(request)
         self._extractor_response = super().urlopen(request)
         return self._extractor_response
 
@@ -145,7 +150,28 @@ class ResumingYoutubeDL(yt_dlp.YoutubeDL):
             format_note=str(info.get("format_note") or ""),
             bytes=self.path.stat().st_size,
             sha256=sha256_file(self.path),
+            etag=self._read_etag(),
+            status=self.status,
         )
+
+    def _read_etag(self) -> str | None:
+        etag = self.version.etag if self.version else None
+        return etag if etag and len(etag) <= MAX_ETAG_LENGTH and etag.isprintable() else None
+
+    def _open_media(self, request: Request) -> Response:
+        """Send a request for the video file or a fragment; a 403 is marked as one of the media."""
+        try:
+            if not self._is_file_request:
+                return super().urlopen(request)
+            response = self._open_file(request)
+        except HTTPError as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+            error.close()
+            message = f"{self.source.source_id}: 403 for the media file that the site named"
+            raise FetchError(Reason.FORBIDDEN, message, retryable=False, is_media=True) from error
+        self.status = response.status
+        return response
 
     def _open_file(self, request: Request) -> Response:
         """Send a request for the video file.

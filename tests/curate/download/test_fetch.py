@@ -329,6 +329,9 @@ class ClosedRateLimiter:
     ) -> bool:
         raise AssertionError("no fetch was admitted")
 
+    def allow_extraction(self, key: RateKey, policy: RatePolicy) -> bool:
+        raise AssertionError("no fetch was admitted")
+
 
 def test_long_wait_for_the_rate_limiter_is_an_error_but_no_attempt(
     server: FaultyServer, source: VideoSource, tmp_path: Path

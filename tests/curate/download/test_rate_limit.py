@@ -1,6 +1,7 @@
 """Rate limits and breakers, with a clock that the tests set."""
 
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from argus.curate.download.rate_limit import (
     PROBE_POLL_S,
     PROBE_TIMEOUT_S,
     REFUSAL_WINDOW_S,
+    UNSERVED_EXTRACTIONS,
     YOUTUBE,
 )
 from schemas.config import FetchSettings
@@ -242,6 +244,78 @@ def test_fetches_admitted_before_the_breaker_opened_do_not_change_it(
         for response in (SiteResponse.SERVED, SiteResponse.REFUSED, SiteResponse.BOT_CHECK)
     )
     assert limiter.acquire(KEY, UNLIMITED) == 60
+
+
+def test_extractions_are_few_until_the_site_has_served(limiter: LocalRateLimiter) -> None:
+    policy = replace(UNLIMITED, breaker_after=10)
+    allowed = [limiter.allow_extraction(KEY, policy) for _ in range(4)]
+    assert allowed == [True, True, False, False]
+    assert limiter.allow_extraction(RateKey("proxy 1", KEY.site), policy), "another route"
+    limiter.report(KEY, policy, SiteResponse.INCONCLUSIVE)
+    assert not limiter.allow_extraction(KEY, policy)
+    limiter.report(KEY, policy, SiteResponse.SERVED)
+    assert all(limiter.allow_extraction(KEY, policy) for _ in range(100))
+
+
+def test_extractions_at_once_do_not_exceed_the_budget(limiter: LocalRateLimiter) -> None:
+    policy = replace(UNLIMITED, breaker_after=10)
+    with ThreadPoolExecutor(16) as threads:
+        allowed = threads.map(lambda _: limiter.allow_extraction(KEY, policy), range(200))
+        assert sum(allowed) == UNSERVED_EXTRACTIONS
+
+
+def test_extractions_of_an_unserved_site_count_as_refusals(limiter: LocalRateLimiter) -> None:
+    assert [limiter.allow_extraction(KEY, UNLIMITED) for _ in range(2)] == [True, True]
+    assert limiter.report(KEY, UNLIMITED, SiteResponse.REFUSED), "the third in a row"
+    assert not limiter.allow_extraction(KEY, UNLIMITED), "the breaker is open"
+
+
+def test_extractions_of_a_served_site_do_not_open_the_breaker(limiter: LocalRateLimiter) -> None:
+    limiter.report(KEY, UNLIMITED, SiteResponse.SERVED)
+    assert all(limiter.allow_extraction(KEY, UNLIMITED) for _ in range(10))
+    assert not limiter.report(KEY, UNLIMITED, SiteResponse.REFUSED)
+
+
+def test_no_extraction_while_the_breaker_is_open_or_a_probe_is_in_flight(
+    limiter: LocalRateLimiter, clock: Clock
+) -> None:
+    limiter.report(KEY, UNLIMITED, SiteResponse.SERVED)
+    limiter.report(KEY, UNLIMITED, SiteResponse.BOT_CHECK)
+    assert not limiter.allow_extraction(KEY, UNLIMITED)
+    clock.now += 60
+    assert limiter.acquire(KEY, UNLIMITED) == 0
+    assert not limiter.allow_extraction(KEY, UNLIMITED)
+    limiter.report(KEY, UNLIMITED, SiteResponse.SERVED)
+    assert limiter.allow_extraction(KEY, UNLIMITED)
+
+
+def test_cautious_limiter_allows_no_extraction_until_the_site_has_served(clock: Clock) -> None:
+    limiter = LocalRateLimiter(clock, cautious=True)
+    assert not limiter.allow_extraction(KEY, UNLIMITED)
+    limiter.report(KEY, UNLIMITED, SiteResponse.SERVED)
+    assert limiter.allow_extraction(KEY, UNLIMITED)
+
+
+@PROPERTY
+@given(
+    breaker_after=st.integers(1, 12),
+    is_second_refused=st.lists(st.booleans(), min_size=40, max_size=40),
+)
+def test_an_unserved_site_gets_no_more_requests_before_the_breaker_opens(
+    breaker_after: int, is_second_refused: list[bool]
+) -> None:
+    """Fetches that extract again as often as they may, or give up early."""
+    policy = replace(UNLIMITED, breaker_after=breaker_after)
+    limiter, requests, is_open = LocalRateLimiter(Clock()), 0, False
+    for wants_more in is_second_refused:
+        if is_open:
+            break
+        requests += 1
+        while wants_more and limiter.allow_extraction(KEY, policy):
+            requests += 1
+        is_open = limiter.report(KEY, policy, SiteResponse.REFUSED)
+    assert is_open
+    assert requests == breaker_after
 
 
 def test_cautious_limiter_is_never_faster_than_the_lost_one(clock: Clock) -> None:
