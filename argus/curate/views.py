@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.sphere import CubeLayout, erp_to_cube
+from argus.sphere import CubeLayout, ErpToCube
 
 VIEW_NAMES = ("right", "left", "up", "down", "front", "back")
 """Order of the views."""
@@ -21,7 +21,7 @@ def six_views(frames: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     Returns:
         uint8 [n, 6, side, side, 3] in the order of `VIEW_NAMES`.
     """
-    cubes = erp_to_cube(frames, side, CubeLayout.C6X1)
+    cubes = _projection(frames.shape[1:3], side)(frames)
     return np.ascontiguousarray(cubes.reshape(len(frames), side, 6, side, 3).swapaxes(1, 2))
 
 
@@ -34,3 +34,8 @@ def view_weights(side: int) -> NDArray[np.float64]:
     edge = (np.arange(side) + 0.5) / side * 2 - 1
     weights = (1 + edge[:, None] ** 2 + edge[None] ** 2) ** -1.5
     return np.asarray(weights / weights.sum() / 6)
+
+
+@cache
+def _projection(size: tuple[int, int], side: int) -> ErpToCube:
+    return ErpToCube(CubeLayout.C6X1, side, size, np.empty(0))

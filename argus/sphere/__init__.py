@@ -12,7 +12,14 @@ Conventions:
 """
 
 from argus.sphere.camera import Camera
-from argus.sphere.cube import CubeLayout, cube_coordinates, cube_grid, cube_to_erp, erp_to_cube
+from argus.sphere.cube import (
+    CubeLayout,
+    ErpToCube,
+    cube_coordinates,
+    cube_grid,
+    cube_to_erp,
+    erp_to_cube,
+)
 from argus.sphere.fisheye import FisheyeToErp, erp_to_fisheye, fisheye_to_erp, ideal_lenses
 from argus.sphere.gopro import GoproLayout, GoproToErp, find_gopro_layout, gopro_to_erp
 from argus.sphere.grid import (
@@ -34,6 +41,7 @@ from argus.sphere.views import erp_to_view, rotate_erp, view_to_erp, visible_mas
 __all__ = [
     "Camera",
     "CubeLayout",
+    "ErpToCube",
     "FisheyeLens",
     "FisheyeToErp",
     "GoproLayout",

@@ -18,6 +18,7 @@ import numpy as np
 
 from argus.errors import InvalidInput
 from argus.sphere.arrays import (
+    Array,
     Frames,
     Interpolation,
     as_float_like,
@@ -36,7 +37,13 @@ from argus.sphere.packing import (
     rays_to_cube_pixels,
     rotate_faces,
 )
-from argus.sphere.sampling import PAD, pad_erp, reduce_erp, sample_pixels
+from argus.sphere.sampling import (
+    PAD,
+    compute_reduced_erp_size,
+    pad_erp,
+    reduce_area,
+    sample_pixels,
+)
 
 
 class CubeLayout(StrEnum):
@@ -86,24 +93,53 @@ def erp_to_cube(
     Raises:
         InvalidInput: The layout is unknown, or the faces leave no room beside the margins.
     """
-    packing = _get_packing(layout)
-    faces = (face_size, face_size) if isinstance(face_size, int) else face_size
-    if min(faces) <= 2 * packing.margin:
-        raise InvalidInput(
-            f"face_size is {face_size}, but must be more than {2 * packing.margin} pixels"
-        )
     frames = to_channels_last(erp)
-    frames = reduce_erp(frames, frames.shape[2] / (4 * math.sqrt(faces[0] * faces[1])))
-    erp_size = int(frames.shape[1]), int(frames.shape[2])
-    height, width = packing.rows * faces[0], packing.columns * faces[1]
-    axes = make_tile_axes(packing, (height, width))
-    rays = compute_cube_rays(packing, axes, np.arange(height)[:, None], np.arange(width)[None])
-    x, y, z = (as_float_like(axis[None], frames) for axis in rays)
-    column, row = rays_to_erp_pixels((x, y, z), erp_size)
+    size = int(frames.shape[1]), int(frames.shape[2])
     cube: Frames = from_channels_last(
-        sample_pixels(pad_erp(frames), column + PAD, row + PAD, interpolation)
+        ErpToCube(layout, face_size, size, frames)(frames, interpolation)
     )
     return cube
+
+
+class ErpToCube:
+    """Projection of ERP maps of one size to packed cubemaps; coordinates are computed once.
+
+    Args:
+        layout: Arrangement of the faces.
+        face_size: Side of a face in pixels, or (height, width) of a stretched one.
+        erp_size: (height, width) of the maps.
+        like: Array that gives library, device and precision.
+
+    Raises:
+        InvalidInput: The layout is unknown, or the faces leave no room beside the margins.
+    """
+
+    def __init__(
+        self,
+        layout: CubeLayout | str,
+        face_size: int | tuple[int, int],
+        erp_size: tuple[int, int],
+        like: Array,
+    ) -> None:
+        packing = _get_packing(layout)
+        faces = (face_size, face_size) if isinstance(face_size, int) else face_size
+        if min(faces) <= 2 * packing.margin:
+            raise InvalidInput(
+                f"face_size is {face_size}, but must be more than {2 * packing.margin} pixels"
+            )
+        ratio = erp_size[1] / (4 * math.sqrt(faces[0] * faces[1]))
+        self._reduced_size = compute_reduced_erp_size(erp_size, ratio)
+        height, width = packing.rows * faces[0], packing.columns * faces[1]
+        axes = make_tile_axes(packing, (height, width))
+        rays = compute_cube_rays(packing, axes, np.arange(height)[:, None], np.arange(width)[None])
+        x, y, z = (as_float_like(axis[None], like) for axis in rays)
+        column, row = rays_to_erp_pixels((x, y, z), self._reduced_size)
+        self._column, self._row = column + PAD, row + PAD
+
+    def __call__(self, frames: Array, interpolation: Interpolation = "linear") -> Array:
+        """Project `[T, H, W, C]` to `[T, h, w, C]`."""
+        padded = pad_erp(reduce_area(frames, self._reduced_size))
+        return sample_pixels(padded, self._column, self._row, interpolation)
 
 
 def cube_to_erp(

@@ -67,14 +67,20 @@ def compute_reduced_size(size: tuple[int, int], ratio: tuple[float, float]) -> t
     return height, width
 
 
-def reduce_erp(frames: Array, ratio: float) -> Array:
-    """Average an ERP map down by a ratio of densities; the new width is even."""
-    height, width = frames.shape[1:3]
+def compute_reduced_erp_size(size: tuple[int, int], ratio: float) -> tuple[int, int]:
+    """Return the (height, width) of an ERP map after filtering by a ratio of densities.
+
+    A new width is even. The size is unchanged unless the ratio exceeds `MINIFY_RATIO`.
+    """
+    height, width = size
     if ratio <= MINIFY_RATIO:
-        return frames
-    return reduce_area(
-        frames, (max(2, round(height / ratio)), 2 * max(2, round(width / ratio / 2)))
-    )
+        return size
+    return max(2, round(height / ratio)), 2 * max(2, round(width / ratio / 2))
+
+
+def reduce_erp(frames: Array, ratio: float) -> Array:
+    """Average an ERP map down by a ratio of densities, see `compute_reduced_erp_size`."""
+    return reduce_area(frames, compute_reduced_erp_size(frames.shape[1:3], ratio))
 
 
 def count_halvings(ratio: float) -> int:
@@ -162,11 +168,16 @@ def sample_pixels(frames: Array, column: Array, row: Array, interpolation: Inter
         return _sample_pixels_torch(frames, column, row, interpolation)
     count = max(len(frames), len(column))
     out = np.empty((count, *column.shape[1:], frames.shape[3]), frames.dtype)
+    column, row = (
+        axis.astype(np.float32, copy=False) if len(axis) == 1 else axis for axis in (column, row)
+    )
     for k in range(count):
         x, y = (
             axis[min(k, len(axis) - 1)].astype(np.float32, copy=False) for axis in (column, row)
         )
-        out[k] = remap_frame(as_cv2_frame(frames[min(k, len(frames) - 1)]), x, y, interpolation)
+        if k < len(frames):
+            sampler = PixelSampler(frames[k], interpolation, x.size * (count // len(frames)))
+        out[k] = sampler(x, y)
     return out
 
 
