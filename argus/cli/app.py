@@ -18,6 +18,7 @@ from argus.cli.media import generate, tag
 from argus.cli.models import evaluate, promote, train
 from argus.cli.servers import demo, up
 from argus.cli.stitch import stitch
+from argus.cli.weights import weights_app
 from schemas.credentials import redact, redact_logs
 from schemas.names import EXIT_CODES, Outcome
 
@@ -60,6 +61,7 @@ def _describe(
 for _command in (demo, up, refresh, train, evaluate, promote, generate, tag, stitch):
     app.command()(_command)
 app.add_typer(dataset_app, name="dataset")
+app.add_typer(weights_app, name="weights")
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The public names of the package; `lazy_loader` reads this file at run time."""
 
 from .aesthetic import AestheticPredictor
+from .fetching import convert_state_dict, describe_by_hand, fetch_weights
 from .lpips import LpipsVgg
 from .manifest import NETWORKS, Network, Pickled, WeightFile
 from .tensors import frames_to_tensor, load_weights, read_tensors
@@ -15,6 +16,9 @@ from .weights import (
 )
 
 __all__ = [
+    "fetch_weights",
+    "describe_by_hand",
+    "convert_state_dict",
     "NETWORKS",
     "AestheticPredictor",
     "LpipsVgg",

@@ -45,6 +45,11 @@ class WeightFile:
     converted_from: Pickled | None = None
 
     @property
+    def network(self) -> str:
+        """Name of the network, which is the first part of the path."""
+        return self.path.partition("/")[0]
+
+    @property
     def package(self) -> tuple[str, str, str] | None:
         """Package, version and member of its wheel; None if there is no package."""
         if not self.origin or self.origin.startswith("https://"):
@@ -73,10 +78,30 @@ class Network:
     files: tuple[WeightFile, ...]
 
 
+_SVD = f"{_HUB}/stabilityai/stable-video-diffusion-img2vid/resolve/main"
+_SVD_FILES = (
+    "model_index.json",
+    "feature_extractor/preprocessor_config.json",
+    "image_encoder/config.json",
+    "image_encoder/model.safetensors",
+    "scheduler/scheduler_config.json",
+    "unet/config.json",
+    "unet/diffusion_pytorch_model.safetensors",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
+)
+
 _ALL = (
     Network(
+        "svd",
+        "the full-size model: training starts from it",
+        "Stability AI Community License",
+        "",
+        tuple(WeightFile(f"svd/{name}", f"{_SVD}/{name}") for name in _SVD_FILES),
+    ),
+    Network(
         "lpips",
-        "curation: differences of halves and of frames; optional metric of evaluation",
+        "curation: differences of halves and of frames",
         "BSD-2-Clause; VGG16: BSD-3-Clause",
         "",
         (

@@ -7,14 +7,14 @@ were placed by hand, also in the place of pinned ones (own or fine-tuned weights
 
 import fcntl
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
 from argus.errors import InvalidInput
 from argus.files import sha256_file, write_text
-from argus.networks.manifest import NETWORKS, WeightFile
+from argus.networks.manifest import NETWORKS, Network, WeightFile
 
 ACCEPTED_FILE = "accepted.json"
 
@@ -78,7 +78,7 @@ def _inspect(folder: Path, file: WeightFile) -> tuple[WeightState, str]:
 
 def _describe(folder: Path, file: WeightFile, state: WeightState) -> str:
     """Return why a file in this state cannot be loaded; empty if it can."""
-    name = file.path.partition("/")[0]
+    name = file.network
     match state:
         case WeightState.MISSING:
             return f"{file.path} is missing in {folder}; run `argus weights fetch {name}`"
@@ -96,15 +96,15 @@ def _describe(folder: Path, file: WeightFile, state: WeightState) -> str:
             return ""
 
 
-def require_network(name: str) -> tuple[WeightFile, ...]:
-    """Return the files of a network.
+def require_network(name: str) -> Network:
+    """Return a network of the manifest.
 
     Raises:
         InvalidInput: the name is unknown.
     """
     if name not in NETWORKS:
         raise InvalidInput(f"unknown network {name!r}; choose from {', '.join(NETWORKS)}")
-    return NETWORKS[name].files
+    return NETWORKS[name]
 
 
 def accept_weights(folder: Path, files: Iterable[WeightFile]) -> dict[str, str]:
@@ -120,7 +120,7 @@ def accept_weights(folder: Path, files: Iterable[WeightFile]) -> dict[str, str]:
     present = [file.path for file in files if (folder / file.path).is_file()]
     digests = {path: sha256_file(folder / path) for path in present}
     if digests:
-        with _exclusive(folder):
+        with lock_folder(folder):
             accepted = {**read_accepted(folder), **digests}
             write_text(folder / ACCEPTED_FILE, json.dumps(accepted, indent=1, sort_keys=True))
     return digests
@@ -145,9 +145,19 @@ def read_accepted(folder: Path) -> Mapping[str, str]:
 
 
 @contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder of weights."""
+def lock_folder(folder: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock of a folder, which is created.
+
+    Args:
+        folder: the folder.
+        on_wait: called if another process holds it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if on_wait:
+                on_wait()
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -30,6 +30,8 @@ TABLE_COMMANDS = {
     "stitch",
     "tag",
     "train",
+    "weights list",
+    "weights verify",
 }
 CHANGING_COMMANDS = {
     "dataset compact",
@@ -42,6 +44,7 @@ CHANGING_COMMANDS = {
     "stitch",
     "tag",
     "train",
+    "weights fetch",
 }
 
 
