@@ -3,7 +3,7 @@
 import email.utils
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from yt_dlp.networking.exceptions import (
@@ -12,7 +12,12 @@ from yt_dlp.networking.exceptions import (
     IncompleteRead,
     TransportError,
 )
-from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, UnsupportedError
+from yt_dlp.utils import (
+    ContentTooShortError,
+    GeoRestrictedError,
+    UnsupportedError,
+    UserNotLive,
+)
 
 from argus.errors import FetchError
 from argus.files import DISK_FULL_ERRNOS
@@ -29,24 +34,48 @@ class FailureCause(NamedTuple):
 
 
 MESSAGE_PATTERNS: tuple[tuple[str, FailureCause], ...] = (
-    (r"not a bot|unusual traffic|captcha", FailureCause(Reason.BOT_CHECK, True)),
-    (r"rate.?limit|too many requests", FailureCause(Reason.RATE_LIMITED, True)),
     (
-        r"confirm your age|age.restricted|inappropriate for some users",
+        r"not a bot|unusual traffic|captcha|your ip is likely being blocked",
+        FailureCause(Reason.BOT_CHECK, True),
+    ),
+    (
+        r"rate.?limit|too many requests|content isn.t available, try again later",
+        FailureCause(Reason.RATE_LIMITED, True),
+    ),
+    (
+        r"confirm your age|age.restricted|inappropriate for some users|requires age.verification",
         FailureCause(Reason.AGE_GATED, False),
     ),
     (
-        r"not (made this video )?available in your (country|location|region)|geo.?restrict",
+        r"not (made this video )?available in your (country|location|region)|geo.?restrict"
+        r"|blocked it in your country|not available from your location",
         FailureCause(Reason.GEO_BLOCKED, False),
     ),
     (
-        r"private video|video is private|members.only|join this channel|requires payment",
-        FailureCause(Reason.PRIVATE, False),
+        r"members.only|join this channel|available to this channel.s members",
+        FailureCause(Reason.MEMBERS_ONLY, False),
+    ),
+    (r"private video|video is private|requires payment", FailureCause(Reason.PRIVATE, False)),
+    (
+        r"(live event|live stream|livestream|premiere) (will|has ended|is offline)|premieres in"
+        r"|not currently live|waiting for live|stream is offline",
+        FailureCause(Reason.LIVE, True),
     ),
     (
-        r"removed|terminated|no longer available|video (is )?(unavailable|not available)"
-        r"|does not exist|deleted",
+        r"not available on this app|page needs to be reloaded"
+        r"|failed to extract any player response",
+        FailureCause(Reason.FORMATS_WITHHELD, True),
+    ),
+    (
+        r"removed|terminated|copyright|no longer available|video (is )?(unavailable|not available)"
+        r"|does not exist|deleted|recording is not available",
         FailureCause(Reason.REMOVED, False),
+    ),
+    (r"no supported javascript runtime", FailureCause(Reason.NO_JS_RUNTIME, True)),
+    (r"(challenge|signature) solving failed", FailureCause(Reason.CHALLENGE_UNSOLVED, True)),
+    (
+        r"formats have been skipped as they are (missing a url|drm protected)|po token",
+        FailureCause(Reason.FORMATS_WITHHELD, True),
     ),
     (
         r"did not get any data blocks|downloaded file is empty",
@@ -55,38 +84,68 @@ MESSAGE_PATTERNS: tuple[tuple[str, FailureCause], ...] = (
     (r"more expected|content too short", FailureCause(Reason.TRUNCATED, True)),
     (r"timed? ?out", FailureCause(Reason.TIMED_OUT, True)),
     (
+        r"processing this video|an error occurred|extractor error|please report this issue",
+        FailureCause(Reason.FETCH_FAILED, True),
+    ),
+    (
         r"connection (aborted|broken|refused|reset)|unable to connect|remote end closed",
         FailureCause(Reason.UNREACHABLE, True),
     ),
 )
 """Patterns of the lower-case message, for failures that yt-dlp reports as text; first match."""
 
+_VAGUE = (Reason.FETCH_FAILED, Reason.FORMATS_WITHHELD)  # a warning may say more
 
-def to_fetch_error(error: BaseException, source_id: str, *, spherical: bool) -> FetchError:
+
+def to_fetch_error(
+    error: BaseException, source_id: str, warnings: Sequence[str] = ()
+) -> FetchError:
     """Convert an exception of yt-dlp.
 
     Args:
         error: the exception.
         source_id: prefix of the message.
-        spherical: True if only spherical formats were requested.
+        warnings: yt-dlp's warnings before it. If the exception says nothing, such as "Failed to
+            extract any player response", the latest one of a failure that may pass decides.
 
     Returns:
         The error to raise: a FetchError in the chain of causes if there is one, else the cause
-        that the first classified exception of the chain gives, else that of the message.
+        that the first classified exception of the chain gives, else that of the message, else that
+        of a warning.
     """
     chain = list(_iter_chain(error))
     own = next((link for link in chain if isinstance(link, FetchError)), None)
     if own:
         return own
-    cause = next(filter(None, map(_classify_exception, chain)), None) or _classify_message(
-        str(error), spherical=spherical
-    )
+    message = shorten_message(redact(str(error)))
+    cause = next(filter(None, map(_classify_exception, chain)), None)
+    cause = cause or _classify_message(str(error))
+    if cause.reason in _VAGUE and (decisive := find_passing_cause(warnings)):
+        warning, cause = decisive
+        message = f"{message}; yt-dlp warned: {warning}"
     return FetchError(
         cause.reason,
-        f"{source_id}: {_shorten_message(redact(str(error)))}",
+        f"{source_id}: {message}",
         retryable=cause.retryable,
         retry_after_s=cause.retry_after_s,
     )
+
+
+def find_passing_cause(
+    warnings: Sequence[str], reasons: Collection[Reason] = frozenset(Reason)
+) -> tuple[str, FailureCause] | None:
+    """Return the latest of yt-dlp's warnings about a failure that may pass, and its cause.
+
+    Args:
+        warnings: yt-dlp's warnings.
+        reasons: the reasons that count.
+    """
+    for warning in reversed(warnings):
+        cause = _classify_message(warning)
+        is_passing = cause.retryable or cause.reason is Reason.FORBIDDEN
+        if is_passing and cause.reason in reasons:
+            return warning, cause._replace(retryable=True)
+    return None
 
 
 def parse_retry_after(value: str | None, now: float | None = None) -> float:
@@ -137,6 +196,8 @@ def _classify_exception(link: BaseException) -> FailureCause | None:
                 return cause
             delay_s = parse_retry_after(link.response.headers.get("Retry-After"))
             return cause._replace(retry_after_s=delay_s)
+        case UserNotLive():
+            return FailureCause(Reason.LIVE, True)
         case GeoRestrictedError():
             return FailureCause(Reason.GEO_BLOCKED, False)
         case UnsupportedError():
@@ -170,11 +231,10 @@ def _classify_status(status: int) -> FailureCause:
     return FailureCause(Reason.FETCH_FAILED, False)
 
 
-def _classify_message(message: str, *, spherical: bool) -> FailureCause:
+def _classify_message(message: str) -> FailureCause:
     lower = message.lower()
     if "requested format is not available" in lower or "no video formats" in lower:
-        reason = Reason.NO_SPHERICAL_FORMAT if spherical else Reason.UNSUPPORTED_URL
-        return FailureCause(reason, False)
+        return FailureCause(Reason.UNSUPPORTED_URL, False)
     if status := re.search(r"http error (\d{3})", lower):
         return _classify_status(int(status[1]))
     return next(
@@ -183,7 +243,8 @@ def _classify_message(message: str, *, spherical: bool) -> FailureCause:
     )
 
 
-def _shorten_message(message: str) -> str:
-    """Return the first line of yt-dlp's message without hints about its own command line."""
-    first = re.split(r"\n|; please report|\. +Use --|  See ", message.removeprefix("ERROR: "))[0]
-    return first.strip()[:300]
+def shorten_message(message: str) -> str:
+    """Return the first line of yt-dlp's message without names and hints for its users."""
+    message = re.sub(r"^(ERROR: )?(\[\w+(:\w+)?\] )?([\w-]+: )?", "", message)
+    hints = r"\n|; please report|\. +Use --|\.? +See +http|\. Ensure you have a supported"
+    return re.split(hints, message)[0].strip()[:300]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from argus.curate.download.javascript import find_runtime_fault
 from argus.curate.download.network_guard import NetworkGuard
 from argus.curate.download.proxies import Route, collect_secrets, read_secrets, redact_secrets
 from argus.curate.download.rate_limit import (
@@ -40,7 +41,8 @@ MAX_BACKOFF_S = 60.0
 MAX_RATE_LIMIT_WAIT_S = 30.0  # then another site's video can use the slot
 MAX_EXTRACTIONS = 3  # of one attempt: two more after a 403 for the media file
 EXTRACTION_PAUSE_S = 2.0  # before the second extraction; doubles before the third, with jitter
-MEMORY_BYTES = 4 << 30
+MEMORY_BYTES = 2 << 30  # of the download, and of the JavaScript runtime that it starts
+PRELOAD = "argus.curate.download.ytdlp"
 _RESPONSES = {
     Reason.FORBIDDEN: SiteResponse.REFUSED,
     Reason.RATE_LIMITED: SiteResponse.REFUSED,
@@ -95,6 +97,8 @@ def fetch(
             f"{redact(source.url)[:200]!r} is not an http(s) URL; correct it in the catalogue",
             retryable=False,
         )
+    if get_site(source) == YOUTUBE and (fault := find_runtime_fault()):
+        raise FetchError(Reason.NO_JS_RUNTIME, f"{source.source_id}: {fault}", retryable=True)
     deadline = time.monotonic() + settings.timeout_s
     routes, cookies = read_secrets(settings)
     _prepare_folder(folder, settings)
@@ -160,17 +164,16 @@ def download_guarded(
     Raises:
         FetchError: with a reason, and a message without secrets.
     """
-    guard = NetworkGuard(allow_private=settings.allow_private_hosts, proxy=route.proxy).install()
-
+    # Before the guard: libraries of yt-dlp start a program (ldconfig) when they are imported.
     from argus.curate.download.errors import to_fetch_error
     from argus.curate.download.ytdlp import download
 
+    guard = NetworkGuard(allow_private=settings.allow_private_hosts, proxy=route.proxy).install()
     try:
         return download(source, path, settings, route, cookies)
     except Exception as error:
-        is_youtube = source.source_id.startswith("youtube:")
         # yt-dlp may have replaced the guard's error by one of its own.
-        failure = guard.violation or to_fetch_error(error, source.source_id, spherical=is_youtube)
+        failure = guard.violation or to_fetch_error(error, source.source_id)
         failure.message = redact_secrets(failure.message, collect_secrets(route, cookies))
         raise failure from error
 
@@ -281,7 +284,8 @@ class _Attempt:
                 self.cookies,
                 timeout_s=self.deadline - time.monotonic(),
                 memory_bytes=MEMORY_BYTES,
-                preload="argus.curate.download.ytdlp",
+                limits_reserved=False,
+                preload=PRELOAD,
             )
         except VideoError as error:
             if error.reason is Reason.TIMED_OUT:

@@ -1,9 +1,9 @@
 """Network restrictions of a process that downloads from untrusted URLs.
 
-The process may connect to public addresses only, and start no program but yt-dlp's JavaScript
-sandbox. Connections are checked when they are made, by an audit hook of the interpreter, so that
-redirects, URLs in manifests and names that resolve differently the second time are covered. The
-hook cannot be removed: install it in a process that ends with the download.
+The process may connect to public addresses only, and start no program but Deno, whose scripts have
+no access to the network. Connections are checked when they are made, by an audit hook of the
+interpreter, so that redirects, URLs in manifests and names that resolve differently the second time
+are covered. The hook cannot be removed: install it in a process that ends with the download.
 
 Behind a proxy, only the proxy may be connected to. The proxy resolves the names, so only numeric
 addresses in the requests to it are checked.
@@ -49,7 +49,7 @@ class NetworkGuard:
 
     def check_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Raise FetchError(FORBIDDEN_HOST) if an audit event is a forbidden action."""
-        if event in ("socket.connect", "socket.sendto"):
+        if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
             if isinstance(arguments[1], tuple):
                 self._check_address(str(arguments[1][0]), arguments[1][1])
         elif event == "http.client.send":

@@ -7,6 +7,7 @@ server of the sandbox does it once for all downloads.
 
 import io
 import os
+from collections.abc import Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,21 +21,32 @@ from yt_dlp.extractor.generic import GenericIE
 from yt_dlp.networking import Request, Response
 from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.postprocessor import FFmpegPostProcessor
-from yt_dlp.utils import unified_timestamp
+from yt_dlp.utils import YoutubeDLError, unified_timestamp
 
+from argus.curate.download.errors import shorten_message, to_fetch_error
 from argus.curate.download.proxies import Route
 from argus.curate.download.resume import FileVersion, PartialFile, check_free_space
+from argus.curate.download.youtube import (
+    LIVE_STATUSES,
+    SPHERICAL_FORMAT,
+    check_formats,
+    make_runtime_options,
+)
 from argus.curate.records import VideoSource
 from argus.dataset import FetchedFile
 from argus.errors import FetchError
 from argus.files import sha256_file
 from schemas.config import FetchSettings
+from schemas.credentials import redact
 from schemas.names import Reason
 
-SPHERICAL_FORMAT = "bv[format_note*=equi]/bv[format_note*=mesh]"
 PLAIN_FORMAT = "bv*/b"
 BLOCK_BYTES = 1 << 16  # an interruption may lose this much
 MAX_ETAG_LENGTH = 256  # a longer one is not stored
+GUARDED_HANDLERS = frozenset({"Urllib", "Requests", "Websockets"})
+"""yt-dlp's request handlers that use Python's sockets; curl_cffi connects by itself."""
+
+MAX_WARNINGS = 50
 SINGLE_FILE_PROTOCOLS = frozenset({"http", "https"})
 SUPPORTED_PROTOCOLS = SINGLE_FILE_PROTOCOLS | {
     "http_dash_segments",
@@ -63,17 +75,19 @@ def download(
         The file and how it was obtained.
 
     Raises:
-        FetchError: a limit is exceeded, or the URL does not lead to one video.
-        yt_dlp.utils.YoutubeDLError: any other failure of yt-dlp.
+        FetchError: a limit is exceeded, the URL does not lead to one video, or yt-dlp failed.
     """
     path.unlink(missing_ok=True)
     # Otherwise yt-dlp tries to start ffmpeg to ask for its version.
     FFmpegPostProcessor._ffmpeg_location.set(os.devnull + "/none")
     with ResumingYoutubeDL(source, path, settings, route, cookies) as downloader:
-        info = downloader.extract_info(source.url, download=False)
-        _check_format(source, info, settings)
-        downloader.prepare_download(info)
-        downloader.process_ie_result(info, download=True)
+        try:
+            info = downloader.extract_info(source.url, download=False)
+            _check_format(source, info, settings)
+            downloader.prepare_download(info)
+            downloader.process_ie_result(info, download=True)
+        except YoutubeDLError as error:
+            raise to_fetch_error(error, source.source_id, downloader.log.warnings) from error
         downloader.partial.remove()
     return downloader.make_record(info)
 
@@ -104,8 +118,30 @@ class ResumingYoutubeDL(yt_dlp.YoutubeDL):
         self._is_media_request = False  # further requests follow the extraction
         self._is_file_request = False  # and are for a video of one file
         self._extractor_response: Response | None = None  # the latest one
+        self.log = _WarningLog()
         options = _make_options(source, path, settings, route, cookies)
-        super().__init__({**options, "progress_hooks": [self._check_progress]})
+        hooks = [self._check_progress]
+        super().__init__({**options, "logger": self.log, "progress_hooks": hooks})
+
+    def build_request_director(self, handlers: Iterable[Any], preferences: Any = None) -> Any:
+        """Leave out the handlers whose connections the network guard does not see."""
+        guarded = [one for one in handlers if one.RH_KEY in GUARDED_HANDLERS]
+        return super().build_request_director(guarded, preferences)
+
+    @property
+    def is_youtube(self) -> bool:
+        """True for a video of YouTube."""
+        return self.source.source_id.startswith("youtube:")
+
+    def process_video_result(
+        self, info_dict: dict[str, Any], download: bool = True
+    ) -> dict[str, Any]:
+        """Check what an extractor returned before yt-dlp selects a format."""
+        if not download:
+            _check_live(self.source, info_dict)
+            if self.is_youtube:
+                check_formats(self.source.source_id, info_dict, self.log.warnings)
+        return super().process_video_result(info_dict, download)
 
     def prepare_download(self, info: dict[str, Any]) -> None:
         """Prepare for the download of the selected format; discard what cannot be resumed."""
@@ -139,8 +175,8 @@ class ResumingYoutubeDL(yt_dlp.YoutubeDL):
         if self.path.stat().st_size == 0:
             message = f"{self.source.source_id}: the file is empty"
             raise FetchError(Reason.EMPTY_FILE, message, retryable=False)
-        is_youtube = self.source.source_id.startswith("youtube:")
-        client = parse_qs(urlsplit(str(info.get("url", ""))).query).get("c") if is_youtube else None
+        query = urlsplit(str(info.get("url", ""))).query
+        client = parse_qs(query).get("c") if self.is_youtube else None
         return FetchedFile(
             path=self.path,
             tool="yt-dlp",
@@ -250,9 +286,6 @@ def _check_format(
     if not info or "entries" in info:
         message = f"{source.source_id}: the URL leads to a list or to no video; give one video"
         raise FetchError(Reason.UNSUPPORTED_URL, message, retryable=False)
-    if info.get("is_live"):
-        message = f"{source.source_id}: it is a live stream; try again when it has ended"
-        raise FetchError(Reason.UNSUPPORTED_URL, message, retryable=True)
     if info.get("protocol") not in SUPPORTED_PROTOCOLS:
         message = (
             f"{source.source_id}: protocol {info.get('protocol')} is not supported; "
@@ -267,6 +300,14 @@ def _check_format(
         raise FetchError(Reason.TOO_LONG, message, retryable=False)
     if (size := info.get("filesize") or 0) > settings.max_bytes:
         raise _too_large_error(source, size, settings)
+
+
+def _check_live(source: VideoSource, info: dict[str, Any]) -> None:
+    """Raise FetchError if a video is streamed live, or will be."""
+    status = "is_live" if info.get("is_live") else info.get("live_status")
+    if explanation := LIVE_STATUSES.get(str(status)):
+        message = f"{source.source_id}: {explanation}"
+        raise FetchError(Reason.LIVE, message, retryable=True)
 
 
 def _too_large_error(source: VideoSource, size: int, settings: FetchSettings) -> FetchError:
@@ -285,7 +326,6 @@ def _make_options(
         "format": SPHERICAL_FORMAT if source.source_id.startswith("youtube:") else PLAIN_FORMAT,
         "paths": {"home": str(path.parent.absolute())},
         "outtmpl": {"default": path.name.replace("%", "%%")},
-        "logger": _NullLogger(),
         "socket_timeout": min(settings.stall_s, settings.timeout_s),
         "retries": 0,
         "extractor_retries": 0,
@@ -306,6 +346,7 @@ def _make_options(
         "playlist_items": "1",
         "extract_flat": "in_playlist",
         "allowed_extractors": ["default"],
+        **make_runtime_options(),
         "fixup": "never",
         "external_downloader": {"default": "native"},
         "enable_file_urls": False,
@@ -315,10 +356,18 @@ def _make_options(
     }
 
 
-class _NullLogger:
-    """Logger that discards yt-dlp's messages; errors are raised."""
+class _WarningLog:
+    """Logger that keeps yt-dlp's warnings; errors are raised, and other messages discarded."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, message: str) -> None:
+        """Keep a warning, shortened."""
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings.append(shorten_message(redact(message)))
 
     def debug(self, message: str) -> None:
         """Discard a message."""
 
-    warning = error = info = debug
+    error = info = debug

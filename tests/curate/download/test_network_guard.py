@@ -47,6 +47,7 @@ def test_private_addresses_and_programs_are_forbidden() -> None:
     for event, arguments in (
         ("socket.connect", (None, (PRIVATE[0], 80))),
         ("socket.sendto", (None, (PRIVATE[0], 53))),
+        ("socket.sendmsg", (None, (PRIVATE[0], 53))),
         ("subprocess.Popen", ("/usr/bin/ffmpeg", [], None, None)),
     ):
         with pytest.raises(FetchError) as caught:
@@ -109,4 +110,57 @@ def test_redirect_to_a_private_host_is_rejected(server: FaultyServer, tmp_path: 
         timeout=60,
     )
     assert result.stdout.split() == ["forbidden_host", "False"], result.stderr
+    assert {request.fault for request in server.log} == {Fault.REDIRECT_TO_LOOPBACK}
+
+
+HANDLERS = """
+import socket, sys
+from pathlib import Path
+from yt_dlp.networking import Request
+from yt_dlp.networking.common import _REQUEST_HANDLERS, RequestHandler, register_rh
+from argus.curate import VideoSource
+from argus.curate.download import Route, network_guard
+from argus.curate.download.ytdlp import ResumingYoutubeDL
+from schemas.config import FetchSettings
+
+class CurlCFFIRH(RequestHandler):  # connects without Python's sockets
+    _SUPPORTED_URL_SCHEMES = ("http",)
+    def _send(self, request): raise AssertionError
+
+register_rh(CurlCFFIRH)
+real_getaddrinfo = socket.getaddrinfo
+def getaddrinfo(host, *args, **kwargs):  # a public name with a private address
+    return real_getaddrinfo("127.0.0.2" if host == "rebound.example" else host, *args, **kwargs)
+socket.getaddrinfo = getaddrinfo
+network_guard.is_public_address = lambda host: host == "127.0.0.1"  # acts as the public site
+guard = network_guard.NetworkGuard(allow_private=False).install()
+source = VideoSource("url:0000000000000000", sys.argv[1])
+with ResumingYoutubeDL(source, Path("x"), FetchSettings(), Route("direct"), "") as downloader:
+    print(*sorted(downloader._request_director.handlers))
+    for handler in downloader._request_director.handlers.values():
+        for url in sys.argv[1:]:
+            url = url if handler.RH_KEY != "Websockets" else url.replace("http:", "ws:")
+            guard.violation = None
+            try:
+                handler.send(Request(url))
+            except Exception as error:
+                pass
+            print(handler.RH_KEY, guard.violation.reason if guard.violation else None)
+"""
+
+
+def test_every_handler_of_requests_is_guarded(server: FaultyServer) -> None:
+    """After a redirect, by a name, and by an address; and none that the guard does not see."""
+    redirected = server.url("a.mp4", Fault.REDIRECT_TO_LOOPBACK, repeat_last=True)
+    address = server.address.replace("127.0.0.1", "127.0.0.2")
+    name = server.address.replace("127.0.0.1", "rebound.example")
+    command = [sys.executable, "-c", HANDLERS, redirected, f"{address}/a.mp4", f"{name}/a.mp4"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.stdout.splitlines() == [
+        "Requests Urllib Websockets",
+        *["Urllib forbidden_host"] * 3,
+        *["Requests forbidden_host"] * 3,
+        "Websockets None",  # a redirect is an error
+        *["Websockets forbidden_host"] * 2,
+    ], result.stderr
     assert {request.fault for request in server.log} == {Fault.REDIRECT_TO_LOOPBACK}
