@@ -244,7 +244,8 @@ class FilterSettings(Settings):
     variance: float = Field(
         500.0,
         ge=0,
-        description="Drop if the least gray variance of the sampled frames does not exceed this",
+        description="Drop a clip unless the median gray variance of its frames exceeds this, and a "
+        "video unless that of at least two sampled frames does",
     )
     static_difference: float = Field(
         0.005,

@@ -3,10 +3,10 @@
 Two frames of one shot show the same sphere, rotated: after the best rotation they agree, and their
 color histograms agree without any. Frames of two shots agree in neither. A cut is a pair of frames
 that differs more than the pairs around it; a dissolve is a sequence of frames whose middle is the
-mean of its ends.
+mean of its ends. Blank frames, as in a fade, are divided from the frames that show something.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -25,14 +25,21 @@ from argus.sphere import (
 
 FloatMap = NDArray[np.float32]
 
-VERSION = 1
-"""Increases when the same frames would get other boundary scores."""
+VERSION = 2
+"""Increases when the same frames would get other boundary scores or other shots."""
 
 NO_BOUNDARY = 2.0
 """Boundary score of the first and last frame of the input; above every real score."""
 
+BLANK_VARIANCE = 500.0
+"""Variance of gray levels up to which a frame is blank: black, white, fogged or amid a fade.
+
+It is the published limit. The setting `variance` decides about clips and does not move their ends.
+"""
+
 _SIZE = (32, 64)  # (height, width) of the maps that are correlated
 _HISTOGRAM_SIZE = (64, 128)  # (height, width) of the maps whose colors are counted
+_BLANK_HEIGHT = 128  # rows of the frame of which the variance is taken
 _BINS = 16  # per channel of Lab
 _MEAN_LEVEL, _MAX_GAIN = 110.0, 3.0
 """Mean gray level to which each frame is scaled, by at most this factor: exposure may change."""
@@ -54,7 +61,8 @@ class DetectedShot:
         start: first frame.
         stop: frame after the last one.
         max_score: largest boundary score within the shot, in [0, 1]; 0 if it has none.
-        start_score: score of the boundary at `start`; `NO_BOUNDARY` for the first frame.
+        start_score: score of the boundary at `start`; `NO_BOUNDARY` for the first frame, and where
+            blank frames begin or end.
     """
 
     start: int
@@ -88,7 +96,8 @@ def detect_shots(frames: NDArray[np.uint8], threshold: float) -> list[DetectedSh
         threshold: score in [0, 1] above which a candidate is a boundary.
 
     Returns:
-        Shots in order; the frames within a dissolve belong to none.
+        Shots in order, each of blank frames only or of others only. The frames within a dissolve
+        belong to none.
     """
     features = [_extract_features(frame) for frame in frames]
     candidates = _find_cuts(features) + _find_dissolves(features)
@@ -102,10 +111,11 @@ def detect_shots(frames: NDArray[np.uint8], threshold: float) -> list[DetectedSh
     accepted.sort(key=lambda one: one.last)
     starts = [0, *(boundary.first for boundary in accepted)]
     stops = [*(boundary.last + 1 for boundary in accepted), len(frames)]
-    start_scores = [NO_BOUNDARY, *(boundary.score for boundary in accepted)]
+    scores = {boundary.first: boundary.score for boundary in accepted}
     return [
-        DetectedShot(start, stop, _max_score(candidates, start, stop), score)
-        for start, stop, score in zip(starts, stops, start_scores, strict=True)
+        DetectedShot(part, end, _max_score(candidates, part, end), scores.get(part, NO_BOUNDARY))
+        for start, stop in zip(starts, stops, strict=True)
+        for part, end in _divide_at_blanks(frames, start, stop)
     ]
 
 
@@ -116,6 +126,22 @@ def dissimilarity(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
         A value in [0, 1]: near 0 for one scene, from about 0.4 on for two.
     """
     return _feature_distance(_extract_features(first), _extract_features(second))
+
+
+def _divide_at_blanks(
+    frames: NDArray[np.uint8], start: int, stop: int
+) -> Iterable[tuple[int, int]]:
+    """Divide frames `start` to `stop` (excluded) where blank ones begin and end."""
+    is_blank = [_variance(frame) <= BLANK_VARIANCE for frame in frames[start:stop]]
+    changes = start + 1 + np.flatnonzero(np.diff(is_blank))
+    return pairwise([start, *changes.tolist(), stop])
+
+
+def _variance(frame: NDArray[np.uint8]) -> float:
+    """Return the variance of the gray level of a frame [H, W, 3], of some of its pixels."""
+    step = max(1, len(frame) // _BLANK_HEIGHT)
+    gray = cv2.cvtColor(np.ascontiguousarray(frame[::step, ::step]), cv2.COLOR_RGB2GRAY)
+    return float(cv2.meanStdDev(gray)[1].item()) ** 2
 
 
 def _max_score(candidates: Sequence[_Boundary], start: int, stop: int) -> float:

@@ -112,6 +112,7 @@ _SPHERE = "share of the sphere"
 _FRAME = "share of the frame"
 _TEXTURE = "share of the textured sphere"
 _CORRELATION = "correlation"
+_VARIANCE = "squared gray levels"
 _BOUNDARY = "dissimilarity of frames"
 
 THRESHOLDS = (
@@ -142,13 +143,13 @@ THRESHOLDS = (
     Threshold(
         "variance",
         "variance",
-        "least_variance",
+        "second_largest_variance",
         _MIN,
-        "squared gray levels",
+        _VARIANCE,
         Reason.LOW_VARIANCE,
         is_strict=True,
     ),
-    Threshold("moving_share", "motion", "second_largest_share", _MIN, _TEXTURE, Reason.STATIC),
+    Threshold("moving_share", "motion", "largest_share", _MIN, _TEXTURE, Reason.STATIC),
     # whole videos and clips
     Threshold(
         "static_difference", "static", "difference", _MIN, "mean difference in [0,1]", Reason.STATIC
@@ -172,6 +173,15 @@ THRESHOLDS = (
     Threshold("nadir_share", "nadir", "share", _MAX, "share of the nadir cap", Reason.OPERATOR),
     Threshold(
         "tilt_deg",
+    Threshold(
+        "variance",
+        "variance",
+        "median_variance",
+        _MIN,
+        _VARIANCE,
+        Reason.LOW_VARIANCE,
+        is_strict=True,
+    ),
         "upright",
         "tilt_deg",
         _MAX,

@@ -56,7 +56,7 @@ from .stats import (
 )
 from .sweep import (
     Sweep,
-    compute_sweep,
+    compute_sweeps,
 )
 from .versions import (
     clip_hours,
@@ -84,7 +84,7 @@ __all__ = [
     "Tallies",
     "VideoCard",
     "clip_hours",
-    "compute_sweep",
+    "compute_sweeps",
     "crop_seam",
     "crop_thumbnail",
     "draw_bars",

@@ -122,16 +122,29 @@ def draw_histogram(
     return _save_figure(figure, file_format)
 
 
-def draw_yield_curves(sweep: "Sweep", *, file_format: PlotFormat = "svg") -> bytes:
+def draw_yield_curves(sweeps: "Sequence[Sweep]", *, file_format: PlotFormat = "svg") -> bytes:
     """Plot kept videos, clips and hours by threshold, and the distribution of the scores.
 
-    The current threshold is a dashed line through all panels. The background is white.
+    The current threshold is a dashed line through the panels of its sweep. The background is white.
 
     Args:
-        sweep: The yields at each threshold.
+        sweeps: The yields at each value of each threshold, from the top to the bottom.
         file_format: Format of the result.
     """
-    figure, panels = _new_figure(False, 6.4, rows=4)
+    figure, panels = _new_figure(False, 6.4 * len(sweeps), rows=4 * len(sweeps))
+    for number, sweep in enumerate(sweeps):
+        _draw_sweep(panels[4 * number : 4 * number + 4], sweep)
+    figure.align_ylabels(panels)
+    figure.patch.set(alpha=1, facecolor="white")
+    return _save_figure(figure, file_format)
+
+
+def _draw_sweep(panels: "list[Axes]", sweep: "Sweep") -> None:
+    """Draw three panels of yields and one of scores, which share their horizontal axis."""
+    for axes in panels[1:]:
+        axes.sharex(panels[0])
+    for axes in panels[:3]:
+        axes.tick_params(labelbottom=False)
     _draw_yields(panels[:3], sweep)
     thresholds = [point.threshold for point in sweep.yields]
     ends = min(thresholds[0], *sweep.values), max(thresholds[-1], *sweep.values)
@@ -146,9 +159,6 @@ def draw_yield_curves(sweep: "Sweep", *, file_format: PlotFormat = "svg") -> byt
         panels[0].set_title(
             f"current threshold {sweep.current:g}", color=_GREEN, fontsize=10, loc="left"
         )
-    figure.align_ylabels(panels)
-    figure.patch.set(alpha=1, facecolor="white")
-    return _save_figure(figure, file_format)
 
 
 def _draw_yields(panels: "list[Axes]", sweep: "Sweep") -> None:
@@ -215,14 +225,14 @@ def _text_color(dark: bool) -> str:
 
 
 def _new_figure(dark: bool, height_in: float, rows: int = 1) -> "tuple[Figure, list[Axes]]":
-    """Return a transparent figure with `rows` axes that share x, below each other."""
+    """Return a transparent figure with `rows` axes below each other."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH_IN, height_in), layout="constrained")
     FigureCanvasAgg(figure)
     figure.patch.set_alpha(0)
-    panels = list(figure.subplots(rows, sharex=True, squeeze=False)[:, 0])
+    panels = list(figure.subplots(rows, squeeze=False)[:, 0])
     color = _text_color(dark)
     for axes in panels:
         axes.patch.set_alpha(0)

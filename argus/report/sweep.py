@@ -1,4 +1,4 @@
-"""Yield of other thresholds: the decisions of one filter made again from stored scores.
+"""Yield of other thresholds: the decisions of filters made again from stored scores.
 
 All other filters keep their thresholds, and nothing is decoded. The clips of a video that the
 current threshold dropped were never decided: where another threshold would keep the video, it is
@@ -6,27 +6,20 @@ counted as `unjudged`, with its whole length.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import chain
 
 import numpy as np
 from pydantic import ValidationError
 
-from argus.curate import (
-    RateFilter,
-    Threshold,
-    Verdict,
-    clip_filters,
-    thresholds_of,
-    video_filters,
-)
-from argus.curate.scorers import REGISTRY
-from argus.dataset import CuratedClip, Score, SourceRow
+from argus.curate import THRESHOLDS, Threshold
+from argus.dataset import SourceRow
 from argus.errors import InvalidInput
+from argus.report.sweep_cases import SweptItem, VideoCase, collect_cases, decider_names, list_values
 from argus.runs import ProgressHook
 from schemas.config import FilterSettings
-from schemas.names import Decision, Reason
+from schemas.names import Reason
 
 
 @dataclass(frozen=True)
@@ -56,12 +49,14 @@ class Sweep:
 
     Attributes:
         filter: the filter or learned scorer.
-        score: the score that the threshold limits.
+        score: the score that the threshold limits; several are joined by a slash.
         setting: path of the threshold in the filter settings.
         current: the threshold under which most videos were decided; None if the score is only
             recorded.
         yields: by ascending threshold, including the current one if it is set.
         values: the score of every video and clip that has it.
+        dropped: videos and clips that the current threshold drops, alone or with others.
+        alone: those of them that no other threshold drops, so that this one may bring them back.
         left_out: videos whose settings are not stored or belong to another version.
     """
 
@@ -71,171 +66,119 @@ class Sweep:
     current: float | None
     yields: tuple[YieldPoint, ...]
     values: tuple[float, ...]
+    dropped: int
+    alone: int
     left_out: int
 
 
-class _Decider(Protocol):
-    """Filter or learned scorer that decides from its scores; None if no threshold is set."""
-
-    name: str
-
-    def decide(self, scores: Mapping[str, float], settings: FilterSettings) -> Verdict | None: ...
-
-
-class _ScorerDecider:
-    """A learned scorer: decides by any of its scores for which a threshold is set."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def decide(self, scores: Mapping[str, float], settings: FilterSettings) -> Verdict | None:
-        """Return the first verdict that drops, else the last one."""
-        verdict = None
-        for row in thresholds_of(self.name):
-            if row.score in scores and (decided := row.decide(scores, settings)):
-                verdict = decided
-                if not verdict.kept:
-                    break
-        return verdict
-
-
-@dataclass(frozen=True)
-class _Item:
-    """A video or clip with the scores of the swept filter.
-
-    Attributes:
-        decider: the swept filter.
-        scores: its scores by name.
-        is_open: True if the swept filter alone decides; otherwise no threshold keeps the item.
-    """
-
-    decider: _Decider
-    scores: Mapping[str, float]
-    is_open: bool
-
-    def is_kept(self, settings: FilterSettings, *, current: bool) -> bool:
-        """Decide again; without a verdict the current decision stands."""
-        verdict = _try_decide(self.decider, self.scores, settings)
-        return self.is_open and (current if verdict is None else verdict.kept)
-
-
-@dataclass(frozen=True)
-class _ClipCase:
-    """A clip: its item if the swept filter scored it, its length and its current decision."""
-
-    item: _Item | None
-    hours: float
-    is_kept: bool
-
-
-@dataclass(frozen=True)
-class _VideoCase:
-    """A video that reached the filters.
-
-    Attributes:
-        recipe: digest of its recipe.
-        item: its item; None if the swept filter did not score the whole video.
-        clips: its clips.
-        hours: whole length.
-        is_cut: True if it was cut into clips.
-    """
-
-    recipe: str
-    item: _Item | None
-    clips: tuple[_ClipCase, ...]
-    hours: float
-    is_cut: bool
-
-
-def compute_sweep(
+def compute_sweeps(
     videos: Sequence[SourceRow],
     settings_by_recipe: Mapping[str, FilterSettings],
     name: str,
     *,
     steps: int = 24,
     on_progress: ProgressHook | None = None,
-) -> Sweep:
-    """Compute the yield of other thresholds of one score.
+) -> tuple[Sweep, ...]:
+    """Compute the yield of other values of every threshold that a name stands for.
 
     Args:
         videos: the decisions of a dataset.
         settings_by_recipe: filter settings by digest of the recipe.
-        name: FILTER, or FILTER.SCORE for a filter with several thresholds.
-        steps: largest number of thresholds besides the current one.
-        on_progress: called after each threshold.
+        name: FILTER.SCORE for one threshold; FILTER or REASON for all thresholds of a filter, and
+            all that drop for a reason, whichever filter they belong to.
+        steps: largest number of values of each threshold besides the current one.
+        on_progress: called after each value.
+
+    Returns:
+        A sweep for each setting whose scores the dataset holds, in the order of `THRESHOLDS`.
 
     Raises:
-        InvalidInput: there is no such filter or score, or the dataset holds no such score.
+        InvalidInput: there is no such filter, score or reason, or the dataset holds no such score.
     """
-    filter_name, _, score = name.partition(".")
-    names = _decider_names()
-    if filter_name not in names:
-        raise InvalidInput(
-            f"{filter_name!r} is not a filter with a threshold; choose from {', '.join(names)}"
-        )
     usable = [video for video in videos if video.recipe in settings_by_recipe]
-    cases = _collect_cases(usable, settings_by_recipe, filter_name)
-    threshold = _find_row(filter_name, score, usable, has_settings=bool(settings_by_recipe))
-    values = _values(usable, threshold)
-    if not cases or not values:
-        raise _nothing_scored(filter_name, has_settings=bool(settings_by_recipe))
-    limits = Counter(threshold.limit(settings_by_recipe[case.recipe]) for case in cases)
-    current = limits.most_common(1)[0][0]
-    candidates = _candidates(values, current, threshold, steps)
-    yields = []
-    for done, limit in enumerate(candidates, start=1):
-        changed = {
-            recipe: _with_limit(settings, threshold, limit)
-            for recipe, settings in settings_by_recipe.items()
-        }
-        yields.append(_compute_yield(cases, changed, limit))
-        if on_progress:
-            on_progress(done, len(candidates), "threshold", "")
-    return Sweep(
-        filter_name,
-        threshold.score,
-        threshold.setting,
-        current,
-        tuple(yields),
-        tuple(values),
-        len(videos) - len(usable),
+    groups: dict[tuple[str, str], list[Threshold]] = {}
+    for row in _find_rows(name):
+        groups.setdefault((row.filter, row.setting), []).append(row)
+    found = []
+    for rows in groups.values():
+        values = list_values(usable, rows)
+        cases = collect_cases(usable, settings_by_recipe, rows[0].filter)
+        if values and cases:
+            left_out = len(videos) - len(usable)
+            sweeper = _Sweeper(rows, cases, settings_by_recipe, values, left_out)
+            found.append(sweeper.run(steps, on_progress))
+    if not found:
+        raise _nothing_scored(name, has_settings=bool(settings_by_recipe))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Sweeper:
+    """One setting, the scores that it limits, and the videos and clips that have them."""
+
+    rows: Sequence[Threshold]
+    cases: Sequence[VideoCase]
+    settings_by_recipe: Mapping[str, FilterSettings]
+    values: Sequence[float]
+    left_out: int
+
+    def run(self, steps: int, on_progress: ProgressHook | None) -> Sweep:
+        """Compute the yields of other values of the threshold."""
+        row = self.rows[0]
+        limits = Counter(row.limit(self.settings_by_recipe[case.recipe]) for case in self.cases)
+        current = limits.most_common(1)[0][0]
+        candidates = _candidates(self.values, current, row, steps)
+        yields = []
+        for done, limit in enumerate(candidates, start=1):
+            changed = {
+                recipe: _with_limit(settings, row, limit)
+                for recipe, settings in self.settings_by_recipe.items()
+            }
+            yields.append(_compute_yield(self.cases, changed, limit))
+            if on_progress:
+                on_progress(done, len(candidates), "threshold", row.key)
+        dropped = [item for item in _list_items(self.cases) if item.dropped_by == row.setting]
+        return Sweep(
+            row.filter,
+            "/".join(row.score for row in self.rows),
+            row.setting,
+            current,
+            tuple(yields),
+            tuple(self.values),
+            len(dropped),
+            sum(item.is_open for item in dropped),
+            self.left_out,
+        )
+
+
+def _find_rows(name: str) -> list[Threshold]:
+    """Return the thresholds that a name stands for."""
+    filter_name, _, score = name.partition(".")
+    names = decider_names()
+    rows = [row for row in THRESHOLDS if row.filter in names]
+    chosen = [row for row in rows if filter_name == row.filter or (name == row.reason)]
+    if score:
+        chosen = [row for row in rows if row.key == name]
+    if chosen:
+        return chosen
+    if score and filter_name in names:
+        own = ", ".join(row.score for row in rows if row.filter == filter_name)
+        raise InvalidInput(f"{filter_name} does not decide by {score!r}; choose from {own}")
+    if name in set(Reason):
+        raise InvalidInput(
+            f"no single threshold drops for the reason {name}; `argus dataset why ID` shows what "
+            "decided about a video"
+        )
+    reasons = dict.fromkeys(str(row.reason) for row in rows if row.reason)
+    raise InvalidInput(
+        f"{filter_name!r} is neither a filter with a threshold nor a reason of one; choose from "
+        f"{', '.join(dict.fromkeys([*names, *reasons]))}"
     )
 
 
-def _decider_names() -> dict[str, None]:
-    """Return the names of all filters and learned scorers, in the order in which they decide."""
-    filters = (*video_filters(FilterSettings()), *_clip_deciders())
-    return dict.fromkeys(one.name for one in filters)
-
-
-def _clip_deciders() -> tuple[_Decider, ...]:
-    return RateFilter(), *clip_filters(), *map(_ScorerDecider, REGISTRY)
-
-
-def _find_row(
-    filter_name: str, score: str, videos: Sequence[SourceRow], *, has_settings: bool
-) -> Threshold:
-    """Return the threshold of a score; without a score, the first one with stored values."""
-    rows = thresholds_of(filter_name)
-    if score:
-        for row in rows:
-            if row.score == score:
-                return row
-        raise InvalidInput(
-            f"{filter_name} does not decide by {score!r}; "
-            f"choose from {', '.join(row.score for row in rows)}"
-        )
-    for row in rows:
-        if _values(videos, row):
-            return row
-    raise _nothing_scored(filter_name, has_settings=has_settings)
-
-
-def _nothing_scored(filter_name: str, *, has_settings: bool) -> InvalidInput:
+def _nothing_scored(name: str, *, has_settings: bool) -> InvalidInput:
     if has_settings:
-        return InvalidInput(
-            f"the dataset holds no decision of the filter {filter_name}; refresh it first"
-        )
+        return InvalidInput(f"the dataset holds no decision by {name}; refresh it first")
     return InvalidInput(
         "the dataset stores no recipe that this version can read, so its thresholds are unknown; "
         "refresh it once"
@@ -272,112 +215,14 @@ def _candidates(
     return sorted(limit for limit in limits if _is_allowed(threshold, limit))
 
 
-def _try_decide(
-    decider: _Decider, scores: Mapping[str, float], settings: FilterSettings
-) -> Verdict | None:
-    """Decide; return None without a threshold, or if an earlier version stored other scores."""
-    try:
-        return decider.decide(scores, settings)
-    except KeyError:
-        return None
-
-
-def _group_scores(scores: Iterable[Score]) -> dict[str, dict[str, float]]:
-    """Return values by filter and name."""
-    groups: dict[str, dict[str, float]] = {}
-    for score in scores:
-        if score.value is not None:
-            groups.setdefault(score.filter, {})[score.name] = score.value
-    return groups
-
-
-def _values(videos: Sequence[SourceRow], threshold: Threshold) -> list[float]:
-    """Return a score's values over all videos and clips."""
-    groups = (
-        scores
-        for video in videos
-        for scores in (video.scores, *(clip.scores for clip in video.clips))
-    )
-    return [
-        score.value
-        for scores in groups
-        for score in scores
-        if (score.filter, score.name) == (threshold.filter, threshold.score)
-        and score.value is not None
-    ]
-
-
-def _collect_cases(
-    videos: Sequence[SourceRow], settings_by_recipe: Mapping[str, FilterSettings], filter_name: str
-) -> list[_VideoCase]:
-    cases = (_to_case(video, settings_by_recipe[video.recipe], filter_name) for video in videos)
-    return [case for case in cases if case]
-
-
-def _to_case(video: SourceRow, settings: FilterSettings, filter_name: str) -> _VideoCase | None:
-    """Return the case of a video, or None if no threshold of a filter can bring it back."""
-    is_dropped_by_filter = not all(score.kept for score in video.scores)
-    reason = video.reason if is_dropped_by_filter or not video.clips else None
-    item = _to_item(video.scores, settings, filter_name, video_filters(settings), reason)
-    if not video.clips and (item is None or video.decision is not Decision.DROPPED):
-        return None
-    if video.clips and video.decision is not Decision.KEPT and not is_dropped_by_filter:
-        reasons = {clip.reason for clip in video.clips if not _is_kept_by_filters(clip)}
-        if video.reason not in reasons:
-            return None  # dropped for another reason than its clips
-    clips = tuple(_to_clip_case(clip, settings, filter_name) for clip in video.clips)
-    return _VideoCase(video.recipe, item, clips, _length_hours(video), bool(video.clips))
-
-
-def _to_clip_case(clip: CuratedClip, settings: FilterSettings, filter_name: str) -> _ClipCase:
-    is_kept = _is_kept_by_filters(clip)
-    reason = None if is_kept else clip.reason
-    item = _to_item(clip.scores, settings, filter_name, _clip_deciders(), reason)
-    return _ClipCase(item, (clip.end_ms - clip.start_ms) / 3.6e6, is_kept)
-
-
-def _is_kept_by_filters(clip: CuratedClip) -> bool:
-    """Return True for a clip that is kept, or was dropped only together with its whole video."""
-    limited = [score for score in clip.scores if score.threshold is not None]
-    return clip.decision is Decision.KEPT or (
-        bool(limited) and all(score.kept for score in limited)
-    )
-
-
-def _length_hours(video: SourceRow) -> float:
-    media = video.media
-    return float(media.frames / media.fps) / 3600 if media and media.fps else 0.0
-
-
-def _to_item(
-    scores: Sequence[Score],
-    settings: FilterSettings,
-    filter_name: str,
-    deciders: Sequence[_Decider],
-    reason: Reason | None,
-) -> _Item | None:
-    """Return the item of a video or clip, or None if the swept filter did not score it.
-
-    Args:
-        scores: stored scores.
-        settings: settings under which it was decided.
-        filter_name: the swept filter.
-        deciders: all filters at this stage.
-        reason: why it was dropped; None if it was not.
-    """
-    groups = _group_scores(scores)
-    present = {one.name: one for one in deciders if one.name in groups}
-    if filter_name not in present:
-        return None
-    verdicts = {name: _try_decide(one, groups[name], settings) for name, one in present.items()}
-    own = verdicts.pop(filter_name)
-    others_keep = all(verdict is None or verdict.kept for verdict in verdicts.values())
-    is_own_reason = others_keep and own is not None and reason == own.reason
-    return _Item(present[filter_name], groups[filter_name], reason is None or is_own_reason)
+def _list_items(cases: Sequence[VideoCase]) -> list[SweptItem]:
+    """Return the items of videos and clips."""
+    items = chain.from_iterable((case.item, *(clip.item for clip in case.clips)) for case in cases)
+    return [item for item in items if item]
 
 
 def _compute_yield(
-    cases: Sequence[_VideoCase], settings_by_recipe: Mapping[str, FilterSettings], limit: float
+    cases: Sequence[VideoCase], settings_by_recipe: Mapping[str, FilterSettings], limit: float
 ) -> YieldPoint:
     """Count what is kept under settings that hold the limit."""
     videos, clips, hours, unjudged, unjudged_hours = 0, 0, 0.0, 0, 0.0

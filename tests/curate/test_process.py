@@ -95,7 +95,7 @@ CASES = [
         "blank",
         lambda: turning(panorama() // 8 + 100),
         Reason.LOW_VARIANCE,
-        value=lambda s: s["variance.least_variance"] < 500,
+        value=lambda s: s["variance.second_largest_variance"] < 500,
     ),
     Case(
         "open",

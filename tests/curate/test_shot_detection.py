@@ -95,7 +95,7 @@ def test_a_change_of_exposure_is_no_cut() -> None:
     flash = frames.copy()
     flash[6] = np.minimum(255, flash[6] * 1.8 + 60)
     step = frames * np.where(np.arange(12) < 6, 1, 0.6)[:, None, None, None]
-    ramp = frames * np.linspace(1, 0.4, 12)[:, None, None, None]
+    ramp = frames * np.linspace(1, 0.6, 12)[:, None, None, None]
     for changed in (flash, step, ramp):
         assert len(detect_shots(changed.astype(np.uint8), THRESHOLD)) == 1
 

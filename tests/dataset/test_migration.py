@@ -36,6 +36,7 @@ from argus.dataset import (
     DecidedVideo,
     Provenance,
     SourceRow,
+    StageSeconds,
     compare_manifest,
     export_manifest,
     migrate_config,
@@ -43,10 +44,11 @@ from argus.dataset import (
     read_manifest_recipes,
 )
 from argus.errors import InvalidInput
-from argus.report import compute_sweep, explain_decision, read_refreshed_videos
+from argus.report import compute_sweeps, explain_decision, read_refreshed_videos
 from argus.runs import RunFolder
 from schemas.config import ClipSettings, CurateConfig, FilterSettings
 from schemas.names import JobKind
+from tests.support.old_rows import add_current_scores, pin_versions
 
 DATA = Path(__file__).parent.parent / "data" / "dataset_v1"
 EXPECTED = json.loads((DATA / "expected.json").read_text())
@@ -78,13 +80,24 @@ def config_of(**filters: Any) -> CurateConfig:
     return CurateConfig(catalogue="catalogue.txt", clip=clip, filters=FilterSettings(**filters))
 
 
-FIRST = Recipe.from_config(config_of())
-SECOND = Recipe.from_config(config_of(variance=400.0))
-STRICT = Recipe.from_config(config_of(sharpness=50.0))
+FIRST, SECOND, STRICT = (
+    pin_versions(Recipe.from_config(config_of(**filters)), DATA / "dataset")
+    for filters in ({}, {"variance": 400.0}, {"sharpness": 50.0})
+)
+"""The recipes of the refreshes, with the versions of the filters that measured then."""
 
 
 def source_of(row: SourceRow) -> VideoSource:
     return VideoSource(row.source_id, row.url, row.split)
+
+
+def decide_again(row: SourceRow, recipe: Recipe) -> SourceRow:
+    """Decide by the scores of a row, as if today's filters had measured it."""
+    provenance = Provenance(recipe.digest, "third", "0.2.0")
+    prior = PriorResult(add_current_scores(row))
+    again = reevaluate_video(prior, source_of(row), recipe, provenance)
+    assert again is not None
+    return again
 
 
 def round_quality(row: SourceRow) -> SourceRow:
@@ -124,8 +137,8 @@ def test_every_row_is_read_as_it_was_written(dataset: Dataset) -> None:
         assert_matches(row, expected, skip=())
         assert row.decided_at == datetime.fromisoformat(expected["decided"])
         assert list(row.measured_filters) == (expected["scored"] or [])
-        spent = row.stage_seconds and vars(row.stage_seconds)
-        assert spent == expected["seconds"]
+        seconds = expected["seconds"]
+        assert row.stage_seconds == (StageSeconds(**seconds) if seconds else None)
         assert dataset.read_rows([source_id]) == {source_id: row}
     media = rows[STEREO].media
     assert media is not None
@@ -167,15 +180,8 @@ def test_a_refresh_goes_on_where_version_1_stopped(dataset: Dataset) -> None:
         REMOVED: WorkKind.DECIDE,
     }
     assert dataset.find_final(SECOND.digest, rows) == {WALK, SEAM}
-    provenance = Provenance(SECOND.digest, "third", "0.2.0")
-    decided = [
-        reevaluate_video(PriorResult(rows[source.source_id]), source, SECOND, provenance)
-        for source in sources
-        if source.source_id in plan.work
-    ]
-    commit = dataset.commit_chunk([DecidedVideo(row) for row in decided if row])
-    assert commit is not None
-    assert commit.sources == 2
+    again = [decide_again(rows[source_id], SECOND) for source_id in (STEREO, REMOVED)]
+    assert dataset.commit_chunk([DecidedVideo(row) for row in again]) is not None
     assert plan_refresh(sources, dataset, SECOND).work == {}
     newest = dataset.publish()
     assert newest is not None
@@ -192,10 +198,21 @@ def test_other_thresholds_measure_nothing_and_decide_as_version_1_did(dataset: D
     plan = plan_refresh([source_of(row) for row in rows.values()], dataset, STRICT)
     assert {work.kind for work in plan.work.values()} == {WorkKind.DECIDE}
     for source_id, row in rows.items():
-        provenance = Provenance(STRICT.digest, "strict", "0.2.0")
-        strict = reevaluate_video(PriorResult(row), source_of(row), STRICT, provenance)
-        assert strict is not None
-        assert_matches(strict, EXPECTED["strict"][source_id], skip=())
+        strict, expected = decide_again(row, STRICT), EXPECTED["strict"][source_id]
+        assert (strict.decision, strict.reason) == (expected["decision"], expected["reason"])
+        assert [one.reason for one in strict.clips] == [one["reason"] for one in expected["clips"]]
+
+
+def test_what_was_measured_otherwise_is_measured_again(dataset: Dataset) -> None:
+    rows = dataset.read_rows([WALK, SEAM, STEREO, REMOVED])
+    sources = [source_of(row) for row in rows.values()]
+    today = Recipe.from_config(config_of())
+    plan = plan_refresh(sources, dataset, today)
+    assert {work.kind for work in plan.work.values()} == {WorkKind.EVERYTHING}
+    for name in (WALK, SEAM, STEREO):
+        provenance = Provenance(today.digest, "third", "0.3.0")
+        row = rows[name]
+        assert reevaluate_video(PriorResult(row), source_of(row), today, provenance) is None
 
 
 def test_a_staged_result_of_a_killed_refresh_is_committed(dataset: Dataset) -> None:
@@ -220,9 +237,7 @@ def test_a_staged_result_of_a_killed_refresh_is_committed(dataset: Dataset) -> N
 
 def test_rows_of_both_versions_survive_compaction(dataset: Dataset) -> None:
     row = dataset.read_rows([STEREO])[STEREO]
-    provenance = Provenance(SECOND.digest, "third", "0.2.0")
-    again = reevaluate_video(PriorResult(row), source_of(row), SECOND, provenance)
-    assert again is not None
+    again = decide_again(row, SECOND)
     dataset.commit_chunk([DecidedVideo(again)])
     before = dataset.read_latest()
     assert dataset.compact(grace_h=0).index_files == (3, 1)
@@ -240,9 +255,9 @@ def test_views_explanations_and_sweeps_read_version_1(dataset: Dataset) -> None:
     found = view.find("https://videos.example/walk.mp4")
     titles = [stage.title for stage in explain_decision(view, found)]
     assert len(titles) > 4
-    sweep = compute_sweep(videos, view.read_filter_settings(), "blur", steps=3)
+    (sweep,) = compute_sweeps(videos, view.read_filter_settings(), "blur", steps=3)
     assert (sweep.setting, sweep.left_out, len(sweep.values)) == ("sharpness", 0, 4)
-    seams = compute_sweep(videos, view.read_filter_settings(), "seam.center_ratio", steps=3)
+    (seams,) = compute_sweeps(videos, view.read_filter_settings(), "seam.center_ratio", steps=3)
     assert seams.setting == "seam_ratio"
     refreshed = read_refreshed_videos(dataset, "first")
     assert {video.source_id for video in refreshed} == {WALK, SEAM, STEREO, REMOVED}

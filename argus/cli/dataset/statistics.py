@@ -72,8 +72,9 @@ def sweep(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="FILTER[.SCORE]",
-            help="Such as static, or seam.seam_ratio where a filter has several scores",
+            metavar="REASON|FILTER[.SCORE]",
+            help="Such as static for all thresholds that drop for this reason, motion for those of "
+            "one filter, or seam.seam_ratio for one",
         ),
     ],
     *,
@@ -86,34 +87,36 @@ def sweep(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what would be kept with other thresholds of one filter, the other filters unchanged.
+    """Show what would be kept with other thresholds of a filter or reason, each by itself.
 
     The decisions are made again from stored scores; nothing is decoded. A dropped video has no
     clips yet: those that a laxer threshold lets through are counted as *unjudged*, with their
-    whole length.
+    whole length. What several thresholds drop comes back with none of them alone.
 
-    JSON keys: filter, score, setting, current, values, left_out, yields (threshold, videos,
-    clips, hours, unjudged, unjudged_hours).
+    JSON: a list of thresholds with the keys filter, score, setting, current, values, dropped,
+    alone (dropped by no other threshold), left_out, yields (threshold, videos, clips, hours,
+    unjudged, unjudged_hours).
 
     Example: `argus dataset sweep static --steps 20 --plot static.svg`
     """
     if plot:
         require_writable(plot, "plot", (".svg", ".png"))
     view = open_view(dataset)
-    from argus.report import compute_sweep, draw_yield_curves
+    from argus.report import compute_sweeps, draw_yield_curves
 
     videos = read_videos(view)
     with ProgressDisplay("sweep", transient=True) as display:
-        found = compute_sweep(
+        found = compute_sweeps(
             videos, view.read_filter_settings(), name, steps=steps, on_progress=display.update
         )
     if as_json:
-        print_json(asdict(found))
+        print_json([asdict(one) for one in found])
     else:
-        _print_sweep(open_stdout(), found)
-    if found.left_out:
+        for one in found:
+            _print_sweep(open_stdout(), one)
+    if found[0].left_out:
         print_note(
-            f"{found.left_out} videos are left out: their settings are not stored, or belong to "
+            f"{found[0].left_out} videos are left out: their settings are not stored, or belong to "
             "another version"
         )
     if plot:
@@ -202,7 +205,10 @@ def _bin_labels(values: Sequence[float]) -> list[tuple[str, int]]:
 
 def _print_sweep(out: Console, found: "Sweep") -> None:
     current = "only recorded now" if found.current is None else f"now {found.current:g}"
-    words = f" against filters.{found.setting}, {current}; {len(found.values)} scores"
+    words = (
+        f" against filters.{found.setting}, {current}; {len(found.values)} scores; "
+        f"drops {found.dropped}, {found.alone} of them alone"
+    )
     out.print(Text.assemble((f"{found.filter}.{found.score}", "bold"), words))
     table = new_table(
         out, "threshold", "videos", "clips", "hours", "unjudged", "their hours", "", left=[""]
@@ -220,3 +226,4 @@ def _print_sweep(out: Console, found: "Sweep") -> None:
             style="bold green" if is_current else None,
         )
     out.print(table)
+    out.print()

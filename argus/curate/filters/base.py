@@ -63,21 +63,26 @@ class ScorerFailed(ArgusError):
 
 
 def video_filters(settings: FilterSettings) -> tuple[Filter, ...]:
-    """Return the filters of a whole video in the order in which their reasons count."""
+    """Return the filters of a whole video in the order in which their reasons count.
+
+    A filter that samples a video drops it only for what nearly all samples show. What is wrong for
+    a while is decided clip by clip: which frames are sampled depends on the encoder's keyframes.
+    """
     level = settings.black_level
     return (
         SeamFilter(),
         BlackFilter(level),
         CapsFilter(level),
-        VarianceFilter(),
+        VarianceFilter(decide_by="second_largest_variance"),
         StaticFilter(),
-        MotionFilter(decide_by="second_largest_share"),
+        MotionFilter(decide_by="largest_share"),
     )
 
 
 def clip_filters() -> tuple[Filter, ...]:
     """Return the filters of one clip in the order in which their reasons count."""
     return (
+        VarianceFilter(),
         StaticFilter(),
         MotionFilter(),
         ExposureFilter(),

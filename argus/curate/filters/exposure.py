@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 
 from argus.curate.frame_sampling import SampledFrames
@@ -58,19 +59,31 @@ class ExposureFilter:
 class VarianceFilter:
     """Variance of the gray level: blank, faded and fogged frames have almost none.
 
-    Scores:
-        least_variance: smallest variance of a sampled frame, squared gray levels, in [0, 16256].
+    Scores, in squared gray levels, in [0, 16256]:
+        median_variance: median over the sampled frames.
+        second_largest_variance: second largest variance of a sampled frame.
 
-    Drops unless `least_variance` is above `variance`.
+    Drops unless the score named by `decide_by` is above `variance`. The published rule compares the
+    least of five frames. Here a whole video is dropped only if all of its frames but one are blank,
+    since a single black frame or a fade says nothing about the rest; clips end where blank frames
+    begin, and a blank clip is dropped by its median.
     """
 
     name = "variance"
-    version = 1
+    version = 2
+
+    def __init__(self, decide_by: str = "median_variance") -> None:
+        """Set the score that decides: by default that of clips."""
+        self.decide_by = decide_by
 
     def score(self, sampled: SampledFrames) -> dict[str, float]:
         """Return the scores that the class describes."""
-        return {"least_variance": float(sampled.gray.var(axis=(1, 2)).min())}
+        variances = sorted(cv2.meanStdDev(gray)[1].item() ** 2 for gray in sampled.gray)
+        return {
+            "median_variance": float(np.median(variances)),
+            "second_largest_variance": variances[-2:][0],
+        }
 
     def decide(self, scores: Mapping[str, float], settings: FilterSettings) -> Verdict:
         """Keep above `variance`."""
-        return apply_threshold(self.name, "least_variance", scores, settings)
+        return apply_threshold(self.name, self.decide_by, scores, settings)

@@ -88,7 +88,7 @@ class MotionFilter:
     Scores:
         share: median over the frame pairs of the share of the textured sphere that moves by 2°
             per second or more, in [0, 1].
-        second_largest_share: second largest of these shares, in [0, 1].
+        largest_share: largest of these shares, in [0, 1].
         speed_deg_s: median speed of the motion in degrees per second.
         turn_deg_s: median speed of the camera's rotation in degrees per second.
 
@@ -97,10 +97,10 @@ class MotionFilter:
     """
 
     name = "motion"
-    version = 2
+    version = 3
 
     def __init__(self, decide_by: str = "share") -> None:
-        """Set the score that decides: `share` for clips, `second_largest_share` for videos."""
+        """Set the score that decides: `share` for clips, `largest_share` for videos."""
         self.decide_by = decide_by
 
     def score(self, sampled: SampledFrames) -> dict[str, float]:
@@ -113,10 +113,10 @@ class MotionFilter:
             )
             for k in np.flatnonzero(sampled.intervals_s > 0)
         ] or [STILL]
-        shares = sorted(motion.share for motion in motions)
+        shares = [motion.share for motion in motions]
         return {
             "share": float(np.median(shares)),
-            "second_largest_share": shares[-2:][0],
+            "largest_share": max(shares),
             "speed_deg_s": float(np.median([motion.speed_deg_s for motion in motions])),
             "turn_deg_s": float(np.median([motion.turn_deg_s for motion in motions])),
         }

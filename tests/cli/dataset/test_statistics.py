@@ -74,7 +74,7 @@ def test_a_sweep_counts_the_yield_of_each_threshold(
     sample_dataset: Path, rows: dict[str, SourceRow], tmp_path: Path
 ) -> None:
     options = ["--dataset", sample_dataset, "--plot", tmp_path / "plot.svg", "--json"]
-    found = run_argus_json("dataset", "sweep", "seam", *options)
+    (found,) = run_argus_json("dataset", "sweep", "seam", *options)
     current = next(point for point in found["yields"] if point["threshold"] == found["current"])
     assert found["current"] == FilterSettings().seam_ratio
     assert (current["videos"], current["clips"]) == (2, 4)
