@@ -1,8 +1,8 @@
 """Manifests: a dataset without its pixels, as one parquet file.
 
 It holds the kept sources, the spans, scores and checksums of their clips, and the recipes. It is
-also a catalogue, with `url` and `split` in the order of commits: a refresh of it builds the dataset
-anew, and `compare_manifest` reports which clips came out with the same bytes, with other bytes, or
+also a catalogue, with `url` and `split` in the order of commits, and within a commit in the order of
+its chunk: a refresh of it builds the dataset anew, of which the manifest has the same order, and `compare_manifest` reports which clips came out with the same bytes, with other bytes, or
 not at all. No shard is read.
 """
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -41,8 +42,8 @@ def export_manifest(dataset: Dataset, path: Path | str) -> int:
     Raises:
         InvalidInput: there is no dataset, or it keeps nothing.
     """
-    rows = dataset.read_latest([*MANIFEST_SCHEMA.names, "sequence"])
-    rows = rows.filter(pc.equal(rows["decision"], str(Decision.KEPT))).sort_by("sequence")
+    rows = dataset.read_latest(MANIFEST_SCHEMA.names)
+    rows = _sort_by_commit(dataset, rows.filter(pc.equal(rows["decision"], str(Decision.KEPT))))
     if not len(rows):
         raise InvalidInput(
             f"dataset {dataset.store.uri} keeps no video; a manifest needs at least one"
@@ -110,6 +111,16 @@ def compare_manifest(dataset: Dataset, path: Path | str) -> ManifestReport:
                         clip["clip_id"]
                     )
     return ManifestReport(tuple(same), tuple(changed), missing)
+
+
+def _sort_by_commit(dataset: Dataset, rows: pa.Table) -> pa.Table:
+    """Sort the latest rows of sources by commit and by their place in its chunk.
+
+    Merging files of the index keeps the order of the rows of a commit.
+    """
+    ordered = dataset.index.rows_after(0, ["source_id"])["source_id"].to_pylist()
+    places = {source_id: place for place, source_id in enumerate(ordered)}  # of the latest row
+    return rows.take(np.argsort([places[one] for one in rows["source_id"].to_pylist()]))
 
 
 def _explain(source: dict[str, Any] | None, clip: dict[str, Any] | None) -> str:

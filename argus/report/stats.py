@@ -48,8 +48,7 @@ class Tallies:
             self.reasons[video.reason] += 1
         if video.media:
             self.codecs[video.media.codec] += 1
-            if video.media.fps:
-                self.hours_in += float(video.media.frames / video.media.fps) / 3600
+            self.hours_in += video.media.duration_s / 3600
         _count_filters(self.video_filters, video.scores)
         for clip in video.clips:
             self.clips[clip.decision] += 1

@@ -1,6 +1,7 @@
 """Manifests: their content, their use as a catalogue, and comparison with a rebuilt dataset."""
 
 import json
+import random
 import re
 from pathlib import Path
 
@@ -57,6 +58,34 @@ def test_a_manifest_is_a_catalogue(dataset: Dataset, tmp_path: Path) -> None:
         ("http://example.org/url:c", Split.TRAIN),
         ("http://example.org/url:a", Split.TEST),
     ]
+
+
+def list_order(dataset: Dataset, path: Path) -> list[str]:
+    export_manifest(dataset, path)
+    return [str(name) for name in read_manifest(path)["source_id"].to_pylist()]
+
+
+def test_a_manifest_keeps_the_order_of_each_chunk(tmp_path: Path, make) -> None:
+    """Chunks of shuffled sources; some are decided again, so that their latest row counts."""
+    generator = random.Random(3)
+    names = [f"url:{number:02}" for number in range(60)]
+    generator.shuffle(names)
+    dataset = Dataset(tmp_path / "dataset")
+    for first in range(0, 60, 12):
+        dataset.commit_chunk([make.kept(name) for name in names[first : first + 12]])
+    again = [names[40], names[3], names[22]]
+    dataset.commit_chunk([make.kept(name, recipe="1" * 12) for name in again])
+    expected = [*(name for name in names if name not in again), *again]
+    assert list_order(dataset, tmp_path / "a.parquet") == expected
+    assert dataset.compact(grace_h=0).index_files == (6, 1)
+    assert list_order(dataset, tmp_path / "b.parquet") == expected
+    rebuilt = Dataset(tmp_path / "rebuilt")
+    sources = read_catalogue(tmp_path / "b.parquet").sources
+    for first in range(0, 60, 7):
+        chunk = [make.kept(source.source_id) for source in sources[first : first + 7]]
+        rebuilt.commit_chunk(chunk)
+    assert list_order(rebuilt, tmp_path / "c.parquet") == [one.source_id for one in sources]
+    assert [one.url for one in sources] == [f"http://example.org/{name}" for name in expected]
 
 
 def test_a_rebuilt_dataset_is_compared_with_its_manifest(
