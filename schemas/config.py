@@ -23,7 +23,7 @@ from schemas.model_config import (
     TrackingSettings,
     TrainConfig,
 )
-from schemas.names import Layout
+from schemas.names import Layout, Reason
 
 __all__ = [
     "ClipSettings",
@@ -347,6 +347,11 @@ class CurateConfig(DatasetConfig):
     catalogue: str = Field(
         description="Parquet, CSV, TSV or JSONL with `url` or `id`, or one URL per line"
     )
+    retry: tuple[Reason | Literal["all"], ...] = Field(
+        (),
+        description="Reasons of failed or dropped videos to fetch and process again; "
+        "all: every video that failed",
+    )
     fetch: FetchSettings = FetchSettings()
     clip: ClipSettings = ClipSettings()
     filters: FilterSettings = FilterSettings()
@@ -377,6 +382,13 @@ class CurateConfig(DatasetConfig):
         None,
         description="Folder on each machine for temporary files; default: `work` in ARGUS_HOME",
     )
+
+    @field_validator("retry")
+    @classmethod
+    def _not_forgotten(cls, reasons: tuple[str, ...]) -> tuple[str, ...]:
+        if Reason.FORGOTTEN in reasons:
+            raise ValueError("videos that were taken down are never fetched again")
+        return reasons
 
 
 class PromotionPolicy(Settings):

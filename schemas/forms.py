@@ -81,6 +81,11 @@ class RefreshForm(Form):
     allow_private_hosts: bool = Field(
         False, description="Allow URLs with loopback or private addresses"
     )
+    retry: list[Text] = Field(
+        default=[],
+        max_length=100,
+        description="Reasons of failed or dropped videos to try again, such as not_found, or all",
+    )
     run_id: RunId | None = RUN_ID
     overrides: list[str] = OVERRIDES
 

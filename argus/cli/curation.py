@@ -1,10 +1,12 @@
 """The command `refresh`: from a catalogue of videos to clips of a new snapshot."""
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
-from argus.cli.console import handle_errors
+from argus.cli.console import handle_errors, print_note
 from argus.cli.jobs import (
     choose_cluster,
     print_dry_run,
@@ -22,13 +24,16 @@ from argus.cli.options import (
     RayAddressOption,
     RunIdOption,
     SetOption,
+    locate_dataset,
+    require_dataset,
     require_folder,
     require_local_file,
     resolve_path,
 )
+from argus.errors import InvalidInput
 from argus.files import is_url
 from schemas.config import CurateConfig
-from schemas.names import JobKind
+from schemas.names import Decision, JobKind, Reason
 
 
 @handle_errors
@@ -44,6 +49,14 @@ def refresh(
     *,
     dataset: DatasetOption = None,
     allow_private_hosts: PrivateHostsOption = False,
+    retry: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REASON",
+            help="Also fetch and process again what failed or was dropped for this reason, such "
+            "as not_found; all: every video that failed; may be repeated",
+        ),
+    ] = None,
     executor: ExecutorOption = None,
     ray_address: RayAddressOption = None,
     config: ConfigOption = None,
@@ -57,6 +70,10 @@ def refresh(
     Videos that are decided already cost nothing, and keep their split. It may be stopped at any
     moment: the same command continues.
 
+    A video that failed is tried again if the failure may pass, if a setting that it depends on has
+    changed (private hosts, limits, cookies, proxies), or with --retry. The exit status is 30 or 1
+    if every video that was tried failed.
+
     Example: `argus refresh videos.csv --set clip.height=512`
     """
     fields = {
@@ -64,6 +81,7 @@ def refresh(
         "dataset": resolve_path(dataset, "dataset"),
         "run_id": run_id,
         "fetch.allow_private_hosts": allow_private_hosts or None,
+        "retry": _check_reasons(retry, dataset) if retry else None,
         "executor": executor,
     }
     settings = resolve_job_config(CurateConfig, JobKind.CURATE, fields, file=config, sets=sets)
@@ -73,9 +91,47 @@ def refresh(
     if dry_run:
         from argus.curate import preview_refresh
 
-        print_dry_run(settings, f"would process {preview_refresh(settings)}")
+        plan = preview_refresh(settings)
+        print_dry_run(settings, f"would process {plan}")
+        _print_retry_hint(plan.failures)
         return
     result = run_job(JobKind.CURATE, settings, ray_address=cluster, as_json=as_json)
+    known = {
+        name.partition(".")[2]: int(count)
+        for name, count in result.metrics.items()
+        if name.startswith("known.")
+    }
+    _print_retry_hint(known)
     at = f" --dataset {dataset}" if dataset else ""
     last = f"argus train{at}" if result.outputs.get("snapshot") else f"argus dataset stats{at}"
     print_result(result, f"argus dataset gallery look.html{at}", last, as_json=as_json)
+
+
+def _check_reasons(reasons: list[str], dataset: str | None) -> list[str]:
+    """Return the reasons of --retry.
+
+    Raises:
+        InvalidInput: one is unknown; the message lists those in the dataset.
+    """
+    unknown = set(reasons) - {*Reason, "all"}
+    if not unknown:
+        return reasons
+    place = require_dataset(locate_dataset(dataset))
+    from argus.dataset import Dataset
+
+    rows = Dataset(place).read_decisions().to_pylist()
+    counts = Counter(row["reason"] for row in rows if row["decision"] == Decision.FAILED)
+    found = ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
+    raise InvalidInput(
+        f"--retry {', '.join(sorted(unknown))} is no reason; videos of {place} failed with "
+        f"{found or 'none'}; give one of these, or all"
+    )
+
+
+def _print_retry_hint(failures: Mapping[str, int]) -> None:
+    if failures:
+        options = " ".join(f"--retry {reason}" for reason in failures)
+        print_note(
+            f"{sum(failures.values())} known videos failed earlier and are not tried again; "
+            f"to try them: {options}"
+        )

@@ -33,6 +33,7 @@ C = TypeVar("C", bound=BaseModel)
 _UNITS = {
     "batch": "clips",
     "clips": "clips",
+    "empty_entries": "entries",
     "frames": "frames",
     "height": "px",
     "seconds": "s",
@@ -44,7 +45,7 @@ _UNITS = {
 }
 _DETAIL = "scored."  # videos by filter; only the JSON has them
 _VIDEO_COUNTS = frozenset(
-    {"considered", "known", "kept", "dropped", "failed", "redecided", "reevaluated"}
+    {"considered", "known", "kept", "dropped", "failed", "redecided", "reevaluated", "resplit"}
     | {str(reason) for reason in Reason}
 )
 

@@ -3,6 +3,7 @@
 from .clipping import ClipSpan, clip_spans
 from .download import fetch
 from .executor import Completion, Executor, LocalExecutor, describe_task_error
+from .failures import AccessSettings
 from .filters import (
     Filter,
     RateFilter,
@@ -21,7 +22,7 @@ from .frame_sampling import (
 )
 from .layout import LayoutVerdict, detect_layout
 from .outcomes import FetchedVideo, FileLost, StagedVideo, TaskOutcome, WorkerDied, WorkItem
-from .plan import RefreshPlan, plan_refresh, preview_refresh
+from .plan import RefreshPlan, RetryRules, plan_refresh, preview_refresh
 from .process import process_isolated, process_video
 from .quality import compute_quality
 from .recipe import (
@@ -51,6 +52,7 @@ __all__ = [
     "RECIPE_VERSION",
     "ROW_HEIGHT",
     "SHEET_WIDTH",
+    "AccessSettings",
     "Catalogue",
     "ClipSpan",
     "Completion",
@@ -66,6 +68,7 @@ __all__ = [
     "RateFilter",
     "Recipe",
     "RefreshPlan",
+    "RetryRules",
     "RunTally",
     "SampledFrames",
     "ScoreTable",

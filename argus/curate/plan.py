@@ -1,26 +1,71 @@
 """The plan of a refresh: which videos of a catalogue still need work under the current recipe."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from argus.curate.failures import FAILURE_SETTINGS, AccessSettings
 from argus.curate.recipe import Recipe, Work, WorkKind, load_recipe
 from argus.curate.records import VideoSource
 from argus.curate.sources import read_catalogue
-from argus.dataset import Dataset
+from argus.curate.splits import SplitChanges, find_split_changes
+from argus.dataset import Dataset, is_retryable_failure
 from schemas.config import CurateConfig
-from schemas.names import Decision
+from schemas.names import Decision, Reason
 
 _EVERYTHING = Work(WorkKind.EVERYTHING)
+_EXTENT = {kind: extent for extent, kind in enumerate(WorkKind)}
+_MAX_REASONS = 3  # that the sentence of a plan names
+
+
+@dataclass(frozen=True)
+class RetryRules:
+    """Which final decisions a refresh makes again.
+
+    Attributes:
+        access: settings that failures depend on; with laxer ones they are tried again.
+        reasons: failed and dropped videos to try again; "all" are the failed ones.
+        run_id: what this run has tried again is not tried once more.
+    """
+
+    access: AccessSettings | None = None
+    reasons: Collection[Reason | Literal["all"]] = ()
+    run_id: str = ""
+
+    @classmethod
+    def of(cls, config: CurateConfig) -> "RetryRules":
+        """Return the rules of a configuration.
+
+        Raises:
+            InvalidInput: a file of secrets cannot be used.
+        """
+        return cls(AccessSettings.read(config.fetch), config.retry, config.run_id or "")
 
 
 @dataclass(frozen=True)
 class RefreshPlan:
-    """The videos of a catalogue in its order, and the work for those that are not resolved."""
+    """The videos of a catalogue in its order, and the work for those that are not resolved.
+
+    Attributes:
+        sources: the videos.
+        work: by source id, in the order of the catalogue.
+        replaced: sequences, by source id, of the final rows that are made again.
+        failures: number of resolved videos that failed, by reason.
+        splits: changes of the splits of resolved videos.
+        empty_entries: entries of the catalogue that were skipped.
+    """
 
     sources: tuple[VideoSource, ...]
-    work: dict[str, Work]  # by source id, in the order of the catalogue
+    work: dict[str, Work]
+    replaced: Mapping[str, int] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)
+    splits: SplitChanges = field(default_factory=SplitChanges)
+    empty_entries: int = 0
 
     @property
     def known(self) -> int:
@@ -39,47 +84,148 @@ class RefreshPlan:
     def __str__(self) -> str:
         """Return the plan in one sentence; kinds of work that no video needs are left out."""
         kinds = Counter(work.kind for work in self.work.values())
+        failed = f", of which {describe_reasons(self.failures)}" if self.failures else ""
         parts = {
-            "known": self.known,
+            f"known{failed}": self.known,
             "to decide again from stored scores": kinds[WorkKind.DECIDE],
             "to measure again by some filters": kinds[WorkKind.SCORE],
             "to fetch and process": kinds[WorkKind.EVERYTHING],
+            "to get another split": len(self.splits.splits),
+            "to keep the split of the video that they duplicate": self.splits.following,
+            "empty entries to skip": self.empty_entries,
         }
         shown = ", ".join(f"{count} {part}" for part, count in parts.items() if count)
         return f"{len(self.sources)} video{'s' * (len(self.sources) != 1)}: {shown}"
+
+
+def describe_reasons(failures: Mapping[str, int]) -> str:
+    """Return such as "3 failed (not_found 2, private 1)", the most frequent reasons first."""
+    most = Counter(failures).most_common(_MAX_REASONS)
+    shown = ", ".join(f"{reason} {count}" for reason, count in most)
+    return f"{sum(failures.values())} failed ({shown}{', …' * (len(failures) > len(most))})"
 
 
 def preview_refresh(config: CurateConfig) -> RefreshPlan:
     """Plan a refresh of a configuration; fetch and write nothing.
 
     Raises:
-        InvalidInput: the catalogue cannot be read.
+        InvalidInput: the catalogue or a file of secrets cannot be read.
     """
-    sources = read_catalogue(Path(config.catalogue)).sources
-    return plan_refresh(sources, Dataset(config.dataset), Recipe.from_config(config))
+    catalogue = read_catalogue(Path(config.catalogue))
+    return plan_refresh(
+        catalogue.sources,
+        Dataset(config.dataset),
+        Recipe.from_config(config),
+        RetryRules.of(config),
+        catalogue.empty_entries,
+    )
 
 
-def plan_refresh(sources: Sequence[VideoSource], dataset: Dataset, recipe: Recipe) -> RefreshPlan:
+def plan_refresh(
+    sources: Sequence[VideoSource],
+    dataset: Dataset,
+    recipe: Recipe,
+    rules: RetryRules | None = None,
+    empty_entries: int = 0,
+) -> RefreshPlan:
     """Compare a catalogue with the decisions of a dataset.
 
     A retryable failure is tried again; a decision under another recipe is made again as far as the
     recipes differ.
+
+    Args:
+        sources: the catalogue.
+        dataset: the dataset.
+        recipe: the recipe of the refresh.
+        rules: which final decisions are made again; none by default.
+        empty_entries: of the catalogue, for the plan's sentence.
     """
     known = dataset.read_decisions()
     works = {
         digest: recipe.compare(load_recipe(dataset.store, digest))
         for digest in known["recipe"].unique().to_pylist()
     }
-    columns = (known[name].to_pylist() for name in ("source_id", "decision", "retryable", "recipe"))
+    names = ("source_id", "decision", "reason", "retryable", "recipe")
     states = {
-        source_id: _EVERYTHING if decision == Decision.FAILED and retryable else works[digest]
-        for source_id, decision, retryable, digest in zip(*columns, strict=True)
+        source_id: (
+            _EVERYTHING if decision == Decision.FAILED and retryable else works[digest],
+            reason if decision == Decision.FAILED else None,
+        )
+        for source_id, decision, reason, retryable, digest in zip(
+            *(known[name].to_pylist() for name in names), strict=True
+        )
     }
-    work = {source.source_id: states.get(source.source_id, _EVERYTHING) for source in sources}
+    again = _find_retries(sources, dataset, rules or RetryRules())
+    work: dict[str, Work] = {}
+    failures: Counter[str] = Counter()
+    resolved = []
+    for source in sources:
+        one, reason = states.get(source.source_id, (_EVERYTHING, None))
+        if source.source_id in again:
+            one = max(one, again[source.source_id][0], key=lambda each: _EXTENT[each.kind])
+        if one.kind is not WorkKind.NOTHING:
+            work[source.source_id] = one
+            continue
+        resolved.append(source)
+        failures.update([reason] if reason else [])
     return RefreshPlan(
         tuple(sources),
-        {source_id: one for source_id, one in work.items() if one.kind is not WorkKind.NOTHING},
+        work,
+        {source_id: sequence for source_id, (_, sequence) in again.items()},
+        failures,
+        find_split_changes(dataset, resolved),
+        empty_entries,
     )
+
+
+def _find_retries(
+    sources: Sequence[VideoSource], dataset: Dataset, rules: RetryRules
+) -> dict[str, tuple[Work, int]]:
+    """Return the work, and the sequence of the row, of the final decisions to be made again."""
+    rows = dataset.read_decisions()
+    rows = rows.filter(pc.invert(is_retryable_failure(rows)))
+    found = {}
+    if rules.access:
+        reasons = pa.array([str(reason) for reason in FAILURE_SETTINGS])
+        depends = pc.or_(pc.is_valid(rows["failure_settings"]), pc.is_in(rows["reason"], reasons))
+        states = {row["source_id"]: row for row in rows.filter(depends).to_pylist()}
+        for source in sources if states else ():
+            row = states.get(source.source_id)
+            if row and rules.access.may_mend(row["reason"], row["failure_settings"], source.url):
+                found[source.source_id] = _choose_work(row), row["sequence"]
+    asked = _select_asked(rows, dataset, rules) if rules.reasons else rows.slice(0, 0)
+    for source_id, sequence in zip(
+        asked["source_id"].to_pylist(), asked["sequence"].to_pylist(), strict=True
+    ):
+        found[source_id] = _EVERYTHING, sequence
+    return found
+
+
+def _choose_work(row: Mapping[str, Any]) -> Work:
+    """Return the work for a row with a failure that may be gone.
+
+    Nothing was measured of a video that failed or is too long. Another one only lost clips.
+    """
+    if row["decision"] == Decision.FAILED or row["reason"] == Reason.TOO_LONG:
+        return _EVERYTHING
+    return Work(WorkKind.DECIDE)
+
+
+def _select_asked(rows: pa.Table, dataset: Dataset, rules: RetryRules) -> pa.Table:
+    """Return those of some final rows that a person wants to be tried again, once in a run."""
+    is_failed = pc.equal(rows["decision"], str(Decision.FAILED))
+    wanted = pa.array([str(reason) for reason in rules.reasons])
+    mask = pc.fill_null(pc.is_in(rows["reason"], wanted), False)
+    if "all" in rules.reasons:
+        mask = pc.or_(mask, is_failed)
+    mask = pc.and_(mask, pc.not_equal(rows["decision"], str(Decision.KEPT)))
+    mask = pc.and_(mask, pc.not_equal(rows["reason"], str(Reason.FORGOTTEN)))
+    asked = rows.filter(mask)
+    if not rules.run_id or not len(asked):
+        return asked
+    latest = dataset.read_latest_after(0, ["run_id"])
+    done = latest.filter(pc.equal(latest["run_id"], rules.run_id))["source_id"].combine_chunks()
+    return asked.filter(pc.invert(pc.is_in(asked["source_id"], done)))
 
 
 def pending_chunks(plan: RefreshPlan, size: int) -> list[list[VideoSource]]:

@@ -96,6 +96,7 @@ def reevaluate_video(
         split=source.assigned_split,
         measured_filters=(),
         stage_seconds=None,
+        failure_settings=row.failure_settings if decided is row else None,
         decided_at=datetime.now(UTC),
         **vars(provenance),
     )

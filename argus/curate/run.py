@@ -7,7 +7,7 @@ decided. So a run that was killed, and is repeated, ends with the dataset of an 
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import islice
@@ -15,22 +15,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from argus.curate.dedup.resolve import DuplicateResolver
-from argus.curate.download import read_secrets
 from argus.curate.executor import Executor
+from argus.curate.failures import FAILURE_SETTINGS, AccessSettings
 from argus.curate.outcomes import WorkItem
-from argus.curate.plan import pending_chunks, plan_refresh
+from argus.curate.plan import (
+    RefreshPlan,
+    RetryRules,
+    describe_reasons,
+    pending_chunks,
+    plan_refresh,
+)
 from argus.curate.recipe import Recipe, store_recipe
-from argus.curate.records import PriorResult
+from argus.curate.records import PriorResult, VideoSource
 from argus.curate.reevaluate import reevaluate_video
 from argus.curate.scheduler import Scheduler
 from argus.curate.sources import read_catalogue
+from argus.curate.splits import change_splits
 from argus.curate.staging import StagedResultGone, StagingArea
 from argus.curate.tasks import VideoTasks
 from argus.dataset import Commit, Dataset, DecidedVideo, Provenance, SourceRow
 from argus.errors import ServiceError
 from argus.runs import RunFolder
 from schemas.config import CurateConfig, LearnedThresholds
-from schemas.names import Decision
+from schemas.names import Decision, Reason
 
 if TYPE_CHECKING:
     from argus.curate.scorers import ScorerPlan
@@ -48,6 +55,10 @@ class RunTally:
     known: int
     clips: int = 0
     reevaluated: int = 0  # decided from stored scores alone
+    resplit: int = 0  # known videos with another split
+    retryable: int = 0  # failed videos that the next refresh tries again
+    empty_entries: int = 0  # of the catalogue
+    known_failures: Mapping[str, int] = field(default_factory=dict)  # by reason
     decisions: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)  # "dropped.seam", "failed.not_found"
     scored: Counter[str] = field(default_factory=Counter)  # videos that each filter measured
@@ -55,6 +66,7 @@ class RunTally:
     def add(self, row: SourceRow) -> None:
         """Count a decided video."""
         self.decisions[row.decision] += 1
+        self.retryable += not row.is_final
         self.clips += len(row.kept_clips)
         self.scored.update(row.measured_filters)
         if row.reason:
@@ -64,6 +76,7 @@ class RunTally:
         """Count a row as it was committed in place of how it was decided."""
         self.decisions.subtract({before.decision: 1})
         self.decisions.update({after.decision: 1})
+        self.retryable += before.is_final - after.is_final
         self.clips += len(after.kept_clips) - len(before.kept_clips)
         self.reasons.subtract({f"{before.decision}.{before.reason}": 1} if before.reason else {})
         self.reasons.update({f"{after.decision}.{after.reason}": 1} if after.reason else {})
@@ -74,7 +87,11 @@ class RunTally:
         return sum(self.decisions.values())
 
     def metrics(self) -> dict[str, float]:
-        """Return all counts by name; `scored.FILTER` counts the videos that a filter measured."""
+        """Return all counts by name.
+
+        `scored.FILTER` counts the videos that a filter measured, and `known.REASON` those that
+        failed before. Counts of rare things are left out if they are zero.
+        """
         counts = {
             "considered": self.considered,
             "known": self.known,
@@ -83,7 +100,9 @@ class RunTally:
         }
         decisions = {str(decision): self.decisions[decision] for decision in Decision}
         scored = {f"scored.{name}": count for name, count in self.scored.items()}
-        every = {**counts, **decisions, **+self.reasons, **scored}
+        rare = {"resplit": self.resplit, "empty_entries": self.empty_entries}
+        rare |= {f"known.{reason}": count for reason, count in self.known_failures.items()}
+        every = {**counts, **decisions, **+self.reasons, **+Counter(rare), **scored}
         return {name: float(value) for name, value in every.items()}
 
     def __str__(self) -> str:
@@ -116,15 +135,20 @@ class CurationRun:
     def __init__(self, config: CurateConfig, folder: RunFolder, executor: Executor) -> None:
         self.scorers = _plan_scorers(config)
         self.recipe = Recipe.from_config(config)
-        read_secrets(config.fetch)  # fail here rather than once per video
+        self._access = AccessSettings.read(config.fetch)  # fail here rather than once per video
+        self._rules = RetryRules(self._access, config.retry, folder.run_id)
         self.dataset = Dataset(config.dataset)
         self.provenance = Provenance(
             recipe=self.recipe.digest, run_id=folder.run_id, code_version=version("argus-360")
         )
-        self.plan = plan_refresh(
-            read_catalogue(Path(config.catalogue)).sources, self.dataset, self.recipe
+        catalogue = read_catalogue(Path(config.catalogue))
+        self.plan = self._plan(catalogue.sources, catalogue.empty_entries)
+        self.tally = RunTally(
+            considered=len(self.plan.sources),
+            known=self.plan.known,
+            empty_entries=catalogue.empty_entries,
+            known_failures=self.plan.failures,
         )
-        self.tally = RunTally(considered=len(self.plan.sources), known=self.plan.known)
         self.committed = 0  # videos newly decided in the dataset
         self.max_capacity = 0  # videos that were processed at once; 0 if none was
         self._config, self._folder, self._executor = config, folder, executor
@@ -136,6 +160,38 @@ class CurationRun:
         """True if the run was asked to stop before all its work was done."""
         return self._folder.is_stop_requested and bool(self.plan.work)
 
+    @property
+    def is_fruitless(self) -> bool:
+        """True if every video that was tried failed.
+
+        Failures of earlier refreshes that repeat do not count, if the catalogue has other videos.
+        """
+        tally = self.tally
+        failed = tally.decisions[Decision.FAILED]
+        return 0 < failed == tally.done and bool(self.committed or not tally.known)
+
+    def describe_failure(self) -> str:
+        """Return how many videos failed, why, and what makes a refresh try them again."""
+        failures = {
+            name.partition(".")[2]: count
+            for name, count in (+self.tally.reasons).items()
+            if name.startswith(f"{Decision.FAILED}.")
+        }
+        failed = f"no video could be fetched: {describe_reasons(failures)}"
+        if self.tally.retryable == self.tally.done:
+            return f"{failed}; all may pass, so the same refresh tries again"
+        settings = {
+            f"fetch.{name}"
+            for reason in failures
+            for name in FAILURE_SETTINGS.get(Reason(reason), ())
+        }
+        mend = f", or other {', '.join(sorted(settings))}," if settings else ""
+        again = " ".join(f"--retry {reason}" for reason in failures)
+        return (
+            f"{failed}; `argus dataset why VIDEO` says more; once the cause is gone, "
+            f"`{again}`{mend} tries them again"
+        )
+
     def run(self) -> None:
         """Work until every video is decided and committed, or a stop is requested.
 
@@ -143,6 +199,9 @@ class CurationRun:
             ServiceError: a disk is full or the executor failed; a repeated run continues.
         """
         self._folder.progress(0, self._pending, "video", str(self.plan))
+        for count in change_splits(self.dataset, self.plan.splits, self.provenance.run_id):
+            self.tally.resplit += count
+            self.committed += count
         known = self.plan.known_ids
         self._staging.clear_work(known)
         self._staging.discard_committed(known)
@@ -155,9 +214,12 @@ class CurationRun:
         if any(map(self.plan.has_prior, self.plan.work)):
             self._reevaluate(resolver)
             # The videos that are left must be fetched.
-            self.plan = plan_refresh(self.plan.sources, self.dataset, self.recipe)
+            self.plan = self._plan(self.plan.sources)
         if self.plan.work and not self._folder.is_stop_requested:
             self._process(resolver)
+
+    def _plan(self, sources: Sequence[VideoSource], empty_entries: int = 0) -> RefreshPlan:
+        return plan_refresh(sources, self.dataset, self.recipe, self._rules, empty_entries)
 
     def _reevaluate(self, resolver: DuplicateResolver) -> None:
         """Decide and commit the videos whose stored scores suffice."""
@@ -185,7 +247,7 @@ class CurationRun:
             staging=self._staging,
             recipe=self.recipe,
             provenance=self.provenance,
-            fetch=self._config.fetch,
+            access=self._access,
             find_resolved=self._find_resolved,
         )
         for chunk in scheduler.run_chunks(
@@ -217,7 +279,7 @@ class CurationRun:
         }
 
     def _find_resolved(self, source_ids: Collection[str]) -> set[str]:
-        return self.dataset.find_final(self.recipe.digest, source_ids)
+        return self.dataset.find_final(self.recipe.digest, source_ids, self.plan.replaced)
 
     def _count(self, row: SourceRow) -> None:
         self.tally.add(row)
@@ -243,7 +305,9 @@ class CurationRun:
         """Commit a chunk; begin again if another run committed and discarded a staged result."""
         for _attempt in range(COMMIT_ATTEMPTS):
             try:
-                return self.dataset.commit_chunk(chunk, resolver.resolve)
+                return self.dataset.commit_chunk(
+                    chunk, resolver.resolve, replaced=self.plan.replaced
+                )
             except StagedResultGone as error:
                 gone = error
         raise ServiceError(

@@ -10,10 +10,12 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count, islice
 
 from argus.curate.download import retry_delay_s
 from argus.curate.executor import Executor
+from argus.curate.failures import AccessSettings
 from argus.curate.outcomes import (
     FetchedVideo,
     FileLost,
@@ -29,7 +31,6 @@ from argus.curate.staging import StagedResultGone, StagingArea
 from argus.curate.tasks import MAX_RETRIES
 from argus.dataset import DecidedVideo, Provenance, SourceRow
 from argus.errors import FetchError, ServiceError
-from schemas.config import FetchSettings
 from schemas.names import Reason
 
 CHUNKS_AHEAD = 4
@@ -51,7 +52,7 @@ class Scheduler:
         staging: the staging area of the run.
         recipe: the recipe of the run.
         provenance: stored with the rows of videos that fail.
-        fetch: limits on attempts and concurrent downloads.
+        access: limits on attempts and concurrent downloads, and what failures depend on.
         find_resolved: see `FindResolved`.
     """
 
@@ -62,12 +63,13 @@ class Scheduler:
         staging: StagingArea,
         recipe: Recipe,
         provenance: Provenance,
-        fetch: FetchSettings,
+        access: AccessSettings,
         find_resolved: FindResolved,
     ) -> None:
         self.max_capacity = 0  # largest number of videos processed at once
         self._executor, self._staging, self._recipe = executor, staging, recipe
-        self._provenance, self._fetch, self._find_resolved = provenance, fetch, find_resolved
+        self._provenance, self._fetch, self._find_resolved = provenance, access.fetch, find_resolved
+        self._access = access
         self._queue: deque[WorkItem] = deque()
         self._delayed: list[tuple[float, int, WorkItem]] = []  # heap: due time, tie-breaker, item
         self._tie_breaker = count()
@@ -153,7 +155,7 @@ class Scheduler:
         match outcome:
             case FetchedVideo():
                 self._processing.add(item.source.source_id)
-                self._executor.submit_process(item, outcome)
+                self._executor.submit_process(item, outcome.add_wait(item.rate_wait_s))
                 return None
             case StagedVideo():
                 return self._read_staged(item)
@@ -176,6 +178,8 @@ class Scheduler:
         waited_s = time.monotonic() - item.first_attempt if item.first_attempt else 0.0
         is_in_time = waited_s + delay_s < settings.timeout_s
         if error.retryable and item.attempts < settings.attempts and is_in_time:
+            if error.reason is Reason.RATE_LIMITED:
+                item.rate_wait_s += delay_s
             self._retry(item, delay_s)
             return None
         if item.prior and not error.retryable:  # gone for good: decide from what is stored of it
@@ -183,7 +187,7 @@ class Scheduler:
                 item.prior, item.source, self._recipe, self._provenance, lost=error.reason
             )
             if row:
-                return DecidedVideo(row)
+                return DecidedVideo(self._add_failure_settings(row, error.reason))
         return self._fail(item, error.reason, str(error), retryable=error.retryable)
 
     def _read_staged(self, item: WorkItem) -> DecidedVideo | None:
@@ -211,6 +215,11 @@ class Scheduler:
     def _fail(
         self, item: WorkItem, reason: Reason, detail: str, *, retryable: bool
     ) -> DecidedVideo:
-        return DecidedVideo(
-            failed_row(item.source, self._provenance, reason, detail, retryable=retryable)
-        )
+        row = failed_row(item.source, self._provenance, reason, detail, retryable=retryable)
+        return DecidedVideo(self._add_failure_settings(row, reason))
+
+    def _add_failure_settings(self, row: SourceRow, reason: Reason) -> SourceRow:
+        """Return the row of a video that could not be fetched, or lost clips because of that."""
+        if row.reason is not reason and all(clip.reason is not reason for clip in row.clips):
+            return row
+        return replace(row, failure_settings=self._access.describe(reason, row.url))

@@ -6,11 +6,12 @@ records that pickle: videos and clips stay on disk.
 
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from argus.curate.download import RateLimiter, fetch
+from argus.curate.failures import AccessSettings
 from argus.curate.outcomes import FetchedVideo, FileLost, StagedVideo
 from argus.curate.process import process_isolated
 from argus.curate.recompute import recompute_isolated
@@ -142,5 +143,6 @@ class VideoTasks:
             else:
                 video = process_isolated(file.path, source, self.config, folder, samples)
             if video.reason is not Reason.WORKER_DIED or not retries_left:
-                return video
+                settings = AccessSettings(self.config.fetch).describe(video.reason, source.url)
+                return replace(video, failure_settings=settings)
         raise AssertionError("unreachable: the last attempt returns")

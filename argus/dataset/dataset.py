@@ -74,7 +74,11 @@ class Dataset:
         return self.index.refresh() > 0
 
     def commit_chunk(
-        self, videos: Sequence[DecidedVideo], resolve: ResolveChunk | None = None
+        self,
+        videos: Sequence[DecidedVideo],
+        resolve: ResolveChunk | None = None,
+        *,
+        replaced: Mapping[str, int] | None = None,
     ) -> Commit | None:
         """Commit the decisions about a chunk's sources; all of them count or none does.
 
@@ -85,6 +89,7 @@ class Dataset:
         Args:
             videos: the chunk in its order, all of one recipe.
             resolve: called with what is new, to handle duplicates of earlier commits.
+            replaced: sequences of rows, by source, that do not count as known, nor any before.
 
         Returns:
             The commit, or None if nothing was new.
@@ -97,7 +102,7 @@ class Dataset:
             raise InvalidInput("the videos of a chunk have several recipes; commit them separately")
         for _attempt in range(_MAX_ATTEMPTS):
             version = self.index.refresh()
-            new = self._select_new(videos)
+            new = self._select_new(videos, replaced or {})
             if not new:
                 return None
             resolved = resolve(new) if resolve else new
@@ -115,18 +120,29 @@ class Dataset:
     def read_decisions(self) -> pa.Table:
         """Return the latest decision on each source, sorted by `source_id`.
 
-        Columns: source_id, decision, reason, retryable, recipe, sequence.
+        Columns: source_id, decision, reason, retryable, recipe, failure_settings, sequence.
         """
         self.index.refresh()
         return self._decisions.to_table()
 
-    def find_final(self, recipe: str, source_ids: Collection[str]) -> set[str]:
-        """Return those of some sources whose latest row is final under a recipe."""
+    def find_final(
+        self, recipe: str, source_ids: Collection[str], replaced: Mapping[str, int] | None = None
+    ) -> set[str]:
+        """Return those of some sources whose latest row is final under a recipe.
+
+        Args:
+            recipe: its digest.
+            source_ids: the sources.
+            replaced: sequences of rows, by source, that do not count, nor any before.
+        """
         self.index.refresh()
+        replaced = replaced or {}
         return {
             source_id
             for source_id, latest in self._decisions.find(source_ids).items()
-            if latest.recipe == recipe and latest.is_final
+            if latest.recipe == recipe
+            and latest.is_final
+            and latest.sequence > replaced.get(source_id, 0)
         }
 
     def read_rows(self, source_ids: Collection[str]) -> dict[str, SourceRow]:
@@ -275,10 +291,17 @@ class Dataset:
                 f"`argus refresh CATALOGUE --dataset {self.store.uri}`"
             )
 
-    def _select_new(self, videos: Sequence[DecidedVideo]) -> list[DecidedVideo]:
+    def _select_new(
+        self, videos: Sequence[DecidedVideo], replaced: Mapping[str, int]
+    ) -> list[DecidedVideo]:
         before = self._decisions.find([video.row.source_id for video in videos])
+        known = {
+            source_id: latest
+            for source_id, latest in before.items()
+            if latest.sequence > replaced.get(source_id, 0)
+        }
         return [
-            video for video in videos if not _repeats(video.row, before.get(video.row.source_id))
+            video for video in videos if not _repeats(video.row, known.get(video.row.source_id))
         ]
 
     def _write_shard(self, videos: Sequence[DecidedVideo]) -> list[SourceRow]:

@@ -10,7 +10,15 @@ from argus.dataset.index import Index, select_latest
 from schemas.arrow import INDEX_SCHEMA
 from schemas.names import Decision, Reason
 
-COLUMNS = ("source_id", "decision", "reason", "retryable", "recipe", "sequence")
+COLUMNS = (
+    "source_id",
+    "decision",
+    "reason",
+    "retryable",
+    "recipe",
+    "failure_settings",
+    "sequence",
+)
 _SCHEMA = pa.schema([INDEX_SCHEMA.field(name) for name in COLUMNS])
 _MAX_CHUNKS = 64
 

@@ -155,7 +155,11 @@ def _describe_decision(video: SourceRow, clip: CuratedClip | None) -> Stage:
         facts["its video"] = f"{_format_decision(video)}: {video.detail}"
     if video.decision is Decision.FAILED:
         facts["retry"] = (
-            "the next refresh tries again" if video.retryable else "no retry with this recipe"
+            "the next refresh tries again"
+            if video.retryable
+            else f"with --retry {video.reason}, or other settings: {video.failure_settings}"
+            if video.failure_settings
+            else f"with --retry {video.reason}"
         )
     return Stage("Decision", facts, (), summary, kept)
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argus.curate import (
+    AccessSettings,
     Completion,
     FetchedVideo,
     FileLost,
@@ -124,7 +125,7 @@ def make_scheduler(folder: Path, seed: int, resolved: set[str]) -> tuple[Schedul
         staging=staging,
         recipe=Recipe.from_config(config),
         provenance=Provenance("0" * 16, "run", "0"),
-        fetch=FetchSettings(attempts=ATTEMPTS, backoff_s=0.0),
+        access=AccessSettings(FetchSettings(attempts=ATTEMPTS, backoff_s=0.0)),
         find_resolved=resolved.intersection,
     )
     return scheduler, executor
