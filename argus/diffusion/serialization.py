@@ -16,6 +16,8 @@ from torch import Tensor
 
 from argus.diffusion.settings import PipelineKind, PipelineSettings
 from argus.errors import InvalidInput, ServiceError
+from argus.networks import find_model
+from argus.runs import argus_home
 
 SETTINGS_FILE = "argus.json"
 INDEX_FILE = "model_index.json"
@@ -37,12 +39,15 @@ HUB_PATTERNS = [
 def resolve_folder(name: Path | str) -> Path:
     """Return a model folder, downloading it if the name is a hub id.
 
+    A model that `argus weights fetch` brought is verified and taken from the folder of weights;
+    another one comes from the cache of huggingface_hub, which downloads what it lacks.
+
     Args:
         name: an existing folder, or a hub id such as
             `stabilityai/stable-video-diffusion-img2vid`.
 
     Raises:
-        InvalidInput: there is no such folder or repository.
+        InvalidInput: there is no such folder or repository, or a fetched file is damaged.
         ServiceError: the hub could not be reached.
     """
     folder = Path(name)
@@ -54,7 +59,7 @@ def resolve_folder(name: Path | str) -> Path:
             f"model folder {text} does not exist; give a folder, or a hub id "
             "such as stabilityai/stable-video-diffusion-img2vid"
         )
-    return _download(text)
+    return find_model(text, argus_home() / "weights") or _download(text)
 
 
 def _download(hub_id: str) -> Path:

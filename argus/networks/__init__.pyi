@@ -10,6 +10,7 @@ from .weights import (
     accept_weights,
     check_weights,
     describe_lack,
+    find_model,
     require_network,
     verified_digest,
     verified_path,
@@ -17,6 +18,7 @@ from .weights import (
 
 __all__ = [
     "fetch_weights",
+    "find_model",
     "describe_by_hand",
     "convert_state_dict",
     "NETWORKS",

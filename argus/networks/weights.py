@@ -107,6 +107,29 @@ def require_network(name: str) -> Network:
     return NETWORKS[name]
 
 
+def find_model(hub_id: str, folder: Path) -> Path | None:
+    """Return the folder of a model of the Hugging Face hub that was fetched; all files verified.
+
+    Args:
+        hub_id: such as `stabilityai/stable-video-diffusion-img2vid`.
+        folder: folder of weights.
+
+    Returns:
+        None if the manifest does not name the model, or none of its files is present.
+
+    Raises:
+        InvalidInput: a file is missing, damaged, or neither pinned nor accepted.
+    """
+    for network in NETWORKS.values():
+        if not all(f"/{hub_id}/resolve/" in file.origin for file in network.files):
+            continue
+        if any((folder / file.path).is_file() for file in network.files):
+            for file in network.files:
+                verified_path(folder, file)
+            return folder / network.name
+    return None
+
+
 def accept_weights(folder: Path, files: Iterable[WeightFile]) -> dict[str, str]:
     """Accept files as they are: their SHA-256 is required from now on.
 

@@ -8,7 +8,9 @@ import pytest
 from typer.testing import Result
 
 from argus.curate.scorers import REGISTRY
-from argus.networks import NETWORKS, WeightFile
+from argus.diffusion import ArgusPipeline
+from argus.errors import InvalidInput
+from argus.networks import NETWORKS, WeightFile, find_model
 from argus.synth import serve_folder
 from schemas.config import TrainConfig
 from tests.support.cli import assert_invalid, run_argus, run_argus_json, split_cells
@@ -81,7 +83,11 @@ def test_unpinned_files_are_fetched_and_verified_from_then_on(weights: Path, hub
     assert unet.read_text() == "svd/unet/diffusion_pytorch_model.safetensors"
     assert set(run_argus_json("weights", "verify", "svd", "--json").values()) == {"ready"}
     assert "nothing to fetch" in run_argus("weights", "fetch", "svd").stderr
+    assert find_model(SVD, weights) == weights / "svd"
+    assert find_model("stabilityai/another", weights) is None
     unet.write_text("damaged")
+    with pytest.raises(InvalidInput, match="svd/unet"):
+        ArgusPipeline.from_pretrained(SVD)
     assert_invalid(run_argus("weights", "verify", "svd", "--json"), str(unet.name))
     listed = run_argus_json("weights", "list", "--json")
     assert listed["svd"]["state"] == "damaged"
@@ -127,14 +133,14 @@ def test_without_an_index_it_says_what_to_bring_and_where(
 
 
 def test_files_that_were_placed_by_hand_are_accepted_by_name(weights: Path) -> None:
-    assert_invalid(run_argus("weights", "accept", "text_db"), "text_db/text_detection_db.onnx")
-    (weights / "text_db").mkdir(parents=True)
-    (weights / "text_db/text_detection_db.onnx").write_text("mine")
-    assert run_argus_json("weights", "list", "--json")["text_db"]["state"] == "not pinned"
-    result = run_argus("weights", "fetch", "text_db", "--yes")
+    assert_invalid(run_argus("weights", "accept", "raft"), "raft/raft_large.safetensors")
+    (weights / "raft").mkdir(parents=True)
+    (weights / "raft/raft_large.safetensors").write_text("mine")
+    assert run_argus_json("weights", "list", "--json")["raft"]["state"] == "not pinned"
+    result = run_argus("weights", "fetch", "raft", "--yes")
     assert result.exit_code == 10, result.stderr
-    assert run_argus("weights", "accept", "text_db").exit_code == 0
-    assert run_argus_json("weights", "list", "--json")["text_db"]["state"] == "ready"
+    assert run_argus("weights", "accept", "raft").exit_code == 0
+    assert run_argus_json("weights", "list", "--json")["raft"]["state"] == "ready"
 
 
 @pytest.mark.parametrize("command", ["fetch", "verify", "accept"])
