@@ -89,7 +89,7 @@ def sample_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         result.mkdir()
         row = stage_result(result, process_video(path, source, config, result), fetched, provenance)
         staging.store_result(result, row)
-        staging.publish_thumbnail(row)
+        staging.publish_thumbnail(row, is_committed=False)
         chunk.append(staging.read_result(source.source_id))
     blocked = VideoSource("youtube:dQw4w9WgXcQ", "https://www.youtube.com/watch?v=dQw4w9WgXcQ")
     detail = "the site asks whether it is a bot"

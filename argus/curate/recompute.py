@@ -2,12 +2,13 @@
 
 The file is opened once, the stale filters measure its stored spans, and the video is decided again.
 No shots are detected and no other filter runs; a clip is encoded only if it is kept and in no shard
-yet. If the stored row does not suffice (another file, a clip length or a conversion that it was not
-cut with), the video is processed from scratch.
+yet. The contact sheet is drawn anew. If the stored row does not suffice (another file, a clip
+length or a conversion that it was not cut with), the video is processed from scratch.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,14 @@ from argus.curate.filters import (
     compute_scores,
     video_filters,
 )
-from argus.curate.frame_sampling import ERP_SIZE, sample_clip_frames, sample_native_frames
+from argus.curate.frame_sampling import (
+    ERP_SIZE,
+    NativeFrames,
+    SampledFrames,
+    evenly_spaced,
+    sample_clip_frames,
+    sample_native_frames,
+)
 from argus.curate.layout import (
     Conversion,
     EquirectReader,
@@ -39,6 +47,12 @@ from argus.curate.reevaluate import (
     own_filters,
     tabulate,
     with_clips,
+)
+from argus.curate.thumbnails import (
+    MAX_CLIP_ROWS,
+    encode_contact_sheet,
+    render_clip_row,
+    render_video_row,
 )
 from argus.dataset import CuratedClip, CuratedVideo, Score, SourceRow
 from argus.errors import VideoError
@@ -87,7 +101,7 @@ def recompute(
         source: the video's entry in the catalogue.
         prior: the stored row and its stale filters.
         config: settings of the refresh.
-        folder: receives the clips that are in no shard.
+        folder: receives the clips that are in no shard, and the contact sheet.
         samples_folder: given if learned scorers follow. If the row's learned scores are not those
             of the recipe, it receives the scorers' input for all kept clips, and the result names
             no networks.
@@ -165,12 +179,22 @@ class _Recomputation:
         if str(conversion) != row.conversion:
             stale = self.prior.stale_filters
             return replace(row, scores=tuple(one for one in row.scores if one.filter not in stale))
-        with self.cutter.timer.measure("decode"):
-            native = sample_native_frames(self.reader, self.cutter.clip_fps)
         with self.cutter.timer.measure("filters"):
-            sampled = convert_native_frames(native, conversion, ERP_SIZE)
-            scores = compute_scores(sampled, filters)
+            scores = compute_scores(self._sampled, filters)
         return replace(row, scores=_merge(row.scores, scores))
+
+    @cached_property
+    def _native(self) -> NativeFrames:
+        """The sampled frames of the whole video, as it stores them."""
+        with self.cutter.timer.measure("decode"):
+            return sample_native_frames(self.reader, self.cutter.clip_fps)
+
+    @cached_property
+    def _sampled(self) -> SampledFrames:
+        """The sampled frames of the whole video as mono ERP."""
+        native = self._native
+        with self.cutter.timer.measure("filters"):
+            return convert_native_frames(native, self.cutter.equirect.conversion, ERP_SIZE)
 
     def _measure_clip(self, clip: CuratedClip) -> CuratedClip:
         filters = self._stale(clip_filters())
@@ -215,8 +239,28 @@ class _Recomputation:
             file=self.cutter.write_clip(frames, clip.start_ms, clip.end_ms),
         )
 
+    def _write_thumbnail(self, row: SourceRow) -> str | None:
+        """Write the contact sheet that processing from scratch would write for the clips of a row.
+
+        Of each clip only the frame is decoded that its row shows.
+        """
+        if self.cutter.folder is None:
+            return None
+        sampled = self._sampled if row.conversion else None
+        rows = [render_video_row(self._native, sampled)]
+        for clip in row.clips[:MAX_CLIP_ROWS]:
+            frame = self.cutter.read_frames(self._find_frames(clip)[_shown_frame(clip.frames)])
+            rows.append(render_clip_row(sample_clip_frames(frame, 1.0)))
+        with self.cutter.timer.measure("encode"):
+            (self.cutter.folder / THUMBNAIL).write_bytes(encode_contact_sheet(rows))
+        return THUMBNAIL
+
     def _read_frames(self, clip: CuratedClip) -> NDArray[np.uint8]:
-        """Return the frames of a stored span, [T, H, W, 3].
+        """Return the frames of a stored span, [T, H, W, 3]. Raises as `_find_frames` does."""
+        return self.cutter.read_frames(self._find_frames(clip))
+
+    def _find_frames(self, clip: CuratedClip) -> NDArray[np.int64]:
+        """Return the numbers of the frames of a stored span.
 
         Raises:
             MissingScores: no frame starts where the span starts.
@@ -226,7 +270,7 @@ class _Recomputation:
         first = np.flatnonzero(starts == clip.start_ms)[:1].tolist()
         if not first or first[0] + clip.frames > len(indices):
             raise MissingScores(f"{clip.clip_id} is not a span of this file")
-        return self.cutter.read_frames(indices[first[0] : first[0] + clip.frames])
+        return indices[first[0] : first[0] + clip.frames]
 
     def _finish(self, source: VideoSource, row: SourceRow) -> CuratedVideo:
         """Return the result; marks of duplicates are removed (`DuplicateResolver` sets them)."""
@@ -237,10 +281,17 @@ class _Recomputation:
             retryable=False,
             clips=tuple(map(_without_duplicate_marks, row.clips)),
             media=self.reader.info,
-            thumbnail=THUMBNAIL if row.thumbnail else None,
+            thumbnail=self._write_thumbnail(row),
             measured_filters=tuple(self.measured_filters),
             stage_seconds=self.cutter.timer.seconds,
         )
+
+
+def _shown_frame(count: int) -> slice:
+    """Return the place of the frame that the row of a clip with `count` frames shows."""
+    samples = evenly_spaced(count)
+    shown = int(samples[len(samples) // 2])
+    return slice(shown, shown + 1)
 
 
 def _merge(scores: Sequence[Score], computed: ScoreTable) -> tuple[Score, ...]:

@@ -293,8 +293,10 @@ class CurationRun:
     ) -> tuple[SourceRow, ...]:
         """Commit a chunk and clear its staged results; return the rows that count now."""
         for video in chunk:
-            self._staging.publish_thumbnail(video.row)
+            self._staging.publish_thumbnail(video.row, is_committed=False)
         commit = self._commit_staged(chunk, resolver) if chunk else None
+        for row in commit.rows if commit else ():
+            self._staging.publish_thumbnail(row, is_committed=True)
         self._staging.discard(video.row.source_id for video in chunk)
         self.committed += commit.sources if commit else 0
         return commit.rows if commit else ()

@@ -116,9 +116,14 @@ class StagingArea:
         has_clips = any(clip.shard is None for clip in row.kept_clips)
         return DecidedVideo(row, _StagedClips(self.store, name) if has_clips else ())
 
-    def publish_thumbnail(self, row: SourceRow) -> None:
-        """Copy a staged thumbnail to the place in the dataset that its row names."""
-        if row.thumbnail:
+    def publish_thumbnail(self, row: SourceRow, *, is_committed: bool) -> None:
+        """Copy a staged thumbnail to the place in the dataset that its row names.
+
+        Args:
+            row: the row.
+            is_committed: True if the row counts now, so that its thumbnail replaces an earlier one.
+        """
+        if row.thumbnail and (is_committed or not self.store.exists(row.thumbnail)):
             with contextlib.suppress(FileNotFoundError):  # another run did it
                 content = self.store.read(f"{self._name(row.source_id)}/{_THUMBNAIL}")
                 self.store.write(row.thumbnail, content)

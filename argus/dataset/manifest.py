@@ -1,9 +1,9 @@
 """Manifests: a dataset without its pixels, as one parquet file.
 
 It holds the kept sources, the spans, scores and checksums of their clips, and the recipes. It is
-also a catalogue, with `url` and `split` in the order of commits, and within a commit in the order of
-its chunk: a refresh of it builds the dataset anew, of which the manifest has the same order, and `compare_manifest` reports which clips came out with the same bytes, with other bytes, or
-not at all. No shard is read.
+also a catalogue, with `url` and `split` in the order of commits, and within a commit in that of its
+chunk: a refresh of it builds the dataset anew, in the same order, and `compare_manifest` reports
+which clips came out with the same bytes, with other bytes, or not at all. No shard is read.
 """
 
 from dataclasses import dataclass

@@ -4,9 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
 from argus.curate import (
+    ROW_HEIGHT,
     Recipe,
     WorkKind,
     clip_filters,
@@ -146,24 +148,21 @@ def test_only_a_changed_filter_measures_again(
     )
     assert {name: count for name, count in counter.calls.items() if count} == {
         "blur": 2,
-        "read_frames": 2,
+        "sample_native_frames": 1,  # of the contact sheet, as are two of the next
+        "read_frames": 4,
         "open_video": 1,
     }
     assert video.measured_filters == ("blur",)
     row = stage_row(walk.path, walk.source, video, config(), tmp_path)
     assert without_provenance(row) == without_provenance(walk.row)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["thumb.jpg"]
 
 
 def test_a_changed_filter_of_whole_videos_may_drop(
     videos: dict[str, ProcessedVideo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     walk = videos["walk"]
-    monkeypatch.setattr(
-        SeamFilter,
-        "score",
-        lambda *_: {"seam_value": 1.0, "seam_ratio": 9.0, "center_value": 0.0, "center_ratio": 0.0},
-    )
+    change_seam(monkeypatch)
     video = recompute_isolated(
         walk.path, walk.source, PriorResult(walk.row, frozenset({"seam"})), config(), tmp_path
     )
@@ -215,6 +214,39 @@ def test_only_newly_kept_clips_are_encoded(
     ).read_bytes()
     assert video.clips[0].signature == first.signature
     assert video.measured_filters == ()
+
+
+def change_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the seam filter drop everything."""
+    torn = {"seam_value": 1.0, "seam_ratio": 9.0, "center_value": 0.0, "center_ratio": 0.0}
+    monkeypatch.setattr(SeamFilter, "score", lambda *_: torn)
+
+
+@pytest.mark.parametrize("kind", ["walk", "static", "cuts", "stereo_tb_2to1"])
+@pytest.mark.parametrize("stale", ["blur", "black"])
+def test_the_contact_sheet_is_that_of_a_video_processed_from_scratch(
+    videos: dict[str, ProcessedVideo], tmp_path: Path, kind: str, stale: str
+) -> None:
+    one = videos[kind]
+    prior = PriorResult(replace(one.row, thumbnail=None), frozenset({stale}))
+    video = recompute(one.path, one.source, prior, config(), tmp_path)
+    assert video.thumbnail == "thumb.jpg"
+    assert (tmp_path / "thumb.jpg").read_bytes() == (one.folder / "thumb.jpg").read_bytes()
+
+
+def test_the_contact_sheet_shows_the_clips_that_the_row_still_has(
+    videos: dict[str, ProcessedVideo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A video that is dropped now keeps its clips if they still count, and else only its own row."""
+    change_seam(monkeypatch)
+    walk = videos["walk"]
+    for stale, rows in ((frozenset({"seam"}), 3), (frozenset({"seam", "blur"}), 1)):
+        prior = PriorResult(walk.row, stale)
+        video = recompute(walk.path, walk.source, prior, config(), tmp_path)
+        assert (video.decision, len(video.clips)) == (Decision.DROPPED, rows - 1)
+        sheet = cv2.imread(str(tmp_path / "thumb.jpg"))
+        assert sheet is not None
+        assert len(sheet) == rows * ROW_HEIGHT
 
 
 def test_another_file_is_processed_from_scratch(

@@ -158,12 +158,22 @@ def test_a_result_counts_once_its_marker_is_there(area: StagingArea) -> None:
 def test_a_thumbnail_is_published_where_its_row_says(area: StagingArea) -> None:
     stage(area, "url:a", thumbnail="thumbs/a.jpg")
     row = area.read_result("url:a").row
-    area.publish_thumbnail(row)
+    area.publish_thumbnail(row, is_committed=False)
     assert area.store.read("thumbs/a.jpg") == b"picture"
     area.discard(["url:a"])
-    area.publish_thumbnail(row)  # another run has discarded the result: nothing to do
-    area.publish_thumbnail(row_of("url:b"))
+    area.publish_thumbnail(row, is_committed=True)  # another run has discarded the result
+    area.publish_thumbnail(row_of("url:b"), is_committed=True)
     assert area.store.list_names("thumbs") == ["thumbs/a.jpg"]
+
+
+def test_a_thumbnail_is_replaced_only_once_its_row_is_committed(area: StagingArea) -> None:
+    area.store.write("thumbs/a.jpg", b"earlier")
+    stage(area, "url:a", thumbnail="thumbs/a.jpg")
+    row = area.read_result("url:a").row
+    area.publish_thumbnail(row, is_committed=False)
+    assert area.store.read("thumbs/a.jpg") == b"earlier"
+    area.publish_thumbnail(row, is_committed=True)
+    assert area.store.read("thumbs/a.jpg") == b"picture"
 
 
 def test_results_of_a_killed_run_that_are_committed_go_and_others_stay(area: StagingArea) -> None:
