@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 import yt_dlp
 from yt_dlp.networking import Request, Response
 
-import argus.curate.download.ytdlp  # noqa: F401  (what is preloaded otherwise)
+from argus.curate.download import download
+
+__all__ = ["SERVER_VARIABLE", "download", "urlopen"]  # the import preloads what it needs
 
 SERVER_VARIABLE = "ARGUS_TEST_YOUTUBE"
 HOSTS = ("youtube.com", "googlevideo.com", "ytimg.com", "googleapis.com")
