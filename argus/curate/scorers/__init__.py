@@ -20,7 +20,7 @@ from argus.curate.scorers.base import (
     scorer_key,
     weights_folder,
 )
-from argus.curate.scorers.clip_samples import ClipSamples, clip_samples_filename
+from argus.curate.scorers.clip_samples import ClipSamples, clip_samples_filename, make_strip
 from argus.curate.scorers.pool import LocalScorerPool, ScorerPlan, ScorerPool, plan_scorers
 from argus.curate.scorers.thresholds import (
     apply_learned_thresholds,
@@ -46,6 +46,7 @@ __all__ = [
     "decide_by_scorers",
     "find_scorers",
     "load_scorers",
+    "make_strip",
     "mark_scorer_failed",
     "plan_scorers",
     "required_scorers",

