@@ -1,5 +1,10 @@
 """The public names of the package; `lazy_loader` reads this file at run time."""
 
+from .agreement import (
+    Agreement,
+    compare_clip_list,
+    read_clip_list,
+)
 from .demo_report import (
     Picture,
     ReportData,
@@ -52,6 +57,7 @@ from .refresh_rows import (
 from .stats import (
     FilterTally,
     Tallies,
+    describe_small_splits,
     render_stats,
 )
 from .sweep import (
@@ -65,6 +71,10 @@ from .versions import (
 )
 
 __all__ = [
+    "Agreement",
+    "compare_clip_list",
+    "describe_small_splits",
+    "read_clip_list",
     "Bottleneck",
     "FilterTally",
     "Gallery",

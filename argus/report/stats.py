@@ -8,7 +8,10 @@ from functools import partial
 from argus.dataset import Score, SourceRow, Store
 from argus.report.page import Plot, format_hours, render_page
 from argus.report.plots import draw_bars, draw_histogram
-from schemas.names import Decision
+from schemas.names import Decision, Split
+
+MIN_CLIPS, MIN_VIDEOS = 30, 5
+"""Least number of clips and videos of a held-out split whose figures mean anything."""
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Tallies:
     layouts: Counter[str] = field(default_factory=Counter)
     layouts_kept: Counter[str] = field(default_factory=Counter)
     splits: Counter[str] = field(default_factory=Counter)  # of kept clips
+    split_videos: Counter[str] = field(default_factory=Counter)  # of kept videos
     codecs: Counter[str] = field(default_factory=Counter)
     hours_in: float = 0.0  # of all videos that could be read
     hours_out: float = 0.0  # of kept clips
@@ -55,12 +59,33 @@ class Tallies:
             _count_filters(self.clip_filters, clip.scores)
             if clip.reason:
                 self.clip_reasons[clip.reason] += 1
+        self.split_videos[video.split] += bool(video.kept_clips)
         for clip in video.kept_clips:
             self.splits[video.split] += 1
             self.lengths.append((clip.end_ms - clip.start_ms) / 1000)
             self.hours_out += self.lengths[-1] / 3600
             if clip.quality is not None:
                 self.qualities.append(clip.quality)
+
+
+def describe_small_splits(clips: Mapping[str, int], videos: Mapping[str, int]) -> str:
+    """Return which held-out splits are too small to mean anything; empty if none is.
+
+    Args:
+        clips: number of kept clips by split.
+        videos: number of their videos by split.
+    """
+    small = [
+        f"{split} has {clips.get(split, 0)} clips of {videos.get(split, 0)} videos"
+        for split in (Split.VAL, Split.TEST)
+        if clips.get(split, 0) < MIN_CLIPS or videos.get(split, 0) < MIN_VIDEOS
+    ]
+    if not small:
+        return ""
+    return (
+        f"{' and '.join(small)}; figures on fewer than {MIN_CLIPS} clips or {MIN_VIDEOS} videos "
+        "say little"
+    )
 
 
 def render_stats(dataset: Store, tallies: Tallies) -> str:

@@ -1,5 +1,6 @@
 """The curation job, `python -m ray_jobs.curate --config FILE`: refreshes a dataset."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from argus.runs import RunFolder
@@ -65,7 +66,18 @@ def _outputs(run: "CurationRun", snapshot: "Snapshot | None") -> dict[str, objec
         "snapshot": snapshot.version if snapshot else None,
         "digest": snapshot.digest if snapshot else None,
     }
+    if snapshot and (small := _describe_small_splits(snapshot)):
+        outputs["small_splits"] = small
     return outputs | ({"learned": run.scorers.report()} if run.scorers else {})
+
+
+def _describe_small_splits(snapshot: "Snapshot") -> str:
+    from argus.report import describe_small_splits
+
+    rows = snapshot.table.select(["split", "source_id"]).to_pylist()
+    clips = Counter(row["split"] for row in rows)
+    videos = Counter(split for split, _ in {(row["split"], row["source_id"]) for row in rows})
+    return describe_small_splits(clips, videos)
 
 
 if __name__ == "__main__":

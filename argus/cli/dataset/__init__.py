@@ -6,6 +6,7 @@ and decode nothing.
 
 import typer
 
+from argus.cli.dataset.agreement import agree
 from argus.cli.dataset.history import compact, diff, log
 from argus.cli.dataset.inspect import gallery, show, why
 from argus.cli.dataset.sharing import export_manifest, rebuild, rebuild_configs
@@ -20,5 +21,9 @@ dataset_app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-for _command in (why, show, gallery, stats, sweep, log, diff, export_manifest, rebuild, compact):
+_COMMANDS = (
+    *(why, show, gallery, stats, sweep, agree, log, diff),
+    *(export_manifest, rebuild, compact),
+)
+for _command in _COMMANDS:
     dataset_app.command()(_command)

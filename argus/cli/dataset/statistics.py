@@ -50,7 +50,7 @@ def stats(
     if html:
         require_writable(html, "page", (".html", ".htm"))
     view = open_view(dataset)
-    from argus.report import Tallies, render_stats
+    from argus.report import Tallies, describe_small_splits, render_stats
 
     videos = read_videos(view)
     tallies = Tallies()
@@ -62,6 +62,8 @@ def stats(
         print_json(_to_json(tallies))
     else:
         _print_tallies(open_stdout(), tallies)
+    if small := describe_small_splits(tallies.splits, tallies.split_videos):
+        print_note(small)
     if html:
         write_text(html, render_stats(view.store, tallies))
         print_note(f"page: {html.absolute()}")
