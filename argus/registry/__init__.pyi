@@ -4,6 +4,10 @@ from .connection import (
     connect,
     resolve_tracking_uri,
 )
+from .data_use import (
+    DataUse,
+    find_data_uses,
+)
 from .models import (
     CANDIDATE,
     CHAMPION,
@@ -46,6 +50,7 @@ from .tracking import (
 __all__ = [
     "CANDIDATE",
     "CHAMPION",
+    "DataUse",
     "LocatedModel",
     "LoggedPicture",
     "Measurement",
@@ -61,6 +66,7 @@ __all__ = [
     "connect",
     "decide_promotion",
     "find_champion",
+    "find_data_uses",
     "find_version",
     "flatten_settings",
     "locate_model",

@@ -18,10 +18,12 @@ from argus.registry import (
     close_run,
     code_tags,
     connect,
+    find_data_uses,
     flatten_settings,
     open_run,
     read_logged_pictures,
     read_metric_history,
+    register_model,
 )
 from schemas.config import OptimSettings, TrainConfig
 from tests.support.forwarding import find_free_port, forward
@@ -147,4 +149,48 @@ def test_nested_settings_become_dotted_names() -> None:
         "a.d": "[1, 2]",
         "e": "null",
         "f": "text",
+    }
+
+
+def test_runs_that_read_a_snapshot_are_found_with_their_models(
+    tmp_path: Path, mlflow_server, pipeline: Path
+) -> None:
+    client = connect(mlflow_server.uri)
+    runs = {}
+    for number, data in enumerate(
+        (
+            TrackedData("d", "/data/forgotten", 4, "ab" * 32),
+            TrackedData("d", "/data/forgotten", 5, "ef" * 32),
+            TrackedData("m", "/data/moved", 4, "ab" * 32),
+            TrackedData("d", "/data/other", 4, "01" * 32),
+            None,
+        )
+    ):
+        runs[number] = open_run(
+            tmp_path / str(number),
+            TrainConfig(run_id="r"),
+            experiment="uses",
+            name=f"run {number}",
+            tracking_uri=mlflow_server.uri,
+            data=data,
+            tags={},
+        )
+    version = register_model(
+        pipeline,
+        "forgetful",
+        mlflow_run_id=runs[0].run_id,
+        run_id="r0",
+        tracking_uri=mlflow_server.uri,
+    )
+
+    def has_read(dataset: str, snapshot: int, digest: str) -> bool:
+        return (dataset, snapshot) == ("/data/forgotten", 4) or digest == "ab" * 32
+
+    found = {use.run_name: use for use in find_data_uses(has_read, mlflow_server.uri)}
+    assert set(found) == {"run 0", "run 2"}
+    assert found["run 0"].models == (version.uri,)
+    assert (found["run 2"].models, found["run 2"].dataset) == ((), "/data/moved")
+    assert (found["run 0"].experiment, found["run 0"].snapshot) == ("uses", 4)
+    assert client.get_run(runs[3].run_id).info.run_id not in {
+        use.mlflow_run_id for use in found.values()
     }
