@@ -24,7 +24,7 @@ from argus.dataset.migration import check_columns, migrate_table, rename_column
 from argus.dataset.records import SourceRow
 from argus.dataset.rows import rows_to_arrow
 from argus.dataset.store import Store
-from argus.errors import InvalidInput
+from argus.errors import InvalidInput, ServiceError
 from schemas.arrow import INDEX_SCHEMA, INDEX_VERSION
 
 FOLDER = "index"
@@ -33,6 +33,10 @@ MERGE_FILES = 64
 MERGED_BYTES = 32 << 20
 """Size from which on merging ignores a file, so that the work of one commit is bounded."""
 COMPACTED_BYTES = 128 << 20
+_PURGE_ATTEMPTS = 100
+
+_PART_BYTES = 16 << 20
+"""Size of the rows that are read at once; a row has up to 3 MB for each hour of its video."""
 
 _PROPERTIES = {
     "delta.dataSkippingStatsColumns": "sequence",  # statistics of scores would not be used
@@ -67,6 +71,11 @@ class Index:
     def version(self) -> int:
         """The version of the table at the last refresh; -1 if there was no table."""
         return -1 if self._table is None else int(self._table.version())
+
+    @property
+    def table_id(self) -> str | None:
+        """The id that the table got when it was created; None if there is no table."""
+        return None if self._table is None else str(self._table.metadata().id)
 
     @property
     def table(self) -> DeltaTable:
@@ -147,6 +156,38 @@ class Index:
         self._reopen()
         return before, len(self._files()), len(removed)
 
+    def purge(self, source_id: str, *, before: int) -> None:
+        """Remove a source's rows of the commits before a sequence, from all files.
+
+        Files of earlier versions of the table are removed at once: readers of these must begin
+        again. A file that no version refers to is removed if it names the source; its writer cannot
+        commit it any more, because a commit at `before` came first.
+        """
+        text = source_id.replace("'", "''")
+        for _attempt in range(_PURGE_ATTEMPTS):
+            try:
+                self.table.delete(
+                    f"source_id = '{text}' AND sequence < {before}",
+                    commit_properties=CommitProperties(max_commit_retries=0),
+                )
+                break
+            except CommitFailedError:
+                self._reopen()
+        else:
+            raise ServiceError(f"other writers committed to {self.uri} again and again; try again")
+        self._reopen()
+        self.table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+        self._reopen()
+        used = set(self._files().column("path").to_pylist())
+        for name in self.store.list_names(FOLDER):
+            if name.endswith(".parquet") and name.removeprefix(f"{FOLDER}/") not in used:
+                with self.store.open(name) as file:
+                    parquet = pq.ParquetFile(file)
+                    has_ids = "source_id" in parquet.schema_arrow.names
+                    names = parquet.read(columns=["source_id"]) if has_ids else None
+                if names and source_id in set(names["source_id"].to_pylist()):
+                    self.store.delete([name])
+
     def rows_after(self, sequence: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Return all rows of the commits after `sequence`, in their order.
 
@@ -168,15 +209,12 @@ class Index:
     def iter_parts_after(
         self, sequence: int, columns: Sequence[str] | None = None
     ) -> Iterator[pa.Table]:
-        """Yield the rows of the commits after `sequence` file by file, in no order."""
+        """Yield the rows of the commits after `sequence` in parts of bounded size, in no order."""
         for part in self._iter_parts(columns, lambda _, last: last > sequence):
             yield part.filter(pc.greater(part["sequence"], sequence))
 
     def iter_parts_at(self, sequences: Iterable[int]) -> Iterator[pa.Table]:
-        """Yield the rows of some commits file by file, in no order.
-
-        The span of sequences in a file is cached, so other files are read at most once.
-        """
+        """Yield the rows of some commits in parts of bounded size, in no order."""
         wanted = sorted(set(sequences))
 
         def is_wanted(first: int, last: int) -> bool:
@@ -188,27 +226,23 @@ class Index:
     def _iter_parts(
         self, columns: Sequence[str] | None, is_wanted: Callable[[int, int], bool]
     ) -> Iterator[pa.Table]:
-        """Yield the files whose first and last sequence are wanted."""
+        """Yield the wanted files in parts of about `_PART_BYTES`.
+
+        A file is wanted by its first and last sequence, which are read from its footer, and only
+        once.
+        """
         if self._table is None:
             return
         schema = _project_schema(columns)
         for name in self._files().column("path").to_pylist():
             if name in self._spans and not is_wanted(*self._spans[name]):
                 continue
-            part = self._read_file(name, schema)
-            span = pc.min_max(part["sequence"]).as_py()
-            self._spans[name] = span["min"] or 0, span["max"] or 0
-            if is_wanted(*self._spans[name]):
-                yield part
-
-    def _read_file(self, name: str, schema: pa.Schema) -> pa.Table:
-        """Return the columns of a file; those that an older version did not write are null."""
-        with self.store.open(f"{FOLDER}/{name}") as file:
-            parquet = pq.ParquetFile(file)
-            check_columns(parquet.schema_arrow.names, self.store.uri_of(f"{FOLDER}/{name}"))
-            leaves = [leaf for leaf in _list_leaves(parquet) if _is_wanted(leaf, schema)]
-            table = parquet.read(columns=leaves)
-        return migrate_table(table, schema)
+            with self.store.open(f"{FOLDER}/{name}") as file:
+                parquet = pq.ParquetFile(file)
+                self._spans[name] = _read_span(parquet)
+                if is_wanted(*self._spans[name]):
+                    check_columns(parquet.schema_arrow.names, self.store.uri_of(f"{FOLDER}/{name}"))
+                    yield from _iter_parts_of(parquet, schema)
 
     def _create(self) -> None:
         with contextlib.suppress(CommitFailedError):  # another writer creates it too
@@ -268,6 +302,32 @@ def _project_field(field: pa.Field, parts: set[str]) -> pa.Field:
     first, *others = field.type.value_type
     kept = [first, *(part for part in others if part.name in parts)]
     return pa.field(field.name, pa.list_(pa.struct(kept)))
+
+
+def _read_span(parquet: pq.ParquetFile) -> tuple[int, int]:
+    """Return the first and the last sequence in a file."""
+    footer = parquet.metadata
+    column = [footer.schema.column(n).path for n in range(footer.num_columns)].index("sequence")
+    found = [
+        footer.row_group(number).column(column).statistics
+        for number in range(footer.num_row_groups)
+    ]
+    if not all(one and one.has_min_max for one in found):
+        span = pc.min_max(parquet.read(columns=["sequence"])["sequence"]).as_py()
+        return span["min"] or 0, span["max"] or 0
+    return min((one.min for one in found), default=0), max((one.max for one in found), default=0)
+
+
+def _iter_parts_of(parquet: pq.ParquetFile, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the columns of a file; those that an older version did not write are null."""
+    leaves = [leaf for leaf in _list_leaves(parquet) if _is_wanted(leaf, schema)]
+    footer = parquet.metadata
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    columns = [group.column(n) for group in groups for n in range(footer.num_columns)]
+    size = sum(one.total_uncompressed_size for one in columns if one.path_in_schema in set(leaves))
+    rows = max(1, footer.num_rows * _PART_BYTES // max(1, size))
+    for batch in parquet.iter_batches(min(rows, 1 << 20), columns=leaves):
+        yield migrate_table(pa.Table.from_batches([batch]), schema)
 
 
 def _list_leaves(parquet: pq.ParquetFile) -> list[str]:

@@ -23,7 +23,8 @@ MOMENTS = 10
 _ROWS, _COLUMNS = 128, 64  # size of the luma image
 _MIN_CONTRAST = 2.0  # gray levels, RMS along longitude; below it a moment cannot be compared
 _HEADER = struct.Struct("<HH")  # version, spacing of the moments in ms
-_VERSION = 1
+VERSION = 1
+"""Version of the bytes; the index of another one is built anew."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class Signature:
 
     def to_bytes(self) -> bytes:
         """Return at most 1924 bytes, the same on every machine."""
-        return _HEADER.pack(_VERSION, self.spacing_ms) + self.moments.tobytes()
+        return _HEADER.pack(VERSION, self.spacing_ms) + self.moments.tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -61,9 +62,9 @@ class Signature:
                 f"got {len(data)} bytes, but a signature has {_HEADER.size} + n·{size}"
             )
         version, spacing_ms = _HEADER.unpack_from(data)
-        if version != _VERSION:
+        if version != VERSION:
             raise ValueError(
-                f"the signature has version {version}, but this code reads version {_VERSION}; "
+                f"the signature has version {version}, but this code reads version {VERSION}; "
                 "curate the clip again"
             )
         return cls(

@@ -6,22 +6,20 @@ trained on and held out. If duplicates are kept, those of sources in yet another
 nevertheless.
 """
 
-from collections import ChainMap
-from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from argus.curate.dedup.fingerprint import Signature
-from argus.curate.dedup.index import (
+from argus.curate.dedup.index import DuplicateIndex
+from argus.curate.dedup.matching import (
     MIN_CHANGE_CORRELATION,
     MIN_SIMILARITY,
     Duplicate,
-    DuplicateIndex,
     SignedClip,
 )
+from argus.curate.dedup.stored import StoredDuplicateIndex
 from argus.dataset import (
     CuratedClip,
     Dataset,
@@ -29,29 +27,16 @@ from argus.dataset import (
     Score,
     ShardClip,
     SourceRow,
-    is_retryable_failure,
-    select_latest,
 )
 from schemas.names import Decision, Reason, Split
 
-_STATE = ("source_id", "decision", "retryable")
-_CLIPS = (*_STATE, "split", "clips.clip_id", "clips.start_ms", "clips.decision", "clips.signature")
-
 
 @dataclass
-class _KnownClips:
-    """Clips to compare with, and the splits of their sources."""
+class _EarlierVideos:
+    """The earlier videos of a chunk, and their splits."""
 
     index: DuplicateIndex = field(default_factory=DuplicateIndex)
-    splits: MutableMapping[str, Split] = field(default_factory=dict)
-
-    def add(self, rows: pa.Table) -> None:
-        """Add rows of the index, one per source, in place of what was known of these sources."""
-        splits = zip(rows["source_id"].to_pylist(), rows["split"].to_pylist(), strict=True)
-        for source_id, split in splits:
-            self.index.discard(source_id)
-            self.splits[source_id] = Split(split)
-        self.index.add(_iter_signed_clips(rows))
+    splits: dict[str, Split] = field(default_factory=dict)
 
 
 class DuplicateResolver:
@@ -68,19 +53,22 @@ class DuplicateResolver:
     """
 
     def __init__(
-        self, dataset: Dataset, pending: Collection[str], on_duplicate: Literal["drop", "keep"]
+        self,
+        dataset: Dataset,
+        pending: Collection[str],
+        on_duplicate: Literal["drop", "keep"],
+        home: Path | str,
     ) -> None:
         self.unresolved: tuple[SourceRow, ...] = ()
-        self._dataset = dataset
+        self._pending = pending
         self._on_duplicate = on_duplicate
-        self._known = _KnownClips()
-        self._sequence = 0
-        self._read_committed(pending)
+        self._known = StoredDuplicateIndex(dataset, home)
+        self._started = self._known.sequence
 
     def resolve(self, chunk: Sequence[DecidedVideo]) -> list[DecidedVideo]:
         """Return the chunk in its order, duplicates dropped or marked, without the `unresolved`."""
-        self._catch_up()
-        earlier = _KnownClips(splits=ChainMap({}, self._known.splits))
+        self._known.update()
+        earlier = _EarlierVideos()
         resolved, unresolved = [], []
         for video in chunk:
             done = self._resolve_video(video, earlier)
@@ -91,32 +79,11 @@ class DuplicateResolver:
         self.unresolved = tuple(unresolved)
         return resolved
 
-    def _read_committed(self, pending: Collection[str]) -> None:
-        """Read the latest final row of each source, part by part."""
-        parts = list(self._dataset.iter_parts_after(0, _STATE))
-        if not parts:
-            return
-        states = pa.concat_tables(parts)
-        self._sequence = pc.max(states["sequence"]).as_py()
-        final = select_latest(states.filter(pc.invert(is_retryable_failure(states))))
-        latest = dict(
-            zip(final["source_id"].to_pylist(), final["sequence"].to_pylist(), strict=True)
-        )
-        for source_id in pending:
-            latest.pop(source_id, None)
-        for part in self._dataset.iter_parts_after(0, _CLIPS):
-            rows = zip(part["source_id"].to_pylist(), part["sequence"].to_pylist(), strict=True)
-            is_latest = [latest.get(source_id) == sequence for source_id, sequence in rows]
-            self._known.add(part.filter(pa.array(is_latest, pa.bool_())))
+    def _is_hidden(self, source_id: str, sequence: int) -> bool:
+        """Return True for a row that the refresh decides anew."""
+        return sequence <= self._started and source_id in self._pending
 
-    def _catch_up(self) -> None:
-        """Add what any writer committed since."""
-        rows = self._dataset.read_latest_after(self._sequence, _CLIPS)
-        if len(rows):
-            self._sequence = pc.max(rows["sequence"]).as_py()
-            self._known.add(rows.filter(pc.invert(is_retryable_failure(rows))))
-
-    def _resolve_video(self, video: DecidedVideo, earlier: _KnownClips) -> DecidedVideo:
+    def _resolve_video(self, video: DecidedVideo, earlier: _EarlierVideos) -> DecidedVideo:
         """Resolve a video against the dataset and the chunk's earlier videos; add it to them."""
         row = video.row
         signed = [
@@ -130,7 +97,7 @@ class DuplicateResolver:
             clip.clip_id: match for clip in signed if (match := self._find_match(clip, earlier))
         }
         if matches:
-            row = self._mark_duplicates(row, matches, earlier.splits)
+            row = self._mark_duplicates(row, matches, earlier)
             video = DecidedVideo(row, _select_shard_clips(video, row))
         if _has_bytes(video):
             kept = {clip.clip_id for clip in row.kept_clips}
@@ -138,15 +105,19 @@ class DuplicateResolver:
             earlier.splits[row.source_id] = row.split
         return video
 
-    def _find_match(self, clip: SignedClip, earlier: _KnownClips) -> Duplicate | None:
-        matches = (known.index.find(clip) for known in (self._known, earlier))
+    def _find_match(self, clip: SignedClip, earlier: _EarlierVideos) -> Duplicate | None:
+        matches = (self._known.find(clip, self._is_hidden), earlier.index.find(clip))
         found = [match for match in matches if match]
         return max(found, key=lambda match: (match.similarity, match.earlier), default=None)
 
     def _mark_duplicates(
-        self, row: SourceRow, matches: Mapping[str, Duplicate], splits: Mapping[str, Split]
+        self, row: SourceRow, matches: Mapping[str, Duplicate], earlier: _EarlierVideos
     ) -> SourceRow:
         first = next(iter(matches.values()))
+        splits = {
+            source_id: earlier.splits.get(source_id) or Split(self._known.find_split(source_id))
+            for source_id in {match.source_id for match in matches.values()}
+        }
         split = splits[first.source_id]
         dropped = {
             match.clip_id
@@ -181,23 +152,6 @@ def _has_bytes(video: DecidedVideo) -> bool:
     A row that was decided from stored scores comes without any clips.
     """
     return video.clips != () or all(clip.shard is not None for clip in video.row.kept_clips)
-
-
-def _iter_signed_clips(rows: pa.Table) -> Iterator[SignedClip]:
-    """Yield the kept clips with a signature, of rows that were read with only these columns."""
-    lists = rows["clips"].combine_chunks()
-    clips = lists.flatten()
-    if clips.type.get_field_index("signature") < 0:
-        return
-    sources = rows["source_id"].take(pc.list_parent_indices(lists))
-    names = ("clip_id", "start_ms", "signature")
-    table = pa.table({"source_id": sources, **{name: clips.field(name) for name in names}})
-    is_kept = pc.equal(clips.field("decision"), str(Decision.KEPT))
-    has_signature = pc.is_valid(clips.field("signature"))
-    for batch in table.filter(pc.and_(is_kept, has_signature)).to_batches():
-        for row in batch.to_pylist():
-            signature = Signature.from_bytes(row["signature"])
-            yield SignedClip(row["clip_id"], row["source_id"], row["start_ms"], signature)
 
 
 def _mark_clip(clip: CuratedClip, match: Duplicate | None, is_dropped: bool) -> CuratedClip:

@@ -17,7 +17,8 @@ from argus.curate.dedup.fingerprint import (
     compute_signature,
     compute_spectra,
 )
-from argus.curate.dedup.index import DuplicateIndex, SignedClip, find_duplicates
+from argus.curate.dedup.index import DuplicateIndex, find_duplicates
+from argus.curate.dedup.matching import SignedClip
 from argus.curate.frame_sampling import resize_frames
 from argus.media import decode_clip, encode_clip, open_video
 from argus.sphere import from_euler_deg, rotate_erp

@@ -2,81 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from argus.curate.dedup.fingerprint import BANDS, HARMONICS, Signature
 from argus.curate.dedup.resolve import DuplicateResolver
 from argus.dataset import (
-    CuratedClip,
     Dataset,
     DecidedVideo,
-    ShardClip,
     ShardReader,
     SourceRow,
-    row_from_values,
 )
 from schemas.names import Decision, Reason, Split
-
-RECIPE = "0" * 16
-
-
-def signature(scene: int) -> bytes:
-    """Return the signature of a scene that resembles no other."""
-    return Signature(
-        1000,
-        np.random.default_rng(scene).integers(-127, 128, (10, BANDS, HARMONICS, 2), dtype=np.int8),
-    ).to_bytes()
-
-
-def video(
-    source: str, *scenes: int, split: Split = Split.TRAIN, recipe: str = RECIPE
-) -> DecidedVideo:
-    """Return a kept source whose clips show these scenes."""
-    clips, rows = [], []
-    for number, scene in enumerate(scenes):
-        span = {
-            "clip_id": f"{source}@{number}0000-{number + 1}0000",
-            "start_ms": number * 10_000,
-            "end_ms": number * 10_000 + 10_000,
-            "frames": 50,
-        }
-        rows.append(
-            CuratedClip(**span, decision=Decision.KEPT, quality=0.5, signature=signature(scene))
-        )
-        clips.append(
-            ShardClip(
-                **span,
-                source_id=source,
-                split=split,
-                height=64,
-                width=128,
-                fps=Fraction(5),
-                quality=0.5,
-                video=f"{scene}".encode(),
-            )
-        )
-    fixed = {
-        "url": f"http://example.org/{source}",
-        "run_id": "run",
-        "code_version": "0",
-        "decided_at": datetime(2026, 1, 1, tzinfo=UTC),
-    }
-    detail = f"{len(scenes)} of {len(scenes)} clips kept"
-    row = {
-        "source_id": source,
-        "split": split,
-        "decision": Decision.KEPT,
-        "detail": detail,
-        "recipe": recipe,
-        "clips": rows,
-        **fixed,
-    }
-    return DecidedVideo(row_from_values(row), tuple(clips))
+from tests.support.signed_videos import make_signed_video as video
 
 
 def resolve_chunks(
@@ -85,7 +23,10 @@ def resolve_chunks(
     """Resolve and commit chunks, publish a snapshot, and return all rows."""
     dataset = Dataset(folder)
     resolver = DuplicateResolver(
-        dataset, {video.row.source_id for chunk in chunks for video in chunk}, on_duplicate
+        dataset,
+        {video.row.source_id for chunk in chunks for video in chunk},
+        on_duplicate,
+        folder / "home",
     )
     rows = []
     for chunk in chunks:
@@ -207,7 +148,7 @@ def test_clips_of_pending_sources_do_not_count(tmp_path: Path) -> None:
 
 def test_concurrent_commits_of_other_writers_count(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
-    resolver = DuplicateResolver(dataset, {"url:b", "url:c"}, "drop")
+    resolver = DuplicateResolver(dataset, {"url:b", "url:c"}, "drop", tmp_path / "home")
     dataset.commit_chunk(resolver.resolve([video("url:b", 2)]))
     Dataset(tmp_path).commit_chunk([video("url:other", 1)])
     (resolved,) = resolver.resolve([video("url:c", 1)])
@@ -217,7 +158,7 @@ def test_concurrent_commits_of_other_writers_count(tmp_path: Path) -> None:
 def test_a_chunk_that_lost_a_race_is_resolved_anew(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
     chunk = [video("url:a", 1), video("url:b", 2), video("url:c", 1, 2, 3)]
-    resolver = DuplicateResolver(dataset, {"url:a", "url:b", "url:c"}, "keep")
+    resolver = DuplicateResolver(dataset, {"url:a", "url:b", "url:c"}, "keep", tmp_path / "home")
     assert [one.row for one in resolver.resolve(chunk)] == [
         one.row for one in resolver.resolve(chunk)
     ]
@@ -255,7 +196,9 @@ def test_a_clip_kept_again_without_bytes_is_unresolved_unless_it_is_a_duplicate(
     tmp_path: Path,
 ) -> None:
     resolve_chunks(tmp_path, [video("url:a", 1)])
-    resolver = DuplicateResolver(Dataset(tmp_path), {"url:b", "url:c", "url:d"}, "drop")
+    resolver = DuplicateResolver(
+        Dataset(tmp_path), {"url:b", "url:c", "url:d"}, "drop", tmp_path / "home"
+    )
     chunk = [
         make_reevaluated("url:b", 1),
         make_reevaluated("url:c", 2),
@@ -275,9 +218,9 @@ def test_a_clip_kept_again_without_bytes_is_unresolved_unless_it_is_a_duplicate(
 
 def test_a_duplicate_keeps_its_location(tmp_path: Path) -> None:
     resolve_chunks(tmp_path, [video("url:a", 1)])
-    (resolved,) = DuplicateResolver(Dataset(tmp_path), {"url:b"}, "drop").resolve(
-        [make_reevaluated("url:b", 1, shard="shards/b.arrow")]
-    )
+    (resolved,) = DuplicateResolver(
+        Dataset(tmp_path), {"url:b"}, "drop", tmp_path / "home"
+    ).resolve([make_reevaluated("url:b", 1, shard="shards/b.arrow")])
     assert [(clip.decision, clip.reason, clip.shard) for clip in resolved.row.clips] == [
         (Decision.DROPPED, Reason.DUPLICATE, "shards/b.arrow")
     ]
@@ -286,7 +229,7 @@ def test_a_duplicate_keeps_its_location(tmp_path: Path) -> None:
 def test_a_retryable_failure_hides_no_clips(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
     dataset.commit_chunk([video("url:a", 1)])
-    running = DuplicateResolver(dataset, {"url:b"}, "drop")
+    running = DuplicateResolver(dataset, {"url:b"}, "drop", tmp_path / "home")
     failed = replace(
         video("url:a", recipe="1" * 16).row,
         decision=Decision.FAILED,
@@ -294,7 +237,7 @@ def test_a_retryable_failure_hides_no_clips(tmp_path: Path) -> None:
         retryable=True,
     )
     dataset.commit_chunk([DecidedVideo(failed)])
-    for resolver in (running, DuplicateResolver(dataset, {"url:b"}, "drop")):
+    for resolver in (running, DuplicateResolver(dataset, {"url:b"}, "drop", tmp_path / "home")):
         (resolved,) = resolver.resolve([video("url:b", 1)])
         assert resolved.row.clips[0].duplicate_of == "url:a@00000-10000"
 
