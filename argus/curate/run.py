@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from argus.curate.dedup.resolve import DuplicateResolver
+from argus.curate.download import find_runtime_fault
 from argus.curate.executor import Executor
 from argus.curate.failures import FAILURE_SETTINGS, AccessSettings
 from argus.curate.outcomes import WorkItem
@@ -34,7 +35,7 @@ from argus.curate.splits import change_splits
 from argus.curate.staging import StagedResultGone, StagingArea
 from argus.curate.tasks import VideoTasks
 from argus.dataset import Commit, Dataset, DecidedVideo, Provenance, SourceRow
-from argus.errors import ServiceError
+from argus.errors import InvalidInput, ServiceError
 from argus.runs import RunFolder
 from schemas.config import CurateConfig, LearnedThresholds
 from schemas.names import Decision, Reason
@@ -128,8 +129,9 @@ class CurationRun:
         executor: runs the tasks; started only if a video must be fetched.
 
     Raises:
-        InvalidInput: the catalogue or a file of secrets cannot be read, or a threshold is set for a
-            learned scorer that cannot run.
+        InvalidInput: the catalogue or a file of secrets cannot be read, a threshold is set for a
+            learned scorer that cannot run, or all videos must be fetched from YouTube by this
+            machine, which has no JavaScript runtime.
     """
 
     def __init__(self, config: CurateConfig, folder: RunFolder, executor: Executor) -> None:
@@ -154,6 +156,7 @@ class CurationRun:
         self._config, self._folder, self._executor = config, folder, executor
         self._staging = StagingArea.of(config, self.recipe.digest)
         self._pending = len(self.plan.work)
+        self._check_runtime()
 
     @property
     def is_stopped(self) -> bool:
@@ -217,6 +220,19 @@ class CurationRun:
             self.plan = self._plan(self.plan.sources)
         if self.plan.work and not self._folder.is_stop_requested:
             self._process(resolver)
+
+    def _check_runtime(self) -> None:
+        """Fail early, rather than once per video, if nothing could be fetched.
+
+        The workers of a cluster are not checked: each fetch does so.
+        """
+        work = self.plan.work if self._config.executor == "local" else {}
+        is_needed = bool(work) and all(
+            source_id.startswith("youtube:") and not self.plan.has_prior(source_id)
+            for source_id in work
+        )
+        if is_needed and (fault := find_runtime_fault()):
+            raise InvalidInput(fault)
 
     def _plan(self, sources: Sequence[VideoSource], empty_entries: int = 0) -> RefreshPlan:
         return plan_refresh(sources, self.dataset, self.recipe, self._rules, empty_entries)

@@ -12,6 +12,7 @@ from argus.curate.download.fetch import (
     retry_delay_s,
     video_file_name,
 )
+from argus.curate.download.javascript import find_runtime_fault
 from argus.curate.download.proxies import Route, read_routes, read_secrets
 from argus.curate.download.rate_limit import (
     LocalRateLimiter,
@@ -35,6 +36,7 @@ __all__ = [
     "discard_files",
     "download",
     "fetch",
+    "find_runtime_fault",
     "get_site",
     "read_routes",
     "read_secrets",
