@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -141,41 +143,49 @@ def plan_refresh(
         empty_entries: of the catalogue, for the plan's sentence.
     """
     known = dataset.read_decisions()
-    works = {
-        digest: recipe.compare(load_recipe(dataset.store, digest))
-        for digest in known["recipe"].unique().to_pylist()
-    }
-    names = ("source_id", "decision", "reason", "retryable", "recipe")
-    states = {
-        source_id: (
-            _EVERYTHING if decision == Decision.FAILED and retryable else works[digest],
-            reason if decision == Decision.FAILED else None,
-        )
-        for source_id, decision, reason, retryable, digest in zip(
-            *(known[name].to_pylist() for name in names), strict=True
-        )
-    }
+    positions, works = _find_works(sources, known, dataset, recipe)
     again = _find_retries(sources, dataset, rules or RetryRules())
     work: dict[str, Work] = {}
-    failures: Counter[str] = Counter()
-    resolved = []
-    for source in sources:
-        one, reason = states.get(source.source_id, (_EVERYTHING, None))
+    resolved = np.zeros(len(sources), bool)
+    for number, source in enumerate(sources):
+        one = works[number]
         if source.source_id in again:
             one = max(one, again[source.source_id][0], key=lambda each: _EXTENT[each.kind])
         if one.kind is not WorkKind.NOTHING:
             work[source.source_id] = one
-            continue
-        resolved.append(source)
-        failures.update([reason] if reason else [])
+        resolved[number] = one.kind is WorkKind.NOTHING
+    rows = known.take(pa.array(positions[resolved]))
+    failed = rows.filter(pc.equal(rows["decision"], str(Decision.FAILED)))
     return RefreshPlan(
         tuple(sources),
         work,
         {source_id: sequence for source_id, (_, sequence) in again.items()},
-        failures,
-        find_split_changes(dataset, resolved),
+        {count["values"]: count["counts"] for count in failed["reason"].value_counts().to_pylist()},
+        find_split_changes(dataset, (source for source in sources if source.source_id not in work)),
         empty_entries,
     )
+
+
+def _find_works(
+    sources: Sequence[VideoSource], known: pa.Table, dataset: Dataset, recipe: Recipe
+) -> tuple[npt.NDArray[np.int64], list[Work]]:
+    """Return the row (-1 if there is none) and the work of each source by its recipe alone.
+
+    No column becomes a list of strings: a million of each take too much memory.
+    """
+    ids = pa.array([source.source_id for source in sources], pa.string())
+    found = pc.index_in(ids, known["source_id"].combine_chunks())
+    positions = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    recipes = known["recipe"].combine_chunks().dictionary_encode()
+    works = [
+        recipe.compare(load_recipe(dataset.store, digest))
+        for digest in recipes.dictionary.to_pylist()
+    ]
+    numbers = recipes.indices.to_numpy().astype(np.int64)
+    numbers[is_retryable_failure(known).to_numpy()] = -1
+    numbers = np.append(numbers, -1)[positions]
+    every = [*works, _EVERYTHING]
+    return positions, [every[number] for number in numbers.tolist()]
 
 
 def _find_retries(

@@ -39,30 +39,35 @@ class SplitChanges:
 
 def find_split_changes(dataset: Dataset, sources: Iterable[VideoSource]) -> SplitChanges:
     """Compare the splits of a catalogue with those of a dataset's kept videos."""
-    wanted = {source.source_id: source.split for source in sources if source.split}
+    wanted = [(source.source_id, source.split) for source in sources if source.split]
     if not wanted:
         return SplitChanges()
     rows = dataset.read_latest_after(0, ["decision", "split"])
     kept = rows.filter(pc.equal(rows["decision"], str(Decision.KEPT)))
-    current = dict(zip(kept["source_id"].to_pylist(), kept["split"].to_pylist(), strict=True))
-    changed = {
-        source_id: split
-        for source_id, split in wanted.items()
-        if current.get(source_id, split) != split
-    }
+    found = pc.index_in(kept["source_id"], pa.array([one for one, _ in wanted], pa.string()))
+    splits = pa.array([str(split) for _, split in wanted]).take(found.combine_chunks())
+    is_changed = pc.fill_null(pc.not_equal(kept["split"].combine_chunks(), splits), False)
+    changed = dict(
+        zip(
+            kept["source_id"].filter(is_changed).to_pylist(),
+            map(Split, splits.filter(is_changed).to_pylist()),
+            strict=True,
+        )
+    )
     if not changed:
         return SplitChanges()
     followers = _find_followers(dataset)
     following = changed.keys() & {one for ones in followers.values() for one in ones}
-    splits = {
+    new = {
         one: split
         for source_id, split in changed.items()
         if source_id not in following
         for one in (source_id, *_iter_followers(source_id, followers))
-        if current.get(one, split) != split
     }
-    sequences = dict(zip(kept["source_id"].to_pylist(), kept["sequence"].to_pylist(), strict=True))
-    return SplitChanges(splits, {one: sequences[one] for one in splits}, len(following))
+    affected = kept.filter(pc.is_in(kept["source_id"], pa.array(new, pa.string())))
+    rows_by_id = {row["source_id"]: row for row in affected.to_pylist()}
+    new = {one: split for one, split in new.items() if rows_by_id[one]["split"] != split}
+    return SplitChanges(new, {one: rows_by_id[one]["sequence"] for one in new}, len(following))
 
 
 def change_splits(dataset: Dataset, changes: SplitChanges, run_id: str) -> Iterator[int]:
