@@ -132,6 +132,14 @@ def test_script_gets_no_environment_and_leaves_no_file(
     assert [path.name for path in tmp_path.iterdir()] == [".npmrc"]
 
 
+def test_runtime_gets_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://me:hunter2@proxy.example:80")
+    write_program(tmp_path, "env")
+    found = run_deno(str(tmp_path / "deno"), "", ())
+    assert "DENO_DIR=" in found
+    assert "hunter2" not in found
+
+
 def test_script_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(javascript, "MAX_SCRIPT_S", 0.5)
     for script in ("for (;;) {}", "setInterval(() => {}, 50)"):

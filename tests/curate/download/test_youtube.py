@@ -115,8 +115,13 @@ def test_spherical_format_is_fetched(
     assert fetched.client == "TVHTML5"
 
 
-def test_signature_is_solved(site: YoutubeSite, tmp_path: Path) -> None:
-    assert fetch(site.add("ciphered"), tmp_path, SETTINGS, LocalRateLimiter()).format_id == "136"
+def test_signature_is_solved_and_no_cache_written(
+    site: YoutubeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DENO_DIR", str(tmp_path / "cache"))
+    fetched = fetch(site.add("ciphered"), tmp_path / "out", SETTINGS, LocalRateLimiter())
+    assert fetched.format_id == "136"
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize(("answer", "reason", "retryable", "response"), DAY)
