@@ -15,6 +15,7 @@ from tests.support.cli import assert_invalid, run_argus, run_argus_json
 pytestmark = pytest.mark.usefixtures("home")
 
 TABLE_COMMANDS = {
+    "dataset agree",
     "dataset compact",
     "dataset diff",
     "dataset log",
