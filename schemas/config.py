@@ -173,8 +173,11 @@ class LearnedThresholds(Settings):
     aesthetic_mean: float | None = Field(
         None, description="Drop below this mean aesthetic score over six views"
     )
-    text_db_share: float | None = Field(
-        None, ge=0, le=1, description="Drop above this share of the sphere in lines of text"
+    text_ocr_overlay_share: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Drop above this share of the sphere in overlaid lines that can be read",
     )
 
 
@@ -186,7 +189,7 @@ class LearnedSettings(Settings):
 
     scorers: tuple[str, ...] = Field(
         (),
-        description="Any of lpips, raft, transnetv2, aesthetic, text_db; missing ones are reported",
+        description="Any of lpips, raft, transnetv2, aesthetic, text_ocr; missing ones are reported",
     )
     weights: str | None = Field(
         None, description="Folder of the networks' weights; default: `weights` in ARGUS_HOME"

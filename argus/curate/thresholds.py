@@ -202,7 +202,14 @@ THRESHOLDS = (
         "probability",
         Reason.SHOT_BOUNDARY,
     ),
-    Threshold("learned.text_db_share", "text_db", "share", _MAX, _SPHERE, Reason.TEXT),
+    Threshold(
+        "learned.text_ocr_overlay_share",
+        "text_ocr",
+        "overlay_share",
+        _MAX,
+        _SPHERE,
+        Reason.TEXT,
+    ),
     Threshold(
         "learned.aesthetic_mean",
         "aesthetic",

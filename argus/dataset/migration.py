@@ -34,6 +34,9 @@ RENAMED_SCORES = {
 _RECIPE_KEYS = {"policy": "filters", "filters": "filter_versions"}
 _RECIPE_PARTS = {"version", "clip", "filters", "filter_versions", "learned"}
 _ADDED_FILTER_SETTINGS = {"repeated_share"}  # since version 1
+_REPLACED_THRESHOLDS = {"text_db_share": "text_ocr_overlay_share"}
+"""Thresholds of learned scorers that were replaced, and that of the new one: of another measure."""
+
 _RECIPE_SETTINGS = {
     "clip": ClipSettings.model_fields,
     "filters": FilterSettings.model_fields,
@@ -138,10 +141,14 @@ def migrate_recipe(parts: Mapping[str, Any], name: str) -> dict[str, Any]:
         name: of the recipe, for the error message.
 
     Raises:
-        InvalidInput: it has a part or a setting that is unknown.
+        InvalidInput: it has a part or a setting that is unknown, or a limit for a learned scorer
+            that was replaced.
     """
     keys = _RECIPE_KEYS if "policy" in parts else {}
     found = {keys.get(name, name): value for name, value in parts.items()}
+    if "learned" in _get_nested(found, "filters"):
+        learned = _replace_thresholds(found["filters"]["learned"], f"the stored recipe {name}")
+        found["filters"] = {**found["filters"], "learned": learned}
     unknown = set(found) - _RECIPE_PARTS
     for group, names in _RECIPE_SETTINGS.items():
         unknown |= {f"{group}.{name}" for name in set(_get_nested(found, group)) - set(names)}
@@ -169,6 +176,7 @@ def spell_recipe_v1(parts: Mapping[str, Any]) -> dict[str, Any]:
         if name not in _ADDED_FILTER_SETTINGS
         or value != FilterSettings.model_fields[name].get_default()
     }
+    filters["learned"] = _restore_thresholds(filters["learned"])
     return {keys.get(name, name): value for name, value in {**parts, "filters": filters}.items()}
 
 
@@ -182,7 +190,35 @@ def migrate_config(kind: JobKind, values: Mapping[str, Any]) -> dict[str, Any]:
         name = old.rpartition(".")[2]
         if source is not None and target is not None and name in source:
             target[current.rpartition(".")[2]] = source.pop(name)
+    filters = found.get("filters")
+    if kind is JobKind.CURATE and isinstance(filters, Mapping) and "learned" in filters:
+        learned = _replace_thresholds(filters["learned"], "the stored configuration")
+        found["filters"] = {**filters, "learned": learned}
     return found
+
+
+def _replace_thresholds(learned: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """Return the thresholds of learned scorers with the current ones in place of replaced ones.
+
+    Raises:
+        InvalidInput: a replaced threshold has a value, which says nothing about the new measure.
+    """
+    for old, current in _REPLACED_THRESHOLDS.items():
+        if learned.get(old) is not None:
+            raise InvalidInput(
+                f"{owner} sets filters.learned.{old} to {learned[old]}, but its scorer was "
+                f"replaced by that of filters.learned.{current}, which measures something else; "
+                "use an earlier version of argus, or delete the file to process its videos anew"
+            )
+    return {_REPLACED_THRESHOLDS.get(name, name): value for name, value in learned.items()}
+
+
+def _restore_thresholds(learned: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the thresholds of learned scorers under the names of version 1, where unset."""
+    old = {current: name for name, current in _REPLACED_THRESHOLDS.items()}
+    return {
+        old.get(name, name) if value is None else name: value for name, value in learned.items()
+    }
 
 
 def _group(values: dict[str, Any], name: str) -> dict[str, Any] | None:

@@ -200,13 +200,6 @@ _ALL = (
             ),
         ),
     ),
-    Network(
-        "text_db",
-        "curation: detection of text by a DB model for inputs of [1, 3, 512, 512]",
-        "Apache-2.0",
-        "",
-        (WeightFile("text_db/text_detection_db.onnx", ""),),
-    ),
 )
 
 NETWORKS: Mapping[str, Network] = MappingProxyType({one.name: one for one in _ALL})

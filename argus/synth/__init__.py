@@ -12,6 +12,7 @@ from argus.synth.http_server import (
     serve_folder,
     serve_handler,
 )
+from argus.synth.lettering import Board, Caption
 from argus.synth.paths import CameraPath, Motion, SynthClip, make_path, render_clip
 from argus.synth.video_kinds import VIDEO_KINDS, VideoKind
 from argus.synth.video_sets import (
@@ -27,7 +28,9 @@ from argus.synth.world import World
 
 __all__ = [
     "VIDEO_KINDS",
+    "Board",
     "CameraPath",
+    "Caption",
     "Codec",
     "DemoWorld",
     "FileHandler",

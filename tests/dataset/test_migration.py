@@ -46,7 +46,7 @@ from argus.dataset import (
 from argus.errors import InvalidInput
 from argus.report import compute_sweeps, explain_decision, read_refreshed_videos
 from argus.runs import RunFolder
-from schemas.config import ClipSettings, CurateConfig, FilterSettings
+from schemas.config import ClipSettings, CurateConfig, FilterSettings, LearnedThresholds
 from schemas.names import JobKind
 from tests.support.old_rows import add_current_scores, pin_versions
 
@@ -314,3 +314,35 @@ def test_migrating_current_names_changes_nothing() -> None:
     values = config_of(variance=400.0).model_dump(mode="json")
     assert migrate_config(JobKind.CURATE, values) == values
     assert migrate_config(JobKind.TRAIN, {"policy": {"x": 1}}) == {"policy": {"x": 1}}
+
+
+def test_a_limit_for_the_replaced_text_scorer_is_refused_and_an_unset_one_is_not() -> None:
+    values = config_of(variance=400.0).model_dump(mode="json")
+    learned = values["filters"]["learned"]
+    learned["text_db_share"] = learned.pop("text_ocr_overlay_share")
+    config = CurateConfig.model_validate(migrate_config(JobKind.CURATE, values))
+    assert config == config_of(variance=400.0)
+    assert learned["text_db_share"] is None  # what was passed is not changed
+    learned["text_db_share"] = 0.01
+    with pytest.raises(InvalidInput, match="text_ocr_overlay_share"):
+        migrate_config(JobKind.CURATE, values)
+
+
+def test_a_recipe_with_a_limit_for_the_replaced_text_scorer_is_refused() -> None:
+    (path,) = (DATA / "dataset/recipes").glob(f"{EXPECTED['recipes']['first']}*")
+    parts = json.loads(path.read_text())
+    assert "text_db_share" in parts["policy"]["learned"]
+    parts["policy"]["learned"]["text_db_share"] = 0.01
+    with pytest.raises(InvalidInput, match="text_ocr_overlay_share"):
+        Recipe.from_json(json.dumps(parts), path.name)
+
+
+def test_a_limit_for_the_new_text_scorer_changes_a_digest() -> None:
+    limited = replace(
+        FIRST,
+        filters=FIRST.filters.model_copy(
+            update={"learned": LearnedThresholds(text_ocr_overlay_share=0.01)}
+        ),
+    )
+    assert limited.digest != FIRST.digest
+    assert Recipe.from_json(limited.to_json()) == limited

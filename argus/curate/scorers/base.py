@@ -57,7 +57,7 @@ REGISTRY = {
     "raft": "argus.curate.scorers.raft:RaftScorer",
     "transnetv2": "argus.curate.scorers.transnetv2:TransNetScorer",
     "aesthetic": "argus.curate.scorers.aesthetic:AestheticScorer",
-    "text_db": "argus.curate.scorers.text_db:TextScorer",
+    "text_ocr": "argus.curate.scorers.text_ocr:TextScorer",
 }
 """Module and class by name, imported on demand."""
 

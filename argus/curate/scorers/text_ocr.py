@@ -1,0 +1,208 @@
+"""Text scorer: lines that PP-OCRv4 can read, overlaid on the video or part of its scene.
+
+Lines are searched where they are straight: in the band of the map around the equator, whose start
+is repeated behind its end, and in a wide view of either pole. No line lies on the border of all of
+them. Text that was written into the map is found at any latitude of the band.
+
+Overlaid text stays at its place in the picture while the scene moves; a sign moves with the scene.
+Text that the camera carries along, such as a logo on a tripod or a dashboard, counts as overlaid.
+Where the scene does not move, the two cannot be told apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from argus.curate.frame_sampling import ERP_SIZE
+from argus.curate.scorers.clip_samples import ClipSamples
+from argus.curate.scorers.ocr import TextLine, TextReader
+from argus.networks import NETWORKS
+from argus.sphere import Camera, erp_to_view, from_euler_deg, solid_angle, view_to_erp
+
+_BAND = slice(64, ERP_SIZE[0] - 64)
+"""Rows of the map within 67.5° of the equator; the views of the poles reach down to 30°."""
+
+_REPEATED = 192  # columns behind the end of the band; a line across the seam is whole up to 67°
+_ENLARGEMENT = 1.25  # of the band: letters of 4° have 14 pixels
+_POLE_CAMERA = Camera(120, 512, 512)
+_POLE_PITCH_DEG = (90.0, -90.0)
+
+_TOLERANCE = 0.12  # of a line's height, by which its edges may vary from frame to frame
+_MIN_TOLERANCE = 1.5  # pixels
+_MIN_STAYS = 2
+"""Other frames in which an overlaid line has the same place; a far sign ahead grows meanwhile."""
+
+_BOX = (15, 15)  # pixels of gray maps [256, 512]
+_MIN_VARIANCE = 16.0  # squared gray levels in a box where there is texture
+_MIN_CORRELATION = 0.6  # of a box's texture that has not moved, whatever the exposure
+_MIN_MOVED_SHARE = 0.35  # of the textured sphere, if the scene moves in the picture
+_MIN_TEXTURED_SHARE = 0.01  # of the sphere; with less, no motion is seen
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class _TextMasks:
+    """Areas of text in each frame, bool [n, 512, 1024]."""
+
+    overlaid: Mask
+    scene: Mask
+    ambiguous: Mask
+
+
+class TextScorer:
+    """Area of text that can be read, as shares of the sphere in [0, 1].
+
+    Each score is the largest of a sampled frame. A line's area is that of its box.
+
+    Scores:
+        overlay_share: lines that have the same place in three sampled frames or more, from the
+            first of which the scene has moved in the others.
+        scene_share: lines that have left their place in all other frames, while the scene moves;
+            also text that is shown in one sampled frame only.
+        ambiguous_share: the others, such as all lines of a scene that does not move.
+    """
+
+    name: ClassVar[str] = "text_ocr"
+    version: ClassVar[int] = 1
+    score_names: ClassVar[tuple[str, ...]] = ("overlay_share", "scene_share", "ambiguous_share")
+    required_package: ClassVar[tuple[str, str] | None] = (
+        "onnxruntime",
+        "pip install 'argus-360[pretrained]'",
+    )
+    weight_files = NETWORKS["text_ocr"].files
+
+    def __init__(self, reader: TextReader) -> None:
+        self.reader = reader
+
+    @classmethod
+    def load(cls, weights: Path, device: str) -> Self:  # noqa: ARG003  runs on the CPU
+        """Load the networks; see `Scorer.load`."""
+        detector, recognizer = (weights / file.path for file in cls.weight_files)
+        return cls(TextReader.load(detector, recognizer))
+
+    def score(self, clip: ClipSamples) -> dict[str, float]:
+        """Return the scores that the class describes."""
+        masks = self._find_text(clip)
+        weights = solid_angle(ERP_SIZE) / (4 * np.pi)
+        shares = (
+            max(float(weights[mask].sum()) for mask in part)
+            for part in (masks.overlaid, masks.scene, masks.ambiguous)
+        )
+        return dict(zip(self.score_names, shares, strict=True))
+
+    def _find_text(self, clip: ClipSamples) -> _TextMasks:
+        frames = clip.sampled.frames
+        moves = find_moving_pairs(clip.sampled.gray)
+        masks = [np.zeros((len(frames), *ERP_SIZE), np.bool_) for _ in range(3)]
+        for region in range(1 + len(_POLE_PITCH_DEG)):
+            lines = [
+                self.reader.read_lines(_project(frame, region), any_way_up=region > 0)
+                for frame in frames
+            ]
+            for k, own in enumerate(lines):
+                kinds = [_classify(line, k, lines, moves) for line in own]
+                for kind, mask in enumerate(masks):
+                    chosen = [
+                        line for line, own_kind in zip(own, kinds, strict=True) if own_kind == kind
+                    ]
+                    if chosen:
+                        mask[k] |= _to_map(chosen, region)
+        overlaid, scene, ambiguous = masks
+        scene &= ~overlaid.any(axis=0)  # read otherwise in one frame or region
+        return _TextMasks(overlaid, scene, ambiguous & ~overlaid.any(axis=0))
+
+
+def find_moving_pairs(gray: NDArray[np.uint8]) -> Mask:
+    """Find the pairs of frames between which the scene moves in the picture.
+
+    Args:
+        gray: maps [n, 256, 512].
+
+    Returns:
+        bool [n, n], symmetric; False for a scene without texture.
+    """
+    count = len(gray)
+    moves = np.zeros((count, count), np.bool_)
+    maps = gray.astype(np.float32)
+    for k in range(count):
+        for j in range(k):
+            moves[k, j] = moves[j, k] = share_that_moves(maps[k], maps[j]) > _MIN_MOVED_SHARE
+    return moves
+
+
+def share_that_moves(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """Return the share of the textured sphere where two gray maps [256, 512] do not correlate."""
+    means, variances = [], []
+    for values in (first, second):
+        means.append(cv2.blur(values, _BOX))
+        variances.append(cv2.blur(values * values, _BOX) - means[-1] ** 2)
+    covariance = cv2.blur(first * second, _BOX) - means[0] * means[1]
+    texture = solid_angle(first.shape) / (4 * np.pi) * (variances[0] > _MIN_VARIANCE)
+    if texture.sum() < _MIN_TEXTURED_SHARE:
+        return 0.0
+    alike = np.sqrt(np.maximum(variances[0] * variances[1], 0)) * _MIN_CORRELATION
+    return float(texture[covariance < alike].sum() / texture.sum())
+
+
+def _classify(line: TextLine, frame: int, lines: Sequence[Sequence[TextLine]], moves: Mask) -> int:
+    """Return the index among `_TextMasks` to which a line of a frame belongs.
+
+    Args:
+        line: the line.
+        frame: number of its frame.
+        lines: lines of each frame in the same region.
+        moves: pairs of frames between which the scene moves [n, n].
+    """
+    stays = np.array([any(is_same_place(line, other) for other in others) for others in lines])
+    count = np.count_nonzero(stays & moves[frame])
+    if count >= _MIN_STAYS:
+        return 0
+    neighbors = [k for k in (frame - 1, frame + 1) if 0 <= k < len(lines)]
+    return 1 if moves[frame, neighbors].any() and not count else 2
+
+
+def is_same_place(line: TextLine, other: TextLine) -> bool:
+    """Return True if two lines of different frames have the same edges; their texts may differ."""
+    start, end, _, bottom = line.corners
+    along, across = end - start, bottom - start
+    length, height = float(np.linalg.norm(along)), float(np.linalg.norm(across))
+    offsets = other.corners - start
+    places = np.stack([offsets @ along / length, offsets @ across / height])
+    places.sort(axis=1)  # a line that was read upside down has other corners first
+    own = np.array([[0, 0, length, length], [0, 0, height, height]])
+    return bool(np.abs(places - own).max() <= max(_MIN_TOLERANCE, _TOLERANCE * height))
+
+
+def _project(frame: NDArray[np.uint8], region: int) -> NDArray[np.uint8]:
+    """Return the picture of a region of a map [512, 1024, 3]: the band, or the view of a pole."""
+    if region > 0:
+        rotation = from_euler_deg(0, _POLE_PITCH_DEG[region - 1], 0)[None]
+        return np.asarray(erp_to_view(frame[None], rotation, _POLE_CAMERA)[0], np.uint8)
+    band = np.concatenate([frame[_BAND], frame[_BAND, :_REPEATED]], axis=1)
+    return np.asarray(
+        cv2.resize(band, None, fx=_ENLARGEMENT, fy=_ENLARGEMENT, interpolation=cv2.INTER_CUBIC),
+        np.uint8,
+    )
+
+
+def _to_map(lines: Sequence[TextLine], region: int) -> Mask:
+    """Return the boxes of lines of a region as a mask of the map, [512, 1024]."""
+    corners = [line.corners for line in lines]
+    if region > 0:
+        view = np.zeros((_POLE_CAMERA.height, _POLE_CAMERA.width), np.uint8)
+        cv2.fillPoly(view, [np.round(one).astype(np.int32) for one in corners], (255,))
+        rotation = from_euler_deg(0, _POLE_PITCH_DEG[region - 1], 0)[None]
+        levels, _ = view_to_erp(view[None, ..., None], rotation, _POLE_CAMERA, ERP_SIZE)
+        return np.asarray(levels[0, ..., 0] > 127)
+    band = np.zeros((_BAND.stop - _BAND.start, ERP_SIZE[1] + _REPEATED), np.uint8)
+    cv2.fillPoly(band, [np.round(one / _ENLARGEMENT).astype(np.int32) for one in corners], (1,))
+    found = np.zeros(ERP_SIZE, np.bool_)
+    found[_BAND] = band[:, : ERP_SIZE[1]] > 0
+    found[_BAND, :_REPEATED] |= band[:, ERP_SIZE[1] :] > 0
+    return found
