@@ -20,7 +20,7 @@ from .frame_sampling import (
     resize_frames,
     sample_native_frames,
 )
-from .layout import LayoutVerdict, detect_layout
+from .layout import LayoutVerdict, detect_layout, find_layout_setting
 from .outcomes import FetchedVideo, FileLost, StagedVideo, TaskOutcome, WorkerDied, WorkItem
 from .plan import RefreshPlan, RetryRules, plan_refresh, preview_refresh
 from .process import process_isolated, process_video
@@ -94,6 +94,7 @@ __all__ = [
     "evenly_spaced",
     "failed_row",
     "fetch",
+    "find_layout_setting",
     "find_threshold",
     "load_recipe",
     "plan_refresh",

@@ -200,7 +200,9 @@ def _process(
     """Run the steps in order; each adds to the draft or finishes it."""
     draft.media = info = reader.info
     if info.duration_s > config.fetch.max_duration_s:  # the site did not state the duration
-        detail = describe_too_long(info.duration_s, config.fetch.max_duration_s)
+        limit = config.fetch.max_duration_s
+        draft.scores.append(Score("length", "seconds", info.duration_s, limit, kept=False))
+        detail = describe_too_long(info.duration_s, limit)
         return draft.finish(Reason.TOO_LONG, detail)
     with draft.timer.measure("decode"):
         clip_fps = reader.resample(config.clip.fps).fps
@@ -239,8 +241,9 @@ def _process(
 def _cut(cutter: ClipCutter, draft: _Draft) -> CuratedVideo:
     draft.thumbnail_rows = cutter.thumbnail_rows
     clips = tuple(cutter.clips(draft.source.source_id))
+    limit = cutter.filters.shot_boundary
     draft.scores.append(
-        Score("shots", "min_cut_score", cutter.min_cut_score, cutter.filters.shot_boundary)
+        Score("shots", "min_cut_score", cutter.min_cut_score, limit, kept=bool(clips))
     )
     draft.measured_filters += ["shots", *(one.name for one in clip_filters())]
     if not clips:

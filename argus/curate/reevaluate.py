@@ -27,7 +27,7 @@ from argus.curate.filters import (
     clip_filters,
     video_filters,
 )
-from argus.curate.layout import LayoutVerdict, decide_layout
+from argus.curate.layout import LayoutVerdict, decide_layout, mark_layout_scores
 from argus.curate.quality import compute_quality, is_high_quality
 from argus.curate.recipe import Recipe
 from argus.curate.records import PriorResult, VideoSource
@@ -216,7 +216,8 @@ def _decide_whole(
     layout = decide_layout(media, table["layout"], settings)
     is_measured = all(one.name in table for one in filters)
     scores, verdict = apply_thresholds(table, filters, settings) if is_measured else ((), None)
-    updated = _update_scores(row.scores, media, layout, scores, settings)
+    has_clips = bool(row.clips)
+    updated = _update_scores(row.scores, media, layout, scores, settings, has_clips=has_clips)
     row = replace(row, layout=layout.layout, scores=tuple(updated))
     if layout.reason:
         return _drop_whole(row, layout.reason, layout.detail), True
@@ -243,20 +244,27 @@ def _update_scores(
     layout: LayoutVerdict,
     scores: Sequence[Score],
     settings: FilterSettings,
+    *,
+    has_clips: bool,
 ) -> Iterator[Score]:
     """Yield the scores of a whole video in their order, with the thresholds of the settings."""
     measured = {score.filter for score in scores}
+    height = layout.conversion.erp_height((media.height, media.width))
+    layout_scores = (
+        replace(score, value=height) if score.name == "erp_height" else score
+        for score in stored
+        if score.filter == "layout"
+    )
+    yield from mark_layout_scores(
+        layout_scores, layout.layout, settings, is_accepted=layout.reason is None
+    )
     for score in stored:
-        if (score.filter, score.name) == ("layout", "erp_height"):
-            yield replace(score, value=layout.conversion.erp_height((media.height, media.width)))
-        elif score.filter == "layout" and score.threshold is not None:
-            yield replace(score, threshold=settings.halves_similarity)
-        elif score.filter in {"layout", "length"} or not (measured or score.filter == "shots"):
+        if score.filter == "length" or not (measured or score.filter in {"layout", "shots"}):
             yield score
     yield from scores
     for score in stored:
         if score.filter == "shots":
-            yield replace(score, threshold=settings.shot_boundary)
+            yield replace(score, threshold=settings.shot_boundary, kept=has_clips)
 
 
 def _decide_learned(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from argus.curate import find_threshold
+from argus.curate import find_layout_setting, find_threshold
 from argus.dataset import CuratedClip, DatasetView, FoundItem, Score, SourceRow
 from schemas.names import Decision
 
@@ -35,8 +35,13 @@ class ScoreLine:
     @property
     def setting(self) -> str:
         """Setting that holds the threshold; empty if there is none."""
-        row = None if self.threshold is None else find_threshold(self.filter, self.score)
-        return f"filters.{row.setting}" if row else ""
+        if self.threshold is None:
+            return ""
+        row = find_threshold(self.filter, self.score)
+        setting = row.setting if row else None
+        if self.filter == "layout":
+            setting = find_layout_setting(self.score)
+        return f"filters.{setting}" if setting else ""
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,10 @@ def _describe_layout(video: SourceRow) -> Stage:
         "declared in metadata": video.layout_declared or "nothing",
         "detected in the pixels": video.layout or "not examined",
     }
-    return Stage("Layout", facts, _score_lines(video, layout=True))
+    lines = _score_lines(video, layout=True)
+    if all(line.kept for line in lines):
+        return Stage("Layout", facts, lines)
+    return Stage("Layout", facts, lines, f"dropped: {video.reason}", kept=False)
 
 
 def _summarize_filters(lines: tuple[ScoreLine, ...]) -> tuple[str, bool]:

@@ -14,6 +14,7 @@ from argus.curate.layout.detect import (
     detect_layout,
 )
 from argus.curate.layout.evidence import compute_layout_scores
+from argus.curate.layout.marking import find_layout_setting, mark_layout_scores
 
 __all__ = [
     "NO_CONVERSION",
@@ -26,4 +27,6 @@ __all__ = [
     "decide_layout",
     "declared_layout",
     "detect_layout",
+    "find_layout_setting",
+    "mark_layout_scores",
 ]

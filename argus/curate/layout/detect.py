@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from argus.curate.frame_sampling import NativeFrames
 from argus.curate.layout.convert import NO_CONVERSION, Conversion, SourceProjection
 from argus.curate.layout.evidence import compute_layout_scores
-from argus.curate.thresholds import find_threshold
+from argus.curate.layout.marking import mark_layout_scores
 from argus.dataset import Score
 from argus.media import MediaInfo, SphericalMetadata
 from argus.sphere import CubeLayout
@@ -122,16 +122,13 @@ def detect_layout(info: MediaInfo, native: NativeFrames, settings: FilterSetting
     values = compute_layout_scores(native, native_size)
     verdict = decide_layout(info, values, settings)
     values["erp_height"] = verdict.conversion.erp_height(native_size)
-    scores = (
-        Score("layout", name, value, _layout_limit(name, settings), True)
-        for name, value in values.items()
+    scores = mark_layout_scores(
+        (Score("layout", name, value) for name, value in values.items()),
+        verdict.layout,
+        settings,
+        is_accepted=verdict.reason is None,
     )
-    return replace(verdict, scores=tuple(scores))
-
-
-def _layout_limit(score: str, settings: FilterSettings) -> float | None:
-    threshold = find_threshold("layout", score)
-    return threshold.limit(settings) if threshold else None
+    return replace(verdict, scores=scores)
 
 
 def decide_layout(
