@@ -189,7 +189,7 @@ class LearnedSettings(Settings):
 
     scorers: tuple[str, ...] = Field(
         (),
-        description="Any of lpips, raft, transnetv2, aesthetic, text_ocr; missing ones are reported",
+        description="Of lpips, raft, transnetv2, aesthetic, text_ocr; missing ones are reported",
     )
     weights: str | None = Field(
         None, description="Folder of the networks' weights; default: `weights` in ARGUS_HOME"
