@@ -139,7 +139,7 @@ def fetch(
         file
         for network in networks
         for file in network.files
-        if states[file] is not WeightState.READY and (file.origin or "all" not in names)
+        if states[file] is not WeightState.READY
     ]
     if not wanted:
         print_note(f"nothing to fetch: all files are verified in {folder}")
@@ -234,7 +234,7 @@ def _print_plan(folder: Path, files: Sequence[WeightFile], states: States) -> No
         pin = f"SHA-256 {digest}" if digest else "not pinned, accepted as it comes"
         replaced = ", replaces a damaged file" if states[file] is WeightState.DAMAGED else ""
         print_note(f"{file.path}: {_format_size([file])}, {pin}{replaced}")
-        print_note(f"  from {file.origin or 'nowhere: bring it by hand'}")
+        print_note(f"  from {file.origin}")
     for network in dict.fromkeys(file.network for file in files):
         print_note(f"license of {network}: {NETWORKS[network].license}")
     print_note(f"{len(files)} files, {_format_size(files)}, into {folder}")

