@@ -131,6 +131,11 @@ STAGE_SECONDS = pa.struct(
         ("decode", pa.float64()),
         ("filters", pa.float64()),
         ("encode", pa.float64()),
+        ("wait", pa.float64()),  # this and what follows is null in rows of version 3
+        ("startup", pa.float64()),
+        ("transfer", pa.float64()),
+        ("fetch_cpu", pa.float64()),
+        ("process_cpu", pa.float64()),
     ]
 )
 

@@ -2,7 +2,13 @@
 
 from .clipping import ClipSpan, clip_spans
 from .download import fetch
-from .executor import Completion, Executor, LocalExecutor, describe_task_error
+from .executor import (
+    Completion,
+    Executor,
+    LocalExecutor,
+    available_cpus,
+    describe_task_error,
+)
 from .failures import AccessSettings
 from .filters import (
     Filter,
@@ -85,6 +91,7 @@ __all__ = [
     "WorkKind",
     "WorkerDied",
     "apply_filters",
+    "available_cpus",
     "clip_filters",
     "clip_spans",
     "compute_quality",

@@ -5,7 +5,7 @@ Everything here pickles, and nothing is imported that takes long to import.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from argus.errors import FetchError
@@ -24,6 +24,7 @@ class WorkItem:
     source: VideoSource
     prior: PriorResult | None = None  # None: nothing is stored, so everything is computed
     attempts: int = 0
+    rate_wait_s: float = 0.0  # for the rate limit, between attempts
     losses: int = 0  # fetched files or staged results that disappeared
     first_attempt: float | None = None  # time.monotonic() of the first attempt
 
@@ -35,6 +36,14 @@ class FetchedVideo:
     file: FetchedFile
     seconds: float  # wall clock of the fetch
     node: str = ""  # the executor's id of the machine; empty if there is only one
+
+    def add_wait(self, seconds: float) -> FetchedVideo:
+        """Return the record with more seconds of waiting for the rate limit, if it has any."""
+        spent = self.file.seconds
+        if not spent or not seconds:
+            return self
+        spent = replace(spent, wait=(spent.wait or 0.0) + seconds)
+        return replace(self, file=replace(self.file, seconds=spent))
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,25 @@ def stage_result(
         clips=tuple(replace(clip, file=None) for clip in video.clips),
         fetch=fetched.info,
         thumbnail=name,
-        stage_seconds=replace(video.stage_seconds or StageSeconds(), fetch=fetch_s),
+        stage_seconds=_join_seconds(video.stage_seconds, fetched.seconds, fetch_s),
     )
     if any(clip.shard is None for clip in row.kept_clips):
         write_shard(folder / "clips.arrow", _iter_shard_clips(folder, video))
     return row
+
+
+def _join_seconds(
+    processing: StageSeconds | None, fetching: StageSeconds | None, fetch_s: float | None
+) -> StageSeconds:
+    fetching = fetching or StageSeconds()
+    return replace(
+        processing or StageSeconds(),
+        fetch=fetch_s,
+        wait=fetching.wait,
+        startup=fetching.startup,
+        transfer=fetching.transfer,
+        fetch_cpu=fetching.fetch_cpu,
+    )
 
 
 def failed_row(

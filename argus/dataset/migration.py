@@ -1,9 +1,9 @@
 """Reading what earlier versions stored: index columns, score names, recipes, run configurations.
 
-Version 1 is the index without `decided_at`; version 2 describes less of a file. Nothing is
-rewritten: old files are translated when they are read, before anything is compared or hashed. A
-stored name that is neither current nor listed here is an error, so that it never turns into a
-default.
+Version 1 is the index without `decided_at`; version 2 describes less of a file, version 3 less of
+fetches and failures. Nothing is rewritten: old files are translated when they are read, before
+anything is compared or hashed. A stored name that is neither current nor listed here is an error,
+so that it never turns into a default.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -105,26 +105,44 @@ class FetchInfo:
     status: int | None = None
 
 
+@dataclass(frozen=True)
+class StageSeconds:
+    """Wall-clock seconds by stage, and CPU seconds; None for what was not reached or measured.
+
+    Attributes:
+        fetch: the fetch that succeeded, from its begin to its end.
+        decode: reading, decoding and converting frames.
+        filters: layout, filters, shot detection and signatures.
+        encode: encoding of clips and of the contact sheet.
+        wait: waiting for the rate limit of the site, also between fetches.
+        startup: the part of `fetch` before the file arrives: process and extraction.
+        transfer: the part of `fetch` in which the file arrives.
+        fetch_cpu: CPU time of the process that fetched.
+        process_cpu: CPU time of the process that processed.
+    """
+
+    fetch: float | None = None
+    decode: float | None = None
+    filters: float | None = None
+    encode: float | None = None
+    wait: float | None = None
+    startup: float | None = None
+    transfer: float | None = None
+    fetch_cpu: float | None = None
+    process_cpu: float | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class FetchedFile(FetchInfo):
-    """A fetched file on this machine."""
+    """A fetched file on this machine, and the time that fetching it took."""
 
     path: Path
+    seconds: StageSeconds | None = None
 
     @property
     def info(self) -> FetchInfo:
         """The part that is stored."""
         return FetchInfo(**{part.name: getattr(self, part.name) for part in fields(FetchInfo)})
-
-
-@dataclass(frozen=True)
-class StageSeconds:
-    """Wall-clock seconds by stage; None for a stage that was not reached."""
-
-    fetch: float | None = None
-    decode: float | None = None  # reading, decoding and converting frames
-    filters: float | None = None  # layout, filters, shot detection and signatures
-    encode: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

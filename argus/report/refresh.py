@@ -12,12 +12,15 @@ from argus.dataset import Dataset
 from argus.files import write_text
 from argus.report.page import data_uri, format_hours, render_page
 from argus.report.pictures import crop_thumbnail, encode_jpeg, make_contact_sheet
-from argus.report.refresh_figures import STAGES, RefreshedVideo, RefreshFigures
+from argus.report.refresh_figures import STAGES, Bottleneck, RefreshedVideo, RefreshFigures
 from argus.report.refresh_rows import read_refreshed_videos
 from schemas.names import Decision
 
 _STAGE_NAMES = {
+    "rate limit": "the rate limit",
+    "start-up": "the start-up of downloads",
     "network": "the network",
+    "download": "downloads",
     "decode": "decoding",
     "filters": "the filters",
     "encode": "encoding",
@@ -72,8 +75,8 @@ def write_refresh_report(
         dataset: The dataset.
         run_id: The run.
         metrics: Metrics of the job's result. `considered`, `known` and `failed` are shown if
-            present; `workers`, the number of videos processed at the same time, helps to find the
-            bottleneck.
+            present; `workers`, the number of videos processed at the same time, and `cpus` help to
+            find the bottleneck.
         path: The HTML file to write; the Markdown file has the suffix .md.
 
     Returns:
@@ -82,12 +85,7 @@ def write_refresh_report(
     figures = RefreshFigures()
     for video in read_refreshed_videos(dataset, run_id):
         figures.add(video)
-    bottleneck = figures.find_bottleneck(metrics.get("workers"))
-    bottleneck_text = ""
-    if bottleneck:
-        bottleneck_text = _STAGE_NAMES[bottleneck.stage]
-        if bottleneck.idle is not None:
-            bottleneck_text += f" (workers were idle {bottleneck.idle:.0%} of the time)"
+    bottleneck = figures.find_bottleneck(metrics.get("workers"), metrics.get("cpus"))
     report = RefreshReport(
         run_id=run_id,
         place=dataset.store.uri,
@@ -99,12 +97,12 @@ def write_refresh_report(
             for reason, count in figures.clip_reasons.most_common()
         ),
         stages=_stage_bars(figures),
-        bottleneck=bottleneck_text,
+        bottleneck=_format_bottleneck(bottleneck) if bottleneck else "",
         advice=bottleneck.advice if bottleneck else "",
         strips=tuple(_picture_strips(dataset, figures)),
         provenance=_format_provenance(dataset, run_id, figures),
     )
-    write_text(path, render_page("refresh.html", report=report, stages=STAGES))
+    write_text(path, render_page("refresh.html", report=report, stages=_measured(figures)))
     write_text(path.with_suffix(".md"), render_refresh_markdown(report))
     return report
 
@@ -182,12 +180,22 @@ def _count_bars(outcomes: Iterable[tuple[str, str, int]]) -> tuple[Bar, ...]:
     )
 
 
+def _format_bottleneck(bottleneck: Bottleneck) -> str:
+    shares = {"workers were idle": bottleneck.idle, "CPUs were busy": bottleneck.cpu}
+    known = [f"{name} {share:.0%}" for name, share in shares.items() if share is not None]
+    suffix = f" ({' and '.join(known)} of the time)" if known else ""
+    return _STAGE_NAMES[bottleneck.stage] + suffix
+
+
+def _measured(figures: RefreshFigures) -> dict[str, str]:
+    """Return the entries of `STAGES` for which there is time."""
+    return {name: stage for name, stage in STAGES.items() if stage in figures.seconds}
+
+
 def _stage_bars(figures: RefreshFigures) -> tuple[Bar, ...]:
-    if not figures.seconds:
-        return ()
     return _make_bars(
         (name, "stage", figures.seconds[name], _format_duration(figures.seconds[name]))
-        for name in STAGES.values()
+        for name in _measured(figures).values()
     )
 
 

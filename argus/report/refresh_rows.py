@@ -88,7 +88,9 @@ def _to_video(row: Mapping[str, Any], clips: list[tuple[int, str | None]]) -> Re
         decided_at=row["decided_at"],
         recipe=row["recipe"],
         code_version=row["code_version"],
-        seconds={name: seconds[name] for name in STAGES if seconds.get(name) is not None},
+        seconds=_select_stages(seconds),
+        fetch_cpu_s=seconds.get("fetch_cpu") or 0.0,
+        process_cpu_s=seconds.get("process_cpu") or 0.0,
         length_s=media["frames"] * media["fps_den"] / max(1, media["fps_num"]) if media else 0.0,
         download_bytes=fetch.get("bytes") or 0,
         clips=len(kept),
@@ -96,6 +98,13 @@ def _to_video(row: Mapping[str, Any], clips: list[tuple[int, str | None]]) -> Re
         clip_reasons=tuple(reason for _, reason in clips if reason is not None),
         thumbnail=row["thumbnail"],
     )
+
+
+def _select_stages(seconds: Mapping[str, float | None]) -> dict[str, float]:
+    """Return the measured seconds by stage: of a download the parts, or the whole without them."""
+    whole = {"fetch"} if seconds.get("startup") is not None else set()
+    found = {name: seconds.get(name) for name in STAGES if name not in whole}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _read_clips(lists: pa.ListArray) -> Iterator[list[tuple[int, str | None]]]:

@@ -30,6 +30,7 @@ def refresh(config: CurateConfig, folder: RunFolder) -> JobResult:
     metrics = run.tally.metrics()
     if run.max_capacity:
         metrics["workers"] = float(run.max_capacity)
+        metrics |= _count_cpus(config, run.max_capacity)
     outputs = _outputs(run, snapshot)
     if run.committed:
         from argus.report import write_refresh_report
@@ -56,6 +57,17 @@ def choose_executor(config: CurateConfig) -> "Executor":
     from argus.curate import LocalExecutor
 
     return LocalExecutor(config.max_concurrent_videos, config.cpus_per_video)
+
+
+def _count_cpus(config: CurateConfig, workers: int) -> dict[str, float]:
+    """Return the CPUs of the machines as a metric; none where they are not known."""
+    if config.executor == "local":
+        from argus.curate import available_cpus
+
+        return {"cpus": available_cpus()}
+    if config.max_concurrent_videos:  # so the CPUs of the cluster were not counted
+        return {}
+    return {"cpus": workers * config.cpus_per_video}
 
 
 def _outputs(run: "CurationRun", snapshot: "Snapshot | None") -> dict[str, object]:

@@ -110,57 +110,95 @@ def test_the_selected_videos_do_not_depend_on_the_order() -> None:
     assert second.pictured == first.pictured
 
 
-def count_series(number: int, interval_s: float, seconds: dict[str, float]) -> RefreshFigures:
+def count_series(
+    number: int, interval_s: float, seconds: dict[str, float], **values: float
+) -> RefreshFigures:
     """Return the figures of videos that end at regular intervals."""
-    return count(*(video(k, after_s=k * interval_s, seconds=seconds) for k in range(number)))
+    videos = (video(k, after_s=k * interval_s, seconds=seconds, **values) for k in range(number))
+    return count(*videos)
+
+
+STARTS = {
+    "wait": 0.0,
+    "startup": 3.0,
+    "transfer": 0.2,
+    "decode": 0.2,
+    "filters": 0.1,
+    "encode": 0.1,
+}
+WAITS = {"wait": 24.0, "startup": 2.0, "transfer": 6.0, "decode": 3, "filters": 1, "encode": 1}
+SLOW_SITE = {"wait": 0.0, "startup": 6.0, "transfer": 2.0, "decode": 1, "filters": 1, "encode": 1}
+SLOW_LINE = {"wait": 1.0, "startup": 2.0, "transfer": 20.0, "decode": 1, "filters": 1, "encode": 1}
+FILTERS = {"wait": 0.0, "startup": 9.0, "transfer": 9.0, "decode": 2, "filters": 14, "encode": 4}
 
 
 @pytest.mark.parametrize(
-    ("figures", "workers", "stage"),
+    ("figures", "workers", "cpus", "stage"),
     [
         # One video per 12 s occupies 1.7 of 16 workers.
         (
-            count_series(50, 12, {"fetch": 2, "decode": 12, "filters": 2, "encode": 6}),
+            count_series(50, 12, {"transfer": 2, "decode": 12, "filters": 2, "encode": 6}),
             16,
+            None,
             "network",
         ),
         # Downloads are long, but all workers are busy.
         (
-            count_series(50, 2.5, {"fetch": 30, "decode": 12, "filters": 2, "encode": 6}),
+            count_series(50, 2.5, {"transfer": 30, "decode": 12, "filters": 2, "encode": 6}),
             8,
+            None,
             "decode",
         ),
+        (count_series(50, 2.5, FILTERS), 8, None, "filters"),
         (
-            count_series(50, 2.5, {"fetch": 1, "decode": 2, "filters": 14, "encode": 4}),
+            count_series(50, 2.5, {"transfer": 1, "decode": 2, "filters": 4, "encode": 14}),
             8,
-            "filters",
-        ),
-        (
-            count_series(50, 2.5, {"fetch": 1, "decode": 2, "filters": 4, "encode": 14}),
-            8,
+            None,
             "encode",
         ),
-        # Without the number of workers, the network must take longer than all other stages.
+        # Without the number of workers, downloads must take longer than all other stages.
         (
-            count_series(50, 5, {"fetch": 9, "decode": 4, "filters": 2, "encode": 2}),
+            count_series(50, 5, {"transfer": 9, "decode": 4, "filters": 2, "encode": 2}),
+            None,
             None,
             "network",
         ),
         (
-            count_series(50, 5, {"fetch": 5, "decode": 4, "filters": 2, "encode": 2}),
+            count_series(50, 5, {"transfer": 5, "decode": 4, "filters": 2, "encode": 2}),
+            None,
             None,
             "decode",
         ),
+        # Workers are idle in all that follows. What they wait for is the longest part.
+        (count_series(50, 12, WAITS), 4, None, "rate limit"),
+        (count_series(50, 5, SLOW_SITE), 4, None, "start-up"),
+        (count_series(50, 5, SLOW_LINE), 4, None, "network"),
+        (count_series(50, 5, {"fetch": 20, "decode": 1}), 4, None, "download"),
+        (count_series(50, 5, {"startup": 2.0}), 4, 4, "start-up"),
+        # The CPUs are busy, whoever waits: starting downloads, or processing, is the limit.
+        (count_series(50, 1, STARTS, fetch_cpu_s=1.6, process_cpu_s=0.3), 2, 2, "start-up"),
+        (
+            count_series(200, 1, SLOW_LINE, fetch_cpu_s=1.6, process_cpu_s=0.3),
+            8,
+            2,
+            "start-up",
+        ),
+        (count_series(50, 2.5, FILTERS, fetch_cpu_s=0.5, process_cpu_s=4), 16, 2, "filters"),
+        # The CPUs are free, so it is the longest part again.
+        (count_series(50, 12, WAITS, fetch_cpu_s=1.0, process_cpu_s=5), 4, 4, "rate limit"),
+        (count_series(50, 5, SLOW_LINE, fetch_cpu_s=1.0, process_cpu_s=3), 4, 4, "network"),
     ],
 )
 def test_the_bottleneck_is_found(
-    figures: RefreshFigures, workers: float | None, stage: str
+    figures: RefreshFigures, workers: float | None, cpus: float | None, stage: str
 ) -> None:
-    bottleneck = figures.find_bottleneck(workers)
+    bottleneck = figures.find_bottleneck(workers, cpus)
     assert bottleneck
     assert bottleneck.stage == stage
-    assert bottleneck.advice
     assert (bottleneck.idle is None) == (workers is None)
+    is_cpu_known = bool(cpus and figures.fetch_cpu_s)
+    assert (bottleneck.cpu is not None) == is_cpu_known
+    assert ("proxies" in bottleneck.advice) == (stage == "rate limit")
 
 
 def test_one_long_video_at_the_end_is_no_wait_for_the_network() -> None:

@@ -12,7 +12,7 @@ import secrets
 import time
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,7 +29,7 @@ from argus.curate.download.rate_limit import (
 )
 from argus.curate.download.resume import check_free_space
 from argus.curate.records import VideoSource
-from argus.dataset import FetchedFile
+from argus.dataset import FetchedFile, StageSeconds
 from argus.errors import FetchError, VideoError
 from argus.files import DISK_FULL_ERRNOS
 from argus.media import run_sandboxed
@@ -99,9 +99,10 @@ def fetch(
         )
     if get_site(source) == YOUTUBE and (fault := find_runtime_fault()):
         raise FetchError(Reason.NO_JS_RUNTIME, f"{source.source_id}: {fault}", retryable=True)
-    deadline = time.monotonic() + settings.timeout_s
+    start = time.monotonic()
     routes, cookies = read_secrets(settings)
     _prepare_folder(folder, settings)
+    deadline = start + settings.timeout_s
     attempt = _Attempt(source, folder, settings, limiter, cookies, deadline)
     route = attempt.acquire_route(routes)
     key = RateKey(route.name, attempt.site)
@@ -119,7 +120,7 @@ def fetch(
         limiter.report(key, attempt.policy, SiteResponse.INCONCLUSIVE)
         raise
     limiter.report(key, attempt.policy, SiteResponse.SERVED)
-    return fetched
+    return attempt.add_seconds(fetched, time.monotonic() - start)
 
 
 def retry_delay_s(attempt: int, base_s: float, retry_after_s: float = 0.0) -> float:
@@ -198,7 +199,7 @@ def _prepare_folder(folder: Path, settings: FetchSettings) -> None:
     check_free_space(folder, 0, settings.min_free_bytes)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Attempt:
     """One attempt at a video; `deadline` is in seconds of time.monotonic()."""
 
@@ -208,6 +209,7 @@ class _Attempt:
     limiter: RateLimiter
     cookies: str
     deadline: float
+    wait_s: float = 0.0  # for the rate limit, and before further extractions
 
     @property
     def site(self) -> str:
@@ -240,7 +242,7 @@ class _Attempt:
                     retry_after_s=wait,
                     is_attempt=False,
                 )
-            time.sleep(wait)
+            self._wait(wait)
 
     def extract_and_download(self, route: Route) -> FetchedFile:
         """Download the video; extract it again after a 403 for its media file."""
@@ -255,6 +257,16 @@ class _Attempt:
                     raise
         return self._download_in_sandbox(route)
 
+    def add_seconds(self, fetched: FetchedFile, total_s: float) -> FetchedFile:
+        """Return the record with the parts of the time that the attempt took."""
+        spent = fetched.seconds or StageSeconds()
+        startup_s = max(0.0, total_s - self.wait_s - (spent.transfer or 0.0))
+        return replace(fetched, seconds=replace(spent, wait=self.wait_s, startup=startup_s))
+
+    def _wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+        self.wait_s += seconds
+
     def _acquire_extraction(self, route: Route, number: int) -> bool:
         """Wait before another extraction; return False if there is none to be had in time.
 
@@ -265,7 +277,7 @@ class _Attempt:
         key = RateKey(route.name, self.site)
         if not is_in_time or not self.limiter.allow_extraction(key, self.policy):
             return False
-        time.sleep(pause_s)
+        self._wait(pause_s)
         try:
             self.acquire_route([route])
         except FetchError:  # the wait would be too long

@@ -7,6 +7,7 @@ server of the sandbox does it once for all downloads.
 
 import io
 import os
+import time
 from collections.abc import Iterable
 from http import HTTPStatus
 from pathlib import Path
@@ -33,7 +34,8 @@ from argus.curate.download.youtube import (
     make_runtime_options,
 )
 from argus.curate.records import VideoSource
-from argus.dataset import FetchedFile
+from argus.curate.stage_timer import measure_cpu_s
+from argus.dataset import FetchedFile, StageSeconds
 from argus.errors import FetchError
 from argus.files import sha256_file
 from schemas.config import FetchSettings
@@ -115,6 +117,7 @@ class ResumingYoutubeDL(yt_dlp.YoutubeDL):
         self.partial = PartialFile(path.with_name(f"{path.name}.part"))
         self.version: FileVersion | None = None  # of the file being received
         self.status: int | None = None  # of the response with the file
+        self._cpu_start_s, self._transfer_start = measure_cpu_s(), 0.0
         self._is_media_request = False  # further requests follow the extraction
         self._is_file_request = False  # and are for a video of one file
         self._extractor_response: Response | None = None  # the latest one
@@ -145,7 +148,7 @@ class ResumingYoutubeDL(yt_dlp.YoutubeDL):
 
     def prepare_download(self, info: dict[str, Any]) -> None:
         """Prepare for the download of the selected format; discard what cannot be resumed."""
-        self._is_media_request = True
+        self._is_media_request, self._transfer_start = True, time.monotonic()
         self._is_file_request = info["protocol"] in SINGLE_FILE_PROTOCOLS
         if not self._is_file_request:  # fragments, whose versions are unknown
             self.partial.remove()
@@ -188,6 +191,10 @@ class ResumingYoutubeDL(yt_dlp.YoutubeDL):
             sha256=sha256_file(self.path),
             etag=self._read_etag(),
             status=self.status,
+            seconds=StageSeconds(
+                transfer=time.monotonic() - self._transfer_start,
+                fetch_cpu=measure_cpu_s() - self._cpu_start_s,
+            ),
         )
 
     def _read_etag(self) -> str | None:
