@@ -1,20 +1,30 @@
-"""The time to find duplicates among 1,000, 10,000 and 100,000 clips.
+"""The duplicate index on disk at 1,000 to 100,000 clips, beside usearch and faiss.
 
-One table: the time to build the index and to search it, beside comparing with every clip. Signatures
-are drawn with the statistics of real ones: neighboring bands correlate (0.6), so do the moments of a
-clip, and higher harmonics are weaker. Copies are rotated by a random yaw and disturbed so that their
-moments correlate 0.97 or 0.90 with the originals' (of the latter, the changes of about half differ too
-much to count). `growth` is the exponent e of time ~ clips^e between two rows, if every clip is
-searched once; comparing with every clip has 2. Searches for unknown clips count false matches.
+One table: seconds to build an index, to open it, private memory that this takes (MB), size on disk
+(MB), milliseconds of CPU per search, and copies that are found of 100. `argus` is the whole search;
+the peers give only candidates, the ten nearest moments of each moment, and `found` counts copies
+whose original is among them. Both get the same yaw-invariant feature of each moment, 208 numbers as
+8-bit integers: usearch as HNSW, faiss as IVF with about 4·√n cells of which 16 are searched.
 
-    python benchmarks/duplicates.py [--quick]
+Signatures are drawn with the statistics of real ones: neighboring bands correlate (0.6), so do the
+moments of a clip, and higher harmonics are weaker. Copies are rotated by a random yaw and disturbed
+so that their moments correlate 0.97 with the originals', and of half of them only half is left.
+`false` counts the matches of 100 clips that have no copy. Each row is measured in its own process.
+
+    python benchmarks/duplicates.py [--clips 1000,10000,100000] [--peers]
 """
 
 import argparse
+import json
 import math
 import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
@@ -23,14 +33,17 @@ import numpy as np
 from argus.curate.dedup import (
     BANDS,
     HARMONICS,
-    DuplicateIndex,
     Signature,
     SignedClip,
-    compare_clips,
+    StoredDuplicateIndex,
+    compute_features,
 )
+from argus.dataset import CuratedClip, Dataset, row_from_values
+from schemas.names import Decision, Split
 
 QUERIES = 100
-CHUNK = 128
+CLIPS = 12  # of a video
+NEIGHBORS = 10
 Spectra = np.ndarray  # complex [10, BANDS, HARMONICS]
 
 
@@ -61,67 +74,183 @@ def copy_spectra(spectra: Spectra, correlation: float, rng: np.random.Generator)
     return rotated + (noise[0] + 1j * noise[1]) * np.sqrt(variance)
 
 
-def search(index: DuplicateIndex, clips: list[SignedClip]) -> tuple[float, list[str | None]]:
-    """Return the milliseconds per search, and the sources that were found."""
-    start = time.perf_counter()
-    found = [index.find(clip) for clip in clips]
-    elapsed_ms = (time.perf_counter() - start) / len(clips) * 1000
-    return elapsed_ms, [match.source_id if match else None for match in found]
+def read_private_mb() -> float:
+    """Return the memory of this process that no other process shares."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
-def build(clips: list[SignedClip], chunk: int) -> tuple[float, DuplicateIndex]:
-    """Return the seconds that building an index in chunks takes, and the index."""
-    start = time.perf_counter()
-    index = DuplicateIndex()
-    for first in range(0, len(clips), chunk):
-        index.add(clips[first : first + chunk])
-    return time.perf_counter() - start, index
+def draw_clips(count: int) -> Iterator[SignedClip]:
+    """Yield the stored clips, twelve of each video."""
+    for number in range(count):
+        spectra = draw_spectra(np.random.default_rng([1, number]))
+        name = f"url:{number // CLIPS}"
+        start_ms = number % CLIPS * 10_000
+        clip = make_clip(f"{name}@{start_ms}-{start_ms + 10_000}", spectra)
+        yield SignedClip(clip.clip_id, name, start_ms, clip.signature)
 
 
-def compare_with_all(stored: list[SignedClip], clip: SignedClip) -> float:
-    """Return the milliseconds that comparing a clip with every stored one would take."""
-    sample = stored[:300]
-    start = time.perf_counter()
-    for other in sample:
-        compare_clips(clip, other)
-    return (time.perf_counter() - start) / len(sample) * len(stored) * 1000
+def draw_copies(count: int) -> Iterator[tuple[int, SignedClip]]:
+    """Yield the numbers of some stored clips, and copies of them."""
+    rng = np.random.default_rng(2)
+    for query, number in enumerate(rng.choice(count, QUERIES, replace=False)):
+        spectra = draw_spectra(np.random.default_rng([1, number]))
+        copy = copy_spectra(spectra, 0.97, rng)
+        if query % 2:
+            copy = np.concatenate([copy[5:], draw_spectra(rng)[:5]])
+        yield int(number), make_clip("url:copy", copy)
 
 
-def measure(size: int, rng: np.random.Generator) -> dict[str, float]:
-    """Return one row of the table."""
-    originals = {f"{number}": draw_spectra(rng) for number in range(QUERIES)}
-    stored = [make_clip(name, spectra) for name, spectra in originals.items()]
-    stored += [make_clip(f"{number}", draw_spectra(rng)) for number in range(QUERIES, size)]
-    build_s, index = build(stored, size)
-    chunks_s, _ = build(stored, CHUNK)
-    unknown = [make_clip("new", draw_spectra(rng)) for _ in range(QUERIES)]
-    unknown_ms, matches = search(index, unknown)
-    found = {}
-    for correlation in (0.97, 0.90):
-        copies = [
-            make_clip("copy", copy_spectra(spectra, correlation, rng))
-            for spectra in originals.values()
-        ]
-        copy_ms, names = search(index, copies)
-        hits = (name == original for name, original in zip(names, originals, strict=True))
-        found[f"{correlation}"] = sum(hits)
+def write_dataset(folder: Path, count: int) -> Dataset:
+    """Write the stored clips into the index of a dataset, without their pixels."""
+    dataset = Dataset(folder)
+    videos: dict[str, list[SignedClip]] = {}
+    for clip in draw_clips(count):
+        videos.setdefault(clip.source_id, []).append(clip)
+        if len(videos) > 1000:
+            append(dataset, videos)
+    append(dataset, videos)
+    return dataset
+
+
+def append(dataset: Dataset, videos: dict[str, list[SignedClip]]) -> None:
+    """Commit videos, and forget them."""
+    fixed = {"url": "http://example.org", "split": Split.TRAIN, "decision": Decision.KEPT}
+    origin = {"recipe": "0" * 16, "run_id": "r", "code_version": "0"}
+    rows = [
+        {
+            "source_id": name,
+            "clips": [
+                CuratedClip(
+                    clip_id=clip.clip_id,
+                    start_ms=clip.start_ms,
+                    end_ms=clip.start_ms + 10_000,
+                    frames=50,
+                    decision=Decision.KEPT,
+                    signature=clip.signature.to_bytes(),
+                )
+                for clip in clips
+            ],
+            "decided_at": datetime(2026, 1, 1, tzinfo=UTC),
+            **fixed,
+            **origin,
+        }
+        for name, clips in videos.items()
+    ]
+    after = dataset.index.refresh()
+    dataset.index.append([row_from_values(row) for row in rows], after=after)
+    dataset.index.merge_files()
+    videos.clear()
+
+
+def measure_argus(folder: Path, count: int) -> dict[str, float]:
+    """Build, open and search the index of a dataset."""
+    dataset = write_dataset(folder / "dataset", count)
+    began = time.perf_counter()
+    StoredDuplicateIndex(dataset, folder / "home")
+    built = time.perf_counter()
+    before, dataset = read_private_mb(), Dataset(folder / "dataset")
+    opening = time.perf_counter()
+    index = StoredDuplicateIndex(dataset, folder / "home")
+    opened, private = time.perf_counter(), read_private_mb() - before
+    copies = list(draw_copies(count))
+    rng = np.random.default_rng(3)
+    others = [make_clip("url:new", draw_spectra(rng)) for _ in range(QUERIES)]
+    searching = time.process_time()
+    matches = [index.find(copy) for _, copy in copies]
+    false = sum(index.find(other) is not None for other in others)
+    elapsed = (time.process_time() - searching) / (2 * QUERIES)
+    found = sum(
+        match is not None and match.source_id == f"url:{number // CLIPS}"
+        for match, (number, _) in zip(matches, copies, strict=True)
+    )
+    size = sum(path.stat().st_size for path in (folder / "home").rglob("*") if path.is_file())
     return {
-        "clips": size,
-        "build": build_s,
-        "chunks": chunks_s,
-        "new": unknown_ms,
-        "copy": copy_ms,
-        "every": compare_with_all(stored, make_clip("new", draw_spectra(rng))),
-        "false": sum(name is not None for name in matches),
-        **found,
+        "build": built - began,
+        "start": opened - opening,
+        "private": private,
+        "disk": size / 1e6,
+        "ms": elapsed * 1000,
+        "found": found,
+        "false": false,
     }
 
 
-def measure_all(sizes: list[int]) -> Iterator[dict[str, float]]:
-    """Yield the rows of the table."""
-    rng = np.random.default_rng(0)
-    for size in sizes:
-        yield measure(size, rng)
+def compute_vectors(moments: np.ndarray) -> np.ndarray:
+    """Return the features [m, 208] of moments as unit vectors."""
+    features = compute_features(moments)
+    return (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
+
+
+def measure_peer(folder: Path, count: int, name: str) -> dict[str, float]:
+    """Build, open and search a peer's index of all moments."""
+    moments = np.concatenate([clip.signature.moments for clip in draw_clips(count)])
+    path = str(folder / name)
+    began = time.perf_counter()
+    build_peer(name, moments, path)
+    built = time.perf_counter()
+    before, opening = read_private_mb(), time.perf_counter()
+    search = open_peer(name, path)
+    opened, private = time.perf_counter(), read_private_mb() - before
+    copies = list(draw_copies(count))
+    searching = time.process_time()
+    nearest = [search(compute_vectors(copy.signature.moments)) for _, copy in copies]
+    elapsed = (time.process_time() - searching) / QUERIES
+    found = sum(
+        number in set((numbers.reshape(-1) // 10).tolist())
+        for numbers, (number, _) in zip(nearest, copies, strict=True)
+    )
+    return {
+        "build": built - began,
+        "start": opened - opening,
+        "private": private,
+        "disk": Path(path).stat().st_size / 1e6,
+        "ms": elapsed * 1000,
+        "found": found,
+        "false": math.nan,
+    }
+
+
+def build_peer(name: str, moments: np.ndarray, path: str) -> None:
+    """Build a peer's index and save it."""
+    if name == "usearch":
+        from usearch.index import Index
+
+        index = Index(ndim=208, metric="cos", dtype="i8")
+        index.add(np.arange(len(moments)), compute_vectors(moments), threads=1)
+        index.save(path)
+        return
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    vectors = compute_vectors(moments)
+    index = faiss.index_factory(208, f"IVF{int(4 * math.sqrt(len(vectors)))},SQ8")
+    index.train(vectors)
+    index.add(vectors)
+    faiss.write_index(index, path)
+
+
+def open_peer(name: str, path: str):
+    """Map a peer's index into memory; return its search."""
+    if name == "usearch":
+        from usearch.index import Index
+
+        index = Index.restore(path, view=True)
+        return lambda vectors: index.search(vectors, NEIGHBORS, threads=1).keys
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    index = faiss.read_index(path, faiss.IO_FLAG_MMAP)
+    index.nprobe = 16
+    return lambda vectors: index.search(vectors, NEIGHBORS)[1]
+
+
+def measure(name: str, count: int) -> dict[str, float]:
+    """Return one row of the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        if name == "argus":
+            return measure_argus(Path(folder), count)
+        return measure_peer(Path(folder), count, name)
 
 
 def main() -> None:
@@ -129,25 +258,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="up to 10,000 clips")
-    sizes = [1000, 10_000, *([] if parser.parse_args().quick else [100_000])]
-    print(
-        "clips    build s  chunks s  search ms  copy ms  all clips ms  found 0.97  found 0.90"
-        "  false  growth"
-    )
-    before: dict[str, float] | None = None
-    for row in measure_all(sizes):
-        growth = math.nan
-        if before:
-            ratio = row["clips"] / before["clips"]
-            growth = 1 + math.log(row["new"] / before["new"], ratio)
-        print(
-            f"{row['clips']:<8} {row['build']:7.2f}  {row['chunks']:8.2f}  {row['new']:9.2f}"
-            f"  {row['copy']:7.2f}  {row['every']:12.0f}  {row['0.97']:6.0f}/100"
-            f"  {row['0.9']:6.0f}/100  {row['false']:5.0f}  {growth:6.2f}",
-            flush=True,
-        )
-        before = row
+    parser.add_argument("--clips", default="1000,10000,100000", help="numbers of clips")
+    parser.add_argument("--peers", action="store_true", help="also usearch and faiss-cpu")
+    parser.add_argument("--row", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.row:
+        print(json.dumps(measure(given.row, int(given.clips))))
+        return
+    print("index    clips   build s  start s  private MB  disk MB  search ms  found  false")
+    for count in map(int, given.clips.split(",")):
+        for name in ("argus", *(("usearch", "faiss") if given.peers else ())):
+            command = [sys.executable, __file__, "--row", name, "--clips", str(count)]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            row = json.loads(output)
+            print(
+                f"{name:<8} {count:<7} {row['build']:7.1f}  {row['start']:7.2f}"
+                f"  {row['private']:10.0f}  {row['disk']:7.0f}  {row['ms']:9.1f}"
+                f"  {row['found']:5.0f}  {row['false']:5.0f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -24,22 +24,26 @@ def compute_keys(moments: NDArray[np.int8]) -> NDArray[np.uint32]:
     The projections are sums of integers, so the keys do not depend on the batch.
     """
     parts = [
-        _hash_vectors(compute_spectra(moments[first : first + 4096]))
+        _hash_features(compute_features(moments[first : first + 4096]))
         for first in range(0, len(moments), 4096)
     ]
     return np.concatenate([np.zeros((0, TABLES), np.uint32), *parts])
 
 
-def _hash_vectors(vectors: NDArray[np.complex64]) -> NDArray[np.uint32]:
-    low = vectors[:, :, :_LOW]
+def compute_features(moments: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Return the yaw-invariant features [m, 208] of moments [m, BANDS, HARMONICS, 2]."""
+    low = compute_spectra(moments)[:, :, :_LOW]
     products = [low[:, :-step] * low[:, step:].conj() for step in (1, 2)]
     blind = np.concatenate(
         [(x / np.sqrt(np.abs(x) + 1e-9)).reshape(len(x), -1) for x in products], axis=1
     )
-    values = np.concatenate(
+    return np.concatenate(
         [blind.real - blind.real.mean(axis=1, keepdims=True), blind.imag], axis=1
     )  # the mean over bands carries no information
-    bits = (np.rint(values * 1000) @ _projections() > 0).reshape(len(values), TABLES, _BITS)
+
+
+def _hash_features(features: NDArray[np.float32]) -> NDArray[np.uint32]:
+    bits = (np.rint(features * 1000) @ _projections() > 0).reshape(len(features), TABLES, _BITS)
     first, second, third = np.packbits(bits, axis=2, bitorder="little").transpose(2, 0, 1)
     table = np.arange(TABLES, dtype=np.uint32)
     return (

@@ -19,6 +19,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,6 @@ class StoredDuplicateIndex(DuplicateIndex):
         self._stored: dict[str, Segment] = {}
         self._files: dict[str, dict[str, tuple[int, int]]] = {}  # by segment, see `stat_files`
         self._marked: set[str] = set()  # segments that the stored marker names
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         try:
             self._synchronize(is_waiting=True)
         except OSError as error:
@@ -270,8 +270,8 @@ class StoredDuplicateIndex(DuplicateIndex):
             self._folder,
             error,
         )
-        self._temporary = tempfile.TemporaryDirectory(prefix="argus-duplicates-")
-        self._folder = Path(self._temporary.name)
+        self._folder = Path(tempfile.mkdtemp(prefix="argus-duplicates-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         try:
             self._synchronize(is_waiting=True)
         except OSError as again:

@@ -1,5 +1,6 @@
 """Search for duplicates: what matches, what does not, and how little is compared."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from argus.curate.dedup.fingerprint import (
     compute_spectra,
 )
 from argus.curate.dedup.index import DuplicateIndex, find_duplicates
-from argus.curate.dedup.matching import SignedClip
+from argus.curate.dedup.matching import SignedClip, compare_clips
 from argus.curate.frame_sampling import resize_frames
 from argus.media import decode_clip, encode_clip, open_video
 from argus.sphere import from_euler_deg, rotate_erp
@@ -222,6 +223,37 @@ def test_a_search_compares_hardly_any_of_the_known_clips(monkeypatch: pytest.Mon
         assert found.source_id == f"url:{number}"
     assert index.find(random_clip("url:new", rng)) is None
     assert compared < 300, "of 20,000 moments"
+
+
+def compare_with_all(clip: SignedClip, stored: list[SignedClip]) -> set[str]:
+    """Return the sources that match a clip at any offset, in steps of half a moment."""
+    return {
+        other.source_id
+        for other in stored
+        for shift_ms in range(-9500, 9501, 500)
+        if compare_clips(clip, replace(other, start_ms=clip.start_ms + shift_ms))
+    }
+
+
+@pytest.mark.slow
+def test_a_search_finds_what_comparing_with_all_clips_finds() -> None:
+    rng = np.random.default_rng(0)
+    frames = {f"url:{seed}": scene(seed, 10) for seed in range(100, 140)}
+    stored = [clip for name, one in frames.items() for clip in clips(name, one)]
+    index = index_of(stored)
+    expected, found = 0, 0
+    for one in frames.values():
+        for crf, height, late in ((28, 64, 0), (35, 48, 0), (28, 48, 13)):
+            turned = np.roll(one[late:], int(rng.integers(one.shape[2])), axis=2)
+            resized = resize_frames(turned, (height, 2 * height))
+            copy = decode_clip(encode_clip(resized, Fraction(FPS), crf=crf, gop=30))
+            (clip,) = clips("url:copy", copy)
+            wanted = compare_with_all(clip, stored)
+            expected += bool(wanted)
+            match = index.find(clip)
+            found += match is not None and match.source_id in wanted
+    assert expected >= 110, "of 120 copies"
+    assert found >= 0.995 * expected
 
 
 def write(path: Path, frames: np.ndarray, fps: Fraction, codec: str, crf: int) -> None:
