@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 from shot_set import CLIP_FPS, SIZE, Frames, ShotCase, make_shot_cases
 
+from argus.curate import detect_shots
 from argus.curate.scorers import load_scorers, make_strip
-from argus.curate.shot_detection import detect_shots
 from argus.media import open_video
 from argus.runs import argus_home
 from schemas.config import FilterSettings

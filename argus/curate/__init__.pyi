@@ -45,6 +45,7 @@ from .records import PriorResult, Verdict, VideoSource
 from .reevaluate import reevaluate_video
 from .results import failed_row, stage_result
 from .run import CurationRun, RunTally
+from .shot_detection import detect_shots
 from .sources import Catalogue, read_catalogue
 from .staging import StagedResultGone, StagingArea
 from .tasks import VideoTasks
@@ -97,6 +98,7 @@ __all__ = [
     "compute_quality",
     "describe_task_error",
     "detect_layout",
+    "detect_shots",
     "encode_contact_sheet",
     "evenly_spaced",
     "failed_row",
