@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from argus.errors import ArgusError
+from argus.errors import ArgusError, InvalidInput
 from argus.files import is_disk_full
 from schemas.names import EXIT_CODES, Outcome
 
@@ -62,6 +62,18 @@ def print_error(message: str) -> None:
 def print_note(message: str) -> None:
     """Print a note on standard error, so that standard output stays readable by a program."""
     stderr.print(Text(escape_controls(message)), soft_wrap=True, highlight=False)
+
+
+def confirm(question: str) -> None:
+    """Ask a question on the terminal; raise KeyboardInterrupt unless the answer is yes.
+
+    Raises:
+        InvalidInput: there is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise InvalidInput("nobody can be asked, because there is no terminal; give --yes")
+    if not typer.confirm(question, err=True):
+        raise KeyboardInterrupt
 
 
 def escape_controls(text: str) -> str:

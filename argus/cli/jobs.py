@@ -168,12 +168,17 @@ def print_result(result: JobResult, *commands: str, as_json: bool = False) -> No
 
 def require_registered(model: str) -> None:
     """Raise InvalidInput for a registered model if the registry of this machine does not exist."""
-    is_local = model.startswith("models:") and not os.environ.get("MLFLOW_TRACKING_URI")
-    if is_local and not (argus_home() / "mlflow" / "mlflow.db").exists():
+    if model.startswith("models:") and not has_registry():
         raise InvalidInput(
             f"no model is registered below {argus_home()}; run `argus train`, "
             "or name a server with MLFLOW_TRACKING_URI"
         )
+
+
+def has_registry() -> bool:
+    """Return True if a tracking server is named, or the registry of this machine exists."""
+    is_named = bool(os.environ.get("MLFLOW_TRACKING_URI"))
+    return is_named or (argus_home() / "mlflow" / "mlflow.db").exists()
 
 
 def use_local_registry() -> None:

@@ -19,6 +19,7 @@ from .filters import (
     clip_filters,
     video_filters,
 )
+from .forgetting import find_remains, forget_video
 from .frame_sampling import (
     ERP_SIZE,
     SampledFrames,
@@ -103,8 +104,10 @@ __all__ = [
     "evenly_spaced",
     "failed_row",
     "fetch",
+    "find_remains",
     "find_layout_setting",
     "find_threshold",
+    "forget_video",
     "load_recipe",
     "plan_refresh",
     "preview_refresh",

@@ -3,6 +3,7 @@
 from argus.dataset.compaction import CompactReport
 from argus.dataset.dataset import Commit, Dataset, DecidedVideo, ResolveChunk
 from argus.dataset.decisions import is_retryable_failure
+from argus.dataset.forgetting import Tombstone, read_tombstones
 from argus.dataset.ids import (
     YOUTUBE_ID,
     assign_split,
@@ -88,6 +89,7 @@ __all__ = [
     "StageSeconds",
     "Store",
     "StoredFile",
+    "Tombstone",
     "UsableRows",
     "Window",
     "add_provenance",
@@ -107,6 +109,7 @@ __all__ = [
     "permute_epoch",
     "read_manifest",
     "read_manifest_recipes",
+    "read_tombstones",
     "require_rows",
     "row_from_json",
     "row_from_values",

@@ -14,6 +14,14 @@ import pyarrow.compute as pc
 
 from argus.dataset.compaction import GRACE_H, CompactReport, compact_dataset
 from argus.dataset.decisions import DecisionCache, LatestDecision
+from argus.dataset.forgetting import (
+    Tombstone,
+    block_source,
+    describe_source,
+    find_traces,
+    purge,
+    write_tombstone,
+)
 from argus.dataset.index import Index
 from argus.dataset.log import LoggedCommit, SnapshotDiff, diff_snapshots, list_commits
 from argus.dataset.records import CuratedClip, ShardClip, SourceRow
@@ -128,7 +136,7 @@ class Dataset:
     def find_final(
         self, recipe: str, source_ids: Collection[str], replaced: Mapping[str, int] | None = None
     ) -> set[str]:
-        """Return those of some sources whose latest row is final under a recipe.
+        """Return those of some sources that are resolved under a recipe, or were taken down.
 
         Args:
             recipe: its digest.
@@ -140,9 +148,7 @@ class Dataset:
         return {
             source_id
             for source_id, latest in self._decisions.find(source_ids).items()
-            if latest.recipe == recipe
-            and latest.is_final
-            and latest.sequence > replaced.get(source_id, 0)
+            if latest.is_resolved(recipe) and latest.sequence > replaced.get(source_id, 0)
         }
 
     def read_rows(self, source_ids: Collection[str]) -> dict[str, SourceRow]:
@@ -255,6 +261,40 @@ class Dataset:
             grace_h=grace_h,
         )
 
+    def describe_source(self, source_id: str, url: str, why: str) -> Tombstone:
+        """Return the tombstone that `forget` would write for a video; change nothing."""
+        self._require()
+        self.index.refresh()
+        return describe_source(self.index, self.store, source_id, url, why)
+
+    def forget(self, source_id: str, url: str, why: str) -> Tombstone:
+        """Take a video down: block it, and remove everything that shows it.
+
+        No refresh may be reading meanwhile: one that is fails, and continues when repeated. A kill
+        at any moment leaves a video that is blocked or untouched; repeat the call to finish.
+
+        Args:
+            source_id: the video, known or not.
+            url: its URL, if it is known.
+            why: the reason, for people.
+
+        Returns:
+            The tombstone, which names the snapshots that held its clips.
+        """
+        tombstone = self.describe_source(source_id, url, why)
+        write_tombstone(self.store, tombstone)
+        sequence = block_source(self.index, tombstone)
+        tombstone = self.describe_source(source_id, url, why)  # with what was committed meanwhile
+        write_tombstone(self.store, tombstone)
+        self.publish()  # before older snapshots change, so that readers can move on
+        purge(self.index, self.store, tombstone, sequence)
+        return tombstone
+
+    def find_traces(self, source_id: str) -> list[str]:
+        """Return the places that still hold something of a video that was taken down."""
+        self._require()
+        return list(find_traces(self.store, source_id))
+
     def list_snapshots(self) -> list[Snapshot]:
         """Return all snapshots, oldest first."""
         return list_snapshots(self.store)
@@ -345,7 +385,8 @@ def _locate(clip: CuratedClip, shard: str, locations: Mapping[str, tuple[int, st
 
 
 def _repeats(row: SourceRow, before: LatestDecision | None) -> bool:
-    """Return True if the index knows it: a final row of the same recipe, or the same failure."""
-    if before is None or before.recipe != row.recipe:
+    """Return True if the index knows it: a resolved source, or the same failure."""
+    if before is None:
         return False
-    return before.is_final or (row.decision is Decision.FAILED and before.reason == row.reason)
+    is_same_failure = before.recipe == row.recipe and before.reason == row.reason
+    return before.is_resolved(row.recipe) or (row.decision is Decision.FAILED and is_same_failure)

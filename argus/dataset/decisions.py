@@ -32,6 +32,10 @@ class LatestDecision:
     reason: Reason | None
     sequence: int  # of the commit
 
+    def is_resolved(self, recipe: str) -> bool:
+        """Return True if nothing is left to decide under a recipe, or the video was taken down."""
+        return self.reason == Reason.FORGOTTEN or (self.is_final and self.recipe == recipe)
+
 
 class DecisionCache:
     """The latest decisions of an index at the version of its last refresh."""

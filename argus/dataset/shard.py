@@ -1,10 +1,11 @@
 """Shards: uncompressed Arrow IPC files with one clip per record batch.
 
-A shard's bytes are a pure function of its clips.
+A shard's bytes are a pure function of its clips. A clip that was taken down has no bytes.
 """
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +56,22 @@ def write_shard(path: Path, clips: Iterable[ShardClip]) -> list[str]:
     return checksums
 
 
+def purge_shard(store: Store, name: str, source_id: str) -> None:
+    """Remove the bytes of a source's clips from a shard of a dataset, in place.
+
+    Every clip keeps its row. The name is no longer the hash of the bytes.
+    """
+    with ShardReader(name, store) as reader:
+        if not reader.holds_bytes_of(source_id):
+            return
+        clips = map(reader.clip, range(len(reader)))
+        with store.writing(name) as path:
+            write_shard(
+                path,
+                (replace(one, video=b"") if one.source_id == source_id else one for one in clips),
+            )
+
+
 class ShardReader:
     """A shard, memory-mapped or read by ranges. A context manager.
 
@@ -94,6 +111,14 @@ class ShardReader:
         trace: TracebackType | None,
     ) -> None:
         self._map.close()
+
+    def holds_bytes_of(self, source_id: str) -> bool:
+        """Return True if a clip of this source has video bytes."""
+        batches = map(self._file.get_batch, range(len(self)))
+        return any(
+            batch["source_id"][0].as_py() == source_id and len(batch["video"][0].as_buffer())
+            for batch in batches
+        )
 
     def clip(self, row: int) -> ShardClip:
         """Return the clip of a row, 0 <= row < len(reader)."""

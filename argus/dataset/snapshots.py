@@ -99,7 +99,13 @@ def publish_snapshot(index: Index, store: Store) -> Snapshot | None:
     if clips.equals(before):
         return newest
     snapshot = Snapshot(pc.max(rows["sequence"]).as_py(), store)
-    with store.writing(snapshot.name) as path:  # every setting that affects the bytes is given
+    write_snapshot(store, snapshot.name, clips)
+    return snapshot
+
+
+def write_snapshot(store: Store, name: str, clips: pa.Table) -> None:
+    """Write the clips of a snapshot; equal clips give equal bytes."""
+    with store.writing(name) as path:  # every setting that affects the bytes is given
         pq.write_table(
             clips,
             path,
@@ -109,7 +115,6 @@ def publish_snapshot(index: Index, store: Store) -> Snapshot | None:
             row_group_size=65536,
             data_page_version="1.0",
         )
-    return snapshot
 
 
 def update_clips(clips: pa.Table, rows: pa.Table) -> pa.Table:
