@@ -118,12 +118,13 @@ def apply_filters(
 
 
 def compute_scores(sampled: SampledFrames, filters: Sequence[Filter]) -> ScoreTable:
-    """Return the scores of each filter.
+    """Return the scores of each filter; filters of one name have the same scores.
 
     Raises:
         ScorerFailed: a filter raised or returned a non-finite score.
     """
-    return {one.name: _run_filter(one, sampled) for one in filters}
+    unique = {one.name: one for one in filters}
+    return {name: _run_filter(one, sampled) for name, one in unique.items()}
 
 
 def apply_thresholds(

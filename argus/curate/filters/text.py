@@ -203,7 +203,7 @@ def _fixed_contrast(strokes: GrayPicture) -> GrayPicture:
 
 def _text_share(region: _Region, fixed: GrayPicture, current: GrayPicture, contrast: int) -> float:
     """Return the share of the sphere in text of more than the given contrast."""
-    is_fixed, is_stroke = fixed > contrast, (current > contrast).any(axis=0)
+    is_fixed, is_stroke = fixed > contrast, np.any(current > contrast, axis=0)
     if not region.is_closed:
         return float(region.weights[_find_text(is_fixed, is_stroke)].sum())
     shift = -_emptiest_column(is_fixed)
