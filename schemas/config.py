@@ -312,6 +312,11 @@ class FilterSettings(Settings):
     halves_similarity: Fraction01 = Field(
         0.75, description="The video is stereo above this correlation of the detail in two halves"
     )
+    changes_similarity: Fraction01 = Field(
+        0.5,
+        description="Left and right halves that are alike are two eyes from this correlation of "
+        "what changes in them",
+    )
     layout_evidence: Fraction01 = Field(
         0.4,
         description="Least evidence of pixels for or against a layout, in [-1, 1], that counts",

@@ -26,7 +26,7 @@ RECIPE_VERSION = 2
 SAMPLES_VERSION = 2
 """Increases when other frames of the same video would be measured."""
 
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 """Increases when the same frames would give other layout scores, or another conversion."""
 
 _STEPS = {"samples": SAMPLES_VERSION, "layout": LAYOUT_VERSION, "shots": SHOTS_VERSION}

@@ -117,7 +117,15 @@ _BOUNDARY = "dissimilarity of frames"
 
 THRESHOLDS = (
     # layout
-    Threshold("halves_similarity", "layout", "left_right", _MAX, _CORRELATION, Reason.STEREO),
+    Threshold(
+        "halves_similarity",
+        "layout",
+        "left_right",
+        _MAX,
+        _CORRELATION,
+        Reason.STEREO,
+        guard=Guard("changes_similarity", "changes_left_right", is_strict=False),
+    ),
     Threshold("halves_similarity", "layout", "top_bottom", _MAX, _CORRELATION, Reason.STEREO),
     # whole videos
     Threshold(

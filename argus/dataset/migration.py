@@ -33,7 +33,7 @@ RENAMED_SCORES = {
 
 _RECIPE_KEYS = {"policy": "filters", "filters": "filter_versions"}
 _RECIPE_PARTS = {"version", "clip", "filters", "filter_versions", "learned"}
-_ADDED_FILTER_SETTINGS = {"repeated_share"}  # since version 1
+_ADDED_FILTER_SETTINGS = {"repeated_share", "changes_similarity"}  # since version 1
 _REPLACED_THRESHOLDS = {"text_db_share": "text_ocr_overlay_share"}
 """Thresholds of learned scorers that were replaced, and that of the new one: of another measure."""
 

@@ -14,6 +14,9 @@ from argus.synth.http_server import (
 )
 from argus.synth.lettering import Board, Caption
 from argus.synth.paths import CameraPath, Motion, SynthClip, make_path, render_clip
+from argus.synth.room_renderer import render_room
+from argus.synth.rooms import ROOMS, Room
+from argus.synth.symmetric_set import SymmetricCase, make_symmetric_cases
 from argus.synth.video_kinds import VIDEO_KINDS, VideoKind
 from argus.synth.video_sets import (
     DemoWorld,
@@ -27,6 +30,7 @@ from argus.synth.videos import Codec, SynthVideo, write_video_kind
 from argus.synth.world import World
 
 __all__ = [
+    "ROOMS",
     "VIDEO_KINDS",
     "Board",
     "CameraPath",
@@ -36,14 +40,18 @@ __all__ = [
     "FileHandler",
     "FolderServer",
     "Motion",
+    "Room",
     "ServedRequest",
+    "SymmetricCase",
     "SynthClip",
     "SynthVideo",
     "VideoKind",
     "World",
     "make_path",
+    "make_symmetric_cases",
     "parse_range",
     "render_clip",
+    "render_room",
     "serve_folder",
     "serve_handler",
     "write_catalogue",

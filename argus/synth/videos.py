@@ -16,6 +16,7 @@ from argus.files import replace_atomically
 from argus.media import tag_spherical, write_video
 from argus.synth.clip_spec import ClipSpec
 from argus.synth.partial_mesh import tag_partial_mesh
+from argus.synth.rooms import Room
 from argus.synth.transforms import PARTIAL_BOUNDS
 from argus.synth.video_kinds import VIDEO_KINDS, VideoKind
 from schemas.names import Layout, Reason
@@ -65,6 +66,7 @@ def write_video_kind(
     crf: int = 18,
     gop: int = 8,
     threads: int = 1,
+    room: Room | None = None,
 ) -> SynthVideo:
     """Write one mp4 of a kind.
 
@@ -83,13 +85,14 @@ def write_video_kind(
         crf: Constant rate factor on the codec's scale: 0 .. 51 (H.264, HEVC) or 63.
         gop: Maximum number of frames between keyframes.
         threads: Number of rendering threads.
+        room: Room that is filmed instead of the city.
 
     Raises:
         InvalidInput: An argument is out of range, or no metadata can declare the kind.
     """
     _check_arguments(kind, height, codec, tagged)
     path, video_kind = Path(path), VIDEO_KINDS[kind]
-    spec = ClipSpec(seed, max(2, round(seconds * fps)), Fraction(fps), height, threads)
+    spec = ClipSpec(seed, max(2, round(seconds * fps)), Fraction(fps), height, threads, room)
     with replace_atomically(path) as partial:
         if video_kind.render is None:
             _write_audio(partial, seconds)

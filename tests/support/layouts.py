@@ -1,4 +1,4 @@
-"""Pictures of the sphere in every layout, rendered from a synthetic walk."""
+"""Pictures of the sphere in every layout, rendered from a synthetic walk or a room."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -6,6 +6,9 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
+from argus.curate.frame_sampling import NativeFrames
+from argus.curate.layout import LayoutVerdict, detect_layout
+from argus.media import MediaInfo, SphericalMetadata
 from argus.sphere import (
     Camera,
     CubeLayout,
@@ -15,7 +18,8 @@ from argus.sphere import (
     erp_to_view,
     from_euler_deg,
 )
-from argus.synth import World, make_path
+from argus.synth import ROOMS, Motion, World, make_path, render_room
+from schemas.config import FilterSettings
 from schemas.names import Layout
 
 HEIGHT, WIDTH = 192, 384
@@ -33,6 +37,52 @@ def eyes(seed: int, count: int = 4) -> tuple[Frames, Frames]:
         for side in (-1, 1)
     )
     return left, right
+
+
+def room_eyes(name: str, seed: int, count: int = 4) -> tuple[Frames, Frames]:
+    """Render a symmetric room for a left and a right eye, each uint8 [n, 192, 384, 3]."""
+    room = ROOMS[name]
+    path = room.make_path(seed, count, Fraction(1), Motion.WALK)
+    left, right = (
+        np.stack(
+            list(
+                render_room(
+                    room, seed, path, (HEIGHT, WIDTH), eye_offset_m=side * room.baseline_m / 2
+                )
+            )
+        )
+        for side in (-1, 1)
+    )
+    return left, right
+
+
+def detect(
+    frames: Frames,
+    metadata: SphericalMetadata | None = None,
+    *,
+    pixel_aspect: Fraction = Fraction(1),
+    **settings: object,
+) -> LayoutVerdict:
+    """Detect the layout of stored frames, with a few gray levels of noise in place of an encoder."""
+    noise = np.random.default_rng(0).normal(0, 2, frames.shape)
+    noisy = np.clip(frames + noise, 0, 255).astype(np.uint8)
+    height, width = frames.shape[1:3]
+    info = MediaInfo(
+        width,
+        height,
+        Fraction(1),
+        len(frames),
+        float(len(frames)),
+        "h264",
+        "mp4",
+        pixel_aspect=pixel_aspect,
+        spherical=metadata,
+    )
+    return detect_layout(
+        info,
+        NativeFrames(noisy, noisy, np.zeros(len(frames))),
+        FilterSettings.model_validate(settings),
+    )
 
 
 def scaled(frames: Frames, height: int, width: int) -> Frames:

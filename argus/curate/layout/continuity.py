@@ -35,6 +35,12 @@ _MAX_SHARED = 0.5  # correlation with unrelated lines above which a block is not
 _FULL_SHARE = 0.1  # share of blocks that count, from which on their evidence counts fully
 _MIN_GAIN = 0.3  # by which lines within the picture must correlate more than unrelated ones
 _MIN_DETAILED_SHARE = 0.25  # of blocks elsewhere that must show detail before its lack tells
+_UNRELATED = (2.5 / 12, 3.5 / 12, 5.5 / 12, 6.5 / 12, 9.5 / 12)
+"""Columns of a map, in shares of its width, that are compared with those at its seam.
+
+None is a multiple of 30°, 45°, 60° or 90° away from the seam: in a symmetric room those look alike.
+"""
+
 _STEP_LEVELS = (6.0, 10.0)  # gray levels: a step that may occur, and the excess that is certain
 
 
@@ -86,14 +92,14 @@ def weakest_evidence(pictures: NDArray[np.float32], joins: Joins, count: int) ->
     return float(np.mean(sorted(evidence(pictures, one) for one in single)[:count]))
 
 
-def blank_sides(pictures: NDArray[np.float32], seam: Joins) -> float:
+def blank_sides(pictures: NDArray[np.float32]) -> float:
     """Return how much less detail the sides of pictures show than lines elsewhere, in [0, 1].
 
     In a map the sides are lines like any other.
     """
-    assert seam.unrelated is not None, "a seam has lines elsewhere"
-    lines = np.concatenate([seam.one[:, :1], seam.other[:, :1], seam.unrelated], axis=1)
-    detail = _high_pass(lines_at(pictures, lines))
+    width = PICTURE[1]
+    columns = np.array([_DEPTH, width - _DEPTH, *(width * np.arange(2, 7) / 8)])
+    detail = _high_pass(lines_at(pictures, _columns_of_map(PICTURE, (0, 0), columns)[None]))
     # structure shared by all lines, such as the bar of a title, is not the detail of any one line
     own = _to_blocks(detail - np.median(detail, axis=2, keepdims=True))
     shares = (own.std(-1) > _MIN_STD).mean(1)  # [lines]
@@ -161,24 +167,35 @@ def seam_joins(rows: int, columns: int, lost: float = 0.0) -> Joins:
         columns: maps beside each other.
         lost: pixels missing at each seam.
     """
-    height, width = PICTURE[0] / rows, PICTURE[1] / columns
-    points = int(height) // _BLOCK * _BLOCK
-    # without the poles, where all columns are alike
-    along = 0.04 + 0.92 * (np.arange(points) + 0.5) / points
+    size = PICTURE[0] / rows, PICTURE[1] / columns
     # the second line is as far from the first one as the first lines are from each other
     depths = np.array([_DEPTH, 3 * _DEPTH + lost])
-
-    def map_columns(row: int, column: int, offsets: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return [lines, points, 2] of columns at `offsets` pixels in a map."""
-        x = np.broadcast_to((column * width + offsets - 0.5)[:, None], (len(offsets), points))
-        return np.stack([x, np.broadcast_to((row + along) * height - 0.5, x.shape)], -1)
-
     maps = [(row, column) for row in range(rows) for column in range(columns)]
 
     def lines(offsets: NDArray[np.float64]) -> NDArray[np.float32]:
-        return np.stack([map_columns(*position, offsets) for position in maps]).astype(np.float32)
+        return np.stack([_columns_of_map(size, position, offsets) for position in maps])
 
-    return Joins(lines(depths), lines(width - depths), lines(width * np.arange(2, 7) / 8))
+    unrelated = lines(size[1] * np.array(_UNRELATED))
+    return Joins(lines(depths), lines(size[1] - depths), unrelated)
+
+
+def _columns_of_map(
+    size: tuple[float, float], position: tuple[int, int], offsets: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return columns of one of several maps in a picture, without the poles, [lines, points, 2].
+
+    Args:
+        size: (height, width) of a map in pixels.
+        position: (row, column) of the map.
+        offsets: pixels from the left edge of the map [lines].
+    """
+    height, width = size
+    points = int(height) // _BLOCK * _BLOCK
+    # at the poles all columns are alike
+    along = 0.04 + 0.92 * (np.arange(points) + 0.5) / points
+    x = np.broadcast_to((position[1] * width + offsets - 0.5)[:, None], (len(offsets), points))
+    y = np.broadcast_to((position[0] + along) * height - 0.5, x.shape)
+    return np.stack([x, y], -1).astype(np.float32)
 
 
 @cache

@@ -44,6 +44,9 @@ _HALF_SIDE = 64  # pixels of a half when halves are compared
 _HALF_BLUR = 8.0  # pixels; wider structure (sky, ground, light) is shared by halves of any panorama
 _MAX_DISPARITY_X, _MAX_DISPARITY_Y = 4, 2  # pixels of 64
 _MIN_HALF_STD = 0.5  # gray levels; with less there is no detail to compare
+_NOISE_LEVELS = 3.0  # gray levels by which encoders change a picture in which nothing moves
+_CHANGE_BLUR = 2.0  # pixels of 64; the eyes of a pair see a change at places that differ by less
+_MIN_CHANGE_STD = 0.5  # gray levels above noise; with less nothing changes
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,10 @@ def compute_layout_scores(native: NativeFrames, native_size: tuple[int, int]) ->
 
     Returns:
         Scores by name: `box_*` in [0, 1]; `left_right` and `top_bottom` (correlation of halves)
-        in [-1, 1]; `blank_sides` in [0, 1]; evidence in [-1, 1] for a closed seam (`seam*`), poles
-        (`poles*`), joined faces of each cube layout (`cube_*`), discs (`circles`, `circle`) and
-        continuity along the edges of a cube (`cube_edges`).
+        and `changes_left_right` (correlation of what changes in them) in [-1, 1]; `blank_sides` in
+        [0, 1]; evidence in [-1, 1] for a closed seam (`seam*`), poles (`poles*`), joined faces of
+        each cube layout (`cube_*`), discs (`circles`, `circle`) and continuity along the edges of
+        a cube (`cube_edges`).
     """
     frames = to_gray(native.frames)
     box = find_box(frames)
@@ -86,10 +90,11 @@ def compute_layout_scores(native: NativeFrames, native_size: tuple[int, int]) ->
         "box_bottom": box.bottom,
         "box_right": box.right,
         **correlate_halves(inner),
+        "changes_left_right": correlate_changes(inner),
         "seam": seam,
         "seam_left_right": evidence(inner, seam_joins(1, 2)),
         "seam_top_bottom": halved,
-        "blank_sides": blank_sides(inner, seam_joins(1, 1)),
+        "blank_sides": blank_sides(inner),
         "poles": pole_evidence(inner),
         "poles_left_right": pole_evidence(inner[:, :, : PICTURE[1] // 2]),
         "poles_top_bottom": pole_evidence(inner[:, : PICTURE[0] // 2]),
@@ -246,6 +251,39 @@ def correlate_halves(pictures: NDArray[np.float32]) -> dict[str, float]:
     return {"left_right": float(np.median(beside)), "top_bottom": float(np.median(above))}
 
 
+def correlate_changes(pictures: NDArray[np.float32]) -> float:
+    """Correlate what changes from picture to picture in the left and right halves.
+
+    Two eyes see the same people move and the same camera motion. Halves of one map that look alike,
+    because the scene is symmetric, do not: people are on one side, and what comes closer ahead
+    recedes behind.
+
+    Args:
+        pictures: gray levels [n, H, W].
+
+    Returns:
+        The median over successive pictures, in [-1, 1]; 1 if nothing changes.
+    """
+    middle = pictures.shape[2] // 2
+    one, other = (
+        np.diff(np.stack([_shrink(half) for half in halves]), axis=0)
+        for halves in (pictures[:, :, :middle], pictures[:, :, middle:])
+    )
+    found = [
+        float((a * b).sum() / max(np.sqrt((a * a).sum() * (b * b).sum()), 1e-6))
+        for a, b in zip(map(_denoise, one), map(_denoise, other), strict=True)
+        if max(a.std(), b.std()) >= _MIN_CHANGE_STD
+    ]
+    return float(np.median(found)) if found else 1.0
+
+
+def _denoise(change: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the change of a half beyond that of its mean level and noise."""
+    change = change - change.mean()
+    strength = np.maximum(np.abs(change) - _NOISE_LEVELS, 0)
+    return np.asarray(cv2.GaussianBlur(np.sign(change) * strength, (0, 0), _CHANGE_BLUR))
+
+
 def _correlation(one: NDArray[np.float32], other: NDArray[np.float32], axis: int) -> float:
     """Return the best normalized correlation of two halves' detail over small shifts.
 
@@ -265,5 +303,9 @@ def _correlation(one: NDArray[np.float32], other: NDArray[np.float32], axis: int
 
 
 def _half_detail(half: NDArray[np.float32]) -> NDArray[np.float32]:
-    small = cv2.resize(half, (_HALF_SIDE, _HALF_SIDE), interpolation=cv2.INTER_AREA)
+    small = _shrink(half)
     return np.asarray(small - cv2.GaussianBlur(small, (0, 0), _HALF_BLUR))
+
+
+def _shrink(half: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(half, (_HALF_SIDE, _HALF_SIDE), interpolation=cv2.INTER_AREA))

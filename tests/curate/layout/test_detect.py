@@ -31,41 +31,12 @@ from argus.sphere import (
 )
 from schemas.config import FilterSettings
 from schemas.names import Layout, Reason
-from tests.support.layouts import LAYOUTS, Frames, barred, eyes, scaled, view
+from tests.support.layouts import LAYOUTS, Frames, barred, detect, eyes, scaled, view
 
 
 @pytest.fixture(scope="module", params=[301, 302])
 def pair(request: pytest.FixtureRequest) -> tuple[Frames, Frames]:
     return eyes(request.param)
-
-
-def detect(
-    frames: Frames,
-    metadata: SphericalMetadata | None = None,
-    *,
-    pixel_aspect: Fraction = Fraction(1),
-    **settings: object,
-) -> LayoutVerdict:
-    """Detect the layout of stored frames, with a few gray levels of noise in place of an encoder."""
-    noise = np.random.default_rng(0).normal(0, 2, frames.shape)
-    noisy = np.clip(frames + noise, 0, 255).astype(np.uint8)
-    height, width = frames.shape[1:3]
-    info = MediaInfo(
-        width,
-        height,
-        Fraction(1),
-        len(frames),
-        float(len(frames)),
-        "h264",
-        "mp4",
-        pixel_aspect=pixel_aspect,
-        spherical=metadata,
-    )
-    return detect_layout(
-        info,
-        NativeFrames(noisy, noisy, np.zeros(len(frames))),
-        FilterSettings.model_validate(settings),
-    )
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
