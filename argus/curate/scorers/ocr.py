@@ -8,6 +8,7 @@ text only if it can be read, so that railings, windows and bricks are not.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -72,21 +73,16 @@ class TextReader:
             )
         return reader
 
-    def read_lines(self, picture: NDArray[np.uint8], *, any_way_up: bool = False) -> list[TextLine]:
+    def read_lines(self, picture: NDArray[np.uint8]) -> list[TextLine]:
         """Find and read the lines of text in an RGB picture [H, W, 3].
 
-        Args:
-            picture: the picture.
-            any_way_up: True to read each line upside down as well.
+        A line that cannot be read is read upside down: near a pole, up is anywhere.
         """
         bgr = np.ascontiguousarray(picture[..., ::-1])
-        found = []
+        found: list[TextLine] = []
         for corners in find_boxes(self._detect(bgr)):
-            ways = (corners, np.roll(corners, 2, axis=0)) if any_way_up else (corners,)
-            lines = [self._read(bgr, way) for way in ways]
-            best = max(lines, key=lambda line: line.confidence)
-            if is_readable(best):
-                found.append(best)
+            ways = (self._read(bgr, way) for way in (corners, np.roll(corners, 2, axis=0)))
+            found += islice(filter(is_readable, ways), 1)
         return found
 
     def _detect(self, bgr: NDArray[np.uint8]) -> NDArray[np.float32]:

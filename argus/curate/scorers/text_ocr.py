@@ -10,7 +10,7 @@ Where the scene does not move, the two cannot be told apart.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from argus.curate.frame_sampling import ERP_SIZE
+from argus.curate.frame_sampling import ERP_SIZE, SampledFrames
 from argus.curate.scorers.clip_samples import ClipSamples
 from argus.curate.scorers.ocr import TextLine, TextReader
 from argus.networks import NETWORKS
@@ -46,13 +46,12 @@ _MIN_TEXTURED_SHARE = 0.01  # of the sphere; with less, no motion is seen
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
-class _TextMasks:
-    """Areas of text in each frame, bool [n, 512, 1024]."""
+class TextKind(IntEnum):
+    """What a line of text is part of."""
 
-    overlaid: Mask
-    scene: Mask
-    ambiguous: Mask
+    OVERLAID = 0
+    SCENE = 1
+    AMBIGUOUS = 2
 
 
 class TextScorer:
@@ -88,34 +87,24 @@ class TextScorer:
 
     def score(self, clip: ClipSamples) -> dict[str, float]:
         """Return the scores that the class describes."""
-        masks = self._find_text(clip)
         weights = solid_angle(ERP_SIZE) / (4 * np.pi)
-        shares = (
-            max(float(weights[mask].sum()) for mask in part)
-            for part in (masks.overlaid, masks.scene, masks.ambiguous)
-        )
+        masks = self._find_text(clip.sampled)
+        shares = (max(float(weights[mask].sum()) for mask in part) for part in masks)
         return dict(zip(self.score_names, shares, strict=True))
 
-    def _find_text(self, clip: ClipSamples) -> _TextMasks:
-        frames = clip.sampled.frames
-        moves = find_moving_pairs(clip.sampled.gray)
-        masks = [np.zeros((len(frames), *ERP_SIZE), np.bool_) for _ in range(3)]
+    def _find_text(self, sampled: SampledFrames) -> Mask:
+        """Return the areas of text by `TextKind` and frame, [3, n, 512, 1024]."""
+        frames, moves = sampled.frames, find_moving_pairs(sampled.gray)
+        masks = np.zeros((len(TextKind), len(frames), *ERP_SIZE), np.bool_)
         for region in range(1 + len(_POLE_PITCH_DEG)):
-            lines = [
-                self.reader.read_lines(_project(frame, region), any_way_up=region > 0)
-                for frame in frames
-            ]
+            lines = [self.reader.read_lines(_project(frame, region)) for frame in frames]
             for k, own in enumerate(lines):
-                kinds = [_classify(line, k, lines, moves) for line in own]
-                for kind, mask in enumerate(masks):
-                    chosen = [
-                        line for line, own_kind in zip(own, kinds, strict=True) if own_kind == kind
-                    ]
-                    if chosen:
-                        mask[k] |= _to_map(chosen, region)
-        overlaid, scene, ambiguous = masks
-        scene &= ~overlaid.any(axis=0)  # read otherwise in one frame or region
-        return _TextMasks(overlaid, scene, ambiguous & ~overlaid.any(axis=0))
+                for line in own:
+                    kind = _classify(line, k, lines, moves)
+                    masks[kind, k] |= _to_map(line, region)
+        overlaid = masks[TextKind.OVERLAID].any(axis=0)
+        masks[TextKind.SCENE :] &= ~overlaid  # read otherwise in one frame or region
+        return masks
 
 
 def find_moving_pairs(gray: NDArray[np.uint8]) -> Mask:
@@ -162,9 +151,10 @@ def _classify(line: TextLine, frame: int, lines: Sequence[Sequence[TextLine]], m
     stays = np.array([any(is_same_place(line, other) for other in others) for others in lines])
     count = np.count_nonzero(stays & moves[frame])
     if count >= _MIN_STAYS:
-        return 0
+        return TextKind.OVERLAID
     neighbors = [k for k in (frame - 1, frame + 1) if 0 <= k < len(lines)]
-    return 1 if moves[frame, neighbors].any() and not count else 2
+    is_gone = moves[frame, neighbors].any() and not count
+    return TextKind.SCENE if is_gone else TextKind.AMBIGUOUS
 
 
 def is_same_place(line: TextLine, other: TextLine) -> bool:
@@ -191,17 +181,16 @@ def _project(frame: NDArray[np.uint8], region: int) -> NDArray[np.uint8]:
     )
 
 
-def _to_map(lines: Sequence[TextLine], region: int) -> Mask:
-    """Return the boxes of lines of a region as a mask of the map, [512, 1024]."""
-    corners = [line.corners for line in lines]
+def _to_map(line: TextLine, region: int) -> Mask:
+    """Return the box of a line of a region as a mask of the map, [512, 1024]."""
     if region > 0:
         view = np.zeros((_POLE_CAMERA.height, _POLE_CAMERA.width), np.uint8)
-        cv2.fillPoly(view, [np.round(one).astype(np.int32) for one in corners], (255,))
+        cv2.fillPoly(view, [np.round(line.corners).astype(np.int32)], (255,))
         rotation = from_euler_deg(0, _POLE_PITCH_DEG[region - 1], 0)[None]
         levels, _ = view_to_erp(view[None, ..., None], rotation, _POLE_CAMERA, ERP_SIZE)
         return np.asarray(levels[0, ..., 0] > 127)
     band = np.zeros((_BAND.stop - _BAND.start, ERP_SIZE[1] + _REPEATED), np.uint8)
-    cv2.fillPoly(band, [np.round(one / _ENLARGEMENT).astype(np.int32) for one in corners], (1,))
+    cv2.fillPoly(band, [np.round(line.corners / _ENLARGEMENT).astype(np.int32)], (1,))
     found = np.zeros(ERP_SIZE, np.bool_)
     found[_BAND] = band[:, : ERP_SIZE[1]] > 0
     found[_BAND, :_REPEATED] |= band[:, ERP_SIZE[1] :] > 0

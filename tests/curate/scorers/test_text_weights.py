@@ -88,6 +88,13 @@ def test_a_caption_is_found_at_every_latitude(
     assert scores["overlay_share"] > 0.4 * area_of(caption)
 
 
+@pytest.mark.parametrize("name", ["title", "lower third"])
+def test_a_caption_upside_down_is_found(scorers: tuple[Scorer, ...], name: str) -> None:
+    turned = overlay(scene(Motion.WALK)[:, ::-1, ::-1], lambda _: CAPTIONS[name])
+    scores = scores_of(scorers, np.ascontiguousarray(turned[:, ::-1, ::-1]))
+    assert scores["overlay_share"] > 0.4 * area_of(CAPTIONS[name])
+
+
 @pytest.mark.parametrize("yaw_deg", [0, 100, 180])
 def test_a_burned_in_clock_is_overlaid_although_it_changes(
     scorers: tuple[Scorer, ...], yaw_deg: float
