@@ -155,7 +155,7 @@ class Scheduler:
         match outcome:
             case FetchedVideo():
                 self._processing.add(item.source.source_id)
-                self._executor.submit_process(item, outcome)
+                self._executor.submit_process(item, outcome.add_wait(item.rate_wait_s))
                 return None
             case StagedVideo():
                 return self._read_staged(item)
@@ -178,6 +178,8 @@ class Scheduler:
         waited_s = time.monotonic() - item.first_attempt if item.first_attempt else 0.0
         is_in_time = waited_s + delay_s < settings.timeout_s
         if error.retryable and item.attempts < settings.attempts and is_in_time:
+            if error.reason is Reason.RATE_LIMITED:
+                item.rate_wait_s += delay_s
             self._retry(item, delay_s)
             return None
         if item.prior and not error.retryable:  # gone for good: decide from what is stored of it

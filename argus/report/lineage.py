@@ -91,6 +91,8 @@ def _describe_download(video: SourceRow) -> Stage:
         "client": fetch.client,
         "format": " ".join(filter(None, (fetch.format_id, fetch.format_note))),
         "size": f"{fetch.bytes / 1e6:.2f} MB" if fetch.bytes is not None else None,
+        "HTTP status": str(fetch.status) if fetch.status else None,
+        "entity tag": fetch.etag,
         "SHA-256": fetch.sha256,
     }
     return Stage("Download", {name: value for name, value in facts.items() if value}, kept=True)

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -189,6 +190,20 @@ def test_an_extraction_takes_a_place_in_the_rate(server: FaultyServer, tmp_path:
     error = fail(source, tmp_path, LocalRateLimiter(), per_hour=1)
     assert (error.reason, error.is_media, error.retryable) == (Reason.FORBIDDEN, True, True)
     assert count_media_requests(server) == 1
+
+
+def test_waiting_startup_and_transfer_are_measured_apart(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    start = time.monotonic()
+    source = add_page(server, "video.mp4", refusals=1)
+    spent = fetch(source, tmp_path, SETTINGS, LocalRateLimiter()).seconds
+    total_s = time.monotonic() - start
+    assert spent is not None
+    parts = (spent.wait, spent.startup, spent.transfer)
+    assert all(part is not None and part > 0 for part in parts)
+    assert sum(part or 0.0 for part in parts) <= total_s
+    assert spent.fetch_cpu
 
 
 def test_no_extraction_begins_that_the_deadline_would_end(
