@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from argus.curate.records import PriorResult, VideoSource
-    from argus.dataset import FetchedFile
+    from argus.dataset import FetchedFile, SourceRow
 
 
 @dataclass
@@ -22,7 +22,8 @@ class WorkItem:
     """One video of a run, with the state of its attempts."""
 
     source: VideoSource
-    prior: PriorResult | None = None  # None: nothing is stored, so everything is computed
+    prior: PriorResult | None = None  # None: nothing stored counts, so everything is computed
+    kept: SourceRow | None = None  # stored row that stays if the video is gone for good
     attempts: int = 0
     rate_wait_s: float = 0.0  # for the rate limit, between attempts
     losses: int = 0  # fetched files or staged results that disappeared

@@ -62,9 +62,9 @@ def reevaluate_video(
 ) -> SourceRow | None:
     """Return the row that processing the video under a recipe would give, from stored scores alone.
 
-    Marks of duplicates are removed, and the split is the source's own: `DuplicateResolver` sets
-    them anew. A clip that was dropped only as a duplicate has no bytes; the resolver leaves its
-    video out if they are needed after all.
+    Marks of duplicates are removed: `DuplicateResolver` sets them anew. The split is the
+    catalogue's; if it names none, the stored one. A clip that was dropped only as a duplicate has
+    no bytes; the resolver leaves its video out if they are needed after all.
 
     Args:
         prior: the stored row; its recipe may differ in thresholds, and in the filters that are
@@ -93,7 +93,7 @@ def reevaluate_video(
     return replace(
         decided,
         url=source.url,
-        split=source.assigned_split,
+        split=source.split or row.split,
         measured_filters=(),
         stage_seconds=None,
         failure_settings=row.failure_settings if decided is row else None,

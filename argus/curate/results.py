@@ -17,7 +17,10 @@ from argus.dataset import (
     hash_source_id,
     write_shard,
 )
+from argus.errors import FetchError
 from schemas.names import Decision, Reason
+
+_LOST_NOTE = "; stays as an earlier recipe decided, because the video is "
 
 
 def stage_result(
@@ -77,6 +80,27 @@ def failed_row(
         retryable=retryable,
         **vars(provenance),
         decided_at=datetime.now(UTC),
+    )
+
+
+def keep_lost_row(
+    row: SourceRow, source: VideoSource, provenance: Provenance, error: FetchError
+) -> SourceRow:
+    """Return the row of a kept video that is gone for good: its decision and clips stay.
+
+    It must be decided anew, because versions of filters have changed, but its clips are as good as
+    they were.
+    """
+    earlier = (row.detail or "").partition(_LOST_NOTE)[0]
+    return replace(
+        row,
+        url=source.url,
+        split=source.split or row.split,
+        detail=f"{earlier}{_LOST_NOTE}{error.reason}",
+        measured_filters=(),
+        stage_seconds=None,
+        decided_at=datetime.now(UTC),
+        **vars(provenance),
     )
 
 

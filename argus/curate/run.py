@@ -26,7 +26,7 @@ from argus.curate.plan import (
     pending_chunks,
     plan_refresh,
 )
-from argus.curate.recipe import Recipe, store_recipe
+from argus.curate.recipe import Recipe, load_recipe, store_recipe
 from argus.curate.records import PriorResult, VideoSource
 from argus.curate.reevaluate import reevaluate_video
 from argus.curate.scheduler import Scheduler
@@ -282,10 +282,28 @@ class CurationRun:
         while part := list(islice(chunks, max(1, ROWS_IN_MEMORY // self._config.chunk_size))):
             ids = [source.source_id for chunk in part for source in chunk]
             priors = self._priors(list(filter(self.plan.has_prior, ids)))
+            kept = self._read_kept(ids)
             yield from (
-                [WorkItem(source, priors.get(source.source_id)) for source in chunk]
+                [
+                    WorkItem(source, priors.get(source.source_id), kept.get(source.source_id))
+                    for source in chunk
+                ]
                 for chunk in part
             )
+
+    def _read_kept(self, source_ids: Sequence[str]) -> dict[str, SourceRow]:
+        """Return the rows of kept videos whose clips were cut with the same settings."""
+        rows = self.dataset.read_rows(source_ids)
+        recipes = {
+            digest: load_recipe(self.dataset.store, digest)
+            for digest in {row.recipe for row in rows.values()}
+        }
+        same = {digest for digest, one in recipes.items() if one and one.clip == self.recipe.clip}
+        return {
+            source_id: row
+            for source_id, row in rows.items()
+            if row.decision is Decision.KEPT and row.recipe in same
+        }
 
     def _priors(self, source_ids: Sequence[str]) -> dict[str, PriorResult]:
         rows = self.dataset.read_rows(source_ids) if source_ids else {}

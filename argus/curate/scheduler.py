@@ -26,7 +26,7 @@ from argus.curate.outcomes import (
 )
 from argus.curate.recipe import Recipe
 from argus.curate.reevaluate import reevaluate_video
-from argus.curate.results import failed_row
+from argus.curate.results import failed_row, keep_lost_row
 from argus.curate.staging import StagedResultGone, StagingArea
 from argus.curate.tasks import MAX_RETRIES
 from argus.dataset import DecidedVideo, Provenance, SourceRow
@@ -188,6 +188,8 @@ class Scheduler:
             )
             if row:
                 return DecidedVideo(self._add_failure_settings(row, error.reason))
+        if item.kept and not error.retryable:
+            return DecidedVideo(keep_lost_row(item.kept, item.source, self._provenance, error))
         return self._fail(item, error.reason, str(error), retryable=error.retryable)
 
     def _read_staged(self, item: WorkItem) -> DecidedVideo | None:
