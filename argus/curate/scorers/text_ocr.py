@@ -32,8 +32,10 @@ _ENLARGEMENT = 1.25  # of the band: letters of 4° have 14 pixels
 _POLE_CAMERA = Camera(120, 512, 512)
 _POLE_PITCH_DEG = (90.0, -90.0)
 
-_TOLERANCE = 0.12  # of a line's height, by which its edges may vary from frame to frame
-_MIN_TOLERANCE = 1.5  # pixels
+_MAX_SHIFT = 0.12  # of a line's height, by which its middle may vary from frame to frame
+_MIN_SHIFT = 1.5  # pixels, below which it is no shift
+_MAX_GROWTH, _MAX_HEIGHT_CHANGE = 0.06, 0.25  # relative changes of its length and height
+_MAX_TURN_DEG = 5.0
 _MIN_STAYS = 2
 """Other frames in which an overlaid line has the same place; a far sign ahead grows meanwhile."""
 
@@ -158,15 +160,32 @@ def _classify(line: TextLine, frame: int, lines: Sequence[Sequence[TextLine]], m
 
 
 def is_same_place(line: TextLine, other: TextLine) -> bool:
-    """Return True if two lines of different frames have the same edges; their texts may differ."""
+    """Return True if two lines of different frames have the same place; their texts may differ.
+
+    The middle of a line is more exact than its corners: its box turns by a degree or two with what
+    is behind it. Its length tells a sign ahead, which grows about its middle.
+    """
+    (middle, length, height, angle), (place, *size, direction) = map(_measure_box, (line, other))
+    turned = abs((direction - angle + 90) % 180 - 90)  # either may have been read upside down
+    return bool(
+        np.linalg.norm(place - middle) <= max(_MIN_SHIFT, _MAX_SHIFT * height)
+        and abs(size[0] / length - 1) <= _MAX_GROWTH
+        and abs(size[1] / height - 1) <= _MAX_HEIGHT_CHANGE
+        and turned <= _MAX_TURN_DEG
+    )
+
+
+def _measure_box(line: TextLine) -> tuple[NDArray[np.float32], float, float, float]:
+    """Return the middle, length, height and direction (degrees) of a line."""
     start, end, _, bottom = line.corners
     along, across = end - start, bottom - start
-    length, height = float(np.linalg.norm(along)), float(np.linalg.norm(across))
-    offsets = other.corners - start
-    places = np.stack([offsets @ along / length, offsets @ across / height])
-    places.sort(axis=1)  # a line that was read upside down has other corners first
-    own = np.array([[0, 0, length, length], [0, 0, height, height]])
-    return bool(np.abs(places - own).max() <= max(_MIN_TOLERANCE, _TOLERANCE * height))
+    direction = float(np.degrees(np.arctan2(along[1], along[0])))
+    return (
+        (end + bottom) / 2,
+        float(np.linalg.norm(along)),
+        float(np.linalg.norm(across)),
+        direction,
+    )
 
 
 def _project(frame: NDArray[np.uint8], region: int) -> NDArray[np.uint8]:

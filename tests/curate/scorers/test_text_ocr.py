@@ -27,6 +27,7 @@ def line_at(
 def test_a_line_with_the_same_edges_stays(angle_deg: float) -> None:
     line = line_at((200, 100), angle_deg=angle_deg)
     assert is_same_place(line, line_at((201, 99), (101, 21), angle_deg))
+    assert is_same_place(line, line_at((200, 100.5), (104, 23), angle_deg + 2))
     upside_down = replace(line, corners=np.roll(line.corners, 2, axis=0), text="sp.iow")
     assert is_same_place(line, upside_down)
 
