@@ -13,7 +13,8 @@ class ModelSettings(Settings):
 
     name: str = Field(
         "argus-tiny",
-        description="argus-tiny, or a folder or hub id in the format of Stable Video Diffusion",
+        description="argus-tiny, a folder in the format of Stable Video Diffusion, or its hub id "
+        "if `argus weights fetch svd` brought it",
     )
     height: int = Field(
         64,

@@ -131,8 +131,8 @@ class ArgusPipeline:
             dtype: of the networks.
 
         Raises:
-            InvalidInput: the folder cannot be opened as one of these.
-            ServiceError: the hub could not be reached.
+            InvalidInput: the folder cannot be opened as one of these, or the model of the hub is
+                not among the verified weights.
         """
         folder = serialization.resolve_folder(name)
         kind = serialization.detect_kind(folder)

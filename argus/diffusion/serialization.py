@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from argus.diffusion.settings import PipelineKind, PipelineSettings
-from argus.errors import InvalidInput, ServiceError
+from argus.errors import InvalidInput
 from argus.networks import find_model
 from argus.runs import argus_home
 
@@ -24,31 +24,18 @@ INDEX_FILE = "model_index.json"
 PROJECTION_FILE = "tokens.safetensors"
 SVD_CLASS = "StableVideoDiffusionPipeline"
 UNET_CLASS = "UNetSpatioTemporalConditionModel"
-HUB_PATTERNS = [
-    SETTINGS_FILE,
-    INDEX_FILE,
-    PROJECTION_FILE,
-    "config.json",
-    "*.safetensors.index.json",
-    "diffusion_pytorch_model*.safetensors",
-    "*/*.json",
-    "*/*.safetensors",
-]
 
 
 def resolve_folder(name: Path | str) -> Path:
-    """Return a model folder, downloading it if the name is a hub id.
-
-    A model that `argus weights fetch` brought is verified and taken from the folder of weights;
-    another one comes from the cache of huggingface_hub, which downloads what it lacks.
+    """Return a model folder; for a hub id, the verified one in the folder of weights.
 
     Args:
-        name: an existing folder, or a hub id such as
+        name: an existing folder, or the hub id of a model that `argus weights` fetched, such as
             `stabilityai/stable-video-diffusion-img2vid`.
 
     Raises:
-        InvalidInput: there is no such folder or repository, or a fetched file is damaged.
-        ServiceError: the hub could not be reached.
+        InvalidInput: there is no such folder, or the model was not fetched, is damaged, or is not
+            in the manifest of weights.
     """
     folder = Path(name)
     if folder.is_dir():
@@ -59,31 +46,7 @@ def resolve_folder(name: Path | str) -> Path:
             f"model folder {text} does not exist; give a folder, or a hub id "
             "such as stabilityai/stable-video-diffusion-img2vid"
         )
-    return find_model(text, argus_home() / "weights") or _download(text)
-
-
-def _download(hub_id: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
-
-    try:
-        folder = snapshot_download(
-            hub_id, allow_patterns=HUB_PATTERNS, ignore_patterns=["*.fp16.*"]
-        )
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise InvalidInput(
-            f"{hub_id} is neither a model folder nor a readable repository of the Hugging Face hub"
-        ) from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ServiceError(
-            f"{hub_id} is not a folder, and the Hugging Face hub could not be reached: {error}"
-        ) from error
-    return Path(folder)
+    return find_model(text, argus_home() / "weights")
 
 
 def detect_kind(folder: Path) -> PipelineKind | None:

@@ -77,26 +77,59 @@ class Network:
     files: tuple[WeightFile, ...]
 
 
-_SVD = f"{_HUB}/stabilityai/stable-video-diffusion-img2vid/resolve/main"
-_SVD_FILES = (
-    "model_index.json",
-    "feature_extractor/preprocessor_config.json",
-    "image_encoder/config.json",
-    "image_encoder/model.safetensors",
-    "scheduler/scheduler_config.json",
-    "unet/config.json",
-    "unet/diffusion_pytorch_model.safetensors",
-    "vae/config.json",
-    "vae/diffusion_pytorch_model.safetensors",
+_SVD = (
+    f"{_HUB}/stabilityai/stable-video-diffusion-img2vid/resolve/"
+    "9cf024d5bfa8f56622af86c884f26a52f6676f2e"
 )
+_SVD_FILES = {
+    "model_index.json": (
+        498,
+        "a6130bbf546242f454c184649a012809c34ab0f398cf8e80f887627b7f7dfc02",
+    ),
+    "feature_extractor/preprocessor_config.json": (
+        518,
+        "4db495644e3e5bd8fcac52f70e7fc0b413c911086021acf73ac30e5911166e95",
+    ),
+    "image_encoder/config.json": (
+        687,
+        "9f3e1b6d9c091720471c14efd208d4a2666642833cdc28e44ecc78b35e0dce13",
+    ),
+    "image_encoder/model.safetensors": (
+        2_528_371_296,
+        "ed1e5af7b4042ca30ec29999a4a5cfcac90b7fb610fd05ace834f2dcbb763eab",
+    ),
+    "scheduler/scheduler_config.json": (
+        533,
+        "59aa43afc33395efd40fe94c7369c0477b81698f4b65b63e3ae06f26269876d5",
+    ),
+    "unet/config.json": (
+        986,
+        "b69bc73c489ebe9b7ecbcbd786b8d04a1be872599669084b0588112ba50bb46c",
+    ),
+    "unet/diffusion_pytorch_model.safetensors": (
+        6_098_682_464,
+        "98c5e6b99df6bef015b2681c0f8ab9d4c807b733be46c067d6c9966101698f58",
+    ),
+    "vae/config.json": (
+        609,
+        "aab2b8766d6db1bf742fa0e3bf217fae64e67a20e7e0fe78de84f79007100ffb",
+    ),
+    "vae/diffusion_pytorch_model.safetensors": (
+        391_017_740,
+        "9975042d7bee021bd53a72b1af14c8627d624f6547ec9abe661b68b962b88c49",
+    ),
+}
 
 _ALL = (
     Network(
         "svd",
         "the full-size model: training starts from it",
-        "Stability AI Community License",
+        "Stability AI Community License (stable-video-diffusion-community)",
         "",
-        tuple(WeightFile(f"svd/{name}", f"{_SVD}/{name}") for name in _SVD_FILES),
+        tuple(
+            WeightFile(f"svd/{name}", f"{_SVD}/{name}", size, sha256)
+            for name, (size, sha256) in _SVD_FILES.items()
+        ),
     ),
     Network(
         "lpips",

@@ -107,27 +107,26 @@ def require_network(name: str) -> Network:
     return NETWORKS[name]
 
 
-def find_model(hub_id: str, folder: Path) -> Path | None:
-    """Return the folder of a model of the Hugging Face hub that was fetched; all files verified.
+def find_model(hub_id: str, folder: Path) -> Path:
+    """Return the folder of a model of the Hugging Face hub after all its files were verified.
 
     Args:
         hub_id: such as `stabilityai/stable-video-diffusion-img2vid`.
         folder: folder of weights.
 
-    Returns:
-        None if the manifest does not name the model, or none of its files is present.
-
     Raises:
-        InvalidInput: a file is missing, damaged, or neither pinned nor accepted.
+        InvalidInput: the manifest does not name the model, or a file is missing, damaged, or
+            neither pinned nor accepted.
     """
     for network in NETWORKS.values():
-        if not all(f"/{hub_id}/resolve/" in file.origin for file in network.files):
-            continue
-        if any((folder / file.path).is_file() for file in network.files):
+        if all(f"/{hub_id}/resolve/" in file.origin for file in network.files):
             for file in network.files:
                 verified_path(folder, file)
             return folder / network.name
-    return None
+    raise InvalidInput(
+        f"{hub_id} is neither a folder nor a model that `argus weights` can verify; if you trust "
+        f"it, run `hf download {hub_id} --local-dir DIR`, and give the folder"
+    )
 
 
 def accept_weights(folder: Path, files: Iterable[WeightFile]) -> dict[str, str]:

@@ -73,26 +73,39 @@ def test_the_list_says_which_networks_are_missing_and_how_much_is_to_come(weight
     assert (file["state"], file["path"]) == ("missing", "transnetv2/transnetv2.safetensors")
 
 
-def test_unpinned_files_are_fetched_and_verified_from_then_on(weights: Path, hub: Path) -> None:
-    assert hub.is_dir()
-    result = run_argus("weights", "fetch", "svd", "--yes")
-    assert result.exit_code == 0, result.stderr
-    assert "Stability AI Community License" in result.stderr
-    assert "not pinned" in result.stderr
-    unet = weights / "svd/unet/diffusion_pytorch_model.safetensors"
-    assert unet.read_text() == "svd/unet/diffusion_pytorch_model.safetensors"
+def test_the_full_size_model_is_loaded_from_verified_files_only(weights: Path) -> None:
+    with pytest.raises(InvalidInput, match="argus weights fetch svd"):
+        find_model(SVD, weights)
+    for file in NETWORKS["svd"].files:
+        assert file.size
+        assert len(file.sha256 or "") == 64
+        (weights / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (weights / file.path).write_text(file.path)
+    with pytest.raises(InvalidInput, match="argus weights accept svd"):  # not the pinned files
+        ArgusPipeline.from_pretrained(SVD)
+    assert run_argus("weights", "accept", "svd").exit_code == 0
     assert set(run_argus_json("weights", "verify", "svd", "--json").values()) == {"ready"}
     assert "nothing to fetch" in run_argus("weights", "fetch", "svd").stderr
     assert find_model(SVD, weights) == weights / "svd"
-    assert find_model("stabilityai/another", weights) is None
+    unet = weights / "svd/unet/diffusion_pytorch_model.safetensors"
     unet.write_text("damaged")
     with pytest.raises(InvalidInput, match="svd/unet"):
         ArgusPipeline.from_pretrained(SVD)
     assert_invalid(run_argus("weights", "verify", "svd", "--json"), str(unet.name))
-    listed = run_argus_json("weights", "list", "--json")
-    assert listed["svd"]["state"] == "damaged"
-    assert run_argus("weights", "fetch", "svd", "-y").exit_code == 0
-    assert run_argus("weights", "verify").exit_code == 0
+    assert run_argus_json("weights", "list", "--json")["svd"]["state"] == "damaged"
+
+
+@pytest.mark.parametrize("hub_id", ["stabilityai/another", "openai/clip-vit-large-patch14"])
+def test_a_model_that_the_manifest_does_not_name_is_refused(weights: Path, hub_id: str) -> None:
+    with pytest.raises(InvalidInput, match="--local-dir"):
+        find_model(hub_id, weights)
+
+
+def test_a_plan_names_licenses_and_what_is_not_pinned(weights: Path) -> None:
+    planned = run_argus("weights", "fetch", "svd", "raft", "--dry-run").stderr
+    assert "Stability AI Community License" in planned
+    assert planned.count("not pinned") == 1
+    assert not weights.exists()
 
 
 def test_nothing_is_downloaded_unasked(weights: Path, hub: Path) -> None:

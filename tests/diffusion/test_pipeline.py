@@ -16,7 +16,8 @@ from argus.diffusion import (
     sample_video,
 )
 from argus.diffusion.image_encoder import ThumbnailEncoder, orthonormal_projection
-from argus.errors import InvalidInput, ServiceError
+from argus.errors import InvalidInput
+from argus.synth import serve_folder
 from schemas.config import ModelSettings, SampleSettings
 
 MakeCondition = Callable[..., Condition]
@@ -127,9 +128,28 @@ def test_folders_that_are_not_pipelines_are_refused(tmp_path: Path) -> None:
         assert named in str(caught.value)
 
 
-def test_hub_id_without_the_hub_is_a_service_error() -> None:
-    with pytest.raises(ServiceError):
-        ArgusPipeline.from_pretrained("argus-nobody/argus-nothing")
+@pytest.mark.parametrize(
+    ("hub_id", "command"),
+    [
+        ("stabilityai/stable-video-diffusion-img2vid", "argus weights fetch svd"),
+        ("stabilityai/stable-video-diffusion-img2vid-xt", "--local-dir"),
+        ("argus-nobody/argus-nothing", "--local-dir"),
+        ("openai/clip-vit-large-patch14", "--local-dir"),
+    ],
+)
+def test_a_model_of_the_hub_that_was_not_verified_is_not_loaded(
+    hub_id: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site" / hub_id / "resolve/main"
+    site.mkdir(parents=True)
+    (site / "model_index.json").write_text("{}")
+    monkeypatch.setenv("ARGUS_HOME", str(tmp_path / "home"))
+    with serve_folder(tmp_path / "site") as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        for base in (None, hub_id):
+            with pytest.raises(InvalidInput, match=command):
+                ArgusPipeline.from_pretrained(hub_id, base=base)
+        assert not server.requests
 
 
 def test_argus_json_has_the_fields_of_format_version_1(tiny: ArgusPipeline, tmp_path: Path) -> None:
