@@ -164,7 +164,9 @@ _ALL = (
             WeightFile(
                 "raft/raft_large.safetensors",
                 "https://download.pytorch.org/models/raft_large_C_T_SKHT_V2-ff5fadd5.pth",
-                converted_from=Pickled(),
+                converted_from=Pickled(
+                    21_106_607, "ff5fadd56d26b40647388883af1547351ea17868b765c05b27231e72dd16a322"
+                ),
             ),
         ),
     ),

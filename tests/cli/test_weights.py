@@ -102,7 +102,7 @@ def test_a_model_that_the_manifest_does_not_name_is_refused(weights: Path, hub_i
 
 
 def test_a_plan_names_licenses_and_what_is_not_pinned(weights: Path) -> None:
-    planned = run_argus("weights", "fetch", "svd", "raft", "--dry-run").stderr
+    planned = run_argus("weights", "fetch", "svd", "aesthetic", "--dry-run").stderr
     assert "Stability AI Community License" in planned
     assert planned.count("not pinned") == 1
     assert not weights.exists()
