@@ -132,7 +132,7 @@ def convert_state_dict(source: Path, target: Path) -> None:
         InvalidInput: the source is no state dict.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     try:
         tensors = torch.load(source, map_location="cpu", weights_only=True)
@@ -140,7 +140,8 @@ def convert_state_dict(source: Path, target: Path) -> None:
         raise InvalidInput(f"{source} cannot be read as a state dict: {error}") from error
     if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
         raise InvalidInput(f"{source} is no state dict: it must hold tensors by name")
-    save_file({name: tensors[name].clone().contiguous() for name in sorted(tensors)}, target)
+    content = {name: tensors[name].clone().contiguous() for name in sorted(tensors)}
+    target.write_bytes(save(content))  # `save_file` would make it readable for its owner only
 
 
 def _in_megabytes(on_progress: ProgressHook, file: WeightFile) -> ReceivedHook:

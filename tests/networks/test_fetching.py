@@ -262,6 +262,10 @@ def save_state_dict(path: Path) -> tuple[str, str]:
     return own, other
 
 
+def read_mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
 def test_a_state_dict_is_converted_once_and_to_the_same_bytes(fetch: Fetch, tmp_path: Path) -> None:
     folder = tmp_path / "weights"
     (folder / "net").mkdir(parents=True)
@@ -281,6 +285,7 @@ def test_a_state_dict_is_converted_once_and_to_the_same_bytes(fetch: Fetch, tmp_
     torch.save({"a": torch.arange(3.0)[None].T, "b": torch.ones(2)}, placed)  # another order
     convert_state_dict(placed, tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == verified_path(folder, file).read_bytes()
+    assert read_mode(tmp_path / "again") == read_mode(placed)  # not for its writer only
 
 
 class Trap:
