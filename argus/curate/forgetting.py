@@ -1,10 +1,11 @@
 """Taking down a video everywhere on this machine: the dataset, its staged files, caches and pages.
 
 `argus.dataset` purges what the dataset itself stores. This module adds what curation keeps beside
-it: staged results, fetched files, work folders, signatures in the duplicate index, and pages with
-pictures in the folders of runs.
+it: staged results, fetched files, work folders, signatures in duplicate indexes, and pages with
+pictures in ARGUS_HOME.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from argus.dataset import Dataset, Store, Tombstone, hash_source_id
 
 _PAGES = ("*.html", "*.json", "*.jsonl", "*.csv")
 _PICTURES = (".html", ".png", ".jpg", ".jpeg", ".mp4")
+_OTHER_FOLDERS = ("dataset", "duplicates", "mlflow", "models", "weights", "work")  # of ARGUS_HOME
 
 
 def forget_video(
@@ -41,6 +43,8 @@ def forget_video(
         path.unlink(missing_ok=True)
     if StoredDuplicateIndex.exists_for(dataset, home):
         StoredDuplicateIndex(dataset, home)  # removes what was taken down
+    for folder in StoredDuplicateIndex.list_others(dataset, home):
+        shutil.rmtree(folder, ignore_errors=True)
     return tombstone
 
 
@@ -59,6 +63,8 @@ def find_remains(dataset: Dataset, source_id: str, home: Path | str) -> list[str
         source_id
     ):
         found.append("the duplicate index holds its signatures")
+    others = StoredDuplicateIndex.list_others(dataset, home)
+    found += [f"{folder} may hold its signatures" for folder in others]
     return found
 
 
@@ -77,8 +83,36 @@ def _work_folder(home: Path | str, source_id: str) -> Path:
 
 
 def _iter_pages(home: Path | str, source_id: str) -> Iterator[Path]:
-    """Yield the pages and pictures in folders of runs that have a file which names the video."""
-    for folder in (Path(home) / "runs").glob("*/*"):
-        texts = (path for pattern in _PAGES for path in folder.glob(pattern))
-        if any(source_id.encode() in path.read_bytes() for path in texts):
-            yield from sorted(path for path in folder.iterdir() if path.suffix in _PICTURES)
+    """Yield the pages and pictures below ARGUS_HOME that may show the video.
+
+    They are galleries and other pages that name it, its pictures beside galleries, and all pages
+    and pictures of a run with a file that names it.
+    """
+    picture = f"{hash_source_id(source_id)}.jpg"
+    for folder in _iter_folders(Path(home)):
+        names = sorted(path for path in folder.iterdir() if path.is_file())
+        if folder.parent.parent == Path(home) / "runs" and _is_named(folder, source_id):
+            yield from (path for path in names if path.suffix in _PICTURES)
+            continue
+        for path in names:
+            is_page = path.suffix == ".html" and source_id.encode() in path.read_bytes()
+            if is_page or (folder.name.endswith("_pictures") and path.name == picture):
+                yield path
+
+
+def _iter_folders(top: Path) -> Iterator[Path]:
+    """Yield the folders below ARGUS_HOME in which people and runs write pages."""
+    for place, folders, _ in os.walk(top):
+        folder = Path(place)
+        others = _OTHER_FOLDERS if folder == top else ()
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in others and not (folder / name / "index" / "_delta_log").is_dir()
+        )
+        yield folder
+
+
+def _is_named(run: Path, source_id: str) -> bool:
+    texts = (path for pattern in _PAGES for path in run.glob(pattern))
+    return any(source_id.encode() in path.read_bytes() for path in texts)

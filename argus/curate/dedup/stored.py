@@ -97,8 +97,18 @@ class StoredDuplicateIndex(DuplicateIndex):
 
     @classmethod
     def exists_for(cls, dataset: Dataset, home: Path | str) -> bool:
-        """Return True if the index of a dataset is stored on this machine."""
-        return (_folder_of(dataset, home) / _MARKER).exists()
+        """Return True if the index of a dataset is stored on this machine, whole or in part."""
+        return _folder_of(dataset, home).is_dir()
+
+    @staticmethod
+    def list_others(dataset: Dataset, home: Path | str) -> list[Path]:
+        """Return the folders with indexes of the same dataset under other paths or URIs."""
+        own = _folder_of(dataset, home)
+        return [
+            marker.parent
+            for marker in sorted(own.parent.glob(f"*/{_MARKER}"))
+            if marker.parent != own and _names_table(marker, dataset.index.table_id)
+        ]
 
     @property
     def sequence(self) -> int:
@@ -284,6 +294,13 @@ class StoredDuplicateIndex(DuplicateIndex):
 def _folder_of(dataset: Dataset, home: Path | str) -> Path:
     name = hashlib.sha256(dataset.store.uri.encode()).hexdigest()[:16]
     return Path(home).absolute() / "duplicates" / name
+
+
+def _names_table(marker: Path, table_id: str | None) -> bool:
+    try:
+        return bool(json.loads(marker.read_bytes())["table"] == table_id)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _list_forgotten(rows: pa.Table) -> list[str]:

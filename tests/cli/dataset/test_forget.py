@@ -51,6 +51,12 @@ def scatter(dataset: Path, home: Path, payload: bytes) -> None:
     page = home / "runs" / "curate" / "nightly" / "report.html"
     page.parent.mkdir(parents=True)
     page.write_bytes(WALK.encode() + payload)
+    for gallery in (home / "look.html", home / "galleries" / "a.html", page.with_name("b.html")):
+        pictures = gallery.with_name(f"{gallery.stem}_pictures")
+        pictures.mkdir(parents=True)
+        gallery.write_text(f'{{"v":"{WALK}"}}')
+        (pictures / f"{hash_source_id(WALK)}.jpg").write_bytes(payload)
+        (pictures / f"{hash_source_id('url:other')}.jpg").write_bytes(b"another video")
     other = home / "runs" / "curate" / "other" / "report.html"
     other.parent.mkdir(parents=True)
     other.write_text("another video")
@@ -73,6 +79,8 @@ def test_nothing_is_left_anywhere(dataset: Path, home: Path) -> None:
             assert not any(payload in content for payload in payloads), path
     assert not (dataset / "thumbs" / f"{hash_source_id(WALK)}.jpg").exists()
     assert (home / "runs" / "curate" / "other" / "report.html").exists()
+    left = {path.name for path in home.rglob("*_pictures/*")}
+    assert left == {f"{hash_source_id('url:other')}.jpg"}
     verified = run_argus("dataset", "forget", URL, "--verify", "--dataset", dataset)
     assert (verified.exit_code, verified.stdout) == (0, "")
     why = run_argus("dataset", "why", WALK, "--dataset", dataset)
@@ -88,10 +96,40 @@ def test_verify_lists_every_place(dataset: Path, home: Path) -> None:
     named = (
         *("forgotten/", "index/", "snapshots/", "shards/", "thumbs/", "staging/", "fetched/"),
         *("work", "evaluation.png", "nightly/report.html", "duplicate index"),
+        *("look.html", "galleries/a.html", "look_pictures", "a_pictures", "b_pictures"),
     )
     for name in named:
         assert name in result.stdout, name
     assert "other/report.html" not in result.stdout
+
+
+def read_below(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_indexes_under_other_paths_are_removed(dataset: Path, home: Path) -> None:
+    """A dataset that was opened through a link has a second duplicate index."""
+    link = home / "link"
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(dataset)
+    for place in (dataset, link):
+        StoredDuplicateIndex(Dataset(place), home)
+    assert read_below(home / "duplicates").count(WALK.encode()) > 2
+    planted = run_argus("dataset", "forget", URL, "--verify", "--dataset", dataset)
+    assert "may hold its signatures" in planted.stdout
+    forget = ["dataset", "forget", URL, "--why", "x", "--yes", "--dataset", dataset]
+    assert run_argus(*forget).exit_code == 0
+    assert WALK.encode() not in read_below(home / "duplicates")
+
+
+def test_an_index_whose_first_build_was_killed_is_purged(dataset: Path, home: Path) -> None:
+    StoredDuplicateIndex(Dataset(dataset), home)
+    for marker in (home / "duplicates").rglob("index.json"):
+        marker.unlink()
+    assert WALK.encode() in read_below(home / "duplicates")
+    forget = ["dataset", "forget", URL, "--why", "x", "--yes", "--dataset", dataset]
+    assert run_argus(*forget).exit_code == 0
+    assert WALK.encode() not in read_below(home / "duplicates")
 
 
 def test_a_dry_run_changes_nothing(dataset: Path, home: Path) -> None:
