@@ -16,6 +16,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from argus.errors import ArgusError, InvalidInput, ServiceError
+from argus.files import is_disk_full
 
 HUB = "https://huggingface.co"
 
@@ -57,7 +58,8 @@ def download(url: str, partial: Path, size: int | None, on_received: ReceivedHoo
     Raises:
         InvalidInput: there is no such file, or it is refused without a login.
         ServiceError: the server is away or broke off repeatedly, or has a file of another size.
-        ArgusError: the disk has no room.
+        ArgusError: the disk has less room than the file needs.
+        OSError: the disk was filled meanwhile.
     """
     vain = 0
     while (before := _size_of(partial)) != size or size is None:
@@ -65,6 +67,8 @@ def download(url: str, partial: Path, size: int | None, on_received: ReceivedHoo
             _continue(url, partial, size, on_received)
             return
         except (OSError, http.client.HTTPException) as error:
+            if is_disk_full(error):
+                raise
             _raise_if_final(url, error)
             if getattr(error, "code", 0) == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 partial.unlink()

