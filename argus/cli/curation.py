@@ -35,6 +35,15 @@ from argus.files import is_url
 from schemas.config import CurateConfig
 from schemas.names import Decision, JobKind, Reason
 
+RetryOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="REASON",
+        help="Also fetch and process again what failed or was dropped for this reason, such as "
+        "not_found; all: every video that failed; may be repeated",
+    ),
+]
+
 
 @handle_errors
 def refresh(
@@ -49,14 +58,7 @@ def refresh(
     *,
     dataset: DatasetOption = None,
     allow_private_hosts: PrivateHostsOption = False,
-    retry: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="REASON",
-            help="Also fetch and process again what failed or was dropped for this reason, such "
-            "as not_found; all: every video that failed; may be repeated",
-        ),
-    ] = None,
+    retry: RetryOption = None,
     executor: ExecutorOption = None,
     ray_address: RayAddressOption = None,
     config: ConfigOption = None,
@@ -96,12 +98,7 @@ def refresh(
         _print_retry_hint(plan.failures)
         return
     result = run_job(JobKind.CURATE, settings, ray_address=cluster, as_json=as_json)
-    known = {
-        name.partition(".")[2]: int(count)
-        for name, count in result.metrics.items()
-        if name.startswith("known.")
-    }
-    _print_retry_hint(known)
+    _print_retry_hint(_select_known_failures(result.metrics))
     at = f" --dataset {dataset}" if dataset else ""
     last = f"argus train{at}" if result.outputs.get("snapshot") else f"argus dataset stats{at}"
     print_result(result, f"argus dataset gallery look.html{at}", last, as_json=as_json)
@@ -126,6 +123,12 @@ def _check_reasons(reasons: list[str], dataset: str | None) -> list[str]:
         f"--retry {', '.join(sorted(unknown))} is no reason; videos of {place} failed with "
         f"{found or 'none'}; give one of these, or all"
     )
+
+
+def _select_known_failures(metrics: Mapping[str, float]) -> dict[str, int]:
+    """Return the number of videos that failed before this refresh, by reason."""
+    known = {name.partition(".")[2]: n for name, n in metrics.items() if name.startswith("known.")}
+    return {reason: int(count) for reason, count in known.items()}
 
 
 def _print_retry_hint(failures: Mapping[str, int]) -> None:

@@ -41,6 +41,8 @@ DryRunOption = Annotated[
     bool,
     typer.Option("--dry-run", help="Print what would happen and the configuration, and stop"),
 ]
+PreviewOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and stop")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON with stable keys instead of a table")
 ]

@@ -1,6 +1,5 @@
 """The command group `argus weights`: the files of the networks that the project can use."""
 
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 
 from argus.cli.console import (
+    confirm,
     handle_errors,
     new_table,
     open_stdout,
@@ -15,7 +15,7 @@ from argus.cli.console import (
     print_json,
     print_note,
 )
-from argus.cli.options import JsonOption, require_folder, resolve_path
+from argus.cli.options import JsonOption, PreviewOption, YesOption, require_folder, resolve_path
 from argus.cli.progress import ProgressDisplay
 from argus.errors import ArgusError, InvalidInput, ServiceError
 from argus.networks import (
@@ -118,10 +118,8 @@ def verify(
 def fetch(
     names: NamesArgument,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Download without asking")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be downloaded, and stop")
-    ] = False,
+    yes: YesOption = False,
+    dry_run: PreviewOption = False,
     weights: FolderOption = None,
 ) -> None:
     """Download weights, verify them, and convert pickled ones to safetensors.
@@ -148,7 +146,7 @@ def fetch(
     if dry_run:
         return
     if not yes:
-        _ask()
+        confirm("Download?")
     with ProgressDisplay("weights") as display:
         failures = _fetch_all(folder, wanted, display)
     if failures:
@@ -238,13 +236,6 @@ def _print_plan(folder: Path, files: Sequence[WeightFile], states: States) -> No
     for network in dict.fromkeys(file.network for file in files):
         print_note(f"license of {network}: {NETWORKS[network].license}")
     print_note(f"{len(files)} files, {_format_size(files)}, into {folder}")
-
-
-def _ask() -> None:
-    if not sys.stdin.isatty():
-        raise InvalidInput("nobody can be asked, because there is no terminal; give --yes")
-    if not typer.confirm("Download?", err=True):
-        raise KeyboardInterrupt
 
 
 def _fetch_all(

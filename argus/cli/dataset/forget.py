@@ -17,7 +17,14 @@ from argus.cli.console import (
     stderr,
 )
 from argus.cli.jobs import has_registry, use_local_registry
-from argus.cli.options import DatasetOption, JsonOption, locate_dataset, require_dataset
+from argus.cli.options import (
+    DatasetOption,
+    JsonOption,
+    PreviewOption,
+    YesOption,
+    locate_dataset,
+    require_dataset,
+)
 from argus.errors import ArgusError, InvalidInput
 from argus.runs import argus_home
 
@@ -44,10 +51,8 @@ def forget(
         typer.Option("--verify", help="Only look for what is left of a video that was forgotten"),
     ] = False,
     dataset: DatasetOption = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be removed, and stop")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
+    dry_run: PreviewOption = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take a video down: remove everything that shows it, and never fetch it again.
@@ -71,23 +76,19 @@ def forget(
     opened = Dataset(place)
     source_id, url = _identify(opened, video)
     if verify:
-        _finish(opened, source_id, find_remains(opened, source_id, argus_home()), as_json=as_json)
-        return
-    if not (why or "").strip():
-        raise InvalidInput("no reason is given; add --why TEXT, which is stored with the video")
-    reason = str(why).strip()
+        remains = find_remains(opened, source_id, argus_home())
+        _print_remains(opened, source_id, remains, as_json=as_json)
+        raise typer.Exit(1 if remains else 0)
+    reason = _require_reason(why)
     tombstone = opened.describe_source(source_id, url, reason)
     duplicates = _find_duplicates(opened, source_id)
     if not dry_run:
         if not yes:
-            held = f"{len(tombstone.digests)} snapshots and {len(tombstone.shards)} shards"
-            confirm(f"Remove {source_id} for good? {held} hold its clips.")
+            _confirm_removal(tombstone)
         with stderr.status("removing"):
             tombstone = forget_video(opened, source_id, url, reason, argus_home())
-    uses, problem = _find_uses(opened, tombstone)
+    uses = _find_uses(opened, tombstone)
     _print_report(tombstone, uses, duplicates, as_json=as_json, dry_run=dry_run)
-    if problem:
-        print_note(f"The models trained on it could not be listed: {problem}")
     if dry_run:
         print_note("Nothing was changed.")
         return
@@ -115,6 +116,17 @@ def _identify(dataset: "Dataset", text: str) -> tuple[str, str]:
     )
 
 
+def _require_reason(why: str | None) -> str:
+    if reason := (why or "").strip():
+        return reason
+    raise InvalidInput("no reason is given; add --why TEXT, which is stored with the video")
+
+
+def _confirm_removal(tombstone: "Tombstone") -> None:
+    held = f"{len(tombstone.digests)} snapshots and {len(tombstone.shards)} shards"
+    confirm(f"Remove {tombstone.source_id} for good? {held} hold its clips.")
+
+
 def _find_duplicates(dataset: "Dataset", source_id: str) -> list[str]:
     """Return the other videos that were dropped, or are marked, as duplicates of this one."""
     import pyarrow.compute as pc
@@ -128,8 +140,8 @@ def _find_duplicates(dataset: "Dataset", source_id: str) -> list[str]:
     return sorted({clip_id.rpartition("@")[0] for clip_id in found})
 
 
-def _find_uses(dataset: "Dataset", tombstone: "Tombstone") -> tuple[list["DataUse"], str]:
-    """Return the runs that read a snapshot with the video, and why they cannot be listed."""
+def _find_uses(dataset: "Dataset", tombstone: "Tombstone") -> list["DataUse"]:
+    """Return the runs that read a snapshot with the video; none, and a note, if MLflow fails."""
     from argus.dataset import read_tombstones
     from argus.registry import find_data_uses
 
@@ -146,12 +158,13 @@ def _find_uses(dataset: "Dataset", tombstone: "Tombstone") -> tuple[list["DataUs
         return is_here or digest in digests
 
     if not has_registry():
-        return [], ""
+        return []
     try:
         use_local_registry()
-        return find_data_uses(has_read), ""
+        return find_data_uses(has_read)
     except ArgusError as error:
-        return [], str(error)
+        print_note(f"The models trained on it could not be listed: {error}")
+        return []
 
 
 def _print_report(
@@ -200,8 +213,10 @@ def _print_report(
         )
 
 
-def _finish(dataset: "Dataset", source_id: str, remains: Sequence[str], *, as_json: bool) -> None:
-    """Print what is left of a video, and exit with status 1 if there is anything."""
+def _print_remains(
+    dataset: "Dataset", source_id: str, remains: Sequence[str], *, as_json: bool
+) -> None:
+    """Print what is left of a video."""
     if as_json:
         print_json({"source_id": source_id, "remains": list(remains)})
     else:
@@ -212,5 +227,3 @@ def _finish(dataset: "Dataset", source_id: str, remains: Sequence[str], *, as_js
             if remains
             else f"Nothing of {source_id} is left in {dataset.store.uri} and on this machine."
         )
-    if remains:
-        raise typer.Exit(1)
