@@ -22,6 +22,7 @@ from .filters import (
 from .forgetting import find_remains, forget_video
 from .frame_sampling import (
     ERP_SIZE,
+    NativeFrames,
     SampledFrames,
     evenly_spaced,
     resize_frames,
@@ -54,12 +55,12 @@ from .thresholds import THRESHOLDS, Threshold, find_threshold, thresholds_of
 from .thumbnails import MAX_CLIP_ROWS, ROW_HEIGHT, SHEET_WIDTH, encode_contact_sheet
 
 __all__ = [
-    "THRESHOLDS",
     "ERP_SIZE",
     "MAX_CLIP_ROWS",
     "RECIPE_VERSION",
     "ROW_HEIGHT",
     "SHEET_WIDTH",
+    "THRESHOLDS",
     "AccessSettings",
     "Catalogue",
     "ClipSpan",
@@ -71,7 +72,7 @@ __all__ = [
     "Filter",
     "LayoutVerdict",
     "LocalExecutor",
-    "TaskOutcome",
+    "NativeFrames",
     "PriorResult",
     "RateFilter",
     "Recipe",
@@ -84,6 +85,7 @@ __all__ = [
     "StagedResultGone",
     "StagedVideo",
     "StagingArea",
+    "TaskOutcome",
     "Threshold",
     "Verdict",
     "VideoSource",
@@ -104,8 +106,8 @@ __all__ = [
     "evenly_spaced",
     "failed_row",
     "fetch",
-    "find_remains",
     "find_layout_setting",
+    "find_remains",
     "find_threshold",
     "forget_video",
     "load_recipe",

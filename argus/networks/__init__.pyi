@@ -17,10 +17,6 @@ from .weights import (
 )
 
 __all__ = [
-    "fetch_weights",
-    "find_model",
-    "describe_by_hand",
-    "convert_state_dict",
     "NETWORKS",
     "AestheticPredictor",
     "LpipsVgg",
@@ -30,7 +26,11 @@ __all__ = [
     "WeightState",
     "accept_weights",
     "check_weights",
+    "convert_state_dict",
+    "describe_by_hand",
     "describe_lack",
+    "fetch_weights",
+    "find_model",
     "frames_to_tensor",
     "load_weights",
     "read_tensors",

@@ -73,7 +73,7 @@ class Room:
         return center, np.stack([0 * angle + 0.28, half_height, 0 * angle + 0.28], -1)
 
     def make_path(self, seed: int, frames: int, fps: Fraction, motion: Motion) -> CameraPath:
-        """Draw a camera path around the middle: it walks to and fro, stands, or turns on a tripod.
+        """Draw a path around the middle: the camera walks back and forth, stands, or spins.
 
         Args:
             seed: Seed of the path.

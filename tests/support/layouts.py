@@ -6,7 +6,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from argus.curate.frame_sampling import NativeFrames
+from argus.curate import NativeFrames
 from argus.curate.layout import LayoutVerdict, detect_layout
 from argus.media import MediaInfo, SphericalMetadata
 from argus.sphere import (
