@@ -156,7 +156,16 @@ def _remove_temporary(store: Store, before: datetime) -> None:
     """
     if store.local is None:
         return
-    for folder in (".", "shards", "snapshots", "thumbs", "staging", "recipes"):
+    for folder in (
+        ".",
+        "shards",
+        "snapshots",
+        "thumbs",
+        "staging",
+        "recipes",
+        "fetched",
+        "forgotten",
+    ):
         for path in (store.local / folder).glob(".*"):
             if datetime.fromtimestamp(path.stat().st_mtime, UTC) <= before:
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

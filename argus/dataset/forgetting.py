@@ -34,6 +34,7 @@ from schemas.names import Decision, Reason
 
 FOLDER = "forgotten"
 _MAX_ATTEMPTS = 100
+_NAMELESS = ("fetched", "staging", "thumbs")  # folders of files that do not name their video
 _COLUMNS = ("source_id", "decision", "retryable", "clips.decision", "clips.shard")
 
 
@@ -192,11 +193,21 @@ def find_traces(store: Store, source_id: str) -> Iterator[str]:
                 yield f"{name} holds bytes of its clips"
     if store.exists(thumbnail := f"thumbs/{hash_source_id(source_id)}.jpg"):
         yield f"{thumbnail} shows it"
-    if store.local:
-        for path in store.local.rglob("*"):
-            is_hidden = any(part.startswith(".") for part in path.relative_to(store.local).parts)
-            if is_hidden and path.is_file() and source_id.encode() in path.read_bytes():
-                yield f"{path} names it: a writer is running, or was killed"
+    yield from _find_leftovers(store, source_id)
+
+
+def _find_leftovers(store: Store, source_id: str) -> Iterator[str]:
+    """Yield the files of killed writers that hold something of a video, or that cannot be told."""
+    for path in store.local.rglob("*") if store.local else ():
+        parts = path.relative_to(store.uri).parts
+        if not any(part.startswith(".") for part in parts) or not path.is_file():
+            continue
+        content = path.read_bytes()
+        if source_id.encode() in content or (parts[0] in _NAMELESS and content.strip(b"+")):
+            yield (
+                f"{path} may hold it: a writer is running, or was killed; if none runs, run "
+                f"`argus dataset compact --grace-hours 0 --dataset {store.uri}`"
+            )
 
 
 def _name(source_id: str) -> str:

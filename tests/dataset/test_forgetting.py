@@ -157,6 +157,23 @@ def test_a_name_in_a_file_that_is_being_written_is_reported(tmp_path: Path, make
     assert ["shard.arrow" in trace for trace in dataset.find_traces(SECRET)] == [True]
 
 
+@pytest.mark.parametrize("folder", ["thumbs", "fetched", "staging/.00112233445566aa.partial"])
+def test_what_a_killed_writer_left_is_reported_and_can_be_removed(
+    tmp_path: Path, make, folder: str
+) -> None:
+    """Pictures and fetched files do not name their video, and the names of leftovers are hashes."""
+    dataset = build(tmp_path, make)
+    dataset.forget(SECRET, URL, "a notice")
+    left = tmp_path / folder / ".0011223344556677.00112233.partial.jpg"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(b"picture")
+    left.with_name(".0011223344556677.lock").write_bytes(b"+")
+    assert [left.name in trace for trace in dataset.find_traces(SECRET)] == [True]
+    dataset.compact(grace_h=0)
+    assert dataset.find_traces(SECRET) == []
+    assert not left.exists()
+
+
 def test_ids_cannot_widen_the_purge(tmp_path: Path, make) -> None:
     dataset = build(tmp_path, make)
     before = read_all(dataset)
