@@ -55,8 +55,8 @@ CAPTIONS = {
     "title in the map": Caption("Stock Video", pitch_deg=40, letter_deg=7, is_flat=True),
 }
 REAL_TRUTH = {
-    "car_halfblack_text.mp4": "still scene",
-    "room_stereo_sbs_2to1.mp4": "still scene with credits",
+    "car_halfblack_text.mp4": "overlay, upside down; still scene",
+    "room_stereo_sbs_2to1.mp4": "poster on a wall; still scene",
 }
 """What real files show, by eye; the others have no legible text."""
 

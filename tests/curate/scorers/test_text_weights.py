@@ -15,7 +15,8 @@ from tests.support.sampled_frames import sample_brick_walk, sample_world
 
 pytestmark = pytest.mark.slow
 
-FRAMES, STEP_S, SEED = 4, 1.2, 61
+FRAMES, CLIP_FRAMES = 4, 8  # of most tests; of a clip in curation
+STEP_S, SEED = 1.2, 61
 
 
 @pytest.fixture(scope="session")
@@ -28,16 +29,16 @@ def scorers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scorer, ...]:
     return load_scorers(["text_ocr"], folder, "cpu")
 
 
-def camera_path(motion: Motion) -> CameraPath:
-    path = make_path(SEED, FRAMES * round(5 * STEP_S), 5, motion)
-    chosen = np.arange(FRAMES) * round(5 * STEP_S)
+def camera_path(motion: Motion, count: int = FRAMES) -> CameraPath:
+    path = make_path(SEED, count * round(5 * STEP_S), 5, motion)
+    chosen = np.arange(count) * round(5 * STEP_S)
     return CameraPath(path.rotations[chosen], path.positions[chosen], path.times[chosen])
 
 
 @cache
-def scene(motion: Motion) -> np.ndarray:
+def scene(motion: Motion, count: int = FRAMES) -> np.ndarray:
     """Return frames [n, 512, 1024, 3] of the synthetic city, without any text."""
-    path = camera_path(motion)
+    path = camera_path(motion, count)
     frames = World(SEED).render(path.rotations, path.positions, path.times, (256, 512))
     return resize_frames(frames, ERP_SIZE)
 
@@ -78,13 +79,13 @@ def test_a_caption_is_found_at_every_yaw(
     assert scores["scene_share"] < 0.2 * scores["overlay_share"]
 
 
-@pytest.mark.parametrize("motion", [Motion.DRIVE, Motion.SPIN])
 @pytest.mark.parametrize("pitch_deg", [-90, -70, -50, 0, 55, 80])
 def test_a_caption_is_found_at_every_latitude(
-    scorers: tuple[Scorer, ...], motion: Motion, pitch_deg: float
+    scorers: tuple[Scorer, ...], pitch_deg: float
 ) -> None:
     caption = Caption("Welcome home", 75, pitch_deg, 7)
-    scores = scores_of(scorers, overlay(scene(motion), lambda _: caption))
+    frames = scene(Motion.DRIVE, CLIP_FRAMES)  # before a bright sky, some are read in part
+    scores = scores_of(scorers, overlay(frames, lambda _: caption))
     assert scores["overlay_share"] > 0.4 * area_of(caption)
 
 
