@@ -212,7 +212,8 @@ class RefreshFigures:
             candidates = {FETCHING["startup"]: 1.0} if is_starting else processing
         else:
             candidates = fetching if is_waiting else processing
-        stage = _find_longest(candidates or fetching)
+        measured = candidates or fetching or processing
+        stage = max(measured, key=lambda name: measured[name])
         return Bottleneck(stage, _ADVICE[stage], idle, cpu)
 
     def _select_seconds(self, stages: Iterable[str]) -> dict[str, float]:
@@ -222,10 +223,6 @@ class RefreshFigures:
         """Return the share of the CPUs' time that was used; None if it was not measured."""
         used_s = self.fetch_cpu_s + self.process_cpu_s
         return used_s / (cpus * self.working_s) if cpus and used_s and self.working_s else None
-
-
-def _find_longest(seconds: Mapping[str, float]) -> str:
-    return max(seconds, key=lambda name: seconds[name])
 
 
 def _hash_id(video: RefreshedVideo) -> bytes:

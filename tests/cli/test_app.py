@@ -18,6 +18,7 @@ TABLE_COMMANDS = {
     "dataset agree",
     "dataset compact",
     "dataset diff",
+    "dataset forget",
     "dataset log",
     "dataset rebuild",
     "dataset show",
@@ -37,6 +38,7 @@ TABLE_COMMANDS = {
 CHANGING_COMMANDS = {
     "dataset compact",
     "dataset export-manifest",
+    "dataset forget",
     "dataset rebuild",
     "evaluate",
     "generate",

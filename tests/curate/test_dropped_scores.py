@@ -13,7 +13,7 @@ from schemas.names import Decision, Layout
 from tests.support.processed import config, process_kind, without_provenance
 
 SOURCE = VideoSource("url:0123456789abcdef", "https://example.com/a.mp4")
-FAST = ("vr180", "perspective_16x9", "partial", "broken_seam", "tripod", "title")
+FAST = ("partial", "broken_seam", "title")
 UNREAD = {"corrupt", "corrupt_index", "truncated", "empty", "text", "audio_only"}
 
 

@@ -187,6 +187,8 @@ FILTERS = {"wait": 0.0, "startup": 9.0, "transfer": 9.0, "decode": 2, "filters":
         # The CPUs are free, so it is the longest part again.
         (count_series(50, 12, WAITS, fetch_cpu_s=1.0, process_cpu_s=5), 4, 4, "rate limit"),
         (count_series(50, 5, SLOW_LINE, fetch_cpu_s=1.0, process_cpu_s=3), 4, 4, "network"),
+        # Workers wait, but no download was measured.
+        (count_series(50, 12, {"decode": 1.0, "filters": 0.5}), 4, None, "decode"),
     ],
 )
 def test_the_bottleneck_is_found(
