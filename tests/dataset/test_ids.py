@@ -3,6 +3,7 @@
 import hashlib
 import string
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,25 @@ def test_a_fragment_and_the_case_of_scheme_and_host_do_not_matter(url: str) -> N
     source_id, identified = identify(url)
     assert identified == normalize_url(url)
     assert source_id == f"url:{hashlib.sha256(identified.encode()).hexdigest()[:16]}"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *("a.b/", "a.b//", "a.b/c?", "a.b/c??", "a.b/c?d?e", "a.b/c;d?e=f;g", "a.b/#", "a.b/c?d#e"),
+        *("-/x", "../x", "a.b/../c", "a.b/%23?%3f", "a.b/\"<>|^`{}'", "a.b", "a.b?c", "user@a.b/"),
+        *("a.b:80/", "a.b/c:80", "a.b/c@d", "a.b/watch?v=abcdefghijk", "youtu.be/abcdefghijk"),
+        *("youtube.com/v/abcdefghijk", "www.youtube.com/watch?v=abcdefghijk", "youtube.com.a/v/x"),
+        *(
+            "www.youtube.com/watch?v=abcdefghijkl",
+            "www.youtube.com/watch?v=abcdefghijk#t",
+            "youtu.be",
+        ),
+    ],
+)
+def test_the_case_of_the_scheme_decides_nothing(rest: str) -> None:
+    assert identify(f"http://{rest}") == identify(f"HTTP://{rest}")
+    assert identify(f"https://{rest}") == identify(f"hTTPS://{rest}")
 
 
 @QUICK
