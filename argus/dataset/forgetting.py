@@ -270,5 +270,6 @@ def _holds_row(store: Store, name: str, source_id: str) -> bool:
         if "source_id" not in parquet.schema_arrow.names:
             return False
         rows = parquet.read(columns=["source_id", "reason"])
-    own = rows.filter(pc.equal(rows["source_id"].cast(pa.string()), source_id))
-    return any(reason != Reason.FORGOTTEN for reason in own["reason"].to_pylist())
+    # Merged files have types of text that cannot be filtered.
+    pairs = zip(rows["source_id"].to_pylist(), rows["reason"].to_pylist(), strict=True)
+    return any(name == source_id and reason != Reason.FORGOTTEN for name, reason in pairs)

@@ -107,6 +107,19 @@ def test_it_is_never_committed_again(tmp_path: Path, make) -> None:
     assert dataset.find_traces(SECRET) == []
 
 
+def test_rows_in_rewritten_files_are_found(tmp_path: Path, make) -> None:
+    """A killed takedown may leave them, as may a backup of the index that is copied back."""
+    dataset = build(tmp_path, make)
+    dataset.forget("url:a", "", "an earlier notice")
+    earlier = {path: path.read_bytes() for path in (tmp_path / "index").glob("*.parquet")}
+    dataset.forget(SECRET, URL, "a notice")
+    for path, content in earlier.items():
+        path.write_bytes(content)
+    assert dataset.find_traces(SECRET)
+    dataset.forget(SECRET, URL, "a notice")
+    assert dataset.find_traces(SECRET) == []
+
+
 def test_an_unknown_video_is_blocked(tmp_path: Path, make) -> None:
     dataset = build(tmp_path, make)
     tombstone = dataset.forget("youtube:zzzzzzzzzzz", "https://youtu.be/zzzzzzzzzzz", "a notice")
