@@ -20,6 +20,14 @@ from argus.errors import FetchError
 from schemas.names import Reason
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is assigned to the internet
+_NOT_PUBLIC = tuple(
+    map(
+        ipaddress.ip_network,
+        # IETF protocols, and services that clouds offer to their machines only; documentation
+        ("192.0.0.0/24", "168.63.129.16/32", "3fff::/20"),
+    )
+)
 _ALLOWED_PROGRAMS = frozenset({"deno", "deno.exe"})
 
 
@@ -88,7 +96,7 @@ def is_public_address(host: str) -> bool:
     """Return whether a numeric address is globally reachable; False for a name.
 
     Addresses that embed an IPv4 address (IPv4-mapped, 6to4, Teredo, NAT64) are public only if that
-    address is.
+    address is. Of the other IPv6 addresses only global unicast ones are.
     """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
@@ -100,9 +108,12 @@ def is_public_address(host: str) -> bool:
             embedded.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
         if any(v4 is not None and not is_public_address(str(v4)) for v4 in embedded):
             return False
-        if address.ipv4_mapped:
+        if address.ipv4_mapped or address in _NAT64:
             return True
-    return address.is_global and not address.is_multicast
+        if address not in _GLOBAL_UNICAST:
+            return False
+    is_special = any(address in network for network in _NOT_PUBLIC)
+    return address.is_global and not address.is_multicast and not is_special
 
 
 def _resolve_proxy(proxy: str) -> frozenset[tuple[str, int]]:

@@ -16,7 +16,12 @@ from schemas.config import FetchSettings
 from schemas.names import Reason
 from tests.support.faulty_server import Fault, FaultyServer, serve_with_faults
 
-PUBLIC = ["93.184.215.14", "2606:4700::1111", "::ffff:93.184.215.14"]
+PUBLIC = [
+    "93.184.215.14",
+    "2606:4700::1111",
+    "::ffff:93.184.215.14",
+    "64:ff9b::5db8:d70e",
+]
 PRIVATE = [
     "10.0.0.1",
     "172.16.0.1",
@@ -31,6 +36,13 @@ PRIVATE = [
     "::ffff:127.0.0.1",
     "64:ff9b::7f00:1",
     "2002:7f00:1::",
+    "::127.0.0.1",
+    "::ffff:0:127.0.0.1",
+    "64:ff9b:1::7f00:1",
+    "fec0::1",
+    "3fff::1",
+    "192.0.0.192",
+    "168.63.129.16",
     "localhost",
 ]
 
