@@ -104,8 +104,8 @@ class FetchSettings(Settings):
     breaker_after: int = Field(
         5,
         ge=1,
-        description="Refusals in a row (403 or 429) after which a site is not asked for a while; "
-        "a bot check counts at once",
+        description="Refusals in a row (403, 429, withheld formats, unsolved challenges) after "
+        "which a site is not asked for a while; a bot check counts at once",
     )
     breaker_s: float = Field(
         600, gt=0, description="Length of the first such break; each further refusal doubles it"

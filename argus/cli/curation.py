@@ -52,7 +52,7 @@ def refresh(
         typer.Argument(
             metavar="CATALOGUE",
             help="Parquet, CSV, TSV or JSONL with a column `url` or `id` and optionally `split` "
-            "(train, val or test), or one URL per line",
+            "(train, val or test), or one URL or YouTube id per line",
         ),
     ],
     *,
@@ -73,8 +73,8 @@ def refresh(
     moment: the same command continues.
 
     A video that failed is tried again if the failure may pass, if a setting that it depends on has
-    changed (private hosts, limits, cookies, proxies), or with --retry. The exit status is 30 or 1
-    if every video that was tried failed.
+    changed (private hosts, limits, cookies, proxies), or with --retry. If every video that was
+    tried failed, the exit status is 30 if all may pass, else 1.
 
     Example: `argus refresh videos.csv --set clip.height=512`
     """
@@ -108,19 +108,24 @@ def _check_reasons(reasons: list[str], dataset: str | None) -> list[str]:
     """Return the reasons of --retry.
 
     Raises:
-        InvalidInput: one is unknown; the message lists those in the dataset.
+        InvalidInput: one is unknown; the message lists those in the dataset, or without one, all.
     """
     unknown = set(reasons) - {*Reason, "all"}
     if not unknown:
         return reasons
-    place = require_dataset(locate_dataset(dataset))
+    wrong = ", ".join(sorted(unknown))
+    try:
+        place = require_dataset(locate_dataset(dataset))
+    except InvalidInput:
+        known = ", ".join(reason for reason in Reason if reason is not Reason.FORGOTTEN)
+        raise InvalidInput(f"--retry {wrong} is no reason; give all, or one of {known}") from None
     from argus.dataset import Dataset
 
     rows = Dataset(place).read_decisions().to_pylist()
     counts = Counter(row["reason"] for row in rows if row["decision"] == Decision.FAILED)
     found = ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
     raise InvalidInput(
-        f"--retry {', '.join(sorted(unknown))} is no reason; videos of {place} failed with "
+        f"--retry {wrong} is no reason; videos of {place} failed with "
         f"{found or 'none'}; give one of these, or all"
     )
 
@@ -135,6 +140,6 @@ def _print_retry_hint(failures: Mapping[str, int]) -> None:
     if failures:
         options = " ".join(f"--retry {reason}" for reason in failures)
         print_note(
-            f"{sum(failures.values())} known videos failed earlier and are not tried again; "
+            f"known videos that failed earlier and are not tried again: {sum(failures.values())}; "
             f"to try them: {options}"
         )

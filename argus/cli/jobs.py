@@ -234,4 +234,6 @@ def _print_methods(out: Console, metrics: Mapping[str, float]) -> None:
 
 def _list_outputs(outputs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in outputs.items():
+        if isinstance(value, Mapping):
+            value = [f"{key}: {one}" for key, one in value.items()]
         yield name, "; ".join(map(str, value)) if isinstance(value, list) else value

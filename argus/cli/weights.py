@@ -13,6 +13,7 @@ from argus.cli.console import (
     open_stdout,
     print_facts,
     print_json,
+    print_next,
     print_note,
 )
 from argus.cli.options import JsonOption, PreviewOption, YesOption, require_folder, resolve_path
@@ -81,6 +82,8 @@ def list_weights(*, weights: FolderOption = None, as_json: JsonOption = False) -
         )
     out.print(table)
     print_note(f"folder of weights: {folder}")
+    if any(state is not WeightState.READY for state in states.values()):
+        print_next("argus weights fetch NAME")
 
 
 @weights_app.command()
@@ -108,8 +111,8 @@ def verify(
     damaged = [file for file, state in states.items() if state is WeightState.DAMAGED]
     if damaged:
         raise InvalidInput(
-            f"{len(damaged)} files are damaged: {', '.join(file.path for file in damaged)}; "
-            f"run `argus weights fetch {damaged[0].network}`"
+            f"damaged or exchanged: {', '.join(file.path for file in damaged)}; run "
+            f"`argus weights fetch {' '.join(dict.fromkeys(file.network for file in damaged))}`"
         )
 
 
@@ -151,7 +154,7 @@ def fetch(
         failures = _fetch_all(folder, wanted, display)
     if failures:
         _raise_failures(folder, failures)
-    print_note(f"fetched and verified {len(wanted)} files in {folder}")
+    print_note(f"fetched, verified and ready in {folder}: {', '.join(names)}")
 
 
 @weights_app.command()
@@ -168,7 +171,8 @@ def accept(names: NamesArgument, *, weights: FolderOption = None) -> None:
     files = [file for network in _select(names) for file in network.files]
     accepted = accept_weights(folder, files)
     if not accepted:
-        raise InvalidInput(f"{folder} has no file of {', '.join(names)}; put {files[0].path} there")
+        paths = ", ".join(file.path for file in files)
+        raise InvalidInput(f"{folder} has no file of {', '.join(names)}; put there: {paths}")
     print_facts(open_stdout(), f"accepted in {folder}", accepted)
 
 
@@ -235,7 +239,7 @@ def _print_plan(folder: Path, files: Sequence[WeightFile], states: States) -> No
         print_note(f"  from {file.origin}")
     for network in dict.fromkeys(file.network for file in files):
         print_note(f"license of {network}: {NETWORKS[network].license}")
-    print_note(f"{len(files)} files, {_format_size(files)}, into {folder}")
+    print_note(f"in all {_format_size(files)}, into {folder}")
 
 
 def _fetch_all(
@@ -259,4 +263,4 @@ def _raise_failures(folder: Path, failures: dict[WeightFile, ArgusError]) -> Non
             print_note(f"  without a network: {describe_by_hand(folder, file)}")
     error = next(iter(failures.values()))
     names = ", ".join(file.path for file in failures)
-    raise type(error)(f"{len(failures)} files were not fetched: {names}")
+    raise type(error)(f"not fetched: {names}; the lines above say why")

@@ -188,11 +188,11 @@ class CurationRun:
             for reason in failures
             for name in FAILURE_SETTINGS.get(Reason(reason), ())
         }
-        mend = f", or other {', '.join(sorted(settings))}," if settings else ""
+        mend = f", or change {' or '.join(sorted(settings))}" if settings else ""
         again = " ".join(f"--retry {reason}" for reason in failures)
         return (
             f"{failed}; `argus dataset why VIDEO` says more; once the cause is gone, "
-            f"`{again}`{mend} tries them again"
+            f"add `{again}`{mend}"
         )
 
     def run(self) -> None:

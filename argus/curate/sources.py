@@ -252,9 +252,14 @@ def _to_entry(
     number: int, column: str, header: Sequence[str], values: Sequence[str]
 ) -> _CatalogueEntry:
     if len(values) < len(header) or any(value.strip() for value in values[len(header) :]):
+        mend = (
+            "write the delimiter for each empty value too"
+            if len(values) < len(header)
+            else "put values that hold the delimiter into double quotes"
+        )
         fault = (
             f"it has {len(values)} value{'s' * (len(values) != 1)}, but the header has "
-            f"{len(header)}; put values that hold the delimiter into double quotes"
+            f"{len(header)}; {mend}"
         )
         return _CatalogueEntry(number, fault=fault)
     row = dict(zip(header, values, strict=False))
@@ -304,4 +309,4 @@ def _find_column(names: Sequence[str], path: Path) -> str:
 
 def _describe_columns(names: Mapping[str, Any] | Sequence[str]) -> str:
     found = ", ".join(itertools.islice(names, 20))[:200]
-    return f"there is no column {', '.join(SOURCE_COLUMNS)}; found: {found or 'none'}"
+    return f"there is no column {' or '.join(SOURCE_COLUMNS)}; found: {found or 'none'}"

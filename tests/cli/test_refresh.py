@@ -127,6 +127,8 @@ def test_an_unknown_reason_lists_those_of_the_dataset(tmp_path: Path, sample_dat
     assert_invalid(refused, "boring", "bot_check (1)")
     forgotten = run_argus("refresh", catalogue, "--retry", "forgotten", "--dry-run")
     assert_invalid(forgotten, "retry")
+    first = run_argus("refresh", catalogue, "--dataset", tmp_path / "new", "--retry", "boring")
+    assert_invalid(first, "boring", "not_found")
 
 
 def test_a_plan_counts_empty_entries(tmp_path: Path) -> None:

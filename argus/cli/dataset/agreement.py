@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from argus.cli.console import handle_errors, new_table, open_stdout, print_counts, print_json
+from argus.cli.console import (
+    handle_errors,
+    new_table,
+    open_stdout,
+    print_counts,
+    print_json,
+    print_next,
+    print_note,
+)
 from argus.cli.dataset.inspect import open_view, read_videos
 from argus.cli.options import DatasetOption, JsonOption
 from argus.files import require_file
@@ -47,6 +55,9 @@ def agree(
         print_json({**vars(found), **shares})
     else:
         _print_agreement(open_stdout(), found)
+        if not found.spans:
+            print_note("No listed video has been read yet; the list is also a catalogue.")
+            print_next(f"argus refresh {clip_list}")
 
 
 def _print_agreement(out: Console, found: "Agreement") -> None:

@@ -37,7 +37,7 @@ def check_thresholds(
             continue
         cause = missing.get(
             row.filter,
-            f"learned.scorers does not name it: {', '.join(sorted(names)) or 'it is empty'}",
+            f"learned.scorers names {', '.join(sorted(names)) or 'none'}; add {row.filter} to it",
         )
         raise InvalidInput(
             f"filters.{row.setting} is {limit:g}, but the scorer {row.filter} cannot run: {cause}"
