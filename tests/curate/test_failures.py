@@ -1,4 +1,4 @@
-"""Failures that depend on settings: what is stored of these, and which changes mend them."""
+"""Failures that depend on settings: what is stored of these, and which changes help."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ PROXY, OTHER_PROXY = "http://me:hunter2@p.example:80\n", "http://me:public@p.exa
 
 
 @pytest.mark.parametrize(
-    ("reason", "then", "now", "mends"),
+    ("reason", "then", "now", "helps"),
     [
         (Reason.FORBIDDEN_HOST, {}, {"allow_private_hosts": True}, True),
         (Reason.FORBIDDEN_HOST, {"allow_private_hosts": True}, {}, False),
@@ -65,15 +65,15 @@ PROXY, OTHER_PROXY = "http://me:hunter2@p.example:80\n", "http://me:public@p.exa
     ],
 )
 def test_a_failure_may_be_mended_by_what_it_depends_on(
-    tmp_path: Path, reason: Reason, then: dict[str, Any], now: dict[str, Any], mends: bool
+    tmp_path: Path, reason: Reason, then: dict[str, Any], now: dict[str, Any], helps: bool
 ) -> None:
     stored = access(tmp_path, **then).describe(reason, URL)
     assert (stored is None) == (reason is Reason.NOT_FOUND)
-    assert access(tmp_path, **now).may_mend(reason, stored, URL) == mends
+    assert access(tmp_path, **now).may_help(reason, stored, URL) == helps
 
 
 @pytest.mark.parametrize(
-    ("reason", "now", "mends"),
+    ("reason", "now", "helps"),
     [
         (Reason.FORBIDDEN_HOST, {"allow_private_hosts": True}, True),
         (Reason.FORBIDDEN_HOST, {}, False),
@@ -86,9 +86,9 @@ def test_a_failure_may_be_mended_by_what_it_depends_on(
     ],
 )
 def test_failures_of_earlier_versions_are_compared_with_the_defaults(
-    tmp_path: Path, reason: Reason, now: dict[str, Any], mends: bool
+    tmp_path: Path, reason: Reason, now: dict[str, Any], helps: bool
 ) -> None:
-    assert access(tmp_path, **now).may_mend(reason, None, URL) == mends
+    assert access(tmp_path, **now).may_help(reason, None, URL) == helps
 
 
 def test_no_secret_is_stored(tmp_path: Path) -> None:

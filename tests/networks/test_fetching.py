@@ -151,7 +151,7 @@ def test_nothing_gets_the_name_of_a_file_that_did_not_come(
     fault: Fault,
     error: type[ArgusError],
 ) -> None:
-    monkeypatch.setattr("argus.networks.downloads.MAX_VAIN_ATTEMPTS", 1)
+    monkeypatch.setattr("argus.networks.downloads.MAX_STALLED_ATTEMPTS", 1)
     set_faults(hub, fault, repeat_last=True)
     with pytest.raises(error):
         fetch(HUB_FILE)

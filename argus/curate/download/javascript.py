@@ -16,7 +16,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 MIN_DENO_VERSION = (2, 3, 0)  # of yt-dlp
 MAX_SCRIPT_S = 120.0  # a player of 2.6 MB takes 1.4 s of CPU
-_MEND = "run: pip install 'argus-360[youtube]', or install Deno from https://deno.com"
+_REMEDY = "run: pip install 'argus-360[youtube]', or install Deno from https://deno.com"
+_SOLVER = re.compile(r"yt-dlp-ejs\s*==\s*([\d.]+)")  # among the requirements of yt-dlp
 _ENVIRONMENT = {
     "DENO_DIR": f"{os.devnull}/none",  # no cache, so that nothing is written
     "DENO_NO_PACKAGE_JSON": "1",
@@ -41,14 +42,14 @@ def find_runtime_fault() -> str | None:
     """
     path = find_deno()
     if path is None:
-        return f"YouTube needs a JavaScript runtime, but Deno is not installed; {_MEND}"
+        return f"YouTube needs a JavaScript runtime, but Deno is not installed; {_REMEDY}"
     try:
         found = _read_deno_version(path)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        return f"YouTube needs a JavaScript runtime, but {path} does not run ({error}); {_MEND}"
+        return f"YouTube needs a JavaScript runtime, but {path} does not run ({error}); {_REMEDY}"
     if found < MIN_DENO_VERSION:
         needed = _join(MIN_DENO_VERSION)
-        return f"YouTube needs Deno {needed} or later, but {path} is {_join(found)}; {_MEND}"
+        return f"YouTube needs Deno {needed} or later, but {path} is {_join(found)}; {_REMEDY}"
     return _find_solver_fault()
 
 
@@ -107,11 +108,8 @@ def _find_solver_fault() -> str | None:
         installed = None
     if installed and (needed is None or installed.split(".")[:2] == needed.split(".")[:2]):
         return None
-    mend = f"run: pip install 'yt-dlp[default]=={version('yt-dlp')}'"
-    return f"yt-dlp needs yt-dlp-ejs {needed} for YouTube, but has {installed or 'none'}; {mend}"
-
-
-_SOLVER = re.compile(r"yt-dlp-ejs\s*==\s*([\d.]+)")
+    remedy = f"run: pip install 'yt-dlp[default]=={version('yt-dlp')}'"
+    return f"yt-dlp needs yt-dlp-ejs {needed} for YouTube, but has {installed or 'none'}; {remedy}"
 
 
 def _join(numbers: Sequence[int]) -> str:

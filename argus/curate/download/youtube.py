@@ -86,4 +86,5 @@ def _run_isolated(provider: Any, stdin: str, options: list[str]) -> str:
         raise JsChallengeProviderError(str(error), expected=True) from error
 
 
+# yt-dlp has no option for the environment and the limits of the runtime.
 DenoJCP._run_deno = _run_isolated

@@ -141,8 +141,10 @@ def share_that_moves(first: NDArray[np.float32], second: NDArray[np.float32]) ->
     return float(texture[covariance < alike].sum() / texture.sum())
 
 
-def _classify(line: TextLine, frame: int, lines: Sequence[Sequence[TextLine]], moves: Mask) -> int:
-    """Return the index among `_TextMasks` to which a line of a frame belongs.
+def _classify(
+    line: TextLine, frame: int, lines: Sequence[Sequence[TextLine]], moves: Mask
+) -> TextKind:
+    """Return the kind of a line of a frame.
 
     Args:
         line: the line.
