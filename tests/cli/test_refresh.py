@@ -1,6 +1,7 @@
 """`argus refresh` on a local site: failures whose cause is gone, exit status and hints."""
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typer.testing import Result
 from argus.dataset import Dataset
 from argus.synth import FolderServer, serve_folder, write_video_kind
 from schemas.names import EXIT_CODES, Decision, Outcome, Reason
-from tests.support.cli import assert_invalid, run_argus
+from tests.support.cli import assert_invalid, run_argus, run_argus_json
 
 QUICK = ["--set", "clip.height=64", "--set", "fetch.attempts=1", "--set", "max_concurrent_videos=1"]
 ALLOW = "--allow-private-hosts"
@@ -66,6 +67,11 @@ def test_a_refused_host_is_fetched_once_it_is_allowed(
     assert metrics(allowed)["kept"] == 1
     assert rows(home)["walk.mp4"]["decision"] == Decision.KEPT
     assert len(Dataset(home / "dataset").get_snapshot().table) == 1
+
+    stages = run_argus_json("dataset", "why", f"{site.url}/walk.mp4", "--json")
+    facts = {name: value for stage in stages for name, value in stage["facts"].items()}
+    with urllib.request.urlopen(f"{site.url}/walk.mp4") as response:
+        assert (facts["HTTP status"], facts["entity tag"]) == ("200", response.headers["ETag"])
 
 
 @pytest.mark.slow
