@@ -100,6 +100,7 @@ def render_stats(dataset: Store, tallies: Tallies) -> str:
         title=dataset.name,
         place=dataset.uri,
         facts=_format_facts(tallies),
+        small=describe_small_splits(tallies.splits, tallies.split_videos),
         plots=_draw_plots(tallies),
         filters={
             "Filters of whole videos": tallies.video_filters,

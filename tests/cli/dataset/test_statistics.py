@@ -55,6 +55,7 @@ def test_stats_count_every_video_and_clip(
     assert f"{hours_of(rows):.2f} hours" in result.stdout
     html = page.read_text()
     assert "7</dd>" in html
+    assert "test has 0 clips" in html, "a split that is too small is named on the page too"
     assert not re.search(r'(src|srcset|href)="(?!data:)', html), "the page needs nothing else"
 
 
