@@ -212,7 +212,11 @@ class CurationRun:
             return
         store_recipe(self.dataset.store, self.recipe)
         resolver = DuplicateResolver(
-            self.dataset, self.plan.work, self._config.filters.duplicates, self._config.home
+            self.dataset,
+            self.plan.work,
+            self._config.filters.duplicates,
+            self._config.home,
+            self._report_indexing,
         )
         if any(map(self.plan.has_prior, self.plan.work)):
             self._reevaluate(resolver)
@@ -318,6 +322,10 @@ class CurationRun:
     def _count(self, row: SourceRow) -> None:
         self.tally.add(row)
         self._report_progress()
+
+    def _report_indexing(self, videos: int) -> None:
+        message = f"indexing signatures: {videos:,} videos read"
+        self._folder.progress(self.tally.done, self._pending, "video", message)
 
     def _report_progress(self) -> None:
         self._folder.progress(self.tally.done, self._pending, "video", str(self.tally))

@@ -6,7 +6,7 @@ trained on and held out. If duplicates are kept, those of sources in yet another
 nevertheless.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -58,11 +58,12 @@ class DuplicateResolver:
         pending: Collection[str],
         on_duplicate: Literal["drop", "keep"],
         home: Path | str,
+        on_read: Callable[[int], None] | None = None,
     ) -> None:
         self.unresolved: tuple[SourceRow, ...] = ()
         self._pending = pending
         self._on_duplicate = on_duplicate
-        self._known = StoredDuplicateIndex(dataset, home)
+        self._known = StoredDuplicateIndex(dataset, home, on_read)
         self._started = self._known.sequence
 
     def resolve(self, chunk: Sequence[DecidedVideo]) -> list[DecidedVideo]:

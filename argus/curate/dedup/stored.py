@@ -78,13 +78,17 @@ class StoredDuplicateIndex(DuplicateIndex):
         dataset: the dataset.
         home: the folder ARGUS_HOME. If nothing can be written there, a temporary folder is used
             until the process ends, and a warning is logged.
+        on_read: receives the number of videos read so far while the index is built.
 
     Raises:
         ServiceError: no folder has room for the index.
     """
 
-    def __init__(self, dataset: Dataset, home: Path | str) -> None:
+    def __init__(
+        self, dataset: Dataset, home: Path | str, on_read: Callable[[int], None] | None = None
+    ) -> None:
         super().__init__()
+        self._on_read = on_read
         self._dataset = dataset
         self._folder = _folder_of(dataset, home)
         self._stored: dict[str, Segment] = {}
@@ -205,7 +209,7 @@ class StoredDuplicateIndex(DuplicateIndex):
         """Read what was committed since; return the hashes of sources that were taken down."""
         forgotten: set[int] = set()
         batch: list[SignedSource] = []
-        last, moments = self._sequence, 0
+        last, moments, count = self._sequence, 0, 0
         for part in self._dataset.iter_parts_after(self._sequence, _COLUMNS):
             last = max(last, pc.max(part["sequence"]).as_py() or 0)
             rows = part.filter(pc.invert(is_retryable_failure(part)))
@@ -216,7 +220,10 @@ class StoredDuplicateIndex(DuplicateIndex):
                 if moments >= FLUSH_MOMENTS and write:
                     self.add_sources(batch)
                     write()
+                    count += len(batch)
                     batch, moments = [], 0
+                    if self._on_read:
+                        self._on_read(count)
         self.add_sources(batch)
         self._sequence = last
         return forgotten

@@ -383,3 +383,15 @@ def test_nothing_is_written_for_a_dataset_that_does_not_exist(tmp_path: Path) ->
     fill(tmp_path / "data", 4)
     index.update()
     assert set(find_all(index)) == set(range(9))
+
+
+def test_a_first_build_reports_the_videos_that_it_read(tmp_path: Path) -> None:
+    dataset = fill(tmp_path / "data")
+    seen: list[int] = []
+    StoredDuplicateIndex(dataset, tmp_path / "home", seen.append)
+    assert len(seen) > 2
+    assert seen == sorted(set(seen))
+    assert seen[-1] <= 24  # videos of `fill`
+    count = len(seen)
+    StoredDuplicateIndex(dataset, tmp_path / "home", seen.append)  # nothing is read again
+    assert len(seen) == count
