@@ -21,6 +21,7 @@ from schemas.config import CurateConfig
 from schemas.names import Decision, Reason
 
 _EVERYTHING = Work(WorkKind.EVERYTHING)
+_NOTHING = Work(WorkKind.NOTHING)
 _EXTENT = {kind: extent for extent, kind in enumerate(WorkKind)}
 _MAX_REASONS = 3  # that the sentence of a plan names
 
@@ -183,8 +184,10 @@ def _find_works(
     ]
     numbers = recipes.indices.to_numpy().astype(np.int64)
     numbers[is_retryable_failure(known).to_numpy()] = -1
+    is_forgotten = pc.fill_null(pc.equal(known["reason"], str(Reason.FORGOTTEN)), False)
+    numbers[is_forgotten.to_numpy()] = -2
     numbers = np.append(numbers, -1)[positions]
-    every = [*works, _EVERYTHING]
+    every = [*works, _NOTHING, _EVERYTHING]
     return positions, [every[number] for number in numbers.tolist()]
 
 

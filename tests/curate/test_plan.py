@@ -68,6 +68,22 @@ def test_every_pending_video_is_in_its_slice_once(known: set[int], size: int) ->
     assert refresh.known == len(known) == len(refresh.known_ids)
 
 
+@pytest.mark.parametrize("change", [{}, {"height": 64}, {"fps": 4}, {"crf": 30}])
+def test_a_video_that_was_taken_down_is_known(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Under every recipe, also one that was never seen, and before anything was committed."""
+    dataset = Dataset(tmp_path)
+    source = SOURCES[0]
+    other = failed_row(
+        SOURCES[1], Provenance("0" * 12, "r", "0"), Reason.PRIVATE, "", retryable=False
+    )
+    dataset.commit_chunk([DecidedVideo(other)])
+    dataset.forget(source.source_id, source.url, "a notice")
+    config = CurateConfig(catalogue="none", dataset="none", home="none", clip=change)
+    for rules in (RetryRules(), RetryRules(reasons=("all",))):
+        found = plan_refresh([source], dataset, Recipe.from_config(config), rules)
+        assert (found.work, found.known) == ({}, 1)
+
+
 def test_a_tally_has_every_decision() -> None:
     metrics = RunTally(considered=7, known=3).metrics()
     assert metrics == {
