@@ -23,7 +23,7 @@ class WorkItem:
 
     source: VideoSource
     prior: PriorResult | None = None  # None: nothing stored counts, so everything is computed
-    kept: SourceRow | None = None  # stored row that stays if the video is gone for good
+    kept_row: SourceRow | None = None  # stays if the video is gone for good
     attempts: int = 0
     rate_wait_s: float = 0.0  # for the rate limit, between attempts
     losses: int = 0  # fetched files or staged results that disappeared

@@ -164,7 +164,7 @@ class CurationRun:
         return self._folder.is_stop_requested and bool(self.plan.work)
 
     @property
-    def is_fruitless(self) -> bool:
+    def has_only_failures(self) -> bool:
         """True if every video that was tried failed.
 
         Failures of earlier refreshes that repeat do not count, if the catalogue has other videos.
@@ -246,7 +246,8 @@ class CurationRun:
         known = [source for source in self.plan.sources if self.plan.has_prior(source.source_id)]
         for start in range(0, len(known), ROWS_IN_MEMORY):
             part = known[start : start + ROWS_IN_MEMORY]
-            priors = self._priors([source.source_id for source in part])
+            rows_by_id = self.dataset.read_rows([source.source_id for source in part])
+            priors = self._make_priors(rows_by_id)
             rows = (
                 reevaluate_video(priors[source.source_id], source, self.recipe, self.provenance)
                 for source in part
@@ -285,8 +286,9 @@ class CurationRun:
         chunks = iter(pending_chunks(self.plan, self._config.chunk_size))
         while part := list(islice(chunks, max(1, ROWS_IN_MEMORY // self._config.chunk_size))):
             ids = [source.source_id for chunk in part for source in chunk]
-            priors = self._priors(list(filter(self.plan.has_prior, ids)))
-            kept = self._read_kept(ids)
+            rows = self.dataset.read_rows(ids)
+            priors = self._make_priors(rows)
+            kept = self._select_kept(rows)
             yield from (
                 [
                     WorkItem(source, priors.get(source.source_id), kept.get(source.source_id))
@@ -295,9 +297,8 @@ class CurationRun:
                 for chunk in part
             )
 
-    def _read_kept(self, source_ids: Sequence[str]) -> dict[str, SourceRow]:
+    def _select_kept(self, rows: Mapping[str, SourceRow]) -> dict[str, SourceRow]:
         """Return the rows of kept videos whose clips were cut with the same settings."""
-        rows = self.dataset.read_rows(source_ids)
         recipes = {
             digest: load_recipe(self.dataset.store, digest)
             for digest in {row.recipe for row in rows.values()}
@@ -309,11 +310,12 @@ class CurationRun:
             if row.decision is Decision.KEPT and row.recipe in same
         }
 
-    def _priors(self, source_ids: Sequence[str]) -> dict[str, PriorResult]:
-        rows = self.dataset.read_rows(source_ids) if source_ids else {}
+    def _make_priors(self, rows: Mapping[str, SourceRow]) -> dict[str, PriorResult]:
+        """Return what the plan reuses of stored rows."""
         return {
             source_id: PriorResult(row, self.plan.work[source_id].filters)
             for source_id, row in rows.items()
+            if self.plan.has_prior(source_id)
         }
 
     def _find_resolved(self, source_ids: Collection[str]) -> set[str]:

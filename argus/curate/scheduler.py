@@ -188,8 +188,8 @@ class Scheduler:
             )
             if row:
                 return DecidedVideo(self._add_failure_settings(row, error.reason))
-        if item.kept and not error.retryable:
-            return DecidedVideo(keep_lost_row(item.kept, item.source, self._provenance, error))
+        if item.kept_row and not error.retryable:
+            return DecidedVideo(keep_lost_row(item.kept_row, item.source, self._provenance, error))
         return self._fail(item, error.reason, str(error), retryable=error.retryable)
 
     def _read_staged(self, item: WorkItem) -> DecidedVideo | None:

@@ -40,7 +40,7 @@ def refresh(config: CurateConfig, folder: RunFolder) -> JobResult:
         outputs["report"] = str(page)
     if run.is_stopped:
         return folder.finish(Outcome.CANCELLED, f"stopped after {run.tally}", outputs, metrics)
-    if run.is_fruitless:
+    if run.has_only_failures:
         is_passing = run.tally.retryable == run.tally.done
         outcome = Outcome.RETRY if is_passing else Outcome.FAILED
         return folder.finish(outcome, run.describe_failure(), outputs, metrics)

@@ -7,7 +7,6 @@ in a file of its own, beside the names in an Arrow file. Merging streams from fi
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from argus.curate.dedup.fingerprint import BANDS, HARMONICS
 from argus.curate.dedup.hashing import TABLES, compute_keys
 from argus.curate.dedup.matching import Series, SignedClip
+from argus.dataset import hash_source_id
 
 _MOMENT = np.dtype(
     [("time_ms", "<f8"), ("clip", "<i4"), ("values", "i1", (BANDS, HARMONICS, 2))]
@@ -198,8 +198,8 @@ def stat_files(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def hash_source(source_id: str) -> int:
-    """Return 64 bits of the BLAKE2b hash of an id, by which sources are told apart."""
-    return int.from_bytes(blake2b(source_id.encode(), digest_size=8).digest(), "little")
+    """Return the 64 bits of `hash_source_id`, by which sources are told apart."""
+    return int(hash_source_id(source_id), 16)
 
 
 def _select_rows(segments: Sequence[Segment], forget: Collection[int]) -> list[NDArray[np.bool_]]:

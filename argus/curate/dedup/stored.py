@@ -42,7 +42,7 @@ from argus.errors import ServiceError
 from argus.files import is_disk_full, write_text
 from schemas.names import Decision, Reason
 
-FORMAT = 1
+FORMAT = 2
 """Version of the files; part of what the marker must name."""
 
 FLUSH_MOMENTS = 1 << 16
