@@ -15,6 +15,7 @@ so that their moments correlate 0.97 with the originals', and of half of them on
 """
 
 import argparse
+import importlib.util
 import json
 import math
 import os
@@ -265,9 +266,12 @@ def main() -> None:
     if given.row:
         print(json.dumps(measure(given.row, int(given.clips))))
         return
+    peers = ("usearch", "faiss") if given.peers else ()
+    if any(importlib.util.find_spec(name) is None for name in peers):
+        parser.error("--peers needs both libraries: pip install usearch faiss-cpu")
     print("index    clips   build s  start s  private MB  disk MB  search ms  found  false")
     for count in map(int, given.clips.split(",")):
-        for name in ("argus", *(("usearch", "faiss") if given.peers else ())):
+        for name in ("argus", *peers):
             command = [sys.executable, __file__, "--row", name, "--clips", str(count)]
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             row = json.loads(output)
