@@ -157,7 +157,7 @@ def purge(index: Index, store: Store, tombstone: Tombstone, sequence: int) -> No
     Args:
         index: of the dataset.
         store: of the dataset.
-        tombstone: as it was buried.
+        tombstone: the record of the video, as written.
         sequence: of its row.
     """
     for snapshot in list_snapshots(store):
