@@ -14,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from argus.curate.dedup.resolve import DuplicateResolver
 from argus.curate.download import find_runtime_fault
 from argus.curate.executor import Executor
@@ -239,7 +241,9 @@ class CurationRun:
             raise InvalidInput(fault)
 
     def _plan(self, sources: Sequence[VideoSource], empty_entries: int = 0) -> RefreshPlan:
-        return plan_refresh(sources, self.dataset, self.recipe, self._rules, empty_entries)
+        plan = plan_refresh(sources, self.dataset, self.recipe, self._rules, empty_entries)
+        pa.default_memory_pool().release_unused()  # 150 MB after a million rows
+        return plan
 
     def _reevaluate(self, resolver: DuplicateResolver) -> None:
         """Decide and commit the videos whose stored scores suffice."""
