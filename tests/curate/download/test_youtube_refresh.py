@@ -82,7 +82,8 @@ def poison(run: CurationRun, sources: Sequence[VideoSource]) -> None:
     run.dataset.commit_chunk([DecidedVideo(row) for row in rows])
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 100])
 def test_rows_that_were_decided_wrongly_recover(
     site: YoutubeSite, tmp_path: Path, count: int
 ) -> None:
