@@ -57,6 +57,7 @@ def test_an_update_keeps_what_is_gone(refresh: Run, tmp_path: Path) -> None:
         assert "not_found" not in rows["b"]["detail"]
 
 
+@pytest.mark.slow
 def test_other_clips_are_not_mixed_in(refresh: Run) -> None:
     rows = refresh("clip.fps=4")
     assert (rows["a"]["decision"], rows["a"]["reason"]) == (Decision.FAILED, "not_found")
