@@ -179,6 +179,7 @@ def test_the_deadlines_of_fetching_and_of_processing_hold(
         )
 
 
+@pytest.mark.slow
 def test_a_video_whose_process_is_killed_once_is_kept_and_always_fails_alone(
     tmp_path: Path, server: FaultyServer, new_executor: NewExecutor
 ) -> None:
