@@ -8,7 +8,6 @@ the stored scores do not suffice, the result is None.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache
 
 from argus.curate.details import (
@@ -31,6 +30,7 @@ from argus.curate.layout import LayoutVerdict, decide_layout, mark_layout_scores
 from argus.curate.quality import compute_quality, is_high_quality
 from argus.curate.recipe import Recipe
 from argus.curate.records import PriorResult, VideoSource
+from argus.curate.results import renew_row
 from argus.dataset import CuratedClip, Provenance, Score, SourceRow
 from argus.media import MediaInfo
 from schemas.config import FilterSettings
@@ -90,16 +90,8 @@ def reevaluate_video(
             decided = with_clips(decided, [_drop_lost(clip, lost) for clip in decided.clips])
     elif _needs_bytes(row, decided):
         return None
-    return replace(
-        decided,
-        url=source.url,
-        split=source.split or row.split,
-        measured_filters=(),
-        stage_seconds=None,
-        failure_settings=row.failure_settings if decided is row else None,
-        decided_at=datetime.now(UTC),
-        **vars(provenance),
-    )
+    settings = row.failure_settings if decided is row else None
+    return renew_row(replace(decided, failure_settings=settings), source, provenance)
 
 
 def decide_row(row: SourceRow, recipe: Recipe) -> SourceRow:

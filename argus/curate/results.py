@@ -92,11 +92,19 @@ def keep_lost_row(
     they were.
     """
     earlier = (row.detail or "").partition(_LOST_NOTE)[0]
+    kept = replace(row, detail=f"{earlier}{_LOST_NOTE}{error.reason}")
+    return renew_row(kept, source, provenance)
+
+
+def renew_row(row: SourceRow, source: VideoSource, provenance: Provenance) -> SourceRow:
+    """Return a row that is decided in this refresh without reading the video.
+
+    The split is the catalogue's; if it names none, the stored one.
+    """
     return replace(
         row,
         url=source.url,
         split=source.split or row.split,
-        detail=f"{earlier}{_LOST_NOTE}{error.reason}",
         measured_filters=(),
         stage_seconds=None,
         decided_at=datetime.now(UTC),

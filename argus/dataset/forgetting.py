@@ -18,24 +18,25 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from argus.dataset.decisions import is_retryable_failure
 from argus.dataset.ids import assign_split, hash_source_id
 from argus.dataset.index import FOLDER as INDEX_FOLDER
-from argus.dataset.index import Index
+from argus.dataset.index import Index, read_reasons
 from argus.dataset.records import SourceRow
-from argus.dataset.rows import row_from_values
 from argus.dataset.shard import ShardReader, purge_shard
 from argus.dataset.snapshots import flatten_clips, list_snapshots, write_snapshot
 from argus.dataset.store import Store
 from argus.errors import ServiceError
-from schemas.names import Decision, Reason
+from schemas.names import Decision, Reason, Split
 
 FOLDER = "forgotten"
 _MAX_ATTEMPTS = 100
 _NAMELESS = ("fetched", "staging", "thumbs")  # folders of files that do not name their video
-_COLUMNS = ("source_id", "decision", "retryable", "clips.decision", "clips.shard")
+_COLUMNS = (
+    *("source_id", "url", "split", "decision", "reason", "retryable", "recipe"),
+    *("clips.decision", "clips.shard"),
+)
 
 
 @dataclass(frozen=True)
@@ -137,15 +138,10 @@ def block_source(index: Index, tombstone: Tombstone) -> int:
     """
     for _attempt in range(_MAX_ATTEMPTS):
         after = index.refresh()
-        rows = [
-            row
-            for part in index.iter_parts_after(0)
-            for row in part.filter(pc.equal(part["source_id"], tombstone.source_id)).to_pylist()
-        ]
-        last = max(rows, key=lambda row: row["sequence"], default=None)
+        last = next(reversed(_rows_of(index, tombstone.source_id).to_pylist()), None)
         if last and last["reason"] == Reason.FORGOTTEN:
             return int(last["sequence"])
-        row = _to_row(tombstone, row_from_values(last) if last else None)
+        row = _to_row(tombstone, last)
         if (sequence := index.append([row], after=after)) is not None:
             return sequence
     raise ServiceError(f"other writers committed to {index.uri} again and again; try again")
@@ -182,7 +178,8 @@ def find_traces(store: Store, source_id: str) -> Iterator[str]:
     if not store.exists(_name(source_id)):
         yield f"{_name(source_id)} is missing: the video was never forgotten"
     for name in store.list_names(INDEX_FOLDER):
-        if name.endswith(".parquet") and _holds_row(store, name, source_id):
+        reasons = read_reasons(store, name, source_id)
+        if any(reason != Reason.FORGOTTEN for reason in reasons):
             yield f"{name} holds its scores and signatures"
     for snapshot in list_snapshots(store):
         if pc.any(pc.equal(snapshot.table["source_id"], source_id)).as_py():
@@ -228,6 +225,7 @@ def _parse(content: bytes) -> Tombstone:
 
 
 def _rows_of(index: Index, source_id: str) -> pa.Table:
+    """Return the rows of a source in the order of their commits."""
     rows = index.rows_after(0, _COLUMNS)
     return rows.filter(pc.equal(rows["source_id"], source_id))
 
@@ -241,15 +239,16 @@ def _kept_spans(rows: pa.Table, newest: int) -> Iterator[tuple[int, int]]:
             yield row["sequence"], end - 1
 
 
-def _to_row(tombstone: Tombstone, last: SourceRow | None) -> SourceRow:
+def _to_row(tombstone: Tombstone, last: Mapping[str, Any] | None) -> SourceRow:
+    """Return the row of a tombstone; `last` are the values of the latest row of its video."""
     return SourceRow(
         source_id=tombstone.source_id,
-        url=tombstone.url or (last.url if last else ""),
-        split=last.split if last else assign_split(tombstone.source_id),
+        url=tombstone.url or (last["url"] if last else ""),
+        split=Split(last["split"]) if last else assign_split(tombstone.source_id),
         decision=Decision.DROPPED,
         reason=Reason.FORGOTTEN,
         detail=tombstone.why,
-        recipe=last.recipe if last else "",
+        recipe=last["recipe"] if last else "",
         run_id="forget",
         code_version=version("argus-360"),
         decided_at=tombstone.forgotten_at,
@@ -261,15 +260,3 @@ def _unused_shards(index: Index, store: Store) -> set[str]:
     clips, _ = flatten_clips(index.rows_after(0, ("clips.shard",)))
     used = set(clips.field("shard").unique().to_pylist())
     return set(store.list_names("shards")) - used
-
-
-def _holds_row(store: Store, name: str, source_id: str) -> bool:
-    """Return True if a file of the index has a row of the video that is no tombstone."""
-    with store.open(name) as file:
-        parquet = pq.ParquetFile(file)
-        if "source_id" not in parquet.schema_arrow.names:
-            return False
-        rows = parquet.read(columns=["source_id", "reason"])
-    # Merged files have types of text that cannot be filtered.
-    pairs = zip(rows["source_id"].to_pylist(), rows["reason"].to_pylist(), strict=True)
-    return any(name == source_id and reason != Reason.FORGOTTEN for name, reason in pairs)

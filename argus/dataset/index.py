@@ -180,13 +180,9 @@ class Index:
         self._reopen()
         used = set(self._files().column("path").to_pylist())
         for name in self.store.list_names(FOLDER):
-            if name.endswith(".parquet") and name.removeprefix(f"{FOLDER}/") not in used:
-                with self.store.open(name) as file:
-                    parquet = pq.ParquetFile(file)
-                    has_ids = "source_id" in parquet.schema_arrow.names
-                    names = parquet.read(columns=["source_id"]) if has_ids else None
-                if names and source_id in set(names["source_id"].to_pylist()):
-                    self.store.delete([name])
+            is_used = name.removeprefix(f"{FOLDER}/") in used
+            if not is_used and read_reasons(self.store, name, source_id):
+                self.store.delete([name])
 
     def rows_after(self, sequence: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Return all rows of the commits after `sequence`, in their order.
@@ -263,6 +259,23 @@ class Index:
 
     def _files(self) -> pa.Table:
         return pa.table(self.table.get_add_actions(flatten=True)).select(["path", "size_bytes"])
+
+
+def read_reasons(store: Store, name: str, source_id: str) -> list[str | None]:
+    """Return the reasons of a source's rows in one file of the folder, in use or not.
+
+    The list is empty for a file that is not a part of the table, such as its log.
+    """
+    if not name.endswith(".parquet"):
+        return []
+    with store.open(name) as file:
+        parquet = pq.ParquetFile(file)
+        if "source_id" not in parquet.schema_arrow.names:  # a checkpoint of the log
+            return []
+        rows = parquet.read(columns=["source_id", "reason"])
+    # Merged files have types of text that cannot be filtered.
+    pairs = zip(rows["source_id"].to_pylist(), rows["reason"].to_pylist(), strict=True)
+    return [reason for name, reason in pairs if name == source_id]
 
 
 def select_latest(rows: pa.Table) -> pa.Table:

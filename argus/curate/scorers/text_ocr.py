@@ -49,7 +49,7 @@ Mask = NDArray[np.bool_]
 
 
 class TextKind(IntEnum):
-    """What a line of text is part of."""
+    """Origin of a line of text: drawn over the picture, part of the scene, or either."""
 
     OVERLAID = 0
     SCENE = 1
