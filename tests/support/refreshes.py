@@ -133,6 +133,7 @@ class ProcessTree:
     """The processes that a process has started, and those that these have."""
 
     commands: dict[int, str] = field(default_factory=dict)  # by process id
+    parents: dict[int, int] = field(default_factory=dict)  # by process id
 
     @classmethod
     def below(cls, pid: int) -> "ProcessTree":
@@ -140,16 +141,29 @@ class ProcessTree:
         lines = subprocess.run(
             ["ps", "-ewwo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
         ).stdout.splitlines()
-        table = {
-            int(number): (int(parent), command)
+        table = [
+            (int(number), int(parent), command)
             for number, parent, state, command in (line.split(None, 3) for line in lines)
             if not state.startswith("Z")
-        }
+        ]
+        every = cls(
+            {number: command for number, _, command in table},
+            {number: parent for number, parent, _ in table},
+        )
+        return every.branch(pid)
+
+    def branch(self, pid: int) -> "ProcessTree":
+        """Return the part of the tree below a process."""
 
         def is_below(number: int) -> bool:
-            return number in table and (table[number][0] == pid or is_below(table[number][0]))
+            parent = self.parents.get(number)
+            return parent is not None and (parent == pid or is_below(parent))
 
-        return cls({number: command for number, (_, command) in table.items() if is_below(number)})
+        names = list(filter(is_below, self.parents))
+        return ProcessTree(
+            {number: self.commands[number] for number in names},
+            {number: self.parents[number] for number in names},
+        )
 
     def named(self, prefix: str) -> list[int]:
         """Return the processes whose program's file name or title begins with a prefix."""
@@ -162,16 +176,20 @@ class ProcessTree:
 
 def sandbox_servers(pid: int, preload: str = "") -> list[int]:
     """Return the fork servers below a process, those of one preloaded module if it is given."""
-    tree = ProcessTree.below(pid)
-    every = {number for number, text in tree.commands.items() if SANDBOX_COMMAND in text}
-    children = {number for server in every for number in ProcessTree.below(server).commands}
-    return sorted(number for number in every - children if preload in tree.commands[number])
+    return _list_servers(ProcessTree.below(pid), preload)
 
 
 def sandbox_children(pid: int, preload: str = "") -> list[int]:
     """Return the sandboxed processes that work on a video at present."""
-    servers = sandbox_servers(pid, preload)
-    return sorted({child for server in servers for child in ProcessTree.below(server).commands})
+    tree = ProcessTree.below(pid)
+    servers = _list_servers(tree, preload)
+    return sorted({child for server in servers for child in tree.branch(server).commands})
+
+
+def _list_servers(tree: ProcessTree, preload: str) -> list[int]:
+    every = {number for number, text in tree.commands.items() if SANDBOX_COMMAND in text}
+    children = {number for server in every for number in tree.branch(server).commands}
+    return sorted(number for number in every - children if preload in tree.commands[number])
 
 
 def kill_all(pids: list[int]) -> int:
