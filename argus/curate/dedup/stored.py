@@ -7,14 +7,11 @@ the dataset or this code, or was changed, is built anew from the dataset; what n
 removed. One process writes at a time; the others keep what they mapped.
 """
 
-import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import logging
 import math
-import os
 import re
 import secrets
 import shutil
@@ -39,7 +36,7 @@ from argus.curate.dedup.segment import (
 )
 from argus.dataset import Dataset, is_retryable_failure
 from argus.errors import ServiceError
-from argus.files import is_disk_full, write_text
+from argus.files import is_disk_full, lock_folder, write_text
 from schemas.names import Decision, Reason
 
 FORMAT = 2
@@ -145,7 +142,7 @@ class StoredDuplicateIndex(DuplicateIndex):
         if self._dataset.index.refresh() < 0:
             return
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _lock(self._folder, is_waiting=is_waiting) as is_locked:
+        with lock_folder(self._folder, is_waiting=is_waiting) as is_locked:
             if not is_locked:
                 return
             self._load()
@@ -335,22 +332,3 @@ def _iter_sources(rows: pa.Table) -> Iterator[SignedSource]:
                     if clip["decision"] == Decision.KEPT and clip.get("signature")
                 ],
             )
-
-
-@contextlib.contextmanager
-def _lock(folder: Path, *, is_waiting: bool) -> Iterator[bool]:
-    """Hold the lock of a folder; yield False if another process holds it and this one may not wait.
-
-    The system releases it when a process is killed.
-    """
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if is_waiting else fcntl.LOCK_NB))
-    except BlockingIOError:
-        os.close(descriptor)
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        os.close(descriptor)
