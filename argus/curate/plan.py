@@ -145,7 +145,7 @@ def plan_refresh(
     """
     known = dataset.read_decisions()
     positions, works = _find_works(sources, known, dataset, recipe)
-    again = _find_retries(sources, dataset, rules or RetryRules())
+    again = _find_retries(sources, known, dataset, rules or RetryRules())
     work: dict[str, Work] = {}
     resolved = np.zeros(len(sources), bool)
     for number, source in enumerate(sources):
@@ -192,11 +192,10 @@ def _find_works(
 
 
 def _find_retries(
-    sources: Sequence[VideoSource], dataset: Dataset, rules: RetryRules
+    sources: Sequence[VideoSource], known: pa.Table, dataset: Dataset, rules: RetryRules
 ) -> dict[str, tuple[Work, int]]:
     """Return the work, and the sequence of the row, of the final decisions to be made again."""
-    rows = dataset.read_decisions()
-    rows = rows.filter(pc.invert(is_retryable_failure(rows)))
+    rows = known.filter(pc.invert(is_retryable_failure(known)))
     found = {}
     if rules.access:
         reasons = pa.array([str(reason) for reason in FAILURE_SETTINGS])

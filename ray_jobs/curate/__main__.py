@@ -86,9 +86,14 @@ def _outputs(run: "CurationRun", snapshot: "Snapshot | None") -> dict[str, objec
 def _describe_small_splits(snapshot: "Snapshot") -> str:
     from argus.report import describe_small_splits
 
-    rows = snapshot.table.select(["split", "source_id"]).to_pylist()
-    clips = Counter(row["split"] for row in rows)
-    videos = Counter(split for split, _ in {(row["split"], row["source_id"]) for row in rows})
+    counts = snapshot.table.group_by("split").aggregate(
+        [("source_id", "count"), ("source_id", "count_distinct")]
+    )
+    splits = counts["split"].to_pylist()
+    clips, videos = (
+        Counter(dict(zip(splits, counts[name].to_pylist(), strict=True)))
+        for name in ("source_id_count", "source_id_count_distinct")
+    )
     return describe_small_splits(clips, videos)
 
 
